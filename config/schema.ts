@@ -1,0 +1,72 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
+
+/**
+ * The configuration of a Switchyard: where it listens, where it keeps its state, how much it takes. What is imported
+ * is not configuration but a request (engine/api.ts). Sources, later ones win: file, SWITCHYARD_* environment, flags.
+ */
+const addressSchema = z
+  .string()
+  .regex(/^(?:\[[0-9a-fA-F:]+\]|[^:[\]]+):\d{1,5}$/, 'HOST:PORT, for example 127.0.0.1:3306')
+  .transform((text) => {
+    const colon = text.lastIndexOf(':');
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+  });
+export type ListenAddress = z.infer<typeof addressSchema>;
+
+/** A server of ours by name of file, since certificates and keys live in files on the operator's machine. */
+const serverFileSchema = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(1).max(65535).default(3306),
+  user: z.string().min(1),
+  password: z.string().default(''),
+  tls: z
+    .strictObject({
+      mode: z.enum(TLS_MODES).default('preferred'),
+      caFile: z.string().optional(),
+      certFile: z.string().optional(),
+      keyFile: z.string().optional(),
+      serverName: z.string().optional(),
+      minVersion: z.enum(TLS_VERSIONS).default('TLSv1.2'),
+    })
+    .prefault({}),
+});
+
+export const configSchema = z.strictObject({
+  /** State store, control socket, generated certificates and key. */
+  dataDir: z.string().default('./data'),
+  proxy: z
+    .strictObject({
+      /** Where applications connect for primary traffic. */
+      listen: addressSchema.prefault('127.0.0.1:6033'),
+      /** Where they connect for replica traffic; null: none, only the `@replica` suffix. */
+      replicaListen: addressSchema.nullable().prefault('127.0.0.1:6034'),
+      workers: z
+        .int()
+        .min(1)
+        .max(64)
+        .prefault(Math.max(1, availableParallelism() - 1)),
+      /** Certificate for clients; made by ourselves where none is given. */
+      tls: z
+        .strictObject({ certFile: z.string().optional(), keyFile: z.string().optional(), required: z.boolean().default(false) })
+        .prefault({}),
+      maxConnections: z.int().min(1).max(100_000).default(10_000),
+      /** Longest time for a client to log in, ms. */
+      handshakeTimeoutMs: z.int().min(100).max(600_000).default(10_000),
+      /** Longest wait of a held session before it gets an error, ms; after the fence there is no such limit (I6). */
+      holdTimeoutMs: z.int().min(100).max(600_000).default(30_000),
+    })
+    .prefault({}),
+  admin: z
+    .strictObject({
+      listen: addressSchema.prefault('127.0.0.1:6080'),
+      /** Required unless `listen` is a loopback address. */
+      token: z.string().min(16, 'at least 16 characters').optional(),
+    })
+    .prefault({}),
+  /** Where imports go, unless the request names another target. */
+  target: serverFileSchema.optional(),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+});
+export type Config = z.infer<typeof configSchema>;

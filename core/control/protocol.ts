@@ -1,0 +1,120 @@
+import type { SerializedError } from '../errors.ts';
+import type { Role, RoutingRecord } from '../routing-record.ts';
+import type { Side } from '../phase.ts';
+import type { Versioned } from '../store/state-store.ts';
+
+/**
+ * What the processes of `switchyard serve` say to each other, over a unix socket in the data directory: the
+ * supervisor listens; proxies and the engine connect, and connect again when the supervisor was restarted.
+ */
+export type Hello = { role: 'proxy' | 'engine'; instanceId: string; pid: number };
+
+/** Offered by the supervisor to proxies and to the engine. */
+export interface SupervisorMethods {
+  hello(hello: Hello): { route: RoutingRecord | null };
+  storeGet(params: { key: string }): Versioned | null;
+  storeList(params: { prefix: string }): Versioned[];
+  storeCompareAndSet(params: { key: string; expected: number | null; value: unknown }): number;
+  storeDelete(params: { key: string }): void;
+  /** Resolves when every connected proxy acknowledged `epoch` with `state`, or after `timeoutMs`. */
+  fleetWait(params: { epoch: number; state: ProxyState; timeoutMs: number }): FleetReport;
+  /** What the switch can do ahead on every proxy: see `ProxyMethods.prepare`. */
+  fleetPrepare(params: PrepareRequest): PrepareReport;
+  fleetReport(): FleetReport;
+  /** A proxy tells its state for an epoch. */
+  proxyAck(ack: ProxyAck): void;
+  /** Something that people watch: progress, a log line. */
+  publish(event: PublishedEvent): void;
+  /** Prometheus text of the calling process, merged by the supervisor. */
+  metrics(params: { text: string }): void;
+}
+
+/** `applied`: the epoch rules all new commands. `drained`: besides, no command or transaction is under way on what is held. */
+export type ProxyState = 'applied' | 'drained';
+
+export interface PinnedSession {
+  sessionId: string;
+  user: string;
+  address: string;
+  /** What keeps the session on its server: an open transaction, a temporary table, a lock … */
+  reasons: string[];
+}
+
+export interface ProxyAck {
+  instanceId: string;
+  epoch: number;
+  state: ProxyState;
+  sessions: number;
+  /** Sessions that still keep the held role from being drained. */
+  undrained: PinnedSession[];
+}
+
+export interface FleetReport {
+  /** True when every connected proxy reached the state asked for. */
+  reached: boolean;
+  proxies: ProxyAck[];
+}
+
+export interface PrepareRequest {
+  role: Role;
+  /** The side that sessions will move to. */
+  to: Side;
+}
+
+export interface PrepareReport {
+  /** Sessions whose connection to the other side is open, logged in and restored. */
+  prepared: number;
+  /** Users that cannot log in there, or whose state cannot be restored, with the server's own words. */
+  failures: { user: string; address: string; reason: string }[];
+  /** Sessions that could not move now, and why. */
+  pinned: PinnedSession[];
+}
+
+/** Offered by a proxy to the supervisor. */
+export interface ProxyMethods {
+  /** The route changed. The proxy acknowledges with `proxyAck`, once for each state it reaches. */
+  route(params: { record: RoutingRecord }): void;
+  /** Opens, logs in and restores connections to `to` ahead of a switch, so that the pause need not. */
+  prepare(params: PrepareRequest): PrepareReport;
+  sessions(): SessionView[];
+  collectMetrics(): { text: string };
+  /** Stops accepting, lets sessions reach a boundary, ends them with ERR 1053, then the process exits. */
+  drain(params: { timeoutMs: number }): void;
+}
+
+export interface SessionView {
+  sessionId: string;
+  instanceId: string;
+  user: string;
+  address: string;
+  database: string | null;
+  role: Role;
+  side: Side | null;
+  state: 'authenticating' | 'idle' | 'busy' | 'held' | 'moving' | 'closing';
+  inTransaction: boolean;
+  pins: string[];
+  bytesIn: number;
+  bytesOut: number;
+  ageMs: number;
+}
+
+/** Offered by the engine to the supervisor: one door for every request of `engine/api.ts`. */
+export interface EngineMethods {
+  request(params: { method: string; args: unknown }): unknown;
+  collectMetrics(): { text: string };
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** What the dashboard and `import logs` show, as it happens. */
+export type PublishedEvent =
+  | { kind: 'log'; importId: string | null; atMs: number; level: LogLevel; message: string; details?: Record<string, unknown> }
+  /** The whole public view of an import (`ImportView` of engine/api.ts) after something in it changed; at most a few a second. */
+  | { kind: 'import'; importId: string; view: unknown };
+
+/** One line of JSON each. */
+export type Frame =
+  | { id: number; method: string; params: unknown }
+  | { id: null; method: string; params: unknown }
+  | { reply: number; result: unknown }
+  | { reply: number; error: SerializedError };

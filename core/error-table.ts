@@ -1,0 +1,80 @@
+/**
+ * Every code that Switchyard shows. `docs/errors.md` is generated from it.
+ *
+ * kind: `refused` nothing was changed; `retryable` trying again may help; `fatal` the run stops until the remedy is
+ * done; `ambiguous` what happened is unknown: look before anything else; `usage` the request itself is wrong.
+ */
+export interface ErrorEntry {
+  kind: 'refused' | 'retryable' | 'fatal' | 'ambiguous' | 'usage';
+  meaning: string;
+  remedy: string;
+}
+
+export const ERROR_TABLE = {
+  // configuration and requests
+  CONFIG_INVALID: {
+    kind: 'usage',
+    meaning: 'The configuration has a key with a wrong value.',
+    remedy: 'Correct the key that the message names; config/example.yaml shows every key.',
+  },
+  REQUEST_INVALID: {
+    kind: 'usage',
+    meaning: 'The request body or a parameter is not of the expected form.',
+    remedy: 'Correct what the message names; GET /openapi.json describes every request.',
+  },
+  UNAUTHORIZED: {
+    kind: 'usage',
+    meaning: 'The admin API needs a token and the request had none, or a wrong one.',
+    remedy: 'Send `Authorization: Bearer TOKEN`, or give the CLI `--token` or SWITCHYARD_TOKEN.',
+  },
+  NOT_FOUND: { kind: 'usage', meaning: 'There is nothing under that name.', remedy: '`switchyard import list` shows what there is.' },
+  INTERNAL: {
+    kind: 'fatal',
+    meaning: 'A defect of Switchyard.',
+    remedy: 'Report it with the log around it; traffic stays on the last committed route.',
+  },
+  // processes
+  ENGINE_UNAVAILABLE: {
+    kind: 'retryable',
+    meaning: 'The engine process does not answer.',
+    remedy: 'The supervisor restarts it and it resumes from its durable position; try again in a few seconds.',
+  },
+  ADMIN_UNREACHABLE: {
+    kind: 'retryable',
+    meaning: 'The CLI cannot reach the admin API.',
+    remedy: 'Check that `switchyard serve` runs and that --url (or SWITCHYARD_URL) names its admin address.',
+  },
+  PORT_IN_USE: {
+    kind: 'usage',
+    meaning: 'Another process listens on an address that the configuration names.',
+    remedy: 'Stop that process or choose another address.',
+  },
+  STORE_UNAVAILABLE: {
+    kind: 'retryable',
+    meaning: 'The state store does not answer.',
+    remedy: 'Check that the supervisor (or etcd) runs; the route does not change meanwhile.',
+  },
+  STORE_CONFLICT: {
+    kind: 'refused',
+    meaning: 'The state changed between reading and writing it: somebody else was faster.',
+    remedy: 'Look at the state now and repeat the request if it still makes sense.',
+  },
+  // imports
+  IMPORT_EXISTS: {
+    kind: 'refused',
+    meaning: 'There is an import that is neither completed nor cancelled, or one of the same name.',
+    remedy: 'Complete or cancel it first, or choose another name.',
+  },
+  PHASE_REFUSED: {
+    kind: 'refused',
+    meaning: 'The request is not possible in the current phase.',
+    remedy: 'The message names the phases in which it is; docs/phases.md shows the whole table.',
+  },
+  CONFIRMATION_REQUIRED: {
+    kind: 'refused',
+    meaning: 'This cannot be undone and needs the name of the import as confirmation.',
+    remedy: 'Repeat the request with the name of the import as the confirmation.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERROR_TABLE;

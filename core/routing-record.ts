@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { SIDES, type Side } from './phase.ts';
+
+/**
+ * The one record that decides where application traffic goes. It changes only by compare-and-set on `epoch` (I6);
+ * every proxy watches it and acknowledges each epoch. It holds no credentials.
+ */
+export const TLS_MODES = ['disabled', 'preferred', 'required', 'verify_ca', 'verify_identity'] as const;
+export const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+
+/** How to speak TLS to a server, with MySQL's own mode names. `ca` is PEM text. */
+export const tlsOptionsSchema = z.strictObject({
+  mode: z.enum(TLS_MODES).default('preferred'),
+  ca: z.string().optional(),
+  serverName: z.string().optional(),
+  minVersion: z.enum(TLS_VERSIONS).default('TLSv1.2'),
+});
+export type TlsOptions = z.infer<typeof tlsOptionsSchema>;
+
+/** Where a server listens. */
+export const endpointSchema = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(1).max(65535).default(3306),
+  tls: tlsOptionsSchema.prefault({}),
+});
+export type Endpoint = z.infer<typeof endpointSchema>;
+
+const sideSchema = z.enum(SIDES);
+const sideEndpointsSchema = z.strictObject({ primary: endpointSchema, replica: endpointSchema.nullable() });
+
+/** `hold` names the listener whose sessions take no new command until the next epoch. */
+export const HOLDS = ['none', 'replica', 'primary', 'all'] as const;
+export type Hold = (typeof HOLDS)[number];
+
+export const routingRecordSchema = z.strictObject({
+  epoch: z.int().nonnegative(),
+  importId: z.string(),
+  /** The imported schema, under the same name on both sides. */
+  database: z.string(),
+  primary: sideSchema,
+  replica: sideSchema,
+  hold: z.enum(HOLDS),
+  /** Wall clock, ms since the epoch: a proxy that reaches it while `fenced` is false releases on its own. */
+  deadlineMs: z.number().nullable(),
+  /** Once true a held proxy waits for the next epoch, however long that takes (I6). */
+  fenced: z.boolean(),
+  endpoints: z.strictObject({ source: sideEndpointsSchema, target: sideEndpointsSchema }),
+});
+export type RoutingRecord = z.infer<typeof routingRecordSchema>;
+
+/** The two kinds of traffic; the application chooses by listener or by a suffix on the database name. */
+export const ROLES = ['primary', 'replica'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Which side serves `role` now. */
+export function sideOf(record: RoutingRecord, role: Role): Side {
+  return role === 'primary' ? record.primary : record.replica;
+}
+
+/** The server that serves `role` now: a side without a replica host serves replica traffic from its primary. */
+export function endpointOf(record: RoutingRecord, role: Role): Endpoint {
+  return endpointOfSide(record, sideOf(record, role), role);
+}
+
+export function endpointOfSide(record: RoutingRecord, side: Side, role: Role): Endpoint {
+  const endpoints = record.endpoints[side];
+  return role === 'replica' ? (endpoints.replica ?? endpoints.primary) : endpoints.primary;
+}
+
+export function isHeld(record: RoutingRecord, role: Role): boolean {
+  return record.hold === 'all' || record.hold === role;
+}

@@ -1,0 +1,217 @@
+import { z } from 'zod';
+import type { Phase, Side } from '../core/phase.ts';
+import { TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
+import type { SerializedError } from '../core/errors.ts';
+
+/**
+ * What the engine offers, and the shapes that people see through HTTP, CLI and dashboard. Requests are zod schemas,
+ * since they arrive from outside; answers are types, since we make them.
+ */
+
+/** A server with the credentials of our own user there. `key`, `password` are secrets: sealed at rest, never shown. */
+export const serverSchema = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(1).max(65535).default(3306),
+  user: z.string().min(1),
+  password: z.string().default(''),
+  tls: z
+    .strictObject({
+      mode: z.enum(TLS_MODES).default('preferred'),
+      ca: z.string().optional(),
+      cert: z.string().optional(),
+      key: z.string().optional(),
+      serverName: z.string().optional(),
+      minVersion: z.enum(TLS_VERSIONS).default('TLSv1.2'),
+    })
+    .prefault({}),
+});
+export type ServerDefinition = z.infer<typeof serverSchema>;
+
+export const DDL_POLICIES = ['STOP', 'IGNORE', 'EXEC', 'EXEC_IGNORE'] as const;
+/** How application writes on the old primary are refused after a switch; `auto` takes the strongest that hits nobody else. */
+export const FENCES = ['auto', 'read_only', 'triggers', 'none'] as const;
+
+export const replicaHostSchema = z.strictObject({ host: z.string().min(1), port: z.int().min(1).max(65535).default(3306) });
+export type ReplicaHost = z.infer<typeof replicaHostSchema>;
+
+export const importOptionsSchema = z.strictObject({
+  /** Add secondary indexes after the rows instead of before. */
+  deferIndexes: z.boolean().default(true),
+  ddl: z.enum(DDL_POLICIES).default('STOP'),
+  /** Connections used for the copy, on each side. */
+  connections: z.int().min(1).max(100).default(4),
+  fence: z.enum(FENCES).default('auto'),
+  /** Import although validation found errors that can be skipped; all tables are imported then. */
+  skipValidationErrors: z.boolean().default(false),
+  /** Longest wait for open transactions at a switch, ms. */
+  drainBudgetMs: z.int().min(100).max(60_000).default(2000),
+  /** Longest pause that an application may see at a switch, ms. */
+  pauseDeadlineMs: z.int().min(500).max(120_000).default(5000),
+  /** A switch is refused while replication is further behind than this, ms. */
+  maxLagMs: z.int().min(100).max(600_000).default(10_000),
+});
+export type ImportOptions = z.infer<typeof importOptionsSchema>;
+
+export const importRequestSchema = z.strictObject({
+  /** Names the import in every command. */
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, starting with a letter or digit'),
+  source: serverSchema,
+  /** Left out: the `target` of the configuration. */
+  target: serverSchema.optional(),
+  /** The schema to import; it has the same name on the target. */
+  database: z.string().min(1).max(64),
+  tables: z.union([z.literal('all'), z.array(z.string().min(1)).min(1)]).default('all'),
+  replicaHost: replicaHostSchema.nullable().default(null),
+  options: importOptionsSchema.prefault({}),
+});
+export type ImportRequest = z.infer<typeof importRequestSchema>;
+
+export interface Finding {
+  /** Stable, upper case; its page section is docs/troubleshooting.md#<code in lower case>. */
+  code: string;
+  /** An `error` stops the import unless `skippable` and skipped; a `warning` stays visible. */
+  severity: 'error' | 'warning' | 'info';
+  skippable: boolean;
+  side: Side;
+  /** The table, user or variable that it is about. */
+  subject: string | null;
+  message: string;
+  /** What to do, with the statement to run where there is one. */
+  fix: string;
+}
+
+export interface ServerFacts {
+  flavor: 'mysql' | 'mariadb';
+  version: string;
+  serverUuid: string;
+}
+
+export interface ValidationReport {
+  ok: boolean;
+  source: ServerFacts | null;
+  target: ServerFacts | null;
+  findings: Finding[];
+  tables: { name: string; rowsEstimate: number; bytes: number }[];
+}
+
+export interface TableView {
+  name: string;
+  /** Exact once copied; an estimate of the server before. */
+  rowsTotal: number;
+  rowsCopied: number;
+  state: 'waiting' | 'copying' | 'indexing' | 'copied';
+  etaMs: number | null;
+}
+
+export interface StreamView {
+  direction: 'forward' | 'reverse';
+  state: 'stopped' | 'catching_up' | 'running' | 'failed';
+  /** From commit at its origin to applied, ms; null while unknown. */
+  lagMs: number | null;
+  position: string | null;
+  /** Since the engine started. */
+  transactionsApplied: number;
+  rowChangesApplied: number;
+}
+
+export interface VerifyTableView {
+  name: string;
+  state: 'waiting' | 'verifying' | 'equal' | 'different';
+  rows: number;
+  chunksDone: number;
+  chunksTotal: number;
+  /** The first differing rows, values cut. */
+  differences: { key: string; kind: 'missing' | 'extra' | 'different'; columns: string[] }[];
+  differencesTotal: number;
+}
+
+export interface VerifyView {
+  state: 'running' | 'equal' | 'different' | 'failed';
+  startedAtMs: number;
+  finishedAtMs: number | null;
+  rows: number;
+  tables: VerifyTableView[];
+}
+
+export interface SwitchView {
+  kind: 'replicas' | 'primaries';
+  to: Side;
+  atMs: number;
+  /** From the hold to the release, ms. */
+  pauseMs: number;
+  fence: string;
+}
+
+/** What people see of an import. No secrets. */
+export interface ImportView {
+  id: string;
+  phase: Phase;
+  database: string;
+  source: { host: string; port: number; user: string | null; facts: ServerFacts | null };
+  target: { host: string; port: number; user: string | null; facts: ServerFacts | null };
+  replicaHost: ReplicaHost | null;
+  tables: TableView[];
+  streams: StreamView[];
+  verify: VerifyView | null;
+  /** Which side serves which traffic. */
+  traffic: { primary: Side; replica: Side; epoch: number };
+  switches: SwitchView[];
+  findings: Finding[];
+  options: ImportOptions;
+  error: (SerializedError & { fromPhase: Phase; atMs: number; remedy: string }) | null;
+  createdAtMs: number;
+  createdBy: string;
+  updatedAtMs: number;
+  copy: { rows: number; bytes: number; startedAtMs: number | null; finishedAtMs: number | null };
+}
+
+export const switchRequestSchema = z.strictObject({
+  kind: z.enum(['replicas', 'primaries']),
+  /** Back to the source. */
+  back: z.boolean().default(false),
+  /** Only the checks: nothing is held, nothing changes. */
+  dryRun: z.boolean().default(false),
+  /** Go on although there are refusals that may be forced. */
+  force: z.boolean().default(false),
+});
+export type SwitchRequest = z.infer<typeof switchRequestSchema>;
+
+export interface SwitchRefusal {
+  code: string;
+  message: string;
+  /** Whether `--force` passes it. */
+  forceable: boolean;
+}
+
+export interface SwitchReport {
+  /** False on a dry run. */
+  switched: boolean;
+  /** Empty unless it is a dry run: a refused switch is an error (SWITCH_REFUSED) with them in its details. */
+  refusals: SwitchRefusal[];
+  warnings: string[];
+  pauseMs: number | null;
+  fence: string;
+  view: ImportView;
+}
+
+export interface Actor {
+  /** Who asked: `cli:user@host`, `dashboard`, an API client's name. */
+  actor: string;
+}
+
+/** Every request; `id` names the import. Each rejects with an AppError. */
+export interface EngineApi {
+  validate(request: ImportRequest): Promise<ValidationReport>;
+  createImport(request: ImportRequest & Actor): Promise<ImportView>;
+  listImports(): Promise<ImportView[]>;
+  getImport(params: { id: string }): Promise<ImportView>;
+  cancelImport(params: { id: string } & Actor): Promise<ImportView>;
+  /** Starts a verification; its progress is in the view. */
+  verify(params: { id: string } & Actor): Promise<ImportView>;
+  switchTraffic(params: { id: string } & SwitchRequest & Actor): Promise<SwitchReport>;
+  setReplicaHost(params: { id: string; replicaHost: ReplicaHost | null } & Actor): Promise<ImportView>;
+  /** `confirm` must be the id of the import. */
+  complete(params: { id: string; confirm: string } & Actor): Promise<ImportView>;
+  /** From `error`: go on where it stopped, after the remedy. */
+  resume(params: { id: string; ddl?: 'skip' | 'apply' } & Actor): Promise<ImportView>;
+}
