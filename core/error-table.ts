@@ -59,6 +59,27 @@ export const ERROR_TABLE = {
     meaning: 'The state changed between reading and writing it: somebody else was faster.',
     remedy: 'Look at the state now and repeat the request if it still makes sense.',
   },
+  // servers
+  SERVER_UNREACHABLE: {
+    kind: 'retryable',
+    meaning: 'No connection to a database server.',
+    remedy: 'Check host, port, firewall and that the server runs.',
+  },
+  LOGIN_REFUSED: {
+    kind: 'refused',
+    meaning: 'A database server refused the login of the Switchyard user.',
+    remedy: 'Check user, password, the host part of the account and its TLS requirements.',
+  },
+  SERVER_GONE: {
+    kind: 'retryable',
+    meaning: 'The connection to a database server was lost.',
+    remedy: 'Nothing, where it comes back: Switchyard connects again and resumes from its durable position.',
+  },
+  SERVER_ERROR: {
+    kind: 'fatal',
+    meaning: 'A database server answered with an error that Switchyard has no better name for.',
+    remedy: "Read the server's own message; resume when its cause is gone.",
+  },
   // imports
   IMPORT_EXISTS: {
     kind: 'refused',

@@ -1,0 +1,227 @@
+import mysql, { type Connection, type ConnectionOptions, type QueryOptions, type ResultSetHeader } from 'mysql2';
+import { once } from 'node:events';
+import { checkServerIdentity as checkIdentity } from 'node:tls';
+import { AppError } from '../../core/errors.ts';
+import type { ServerDefinition } from '../api.ts';
+
+/**
+ * Bytes as a string of one character per byte (latin1). Values and SQL travel in this form between reading and
+ * writing: no decoding, cheap to cut, join, compare and use as a map key.
+ */
+export type Bytes = string;
+export type Value = Bytes | null;
+
+/** UTF-8 bytes of a text, for names and messages that go into byte SQL. */
+export function bytesOf(text: string): Bytes {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+export function textOf(bytes: Bytes): string {
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+/** A name as an identifier in byte SQL (`text` is ordinary text). */
+export function quoteName(text: string): Bytes {
+  return `\`${bytesOf(text).replaceAll('`', '``')}\``;
+}
+
+/** A text as a utf8mb4 literal in byte SQL. */
+export function quoteText(text: string): Bytes {
+  return `_utf8mb4'${escapeBytes(bytesOf(text))}'`;
+}
+
+const ESCAPED = /[\0\n\r\x1a'\\]/g;
+const ESCAPES: Record<string, string> = { '\0': '\\0', '\n': '\\n', '\r': '\\r', '\x1a': '\\Z', "'": "\\'", '\\': '\\\\' };
+
+/** Inside single quotes, without NO_BACKSLASH_ESCAPES (https://dev.mysql.com/doc/refman/9.7/en/string-literals.html). */
+export function escapeBytes(bytes: Bytes): Bytes {
+  return bytes.replace(ESCAPED, (character) => ESCAPES[character] ?? character);
+}
+
+export interface WriteResult {
+  affectedRows: number;
+  warnings: number;
+  info: string;
+}
+
+export interface OpenOptions {
+  database?: string;
+  /** Statements run before the connection is used. */
+  session?: Bytes[];
+  connectTimeoutMs?: number;
+}
+
+/**
+ * Every session of ours: UTC, no conversion of character sets in either direction, READ COMMITTED, patient enough.
+ * sql_mode is not strict on purpose: ENUM index 0 and zero dates must pass; whoever writes data checks the warnings.
+ */
+const SESSION: Bytes[] = [
+  "SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO', net_read_timeout=600, net_write_timeout=600, wait_timeout=28800, lock_wait_timeout=60, innodb_lock_wait_timeout=10",
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+];
+
+/** One connection of our own user, with everything as bytes. */
+export class ServerConnection implements AsyncDisposable {
+  readonly raw: Connection;
+  readonly server: ServerDefinition;
+  #failure: Error | undefined;
+
+  private constructor(raw: Connection, server: ServerDefinition) {
+    this.raw = raw;
+    this.server = server;
+    raw.on('error', (error: Error) => {
+      this.#failure = error;
+    });
+  }
+
+  /** Rejects with SERVER_UNREACHABLE, LOGIN_REFUSED or the AppError for what the server said. */
+  static async open(server: ServerDefinition, { database, session = [], connectTimeoutMs = 10_000 }: OpenOptions = {}): Promise<ServerConnection> {
+    const raw = mysql.createConnection(connectionOptions(server, database, connectTimeoutMs));
+    try {
+      await once(raw, 'connect');
+    } catch (cause) {
+      raw.destroy();
+      throw connectError(server, cause);
+    }
+    const connection = new ServerConnection(raw, server);
+    for (const statement of [...SESSION, ...session]) await connection.write(statement);
+    return connection;
+  }
+
+  get broken(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  get threadId(): number {
+    return this.raw.threadId;
+  }
+
+  /** Rows of byte values, in the order of the select list. */
+  async rows(sql: Bytes): Promise<Value[][]> {
+    const result = await this.#run({ sql, rowsAsArray: true, typeCast: castToBytes });
+    return result as Value[][];
+  }
+
+  /** Rows as objects of text (UTF-8), for metadata. */
+  async select<Row extends Record<string, string | null>>(sql: Bytes): Promise<Row[]> {
+    const result = await this.#run({ sql, typeCast: castToText });
+    return result as Row[];
+  }
+
+  async selectOne<Row extends Record<string, string | null>>(sql: Bytes): Promise<Row | undefined> {
+    return (await this.select<Row>(sql))[0];
+  }
+
+  /** A statement without a result set. */
+  async write(sql: Bytes): Promise<WriteResult> {
+    const header = (await this.#run({ sql })) as ResultSetHeader;
+    return { affectedRows: header.affectedRows, warnings: header.warningStatus, info: header.info };
+  }
+
+  /** The text of the first warnings of the last statement. */
+  async warnings(): Promise<string[]> {
+    const rows = await this.select<{ Level: string; Code: string; Message: string }>('SHOW WARNINGS LIMIT 5');
+    return rows.map(({ Code, Message }) => `${Code}: ${Message}`);
+  }
+
+  async close(): Promise<void> {
+    this.raw.destroy();
+  }
+
+  /** Ends it at once, whatever is under way. */
+  destroy(): void {
+    this.raw.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(options: QueryOptions): Promise<unknown> {
+    if (this.#failure !== undefined) throw serverError(this.server, this.#failure);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.raw.query(options, (error, result) => {
+      if (error === null) resolve(result);
+      else reject(serverError(this.server, error));
+    });
+    return await promise;
+  }
+}
+
+type Field = Parameters<Extract<NonNullable<QueryOptions['typeCast']>, (...args: never[]) => unknown>>[0];
+
+function castToBytes(field: Field): Value {
+  const buffer = field.buffer();
+  return buffer === null ? null : buffer.toString('latin1');
+}
+
+function castToText(field: Field): string | null {
+  return field.buffer()?.toString('utf8') ?? null;
+}
+
+/** mysql2's options for our own user on `server`; `charset` binary makes SQL and answers plain bytes. */
+export function connectionOptions(server: ServerDefinition, database: string | undefined, connectTimeoutMs: number): ConnectionOptions {
+  const { host, port, user, password, tls } = server;
+  return {
+    host,
+    port,
+    user,
+    password,
+    ...(database === undefined ? {} : { database }),
+    charset: 'BINARY',
+    connectTimeout: connectTimeoutMs,
+    enableKeepAlive: true,
+    flags: ['LOCAL_FILES', '-MULTI_STATEMENTS', '-FOUND_ROWS'],
+    connectAttributes: { program_name: 'switchyard' },
+    ...(tls.mode === 'disabled' || tls.mode === 'preferred'
+      ? {}
+      : {
+          ssl: {
+            minVersion: tls.minVersion,
+            rejectUnauthorized: tls.mode !== 'required',
+            ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+            ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+            ...(tls.key === undefined ? {} : { key: tls.key }),
+            ...(tls.mode === 'verify_identity'
+              ? { verifyIdentity: true, checkServerIdentity: (_host: string, cert: Parameters<typeof checkIdentity>[1]) => checkIdentity(tls.serverName ?? host, cert) }
+              : {}),
+          },
+        }),
+  };
+}
+
+interface DriverError extends Error {
+  code?: string;
+  errno?: number;
+  sqlState?: string;
+}
+
+function at({ host, port }: ServerDefinition): string {
+  return `${host}:${port}`;
+}
+
+function connectError(server: ServerDefinition, cause: unknown): AppError {
+  const { code, errno, message } = cause as DriverError;
+  if (errno === 1045 || errno === 1698) {
+    return new AppError('LOGIN_REFUSED', `${at(server)} refused the login of ${server.user}: ${message}`, { cause });
+  }
+  if (errno !== undefined && code?.startsWith('ER_') === true) return serverError(server, cause);
+  return new AppError('SERVER_UNREACHABLE', `${at(server)} cannot be reached: ${message || (code ?? 'no answer')}`, { cause });
+}
+
+/** What a server answered, as an AppError: `details.errno` is MySQL's error number, 0 for a lost connection. */
+export function serverError(server: ServerDefinition, cause: unknown): AppError {
+  const { errno, code, message, sqlState } = cause as DriverError;
+  const lost = code === undefined || !code.startsWith('ER_');
+  // 1053 shutdown in progress, 1927/4031 killed for inactivity: the connection is gone as well.
+  if (lost || errno === 1053 || errno === 1927 || errno === 4031 || errno === 3169) {
+    return new AppError('SERVER_GONE', `the connection to ${at(server)} was lost: ${message}`, { cause, details: { errno: 0 } });
+  }
+  return new AppError('SERVER_ERROR', `${at(server)} answered ${errno} (${sqlState}): ${message}`, { cause, details: { errno } });
+}
+
+/** MySQL's error number of an AppError made by `serverError`; undefined for anything else. */
+export function errnoOf(error: unknown): number | undefined {
+  const errno = error instanceof AppError ? error.details['errno'] : undefined;
+  return typeof errno === 'number' ? errno : undefined;
+}
