@@ -27,6 +27,31 @@ export const ERROR_TABLE = {
     meaning: 'The admin API needs a token and the request had none, or a wrong one.',
     remedy: 'Send `Authorization: Bearer TOKEN`, or give the CLI `--token` or SWITCHYARD_TOKEN.',
   },
+  ORIGIN_REFUSED: {
+    kind: 'usage',
+    meaning: 'The request carries a Host or Origin header of another site than this admin API.',
+    remedy: 'Use the address that the admin API listens on, or configure a token: then any host name is accepted.',
+  },
+  METHOD_NOT_ALLOWED: {
+    kind: 'usage',
+    meaning: 'The path exists, but not for that HTTP method.',
+    remedy: 'Use a method of the Allow header; GET /openapi.json describes every request.',
+  },
+  CONTENT_TYPE_WRONG: {
+    kind: 'usage',
+    meaning: 'The body of a request is not declared as JSON.',
+    remedy: 'Send `Content-Type: application/json` with every POST, PUT and DELETE, also with an empty body.',
+  },
+  BODY_TOO_LARGE: {
+    kind: 'usage',
+    meaning: 'The body of a request is larger than 1 MiB.',
+    remedy: 'Send a smaller body.',
+  },
+  TOO_MANY_STREAMS: {
+    kind: 'retryable',
+    meaning: 'As many clients read event streams as the admin API allows.',
+    remedy: 'Close dashboards or `--watch` commands that nobody looks at, then try again.',
+  },
   NOT_FOUND: { kind: 'usage', meaning: 'There is nothing under that name.', remedy: '`switchyard import list` shows what there is.' },
   INTERNAL: {
     kind: 'fatal',
