@@ -105,6 +105,114 @@ export const ERROR_TABLE = {
     meaning: 'A database server answered with an error that Switchyard has no better name for.',
     remedy: "Read the server's own message; resume when its cause is gone.",
   },
+  // replication
+  STREAM_PROGRESS_MISSING: {
+    kind: 'fatal',
+    meaning: 'The row that says how far a stream is applied is gone from the _switchyard schema.',
+    remedy: 'Somebody dropped it. Nothing can say what is applied: cancel the import and start again.',
+  },
+  STREAM_TAKEN_OVER: {
+    kind: 'fatal',
+    meaning: 'Another engine applies this stream now.',
+    remedy: 'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
+  },
+  APPLY_VALUE_REFUSED: {
+    kind: 'fatal',
+    meaning: 'The destination could not take a replicated value as it is.',
+    remedy: 'The message names table, key and column: change the column on the destination so that it takes the value, then resume.',
+  },
+  DDL_STOPPED: {
+    kind: 'fatal',
+    meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',
+    remedy: 'Make the same change on the target, then `resume --skip-ddl`; or let Switchyard run it: `resume --apply-ddl`.',
+  },
+  DDL_FAILED: {
+    kind: 'fatal',
+    meaning: 'A DDL statement from the source failed on the target.',
+    remedy: 'Make the change on the target by hand, then `resume --skip-ddl`.',
+  },
+  // switch
+  SWITCH_REFUSED: {
+    kind: 'refused',
+    meaning: 'A switch would not be safe now; every reason is listed.',
+    remedy: 'Remove the reasons; those marked as forceable can be passed with --force.',
+  },
+  SWITCH_ROLLED_BACK: {
+    kind: 'retryable',
+    meaning: 'A switch was given up before its decision. Traffic is where it was; nothing was lost.',
+    remedy: 'The message says why. Try again when that is gone.',
+  },
+  FENCE_FAILED: {
+    kind: 'retryable',
+    meaning: 'Application writes on the old primary could not be refused, so the switch was not made.',
+    remedy: 'Give the Switchyard user the grants that the message names, or choose another fence.',
+  },
+  // replication stream
+  GTID_INVALID: {
+    kind: 'usage',
+    meaning: 'A text is no GTID, GTID set or GTID position.',
+    remedy: "Give it in the server's own notation, as in @@gtid_executed or @@gtid_binlog_pos.",
+  },
+  STREAM_PURGED: {
+    kind: 'fatal',
+    meaning: 'The server has removed binary logs that replication still needed: changes are missing for good.',
+    remedy: 'Cancel the import and start it again with a longer retention (binlog_expire_logs_seconds, or the setting of the provider).',
+  },
+  STREAM_DIVERGED: {
+    kind: 'fatal',
+    meaning: 'The server does not have transactions that were already read from it: it was restored, reset or failed over to a server behind.',
+    remedy: 'Point the import at the server that has them, or cancel it and start again.',
+  },
+  STREAM_GTID_OFF: {
+    kind: 'fatal',
+    meaning: 'The server logs transactions without GTIDs.',
+    remedy: 'Set gtid_mode=ON (stepwise, without a restart: MySQL manual, "Enabling GTID Transactions Online"), then start again.',
+  },
+  STREAM_CHECKSUM: {
+    kind: 'retryable',
+    meaning: 'An event of the binary log arrived damaged.',
+    remedy: 'Nothing, where it was the network: the stream reconnects. If it repeats, the log file is damaged: look with mysqlbinlog --verify-binlog-checksum.',
+  },
+  STREAM_INCIDENT: {
+    kind: 'fatal',
+    meaning: 'The server says in its binary log that changes are missing from it (an INCIDENT event).',
+    remedy: "Look at the server's error log for the cause, then cancel the import and start again.",
+  },
+  STREAM_EVENT_UNKNOWN: {
+    kind: 'fatal',
+    meaning: 'The binary log has an event that Switchyard cannot read.',
+    remedy: 'Report it with the number of the event type and the version of the server.',
+  },
+  STREAM_EVENT_MALFORMED: {
+    kind: 'fatal',
+    meaning: 'An event of the binary log does not have the form that its type has.',
+    remedy: 'Report it with the version of the server; nothing was applied beyond the last whole transaction.',
+  },
+  STREAM_SCHEMA_CHANGED: {
+    kind: 'fatal',
+    meaning: 'Row changes have other columns than the table that was imported: its definition changed.',
+    remedy: 'Undo the change of the table and resume, or cancel the import and start again.',
+  },
+  STREAM_ROW_IMAGE_NOT_FULL: {
+    kind: 'fatal',
+    meaning: 'Row changes do not carry every column.',
+    remedy: "Set binlog_row_image=FULL and binlog_row_value_options='' globally; sessions opened before keep their own value: reconnect them. Then start the import again.",
+  },
+  STREAM_STATEMENT_DML: {
+    kind: 'fatal',
+    meaning: 'A change of an imported table was logged as a statement, not as rows.',
+    remedy: 'Set binlog_format=ROW globally and reconnect the sessions; the import must start again, since the change cannot be repeated exactly.',
+  },
+  STREAM_MIXED_ENGINES: {
+    kind: 'fatal',
+    meaning: 'A transaction with changes of imported tables was rolled back in part, because it mixed tables with and without transactions.',
+    remedy: 'Convert the tables without transactions to InnoDB, then start the import again.',
+  },
+  STREAM_XA_UNKNOWN: {
+    kind: 'fatal',
+    meaning: 'An XA transaction was committed that had been prepared before the position where reading began.',
+    remedy: 'Start the import again while no XA transaction is prepared (XA RECOVER shows them).',
+  },
   // imports
   IMPORT_EXISTS: {
     kind: 'refused',
