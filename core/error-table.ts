@@ -213,6 +213,11 @@ export const ERROR_TABLE = {
     meaning: 'An XA transaction was committed that had been prepared before the position where reading began.',
     remedy: 'Start the import again while no XA transaction is prepared (XA RECOVER shows them).',
   },
+  SERVER_NOT_STARTED: {
+    kind: 'fatal',
+    meaning: 'A database server for a test, the demo or a benchmark could not be had or did not start.',
+    remedy: 'Install Docker or the server itself, or set SWITCHYARD_TEST_SOURCE and _TARGET; servers/README.md tells how.',
+  },
   // imports
   IMPORT_EXISTS: {
     kind: 'refused',
@@ -228,6 +233,22 @@ export const ERROR_TABLE = {
     kind: 'refused',
     meaning: 'This cannot be undone and needs the name of the import as confirmation.',
     remedy: 'Repeat the request with the name of the import as the confirmation.',
+  },
+  // schema and copy
+  TABLE_UNKNOWN: {
+    kind: 'usage',
+    meaning: 'A requested table does not exist in the source schema, or is no base table.',
+    remedy: 'Correct the name; views, sequences and system-versioned tables are not imported.',
+  },
+  DDL_UNSUPPORTED: {
+    kind: 'fatal',
+    meaning: 'The definition of a table uses something that the target cannot hold or that Switchyard cannot translate.',
+    remedy: 'Change the table on the source as the message says, or leave it out of the import.',
+  },
+  COPY_VALUE_REFUSED: {
+    kind: 'fatal',
+    meaning: 'The target warned while it loaded copied rows: a value would not have arrived unchanged. Nothing of that chunk was kept.',
+    remedy: "Read the server's warning in the message, correct the value or the column on the source, and resume.",
   },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,0 +1,117 @@
+import { quoteName, escapeBytes, type Bytes, type Value } from '../server/connection.ts';
+import type { Column, Table } from './table.ts';
+
+/**
+ * SQL for the values of a column. `column` is the column as the server describes it on which the SQL runs: its charset
+ * is that server's own name, and a MariaDB UUID is a CHAR on MySQL. The connection's character set is binary, so the
+ * server's lexer reads bytes: 0x5C inside a gbk or sjis character is escaped like any other backslash.
+ */
+
+/** What a SELECT has to ask for to get canonical values (see `RowImage`), but for `normalizer`. */
+export function selectExpression(column: Column): Bytes {
+  const name = quoteName(column.name);
+  switch (column.dataType) {
+    case 'float':
+      // As text FLOAT has six digits only; as DOUBLE it has all of them.
+      return `(${name}+0e0)`;
+    case 'double':
+      return isZerofill(column) ? `(${name}+0e0)` : name;
+    case 'bit':
+    case 'enum':
+    case 'set':
+      return `(${name}+0)`;
+    default:
+      return isZerofill(column) ? `(${name}+0)` : name;
+  }
+}
+
+/** What remains to be done with a value of `selectExpression`; null where it is canonical as it is. */
+export function normalizer(column: Column): ((value: Bytes) => Bytes) | null {
+  return column.dataType === 'float' || column.dataType === 'double' ? (value) => numberText(Number(value)) : null;
+}
+
+/** The canonical text of a FLOAT or DOUBLE: JavaScript's shortest form, with the sign of zero. */
+export function numberText(value: number): Bytes {
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
+/** Makes literals that can be assigned to the column, and compared with it so that its indexes can be used. */
+export function literal(column: Column): (value: Value) => Bytes {
+  const format = formatOf(column);
+  return (value) => (value === null ? 'NULL' : format(value));
+}
+
+function formatOf(column: Column): (value: Bytes) => Bytes {
+  switch (column.dataType) {
+    case 'tinyint':
+    case 'smallint':
+    case 'mediumint':
+    case 'int':
+    case 'bigint':
+    case 'decimal':
+    case 'year':
+    case 'bit':
+    case 'enum':
+    case 'set':
+      return (value) => value;
+    case 'float':
+      // The double that equals the stored float exactly: assigned it rounds to itself, compared it is equal.
+      return (value) => approximate(numberText(Math.fround(Number(value))));
+    case 'double':
+      return approximate;
+    case 'date':
+    case 'time':
+    case 'datetime':
+    case 'timestamp':
+    case 'json':
+      return quoted('_utf8mb4');
+    case 'char':
+    case 'varchar':
+    case 'tinytext':
+    case 'text':
+    case 'mediumtext':
+    case 'longtext':
+      return quoted(column.charset === null ? '_binary' : `_${column.charset}`);
+    case 'binary':
+    case 'varbinary':
+    case 'tinyblob':
+    case 'blob':
+    case 'mediumblob':
+    case 'longblob':
+    case 'vector':
+      return quoted('_binary');
+    default:
+      return SPATIAL.has(column.dataType) ? quoted('_binary') : quoted('_utf8mb4');
+  }
+}
+
+/** Names in DATA_TYPE; a column that takes any shape is `geometry`, a collection `geomcollection` (MySQL 8 and later). */
+export const SPATIAL: ReadonlySet<string> = new Set([
+  'geometry',
+  'point',
+  'linestring',
+  'polygon',
+  'multipoint',
+  'multilinestring',
+  'multipolygon',
+  'geometrycollection',
+  'geomcollection',
+]);
+
+/** With an exponent it is a DOUBLE for the server; without one it would be a DECIMAL, compared and rounded as such. */
+function approximate(value: Bytes): Bytes {
+  return value.includes('e') || value.includes('E') ? value : `${value}e0`;
+}
+
+function quoted(introducer: Bytes): (value: Bytes) => Bytes {
+  return (value) => `${introducer}'${escapeBytes(value)}'`;
+}
+
+export function isZerofill(column: Column): boolean {
+  return /\bzerofill\b/i.test(column.columnType) && !/^(enum|set)\b/i.test(column.columnType);
+}
+
+/** Ordinals of the columns that may be written: all but the generated ones. */
+export function insertColumns(table: Table): number[] {
+  return table.columns.flatMap((column, ordinal) => (column.generated === null ? [ordinal] : []));
+}
