@@ -111,7 +111,7 @@ export function isZerofill(column: Column): boolean {
   return /\bzerofill\b/i.test(column.columnType) && !/^(enum|set)\b/i.test(column.columnType);
 }
 
-/** Ordinals of the columns that may be written: all but the generated ones. */
-export function insertColumns(table: Table): number[] {
-  return table.columns.flatMap((column, ordinal) => (column.generated === null ? [ordinal] : []));
+/** The columns that may be written: all but the generated ones. */
+export function insertColumns(table: Table): Column[] {
+  return table.columns.filter((column) => column.generated === null);
 }
