@@ -1,0 +1,26 @@
+import { createServer } from 'node:net';
+import { AppError } from '../core/errors.ts';
+
+/**
+ * Outside the kernel's range for outgoing connections (from 32768): there a port found free now may belong to some
+ * client by the time that the server is started again on it.
+ */
+const FIRST_PORT = 20_000;
+const PORTS = 12_000;
+
+/** A port of 127.0.0.1 on which nobody listens. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    if (await isFree(port)) return port;
+  }
+  throw new AppError('SERVER_NOT_STARTED', 'no free port was found');
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  server.once('error', () => resolve(false));
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  return promise;
+}

@@ -1,0 +1,46 @@
+import { dockerAnswers, startDockerServer } from './docker-server.ts';
+import { FLAVOR_SPECS } from './flavor.ts';
+import { freePort } from './free-port.ts';
+import { givenServer } from './given-server.ts';
+import { findInstallation } from './installation.ts';
+import type { RunningServer, StartOptions } from './running-server.ts';
+import { ServerProcess } from './server-process.ts';
+
+let nextServerId = 1 + Math.floor(Math.random() * 1_000_000) * 100;
+
+/**
+ * Starts a database server, from the first of these that there is: the user's DSN (SWITCHYARD_TEST_SOURCE or _TARGET,
+ * by `role`), a Docker engine that answers, the daemon on the PATH, Debian's packages. SWITCHYARD_SERVERS=process
+ * leaves Docker out.
+ */
+export async function startServer({ flavor, role = 'source', options = [], serverId, port }: StartOptions): Promise<RunningServer> {
+  const given = process.env[role === 'source' ? 'SWITCHYARD_TEST_SOURCE' : 'SWITCHYARD_TEST_TARGET'];
+  if (given !== undefined && given !== '') return givenServer(given, flavor);
+  const id = serverId ?? nextServerId++;
+  if (process.env['SWITCHYARD_SERVERS'] !== 'process' && (await dockerAnswers())) {
+    return startDockerServer({ flavor, options, serverId: id, port });
+  }
+  const installation = await findInstallation(flavor);
+  const start = async () =>
+    ServerProcess.start({ flavor, installation, options, serverId: id, port: port ?? (await freePort()) });
+  if (port !== undefined) return start();
+  // A free port may be taken by somebody else before the server listens on it.
+  return start().catch(start);
+}
+
+/** A source and a target, started side by side. */
+export async function startServerPair(
+  source: StartOptions['flavor'] = 'mysql-9.7',
+  target: StartOptions['flavor'] = 'mysql-9.7',
+): Promise<{ source: RunningServer; target: RunningServer } & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const first = stack.use(await startServer({ flavor: source, role: 'source' }));
+  const second = stack.use(await startServer({ flavor: target, role: 'target' }));
+  const kept = stack.move();
+  return { source: first, target: second, [Symbol.asyncDispose]: async () => kept.disposeAsync() };
+}
+
+/** The family that a flavor belongs to decides which SQL it understands. */
+export function isMariadb(server: RunningServer): boolean {
+  return FLAVOR_SPECS[server.flavor].family === 'mariadb';
+}
