@@ -40,7 +40,7 @@ export const ERROR_TABLE = {
   CONTENT_TYPE_WRONG: {
     kind: 'usage',
     meaning: 'The body of a request is not declared as JSON.',
-    remedy: 'Send `Content-Type: application/json` with every POST, PUT and DELETE, also with an empty body.',
+    remedy: 'Send `Content-Type: application/json` with every POST and PUT, also without a body.',
   },
   BODY_TOO_LARGE: {
     kind: 'usage',

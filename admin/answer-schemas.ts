@@ -1,0 +1,185 @@
+import { z } from 'zod';
+import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
+import { PHASES, SIDES } from '../core/phase.ts';
+import { ROLES } from '../core/routing-record.ts';
+import type { FleetReport, SessionView } from '../core/control/protocol.ts';
+import { importOptionsSchema, replicaHostSchema } from '../engine/api.ts';
+import type { Finding, ImportView, ServerFacts, SwitchReport, ValidationReport } from '../engine/api.ts';
+import type { LogEntry, Readiness } from './backend.ts';
+import type { Problem } from './problem.ts';
+
+/**
+ * The answers of engine/api.ts as schemas, for OpenAPI and for tests. Annotated with the types they mirror, so that a
+ * field added there and forgotten here does not compile.
+ */
+const side = z.enum(SIDES);
+const count = z.int().nonnegative();
+const errorCode = z.enum(Object.keys(ERROR_TABLE) as [ErrorCode, ...ErrorCode[]]);
+const details = z.record(z.string(), z.unknown());
+
+export const serverFactsSchema: z.ZodType<ServerFacts> = z.object({
+  flavor: z.enum(['mysql', 'mariadb']),
+  version: z.string(),
+  serverUuid: z.string(),
+});
+
+export const findingSchema: z.ZodType<Finding> = z.object({
+  code: z.string(),
+  severity: z.enum(['error', 'warning', 'info']),
+  skippable: z.boolean(),
+  side,
+  subject: z.string().nullable(),
+  message: z.string(),
+  fix: z.string(),
+});
+
+export const validationReportSchema: z.ZodType<ValidationReport> = z.object({
+  ok: z.boolean(),
+  source: serverFactsSchema.nullable(),
+  target: serverFactsSchema.nullable(),
+  findings: z.array(findingSchema),
+  tables: z.array(z.object({ name: z.string(), rowsEstimate: count, bytes: count })),
+});
+
+const sideView = z.object({ host: z.string(), port: z.int(), user: z.string().nullable(), facts: serverFactsSchema.nullable() });
+
+const tableView = z.object({
+  name: z.string(),
+  rowsTotal: count,
+  rowsCopied: count,
+  state: z.enum(['waiting', 'copying', 'indexing', 'copied']),
+  etaMs: z.number().nullable(),
+});
+
+const streamView = z.object({
+  direction: z.enum(['forward', 'reverse']),
+  state: z.enum(['stopped', 'catching_up', 'running', 'failed']),
+  lagMs: z.number().nullable(),
+  position: z.string().nullable(),
+  transactionsApplied: count,
+  rowChangesApplied: count,
+});
+
+const verifyTableView = z.object({
+  name: z.string(),
+  state: z.enum(['waiting', 'verifying', 'equal', 'different']),
+  rows: count,
+  chunksDone: count,
+  chunksTotal: count,
+  differences: z.array(
+    z.object({ key: z.string(), kind: z.enum(['missing', 'extra', 'different']), columns: z.array(z.string()) }),
+  ),
+  differencesTotal: count,
+});
+
+const verifyView = z.object({
+  state: z.enum(['running', 'equal', 'different', 'failed']),
+  startedAtMs: z.number(),
+  finishedAtMs: z.number().nullable(),
+  rows: count,
+  tables: z.array(verifyTableView),
+});
+
+export const importViewSchema: z.ZodType<ImportView> = z.object({
+  id: z.string(),
+  phase: z.enum(PHASES),
+  database: z.string(),
+  source: sideView,
+  target: sideView,
+  replicaHost: replicaHostSchema.nullable(),
+  tables: z.array(tableView),
+  streams: z.array(streamView),
+  verify: verifyView.nullable(),
+  traffic: z.object({ primary: side, replica: side, epoch: count }),
+  switches: z.array(
+    z.object({ kind: z.enum(['replicas', 'primaries']), to: side, atMs: z.number(), pauseMs: z.number(), fence: z.string() }),
+  ),
+  findings: z.array(findingSchema),
+  options: importOptionsSchema,
+  error: z
+    .object({
+      code: errorCode,
+      message: z.string(),
+      details,
+      fromPhase: z.enum(PHASES),
+      atMs: z.number(),
+      remedy: z.string(),
+    })
+    .nullable(),
+  createdAtMs: z.number(),
+  createdBy: z.string(),
+  updatedAtMs: z.number(),
+  copy: z.object({
+    rows: count,
+    bytes: count,
+    startedAtMs: z.number().nullable(),
+    finishedAtMs: z.number().nullable(),
+  }),
+});
+
+export const switchReportSchema: z.ZodType<SwitchReport> = z.object({
+  switched: z.boolean(),
+  refusals: z.array(z.object({ code: z.string(), message: z.string(), forceable: z.boolean() })),
+  warnings: z.array(z.string()),
+  pauseMs: z.number().nullable(),
+  fence: z.string(),
+  view: importViewSchema,
+});
+
+export const logEntrySchema: z.ZodType<LogEntry> = z.object({
+  importId: z.string().nullable(),
+  atMs: z.number(),
+  level: z.enum(['debug', 'info', 'warn', 'error']),
+  message: z.string(),
+  // exactOptional: an absent property, never one that is undefined.
+  details: details.exactOptional(),
+});
+
+const pinnedSession = z.object({
+  sessionId: z.string(),
+  user: z.string(),
+  address: z.string(),
+  reasons: z.array(z.string()),
+});
+
+export const fleetReportSchema: z.ZodType<FleetReport> = z.object({
+  reached: z.boolean(),
+  proxies: z.array(
+    z.object({
+      instanceId: z.string(),
+      epoch: count,
+      state: z.enum(['applied', 'drained']),
+      sessions: count,
+      undrained: z.array(pinnedSession),
+    }),
+  ),
+});
+
+export const sessionViewSchema: z.ZodType<SessionView> = z.object({
+  sessionId: z.string(),
+  instanceId: z.string(),
+  user: z.string(),
+  address: z.string(),
+  database: z.string().nullable(),
+  role: z.enum(ROLES),
+  side: side.nullable(),
+  state: z.enum(['authenticating', 'idle', 'busy', 'held', 'moving', 'closing']),
+  inTransaction: z.boolean(),
+  pins: z.array(z.string()),
+  bytesIn: count,
+  bytesOut: count,
+  ageMs: z.number(),
+});
+
+export const readinessSchema: z.ZodType<Readiness> = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
+
+export const problemSchema: z.ZodType<Problem> = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: errorCode,
+  remedy: z.string(),
+  retryable: z.boolean(),
+  details,
+});

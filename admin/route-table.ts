@@ -1,0 +1,24 @@
+import type { EventStreams } from './event-stream.ts';
+import { openApiOf } from './openapi.ts';
+import { rawRoute, type Route } from './route.ts';
+import { eventRoutes } from './routes/event-routes.ts';
+import { importRoutes } from './routes/import-routes.ts';
+import { systemRoutes } from './routes/system-routes.ts';
+
+/** Every route of the API, the description of itself included. */
+export function routeTable(streams: EventStreams): Route[] {
+  const routes: Route[] = [...importRoutes, ...eventRoutes(streams), ...systemRoutes];
+  const openApi = rawRoute({
+    method: 'GET',
+    path: '/openapi.json',
+    operationId: 'openapi',
+    summary: 'This description.',
+    tag: 'system',
+    needsToken: false,
+    contentType: 'application/json',
+    handle: async () => ({ kind: 'json', status: 200, body: document }),
+  });
+  routes.push(openApi);
+  const document = openApiOf(routes);
+  return routes;
+}
