@@ -224,6 +224,16 @@ export const ERROR_TABLE = {
     meaning: 'There is an import that is neither completed nor cancelled, or one of the same name.',
     remedy: 'Complete or cancel it first, or choose another name.',
   },
+  VALIDATION_FAILED: {
+    kind: 'refused',
+    meaning: 'Validation found errors; the import was not created.',
+    remedy: 'Fix each finding (its text says how) and create the import again; some can be skipped with skipValidationErrors.',
+  },
+  OPERATION_IN_PROGRESS: {
+    kind: 'refused',
+    meaning: 'Another request changes this import at the moment.',
+    remedy: 'Wait until it has ended; `switchyard import show` tells.',
+  },
   PHASE_REFUSED: {
     kind: 'refused',
     meaning: 'The request is not possible in the current phase.',

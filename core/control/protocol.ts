@@ -20,13 +20,11 @@ export interface SupervisorMethods {
   fleetWait(params: { epoch: number; state: ProxyState; timeoutMs: number }): FleetReport;
   /** What the switch can do ahead on every proxy: see `ProxyMethods.prepare`. */
   fleetPrepare(params: PrepareRequest): PrepareReport;
-  fleetReport(): FleetReport;
+  fleetReport(params: undefined): FleetReport;
   /** A proxy tells its state for an epoch. */
   proxyAck(ack: ProxyAck): void;
   /** Something that people watch: progress, a log line. */
   publish(event: PublishedEvent): void;
-  /** Prometheus text of the calling process, merged by the supervisor. */
-  metrics(params: { text: string }): void;
 }
 
 /** `applied`: the epoch rules all new commands. `drained`: besides, no command or transaction is under way on what is held. */
@@ -76,8 +74,8 @@ export interface ProxyMethods {
   route(params: { record: RoutingRecord }): void;
   /** Opens, logs in and restores connections to `to` ahead of a switch, so that the pause need not. */
   prepare(params: PrepareRequest): PrepareReport;
-  sessions(): SessionView[];
-  collectMetrics(): { text: string };
+  sessions(params: undefined): SessionView[];
+  collectMetrics(params: undefined): { text: string };
   /** Stops accepting, lets sessions reach a boundary, ends them with ERR 1053, then the process exits. */
   drain(params: { timeoutMs: number }): void;
 }
@@ -101,7 +99,7 @@ export interface SessionView {
 /** Offered by the engine to the supervisor: one door for every request of `engine/api.ts`. */
 export interface EngineMethods {
   request(params: { method: string; args: unknown }): unknown;
-  collectMetrics(): { text: string };
+  collectMetrics(params: undefined): { text: string };
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

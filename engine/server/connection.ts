@@ -49,6 +49,8 @@ export interface OpenOptions {
   /** Statements run before the connection is used. */
   session?: Bytes[];
   connectTimeoutMs?: number;
+  /** Allows `batch`. */
+  multiStatements?: boolean;
 }
 
 /**
@@ -75,16 +77,10 @@ export class ServerConnection implements AsyncDisposable {
   }
 
   /** Rejects with SERVER_UNREACHABLE, LOGIN_REFUSED or the AppError for what the server said. */
-  static async open(server: ServerDefinition, { database, session = [], connectTimeoutMs = 10_000 }: OpenOptions = {}): Promise<ServerConnection> {
-    const raw = mysql.createConnection(connectionOptions(server, database, connectTimeoutMs));
-    try {
-      await once(raw, 'connect');
-    } catch (cause) {
-      raw.destroy();
-      throw connectError(server, cause);
-    }
+  static async open(server: ServerDefinition, options: OpenOptions = {}): Promise<ServerConnection> {
+    const raw = await connect(server, options);
     const connection = new ServerConnection(raw, server);
-    for (const statement of [...SESSION, ...session]) await connection.write(statement);
+    for (const statement of [...SESSION, ...(options.session ?? [])]) await connection.write(statement);
     return connection;
   }
 
@@ -114,8 +110,16 @@ export class ServerConnection implements AsyncDisposable {
 
   /** A statement without a result set. */
   async write(sql: Bytes): Promise<WriteResult> {
-    const header = (await this.#run({ sql })) as ResultSetHeader;
-    return { affectedRows: header.affectedRows, warnings: header.warningStatus, info: header.info };
+    return writeResult((await this.#run({ sql })) as ResultSetHeader);
+  }
+
+  /**
+   * Several statements without result sets in one round trip, in order; needs `multiStatements`. The server stops at
+   * the first that fails, and what ran before it stays as the transaction has it.
+   */
+  async batch(statements: Bytes[]): Promise<WriteResult[]> {
+    const result = (await this.#run({ sql: statements.join(';\n') })) as ResultSetHeader | ResultSetHeader[];
+    return (Array.isArray(result) ? result : [result]).map(writeResult);
   }
 
   /** The text of the first warnings of the last statement. */
@@ -148,6 +152,10 @@ export class ServerConnection implements AsyncDisposable {
   }
 }
 
+function writeResult({ affectedRows, warningStatus, info }: ResultSetHeader): WriteResult {
+  return { affectedRows, warnings: warningStatus, info };
+}
+
 type Field = Parameters<Extract<NonNullable<QueryOptions['typeCast']>, (...args: never[]) => unknown>>[0];
 
 function castToBytes(field: Field): Value {
@@ -159,8 +167,26 @@ function castToText(field: Field): string | null {
   return field.buffer()?.toString('utf8') ?? null;
 }
 
+/** mode `preferred` is MySQL's: TLS where the server has it, without looking at the certificate. */
+async function connect(server: ServerDefinition, options: OpenOptions): Promise<Connection> {
+  const attempt = mysql.createConnection(connectionOptions(server, options));
+  try {
+    await once(attempt, 'connect');
+    return attempt;
+  } catch (cause) {
+    attempt.destroy();
+    if (server.tls.mode === 'preferred' && (cause as DriverError).code === 'HANDSHAKE_NO_SSL_SUPPORT') {
+      return await connect({ ...server, tls: { ...server.tls, mode: 'disabled' } }, options);
+    }
+    throw connectError(server, cause);
+  }
+}
+
 /** mysql2's options for our own user on `server`; `charset` binary makes SQL and answers plain bytes. */
-export function connectionOptions(server: ServerDefinition, database: string | undefined, connectTimeoutMs: number): ConnectionOptions {
+export function connectionOptions(
+  server: ServerDefinition,
+  { database, connectTimeoutMs = 10_000, multiStatements = false }: OpenOptions,
+): ConnectionOptions {
   const { host, port, user, password, tls } = server;
   return {
     host,
@@ -171,14 +197,15 @@ export function connectionOptions(server: ServerDefinition, database: string | u
     charset: 'BINARY',
     connectTimeout: connectTimeoutMs,
     enableKeepAlive: true,
-    flags: ['LOCAL_FILES', '-MULTI_STATEMENTS', '-FOUND_ROWS'],
+    multipleStatements: multiStatements,
+    flags: ['LOCAL_FILES', '-FOUND_ROWS'],
     connectAttributes: { program_name: 'switchyard' },
-    ...(tls.mode === 'disabled' || tls.mode === 'preferred'
+    ...(tls.mode === 'disabled'
       ? {}
       : {
           ssl: {
             minVersion: tls.minVersion,
-            rejectUnauthorized: tls.mode !== 'required',
+            rejectUnauthorized: tls.mode === 'verify_ca' || tls.mode === 'verify_identity',
             ...(tls.ca === undefined ? {} : { ca: tls.ca }),
             ...(tls.cert === undefined ? {} : { cert: tls.cert }),
             ...(tls.key === undefined ? {} : { key: tls.key }),

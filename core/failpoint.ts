@@ -1,0 +1,47 @@
+/**
+ * Named places where a test stops or kills the real process: SWITCHYARD_FAILPOINTS=`name=kill,name=wait:FILE,name=error`.
+ * `wait:FILE` goes on when FILE is gone. Without the variable a failpoint costs one map look-up.
+ */
+import { existsSync, watch } from 'node:fs';
+import { dirname } from 'node:path';
+
+export const FAILPOINTS = [
+  'switch.intent',
+  'switch.hold',
+  'switch.fenced',
+  'switch.caught_up',
+  'switch.reverse_ready',
+  'switch.decided',
+  'switch.released',
+  'copy.started',
+  'copy.chunk_landed',
+  'copy.finished',
+  'apply.before_commit',
+  'apply.after_commit',
+] as const;
+export type Failpoint = (typeof FAILPOINTS)[number];
+
+const armed = parse(process.env['SWITCHYARD_FAILPOINTS'] ?? '');
+
+export async function failpoint(name: Failpoint): Promise<void> {
+  const action = armed.get(name);
+  if (action === undefined) return;
+  if (action === 'kill') process.kill(process.pid, 'SIGKILL');
+  if (action === 'error') throw new Error(`failpoint ${name}`);
+  if (action.startsWith('wait:')) await fileGone(action.slice('wait:'.length));
+}
+
+function parse(text: string): Map<string, string> {
+  const pairs = text.split(',').filter((pair) => pair.includes('='));
+  return new Map(pairs.map((pair): [string, string] => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
+}
+
+async function fileGone(file: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const watcher = watch(dirname(file), () => {
+    if (!existsSync(file)) resolve();
+  });
+  if (!existsSync(file)) resolve();
+  await promise;
+  watcher.close();
+}

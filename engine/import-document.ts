@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { PHASES, SIDES } from '../core/phase.ts';
+import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
+import { importOptionsSchema, replicaHostSchema, serverSchema } from './api.ts';
+import { tlsOptionsSchema } from '../core/routing-record.ts';
+
+/**
+ * What the state store keeps of an import (`import/<id>`). Credentials are apart (`secret/<id>`, sealed), so that
+ * completing can erase them and nothing that shows a document can show them.
+ */
+const addressSchema = z.strictObject({
+  host: z.string(),
+  port: z.int(),
+  user: z.string().nullable(),
+  tls: tlsOptionsSchema,
+});
+
+const factsSchema = z.strictObject({ flavor: z.enum(['mysql', 'mariadb']), version: z.string(), serverUuid: z.string() });
+
+const findingSchema = z.strictObject({
+  code: z.string(),
+  severity: z.enum(['error', 'warning', 'info']),
+  skippable: z.boolean(),
+  side: z.enum(SIDES),
+  subject: z.string().nullable(),
+  message: z.string(),
+  fix: z.string(),
+});
+
+const phaseSchema = z.enum(PHASES);
+
+/** A switch that is under way: written before the hold, removed after its end, read by a restarted engine. */
+const intentSchema = z.strictObject({
+  switchId: z.string(),
+  kind: z.enum(['replicas', 'primaries']),
+  to: z.enum(SIDES),
+  fromPhase: phaseSchema,
+  /** The epoch of the route before the hold. */
+  epoch: z.int(),
+  fence: z.enum(['read_only', 'triggers', 'none']),
+  startedAtMs: z.number(),
+});
+export type SwitchIntent = z.infer<typeof intentSchema>;
+
+export const importDocumentSchema = z.strictObject({
+  id: z.string(),
+  phase: phaseSchema,
+  database: z.string(),
+  source: addressSchema,
+  target: addressSchema,
+  sourceFacts: factsSchema,
+  targetFacts: factsSchema,
+  replicaHost: replicaHostSchema.nullable(),
+  options: importOptionsSchema,
+  /** Names of the imported tables, fixed at creation. */
+  tables: z.array(z.string()),
+  findings: z.array(findingSchema),
+  /** Tables (and whether the schema) that Switchyard made on the target: what cancelling removes. */
+  created: z.strictObject({ schema: z.boolean(), tables: z.array(z.string()) }),
+  /** Where the stream starts: taken before the first row was read. */
+  startPosition: z.string().nullable(),
+  /** Union of all stamps of the copy: the target is consistent from there on. */
+  copiedPosition: z.string().nullable(),
+  copy: z.strictObject({
+    rows: z.number(),
+    bytes: z.number(),
+    startedAtMs: z.number().nullable(),
+    finishedAtMs: z.number().nullable(),
+  }),
+  /** Whether the last switch of replicas left them on the target. */
+  replicasOnTarget: z.boolean(),
+  /** Which fence stands, and on which side. */
+  fence: z.strictObject({ side: z.enum(SIDES), kind: z.enum(['read_only', 'triggers', 'none']) }).nullable(),
+  intent: intentSchema.nullable(),
+  /** The last verification, as people see it (VerifyView). */
+  verify: z.unknown(),
+  switches: z.array(
+    z.strictObject({
+      kind: z.enum(['replicas', 'primaries']),
+      to: z.enum(SIDES),
+      atMs: z.number(),
+      pauseMs: z.number(),
+      fence: z.string(),
+    }),
+  ),
+  error: z
+    .strictObject({
+      code: z.string().transform((code): ErrorCode => (code in ERROR_TABLE ? (code as ErrorCode) : 'INTERNAL')),
+      message: z.string(),
+      details: z.record(z.string(), z.unknown()),
+      fromPhase: phaseSchema,
+      atMs: z.number(),
+    })
+    .nullable(),
+  createdAtMs: z.number(),
+  createdBy: z.string(),
+  updatedAtMs: z.number(),
+});
+export type ImportDocument = z.infer<typeof importDocumentSchema>;
+
+/** What `secret/<id>` holds once opened: how our own user logs in on both sides. */
+export const importSecretsSchema = z.strictObject({ source: serverSchema, target: serverSchema });
+export type ImportSecrets = z.infer<typeof importSecretsSchema>;

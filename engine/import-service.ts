@@ -1,0 +1,208 @@
+import { AppError, serializeError } from '../core/errors.ts';
+import type { PublishedEvent } from '../core/control/protocol.ts';
+import {
+  importRequestSchema,
+  type Actor,
+  type EngineApi,
+  type ImportRequest,
+  type ImportView,
+  type ReplicaHost,
+  type SwitchReport,
+  type SwitchRequest,
+  type ValidationReport,
+} from './api.ts';
+import type { ProxyFleet } from './control.ts';
+import type { ImportDocument } from './import-document.ts';
+import { ImportRunner } from './import-runner.ts';
+import { noSuchImport, type ImportRecord, type ImportStore } from './import-store.ts';
+import { isFinal } from './phase.ts';
+import { validateImport } from './preflight/validate-import.ts';
+import type { Route } from './route.ts';
+import type { ServerDefinition } from './api.ts';
+
+export interface ServiceOptions {
+  imports: ImportStore;
+  route: Route;
+  fleet: ProxyFleet;
+  /** Where imports go that name no target. */
+  defaultTarget: ServerDefinition | undefined;
+  publish: (event: PublishedEvent) => void;
+  signal: AbortSignal;
+}
+
+/** A request whose target is settled. */
+export type TargetedRequest = ImportRequest & { target: ServerDefinition };
+
+/** The engine's side of every request: finds the import and hands the request to its runner. */
+export class ImportService implements EngineApi {
+  readonly #options: ServiceOptions;
+  readonly #runners = new Map<string, ImportRunner>();
+  #creating = false;
+
+  private constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Goes on with every import that has not ended. */
+  static async start(options: ServiceOptions): Promise<ImportService> {
+    const service = new ImportService(options);
+    for (const record of await options.imports.list()) {
+      const runner = await service.#run(record);
+      try {
+        await runner.start();
+      } catch (error) {
+        // One import that cannot go on must not keep the others from being looked at.
+        const { code, message } = serializeError(error);
+        runner.log('error', `could not go on: ${code}: ${message}`);
+        throw error;
+      }
+    }
+    return service;
+  }
+
+  async validate(request: ImportRequest): Promise<ValidationReport> {
+    return await validateImport(this.#targeted(importRequestSchema.parse(request)));
+  }
+
+  async createImport({ actor, ...rest }: ImportRequest & Actor): Promise<ImportView> {
+    const request = this.#targeted(importRequestSchema.parse(rest));
+    if (this.#creating) throw new AppError('OPERATION_IN_PROGRESS', 'another import is being created');
+    this.#creating = true;
+    try {
+      this.#refuseSecond(request.id);
+      const report = await validateImport(request);
+      if (!report.ok || report.source === null || report.target === null) {
+        const errors = report.findings.filter(({ severity }) => severity === 'error');
+        throw new AppError('VALIDATION_FAILED', errors.map(({ code, message }) => `${code}: ${message}`).join('; '), {
+          details: { findings: report.findings },
+        });
+      }
+      const document = newDocument(request, actor, { ...report, source: report.source, target: report.target });
+      await this.#options.imports.eraseSecrets(request.id);
+      const record = await this.#options.imports.create(document, { source: request.source, target: request.target });
+      const runner = await this.#run(record);
+      runner.log('info', `import created by ${actor}`);
+      await runner.start();
+      return await runner.view();
+    } finally {
+      this.#creating = false;
+    }
+  }
+
+  async listImports(): Promise<ImportView[]> {
+    return await Promise.all([...this.#runners.values()].map((runner) => runner.view()));
+  }
+
+  async getImport({ id }: { id: string }): Promise<ImportView> {
+    return await this.#runner(id).view();
+  }
+
+  async cancelImport({ id, actor }: { id: string } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'cancel').cancel();
+  }
+
+  async verify({ id, actor }: { id: string } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'verify').verify();
+  }
+
+  async switchTraffic({ id, actor, ...request }: { id: string } & SwitchRequest & Actor): Promise<SwitchReport> {
+    const direction = request.back ? 'back ' : '';
+    return await this.#asked(id, actor, `switch ${request.kind} ${direction}${request.dryRun ? '(dry run)' : ''}`).switchTraffic(request);
+  }
+
+  async setReplicaHost({ id, replicaHost, actor }: { id: string; replicaHost: ReplicaHost | null } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'set the replica host').setReplicaHost(replicaHost);
+  }
+
+  async complete({ id, confirm, actor }: { id: string; confirm: string } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'complete').complete(confirm);
+  }
+
+  async resume({ id, ddl, actor }: { id: string; ddl?: 'skip' | 'apply' } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'resume').resume(ddl);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#runners.values()].map((runner) => runner.stop()));
+  }
+
+  #runner(id: string): ImportRunner {
+    const runner = this.#runners.get(id);
+    if (runner === undefined) throw noSuchImport(id);
+    return runner;
+  }
+
+  #asked(id: string, actor: string, what: string): ImportRunner {
+    const runner = this.#runner(id);
+    runner.log('info', `${actor} asked to ${what.trim()}`);
+    return runner;
+  }
+
+  async #run(record: ImportRecord): Promise<ImportRunner> {
+    const { imports, route, fleet, publish, signal } = this.#options;
+    const { id } = record.document;
+    const runner = new ImportRunner({ record, secrets: await imports.secrets(id), imports, route, fleet, publish, signal });
+    this.#runners.set(id, runner);
+    return runner;
+  }
+
+  #targeted(request: ImportRequest): TargetedRequest {
+    const target = request.target ?? this.#options.defaultTarget;
+    if (target === undefined) {
+      throw new AppError('REQUEST_INVALID', 'target: the request names no target, and the configuration has none either');
+    }
+    return { ...request, target };
+  }
+
+  #refuseSecond(id: string): void {
+    if (this.#runners.has(id)) throw new AppError('IMPORT_EXISTS', `there is already an import named ${id}`);
+    for (const { record } of this.#runners.values()) {
+      const { document } = record;
+      if (!isFinal(document.phase)) throw new AppError('IMPORT_EXISTS', `the import ${document.id} is in phase ${document.phase}`);
+    }
+  }
+}
+
+function newDocument(
+  { id, source, target, database, replicaHost, options }: TargetedRequest,
+  actor: string,
+  report: ValidationReport & { source: ImportDocument['sourceFacts']; target: ImportDocument['targetFacts'] },
+): ImportDocument {
+  const now = Date.now();
+  return {
+    id,
+    phase: 'pending',
+    database,
+    source: addressOf(source),
+    target: addressOf(target),
+    sourceFacts: report.source,
+    targetFacts: report.target,
+    replicaHost,
+    options,
+    tables: report.tables.map(({ name }) => name),
+    findings: report.findings,
+    created: { schema: false, tables: [] },
+    startPosition: null,
+    copiedPosition: null,
+    copy: { rows: 0, bytes: 0, startedAtMs: null, finishedAtMs: null },
+    replicasOnTarget: false,
+    fence: null,
+    intent: null,
+    verify: null,
+    switches: [],
+    error: null,
+    createdAtMs: now,
+    createdBy: actor,
+    updatedAtMs: now,
+  };
+}
+
+/** Without anything secret: the client key stays with the credentials. */
+function addressOf({ host, port, user, tls: { mode, ca, serverName, minVersion } }: ServerDefinition): ImportDocument['source'] {
+  return {
+    host,
+    port,
+    user,
+    tls: { mode, minVersion, ...(ca === undefined ? {} : { ca }), ...(serverName === undefined ? {} : { serverName }) },
+  };
+}

@@ -1,0 +1,97 @@
+import { AppError } from '../../core/errors.ts';
+import { otherSide, type Phase } from '../../core/phase.ts';
+import type { Role } from '../../core/routing-record.ts';
+import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
+import { fenceContext, type SwitchPlan, type SwitchWorld } from './traffic-switch.ts';
+import { planFence } from './fence.ts';
+
+export interface SwitchCheck {
+  plan: SwitchPlan;
+  refusals: SwitchRefusal[];
+  warnings: string[];
+}
+
+const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] }> = {
+  replicas: { forth: ['running', 'verified_data'], back: ['switched_replicas'] },
+  primaries: { forth: ['running', 'verified_data', 'switched_replicas'], back: ['switched_primaries'] },
+};
+
+/** Step 0: everything that can be known or done without a pause. Collects every reason at once. */
+export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequest): Promise<SwitchCheck> {
+  const { document } = world.record;
+  const possible = PHASES_FOR[kind][back ? 'back' : 'forth'];
+  if (!possible.includes(document.phase)) {
+    throw new AppError('PHASE_REFUSED', `switching ${kind}${back ? ' back' : ''} is not possible in phase ${document.phase}; possible in ${possible.join(', ')}`, {
+      details: { phase: document.phase, possible },
+    });
+  }
+  const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none' };
+  const refusals: SwitchRefusal[] = [];
+  const warnings: string[] = [];
+  checkStream(world, plan, refusals);
+  checkVerification(document.verify as VerifyView | null, refusals);
+  if (kind === 'primaries') {
+    await checkFence(world, plan, refusals, warnings);
+    await checkWritable(world, plan, refusals);
+  }
+  await prepareSessions(world, plan, refusals, warnings);
+  return { plan, refusals, warnings };
+}
+
+function checkStream({ record, replicationTo }: SwitchWorld, { kind, to }: SwitchPlan, refusals: SwitchRefusal[]): void {
+  if (kind === 'replicas' && to === 'source') return;
+  const stream = replicationTo(to)?.view();
+  const { maxLagMs } = record.document.options;
+  if (stream === undefined || stream.state === 'stopped' || stream.state === 'failed') {
+    refusals.push({ code: 'STREAM_NOT_RUNNING', message: `replication to the ${to} is not running`, forceable: false });
+  } else if (stream.lagMs === null || stream.lagMs > maxLagMs) {
+    const lag = stream.lagMs === null ? 'unknown' : `${Math.round(stream.lagMs)} ms`;
+    refusals.push({ code: 'LAG_TOO_HIGH', message: `replication lag is ${lag}, allowed are ${maxLagMs} ms`, forceable: false });
+  }
+}
+
+function checkVerification(verify: VerifyView | null, refusals: SwitchRefusal[]): void {
+  if (verify?.state !== 'different' && verify?.state !== 'failed') return;
+  const message = verify.state === 'different' ? 'the last verification found differing rows' : 'the last verification did not finish';
+  refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
+}
+
+async function checkFence(world: SwitchWorld, plan: SwitchPlan, refusals: SwitchRefusal[], warnings: string[]): Promise<void> {
+  const from = otherSide(plan.to);
+  await using connection = await world.connect(from);
+  const { document } = world.record;
+  const { kind, notes, possible } = await planFence(fenceContext(document, from, connection), document.options.fence);
+  plan.fence = kind;
+  if (possible) {
+    warnings.push(...notes.map((note) => `fence on the ${from}: ${note}`));
+  } else {
+    refusals.push({
+      code: 'FENCE_IMPOSSIBLE',
+      message: `application writes on the ${from} could not be refused: ${notes.join('; ')}. Give the grants, or create the import with the fence "none"`,
+      forceable: false,
+    });
+  }
+}
+
+async function checkWritable({ record, connect }: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
+  const { fence } = record.document;
+  if (fence?.side === to && fence.kind === 'read_only') return;
+  await using connection = await connect(to);
+  const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
+  if (row?.readOnly === '0') return;
+  refusals.push({ code: 'DESTINATION_READ_ONLY', message: `the ${to} is read_only, and Switchyard did not make it so`, forceable: false });
+}
+
+/** Opens and restores every session's connection on the other side, which is also the trial of every user seen. */
+async function prepareSessions({ route, fleet, record }: SwitchWorld, plan: SwitchPlan, refusals: SwitchRefusal[], warnings: string[]): Promise<void> {
+  const { kind, to } = plan;
+  const { replica } = await route.of(record.document.id);
+  const roles: Role[] = kind === 'replicas' ? ['replica'] : replica === to ? ['primary'] : ['primary', 'replica'];
+  const reports = await Promise.all(roles.map((role) => fleet.prepare({ role, to })));
+  for (const { user, address, reason } of reports.flatMap(({ failures }) => failures)) {
+    refusals.push({ code: 'SESSION_CANNOT_MOVE', message: `${user} from ${address} cannot be moved to the ${to}: ${reason}`, forceable: true });
+  }
+  for (const { user, address, reasons } of reports.flatMap(({ pinned }) => pinned)) {
+    warnings.push(`${user} from ${address} must end first: ${reasons.join(', ')}`);
+  }
+}

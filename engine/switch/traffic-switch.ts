@@ -1,0 +1,260 @@
+import { randomUUID } from 'node:crypto';
+import { AppError } from '../../core/errors.ts';
+import { otherSide, type Phase, type Side } from '../../core/phase.ts';
+import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
+import { systemClock } from '../../core/clock.ts';
+import { failpoint } from '../../core/failpoint.ts';
+import type { SwitchRequest } from '../api.ts';
+import type { ProxyFleet } from '../control.ts';
+import type { ImportRecord } from '../import-store.ts';
+import type { ImportDocument, SwitchIntent } from '../import-document.ts';
+import { nextPhase } from '../phase.ts';
+import type { Replication } from '../replication.ts';
+import type { Route } from '../route.ts';
+import { executedPosition } from '../server/position.ts';
+import type { ServerConnection } from '../server/connection.ts';
+import { ProgressRow } from '../sidecar.ts';
+import { lowerFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
+
+/** What a switch acts upon; the runner implements it. */
+export interface SwitchWorld {
+  readonly record: ImportRecord;
+  readonly route: Route;
+  readonly fleet: ProxyFleet;
+  connect(side: Side): Promise<ServerConnection>;
+  /** The running stream that is applied to `side`. */
+  replicationTo(side: Side): Replication | undefined;
+  /** Starts the stream applied to `side` from its progress row; nothing to do where it runs. */
+  startReplicationTo(side: Side): void;
+  stopReplicationTo(side: Side): Promise<void>;
+  log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void;
+}
+
+export interface SwitchPlan {
+  kind: SwitchRequest['kind'];
+  to: Side;
+  fence: FenceKind;
+}
+
+const HOLD_ATTEMPTS = 3;
+
+/**
+ * The switch protocol of docs/ARCHITECTURE.md, steps 1 to 9, once the preflight has passed. Everything before the
+ * decision can be undone and is, on any failure; the decision is one compare-and-set on the route; after it, only
+ * forward. A crash at any point leaves the intent, from which `recoverSwitch` finishes.
+ */
+export class TrafficSwitch {
+  readonly #world: SwitchWorld;
+  readonly #plan: SwitchPlan;
+  readonly #from: Side;
+  #heldAtMs = 0;
+
+  constructor(world: SwitchWorld, plan: SwitchPlan) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#from = otherSide(plan.to);
+  }
+
+  /** Milliseconds from the hold to the release. Rejects with SWITCH_ROLLED_BACK when it was given up before the decision. */
+  async run(): Promise<number> {
+    const { record, route } = this.#world;
+    const { kind, to, fence } = this.#plan;
+    await using from = await this.#world.connect(this.#from);
+    await using target = await this.#world.connect(to);
+    const before = await route.of(record.document.id);
+    const fromPhase = record.document.phase;
+    const intent: SwitchIntent = { switchId: randomUUID(), kind, to, fromPhase, epoch: before.epoch, fence, startedAtMs: Date.now() };
+    const phase = nextPhase(fromPhase, kind === 'primaries' ? 'start_switch_primaries' : 'start_switch_replicas');
+    await record.update(() => ({ intent, phase }));
+    await failpoint('switch.intent');
+    let decided = false;
+    try {
+      const held = await this.#hold(before);
+      const epoch = kind === 'primaries' ? await this.#movePrimary(held, from, target) : await this.#moveReplica(held, from);
+      decided = await this.#decide(epoch, record.document);
+      const { epoch: after } = await route.of(record.document.id);
+      await this.#world.fleet.wait(after, 'applied', 2000);
+      const pauseMs = systemClock.monotonicMs() - this.#heldAtMs;
+      await failpoint('switch.released');
+      await finishSwitch(this.#world, intent, pauseMs);
+      return pauseMs;
+    } catch (error) {
+      if (decided || (await this.#wasDecided(intent))) {
+        await finishSwitch(this.#world, intent, 0);
+        throw error;
+      }
+      await rollBackSwitch(this.#world, intent);
+      throw new AppError('SWITCH_ROLLED_BACK', `the switch was given up before its decision: ${(error as Error).message}`, {
+        cause: error,
+        details: error instanceof AppError ? { because: error.code, ...error.details } : {},
+      });
+    }
+  }
+
+  /** Step 2: no new work on what moves; what is open ends normally. Tries again when the budget passes. */
+  async #hold(before: RoutingRecord): Promise<RoutingRecord> {
+    const { route, fleet, record, log } = this.#world;
+    const { drainBudgetMs, pauseDeadlineMs } = record.document.options;
+    let epoch = before.epoch;
+    for (let attempt = 1; ; attempt += 1) {
+      const deadlineMs = Date.now() + Math.max(pauseDeadlineMs, drainBudgetMs);
+      this.#heldAtMs = systemClock.monotonicMs();
+      const held = await route.change(epoch, { hold: this.#holdOf(before), deadlineMs, fenced: false });
+      await failpoint('switch.hold');
+      const report = await fleet.wait(held.epoch, 'drained', drainBudgetMs);
+      if (report.reached) return held;
+      const released = await route.change(held.epoch, { hold: 'none', deadlineMs: null, fenced: false });
+      epoch = released.epoch;
+      const undrained = report.proxies.flatMap((proxy) => proxy.undrained);
+      const names = undrained.slice(0, 10).map(({ user, address, reasons }) => `${user} from ${address} (${reasons.join(', ')})`);
+      log('warn', `sessions did not reach the end of their transaction within ${drainBudgetMs} ms`, { attempt, undrained: names });
+      if (attempt === HOLD_ATTEMPTS) {
+        throw new AppError('SWITCH_ROLLED_BACK', `${undrained.length} sessions were still busy after ${drainBudgetMs} ms: ${names.join('; ')}`, {
+          details: { undrained },
+        });
+      }
+      await systemClock.sleep(500 * attempt);
+    }
+  }
+
+  /** Primary traffic takes replica traffic along where the two would end up on different sides than before it. */
+  #holdOf(before: RoutingRecord): Hold {
+    if (this.#plan.kind === 'replicas') return 'replica';
+    return this.#replicaAfter(this.#world.record.document) === before.replica ? 'primary' : 'all';
+  }
+
+  #replicaAfter({ replicasOnTarget }: ImportDocument): Side {
+    if (this.#plan.to === 'target') return 'target';
+    return this.#plan.kind === 'primaries' && replicasOnTarget ? 'target' : 'source';
+  }
+
+  /** Steps 3 to 6; returns the epoch on which the decision is made. */
+  async #movePrimary(held: RoutingRecord, from: ServerConnection, to: ServerConnection): Promise<number> {
+    const { route, fleet, record } = this.#world;
+    const { fence } = this.#plan;
+    // From here no proxy releases on its own, however long this takes (I6).
+    const { epoch } = await route.change(held.epoch, { fenced: true });
+    const { reached } = await fleet.wait(epoch, 'drained', 1000);
+    if (!reached) throw new AppError('SWITCH_ROLLED_BACK', 'a proxy did not confirm the hold in time');
+    await raiseFence(fence, this.#fenceContext(this.#from, from));
+    await failpoint('switch.fenced');
+    await this.#catchUp(from, held.deadlineMs);
+    await failpoint('switch.caught_up');
+    // The stream into the new primary ends before R is read, so that nothing of it can follow R.
+    await this.#world.stopReplicationTo(this.#plan.to);
+    const flavor = flavorOf(record.document, this.#plan.to);
+    const position = await executedPosition(to, flavor);
+    await new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse').reset(from, position.toString());
+    const standing = record.document.fence;
+    if (standing !== null && standing.side === this.#plan.to) await lowerFence(standing.kind, this.#fenceContext(this.#plan.to, to));
+    await failpoint('switch.reverse_ready');
+    return epoch;
+  }
+
+  /** Replica traffic only must not go back in time: the target has everything the source had when it was held. */
+  async #moveReplica(held: RoutingRecord, from: ServerConnection): Promise<number> {
+    if (this.#plan.to === 'target') await this.#catchUp(from, held.deadlineMs);
+    return held.epoch;
+  }
+
+  async #catchUp(from: ServerConnection, deadlineMs: number | null): Promise<void> {
+    const { record } = this.#world;
+    const position = await executedPosition(from, flavorOf(record.document, this.#from));
+    const replication = this.#world.replicationTo(this.#plan.to);
+    if (replication === undefined) throw new AppError('SWITCH_ROLLED_BACK', 'replication to the new primary is not running');
+    const remainingMs = Math.max(1, (deadlineMs ?? Date.now()) - Date.now());
+    try {
+      await replication.waitFor(position, AbortSignal.timeout(remainingMs));
+    } catch (cause) {
+      if (cause instanceof AppError) throw cause;
+      throw new AppError('SWITCH_ROLLED_BACK', 'replication did not catch up within the pause deadline', { cause });
+    }
+  }
+
+  /** Step 7. An answer that did not arrive is settled by reading the record, never by a guess. */
+  async #decide(epoch: number, document: ImportDocument): Promise<boolean> {
+    const { kind, to } = this.#plan;
+    const sides = kind === 'primaries' ? { primary: to, replica: this.#replicaAfter(document) } : { replica: to };
+    await this.#world.route.change(epoch, { ...sides, hold: 'none', deadlineMs: null, fenced: false });
+    await failpoint('switch.decided');
+    return true;
+  }
+
+  async #wasDecided(intent: SwitchIntent): Promise<boolean> {
+    return isDecided(await this.#world.route.of(this.#world.record.document.id), intent);
+  }
+
+  #fenceContext(side: Side, connection: ServerConnection): FenceContext {
+    return fenceContext(this.#world.record.document, side, connection);
+  }
+}
+
+function isDecided(route: RoutingRecord, { kind, to }: SwitchIntent): boolean {
+  return (kind === 'primaries' ? route.primary : route.replica) === to;
+}
+
+function flavorOf({ sourceFacts, targetFacts }: ImportDocument, side: Side) {
+  return side === 'source' ? sourceFacts.flavor : targetFacts.flavor;
+}
+
+export function fenceContext(document: ImportDocument, side: Side, connection: ServerConnection): FenceContext {
+  return { connection, flavor: flavorOf(document, side), database: document.database, tables: document.tables };
+}
+
+/** After a restart: finishes or undoes the switch that was under way, as the route says. */
+export async function recoverSwitch(world: SwitchWorld): Promise<void> {
+  const { intent, id } = world.record.document;
+  if (intent === null) return;
+  const route = await world.route.of(id);
+  if (isDecided(route, intent)) {
+    world.log('warn', 'a switch had been decided when the engine stopped: finishing it', { switchId: intent.switchId });
+    await finishSwitch(world, intent, 0);
+  } else {
+    world.log('warn', 'a switch had not been decided when the engine stopped: undoing it', { switchId: intent.switchId });
+    await rollBackSwitch(world, intent);
+  }
+}
+
+/** Step 9: idempotent. The old primary is fenced, the new one free, the stream of the other direction runs. */
+async function finishSwitch(world: SwitchWorld, intent: SwitchIntent, pauseMs: number): Promise<void> {
+  const { record } = world;
+  const { kind, to, fence } = intent;
+  const from = otherSide(to);
+  if (kind === 'primaries') {
+    await world.stopReplicationTo(to);
+    world.startReplicationTo(from);
+  }
+  await record.update((document) => ({
+    phase: phaseAfter(document, intent),
+    intent: null,
+    replicasOnTarget: kind === 'replicas' ? to === 'target' : document.replicasOnTarget,
+    fence: kind === 'primaries' ? (fence === 'none' ? null : { side: from, kind: fence }) : document.fence,
+    switches: [...document.switches, { kind, to, atMs: Date.now(), pauseMs, fence: kind === 'primaries' ? fence : 'none' }],
+  }));
+}
+
+/** Idempotent: the old primary serves again as if nothing had been tried. */
+async function rollBackSwitch(world: SwitchWorld, intent: SwitchIntent): Promise<void> {
+  const { record, route } = world;
+  const { kind, to, fence, fromPhase } = intent;
+  const from = otherSide(to);
+  if (kind === 'primaries') {
+    await using connection = await world.connect(from);
+    await lowerFence(fence, fenceContext(record.document, from, connection));
+    const standing = record.document.fence;
+    if (standing !== null && standing.side === to) {
+      await using other = await world.connect(to);
+      await raiseFence(standing.kind, fenceContext(record.document, to, other));
+    }
+    world.startReplicationTo(to);
+  }
+  const current = await route.of(record.document.id);
+  if (current.hold !== 'none') await route.change(current.epoch, { hold: 'none', deadlineMs: null, fenced: false });
+  await record.update(() => ({ phase: fromPhase, intent: null }));
+}
+
+function phaseAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Phase {
+  if (kind === 'replicas') return to === 'target' ? 'switched_replicas' : 'running';
+  if (to === 'target') return 'switched_primaries';
+  return replicasOnTarget ? 'switched_replicas' : 'running';
+}

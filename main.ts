@@ -1,0 +1,139 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { runCli } from './admin/cli/run-cli.ts';
+import { loadConfig } from './config/load.ts';
+import type { Config } from './config/schema.ts';
+import { AppError } from './core/errors.ts';
+import { createLogger } from './core/log.ts';
+import { runEngineProcess } from './engine/engine-process.ts';
+import { runProxyWorker } from './proxy/worker.ts';
+import { runSupervisor } from './supervisor/run-supervisor.ts';
+
+/**
+ * The only place that wires everything: `serve` is the supervisor; `run-proxy` and `run-engine` are the processes that
+ * it starts; all other commands are the CLI, a client of the admin API.
+ */
+const mainPath = fileURLToPath(import.meta.url);
+
+const SERVE_USAGE = `Usage: switchyard serve [options]
+
+Starts the proxy, the engine and the admin API.
+
+  --config FILE      configuration (config/example.yaml shows every key)
+  --set KEY=VALUE    one key of it, for example --set proxy.listen=0.0.0.0:3306; may be repeated
+  --help             this text`;
+
+async function main(argv: string[]): Promise<void> {
+  const [command, ...rest] = argv;
+  switch (command) {
+    case 'serve':
+      await serve(rest);
+      return;
+    case 'run-proxy':
+      await runProxy(rest);
+      return;
+    case 'run-engine':
+      await runEngine(rest);
+      return;
+    default:
+      process.exitCode = await runCli(argv);
+  }
+}
+
+interface ServeArguments {
+  config: Config;
+  /** What makes a child process read the same configuration. */
+  configArguments: string[];
+  instance: string;
+}
+
+function readArguments(argv: string[]): ServeArguments | undefined {
+  const { values } = parseArguments(argv);
+  if (values.help === true) return undefined;
+  const settings = values.set ?? [];
+  return {
+    config: loadConfig({ file: values.config, settings }),
+    configArguments: [...(values.config === undefined ? [] : ['--config', values.config]), ...settings.flatMap((setting) => ['--set', setting])],
+    instance: values.instance ?? 'single',
+  };
+}
+
+function parseArguments(argv: string[]) {
+  try {
+    return parseArgs({
+      args: argv,
+      options: {
+        config: { type: 'string' },
+        set: { type: 'string', multiple: true },
+        instance: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    });
+  } catch (cause) {
+    throw new AppError('CONFIG_INVALID', `${(cause as Error).message}\n\n${SERVE_USAGE}`, { cause });
+  }
+}
+
+async function serve(argv: string[]): Promise<void> {
+  const args = readArguments(argv);
+  if (args === undefined) {
+    console.log(SERVE_USAGE);
+    return;
+  }
+  const { config, configArguments } = args;
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  const log = createLogger('supervisor', config.log.level);
+  await runSupervisor({
+    config,
+    configArguments,
+    mainPath,
+    signal: stop.signal,
+    log,
+    onReady: ({ admin }) => log.info({ admin: `http://${admin.host}:${admin.port}`, proxy: config.proxy.listen, replica: config.proxy.replicaListen }, 'ready'),
+  });
+}
+
+async function runProxy(argv: string[]): Promise<void> {
+  const args = readArguments(argv);
+  if (args === undefined) return;
+  const { config, instance } = args;
+  await runProxyWorker({
+    config,
+    dataDir: config.dataDir,
+    controlSocketPath: join(config.dataDir, 'control.sock'),
+    instanceId: instance,
+    signal: stoppedBySupervisor(),
+  });
+  process.exit(0);
+}
+
+async function runEngine(argv: string[]): Promise<void> {
+  const args = readArguments(argv);
+  if (args === undefined) return;
+  const { config } = args;
+  await runEngineProcess({
+    config,
+    controlSocketPath: join(config.dataDir, 'control.sock'),
+    signal: stoppedBySupervisor(),
+    log: createLogger('engine', config.log.level),
+  });
+  process.exit(0);
+}
+
+/** Ctrl-C reaches the whole process group; only the supervisor acts on it and ends its children in order. */
+function stoppedBySupervisor(): AbortSignal {
+  const stop = new AbortController();
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => stop.abort());
+  return stop.signal;
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof AppError)) throw error;
+  console.error(`${error.code}: ${error.message}`);
+  process.exitCode = error.entry.kind === 'usage' ? 2 : 1;
+}

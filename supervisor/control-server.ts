@@ -1,0 +1,120 @@
+import { existsSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { AppError } from '../core/errors.ts';
+import { Peer, type Handlers } from '../core/control/peer.ts';
+import type { EngineMethods, Hello, ProxyMethods, PublishedEvent, SupervisorMethods } from '../core/control/protocol.ts';
+import type { RoutingRecord } from '../core/routing-record.ts';
+import type { StateStore } from '../core/store/state-store.ts';
+import type { Fleet } from './fleet.ts';
+
+export type EnginePeer = Peer<EngineMethods, never>;
+
+export interface ControlServerOptions {
+  socketPath: string;
+  store: StateStore;
+  fleet: Fleet;
+  onPublish: (event: PublishedEvent) => void;
+  onHello: (hello: Hello) => void;
+}
+
+/** Listens for proxies and the engine; the socket of the data directory is also the lock of the data directory. */
+export class ControlServer {
+  readonly #options: ControlServerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #engine: EnginePeer | undefined;
+
+  private constructor(options: ControlServerOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Rejects with PORT_IN_USE when another supervisor runs on the same data directory. */
+  static async listen(options: ControlServerOptions): Promise<ControlServer> {
+    const { socketPath } = options;
+    if (existsSync(socketPath)) {
+      if (await answers(socketPath)) {
+        throw new AppError('PORT_IN_USE', `another switchyard runs on this data directory (${socketPath} answers)`);
+      }
+      unlinkSync(socketPath);
+    }
+    const control = new ControlServer(options);
+    control.#server.listen(socketPath);
+    await once(control.#server, 'listening');
+    return control;
+  }
+
+  /** True when a socket is there that nobody listens on: a supervisor died, and its proxies may still serve. */
+  static async wasLeftBehind(socketPath: string): Promise<boolean> {
+    return existsSync(socketPath) && !(await answers(socketPath));
+  }
+
+  /** The engine, or ENGINE_UNAVAILABLE. */
+  get engine(): EnginePeer {
+    if (this.#engine === undefined) throw new AppError('ENGINE_UNAVAILABLE', 'the engine is not running at the moment');
+    return this.#engine;
+  }
+
+  get hasEngine(): boolean {
+    return this.#engine !== undefined;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    const handlers = this.#handlers((hello) => this.#register(hello, peer));
+    const peer: Peer<ProxyMethods & EngineMethods, never> = new Peer(
+      socket,
+      handlers as unknown as Handlers<never>,
+      () => new AppError('ENGINE_UNAVAILABLE', 'the process ended before it answered'),
+    );
+  }
+
+  #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): void {
+    if (hello.role === 'proxy') {
+      this.#options.fleet.join(hello.instanceId, peer as unknown as Peer<ProxyMethods, never>);
+    } else {
+      const engine = peer as unknown as EnginePeer;
+      this.#engine = engine;
+      void engine.closed.then(() => {
+        if (this.#engine === engine) this.#engine = undefined;
+      });
+    }
+    this.#options.onHello(hello);
+  }
+
+  #handlers(register: (hello: Hello) => void): Handlers<SupervisorMethods> {
+    const { store, fleet, onPublish } = this.#options;
+    return {
+      hello: async (hello) => {
+        register(hello);
+        return { route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null };
+      },
+      storeGet: async ({ key }) => (await store.get(key)) ?? null,
+      storeList: ({ prefix }) => store.list(prefix),
+      storeCompareAndSet: ({ key, expected, value }) => store.compareAndSet(key, expected, value),
+      storeDelete: ({ key }) => store.delete(key),
+      fleetWait: ({ epoch, state, timeoutMs }) => fleet.wait(epoch, state, timeoutMs),
+      fleetPrepare: (request) => fleet.prepare(request),
+      fleetReport: () => fleet.report(),
+      proxyAck: (ack) => fleet.acknowledge(ack),
+      publish: (event) => onPublish(event),
+    };
+  }
+}
+
+async function answers(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  socket.once('connect', () => resolve(true));
+  socket.once('error', () => resolve(false));
+  const answered = await promise;
+  socket.destroy();
+  return answered;
+}

@@ -1,0 +1,97 @@
+import type { Peer } from '../core/control/peer.ts';
+import type {
+  FleetReport,
+  PrepareReport,
+  PrepareRequest,
+  ProxyAck,
+  ProxyMethods,
+  ProxyState,
+  SessionView,
+} from '../core/control/protocol.ts';
+import type { RoutingRecord } from '../core/routing-record.ts';
+
+export type ProxyPeer = Peer<ProxyMethods, never>;
+
+interface Member {
+  peer: ProxyPeer;
+  ack: ProxyAck;
+}
+
+/** The connected proxies and the last state that each acknowledged. */
+export class Fleet {
+  readonly #members = new Map<string, Member>();
+  #changed = Promise.withResolvers<void>();
+
+  /** The member leaves when its socket closes: whoever waits then waits for the others only. */
+  join(instanceId: string, peer: ProxyPeer): void {
+    const member = { peer, ack: { instanceId, epoch: -1, state: 'applied' as const, sessions: 0, undrained: [] } };
+    this.#members.set(instanceId, member);
+    void peer.closed.then(() => {
+      if (this.#members.get(instanceId) === member) this.#members.delete(instanceId);
+      this.#notify();
+    });
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  peers(): ProxyPeer[] {
+    return [...this.#members.values()].map(({ peer }) => peer);
+  }
+
+  members(): { instanceId: string; peer: ProxyPeer }[] {
+    return [...this.#members].map(([instanceId, { peer }]) => ({ instanceId, peer }));
+  }
+
+  push(record: RoutingRecord): void {
+    for (const peer of this.peers()) peer.notify('route', { record });
+  }
+
+  acknowledge(ack: ProxyAck): void {
+    const member = this.#members.get(ack.instanceId);
+    if (member === undefined || ack.epoch < member.ack.epoch) return;
+    member.ack = ack;
+    this.#notify();
+  }
+
+  report(): FleetReport {
+    return { reached: true, proxies: [...this.#members.values()].map(({ ack }) => ack) };
+  }
+
+  /** Resolves when every connected proxy reached `state` of `epoch`, or after `timeoutMs`. */
+  async wait(epoch: number, state: ProxyState, timeoutMs: number): Promise<FleetReport> {
+    const timedOut = AbortSignal.timeout(timeoutMs);
+    const expired = new Promise<void>((resolve) => timedOut.addEventListener('abort', () => resolve(), { once: true }));
+    for (;;) {
+      const report = this.report();
+      const reached = report.proxies.every((ack) => hasReached(ack, epoch, state));
+      if (reached || timedOut.aborted) return { ...report, reached };
+      await Promise.race([this.#changed.promise, expired]);
+    }
+  }
+
+  async prepare(request: PrepareRequest): Promise<PrepareReport> {
+    const reports = await Promise.all(this.peers().map((peer) => peer.call('prepare', request)));
+    return {
+      prepared: reports.reduce((sum, { prepared }) => sum + prepared, 0),
+      failures: reports.flatMap(({ failures }) => failures),
+      pinned: reports.flatMap(({ pinned }) => pinned),
+    };
+  }
+
+  async sessions(): Promise<SessionView[]> {
+    const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined)));
+    return lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+}
+
+function hasReached(ack: ProxyAck, epoch: number, state: ProxyState): boolean {
+  if (ack.epoch !== epoch) return ack.epoch > epoch;
+  return state === 'applied' || ack.state === 'drained';
+}
