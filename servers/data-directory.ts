@@ -1,5 +1,6 @@
 import { access, cp, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { AppError } from '../core/errors.ts';
 import { cacheFolder, withCacheLock } from './cache-folder.ts';
 import type { Installation } from './installation.ts';
 import { runCommand } from './run-command.ts';
@@ -38,20 +39,18 @@ async function initialiseMysql(installation: Installation, datadir: string): Pro
   await unlink(path.join(datadir, 'auto.cnf'));
 }
 
-/** What mariadb-install-db does, without its search for files: the scripts fed to a server in bootstrap mode. */
+/**
+ * What mariadb-install-db does, without its search for files: the scripts fed to a server in bootstrap mode. Help texts
+ * and the `sys` schema are left out, since nothing here reads them.
+ */
 async function initialiseMariadb(installation: Installation, datadir: string): Promise<void> {
-  const scripts = path.join(installation.root ?? '/', 'usr', 'share', await mariadbFolder(installation));
-  const names = [
-    'mariadb_system_tables.sql',
-    'mariadb_performance_tables.sql',
-    'mariadb_system_tables_data.sql',
-    'fill_help_tables.sql',
-    'maria_add_gis_sp_bootstrap.sql',
-    'mariadb_sys_schema.sql',
-  ];
-  const parts = await Promise.all(names.map((name) => readFile(path.join(scripts, name), 'utf8').catch(() => '')));
+  const scripts = await Promise.all(BOOTSTRAP_SCRIPTS.map((names) => readScript(installation, names)));
   await mkdir(path.join(datadir, 'mysql'), { recursive: true });
-  const sql = ['CREATE DATABASE IF NOT EXISTS mysql;', 'USE mysql;', "SET @auth_root_socket=NULL, @skip_auth_anonymous='#';"];
+  const sql = [
+    'CREATE DATABASE IF NOT EXISTS mysql;',
+    'USE mysql;',
+    "SET @auth_root_socket=NULL, @skip_auth_anonymous='#';",
+  ];
   await runCommand(
     installation.daemon,
     [
@@ -62,14 +61,27 @@ async function initialiseMariadb(installation: Installation, datadir: string): P
       ...fileOptions(installation),
       ...runAsOptions(),
     ],
-    [...sql, ...parts, 'FLUSH PRIVILEGES;', ADMIN_ACCOUNT].join('\n'),
+    [...sql, ...scripts, 'FLUSH PRIVILEGES;', CLOSER_ACCOUNTS, ADMIN_ACCOUNT].join('\n'),
   );
 }
 
-async function mariadbFolder(installation: Installation): Promise<string> {
-  const share = path.join(installation.root ?? '/', 'usr', 'share');
-  return (await exists(path.join(share, 'mariadb', 'mariadb_system_tables.sql'))) ? 'mariadb' : 'mysql';
+/** Each by its names: MariaDB 11 renamed them. */
+const BOOTSTRAP_SCRIPTS = [
+  ['mariadb_system_tables.sql', 'mysql_system_tables.sql'],
+  ['mariadb_performance_tables.sql', 'mysql_performance_tables.sql'],
+  ['mariadb_system_tables_data.sql', 'mysql_system_tables_data.sql'],
+  ['maria_add_gis_sp_bootstrap.sql'],
+];
+
+async function readScript({ root }: Installation, names: readonly string[]): Promise<string> {
+  const folders = ['mariadb', 'mysql'].map((name) => path.join(root ?? '/', 'usr', 'share', name));
+  const files = folders.flatMap((folder) => names.map((name) => path.join(folder, name)));
+  for (const file of files) if (await exists(file)) return readFile(file, 'utf8');
+  throw new AppError('SERVER_NOT_STARTED', `none of these is there: ${files.join(', ')}`);
 }
+
+/** MariaDB's first accounts name hosts, so that they would be chosen before ours, and have no password. */
+const CLOSER_ACCOUNTS = "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';";
 
 /** One statement a line, as an init file wants it. */
 const ADMIN_ACCOUNT = [

@@ -23,10 +23,9 @@ export async function debianMirror(): Promise<string> {
 
 /** The first mirror of Debian's main archive named in one apt source file, of either format. */
 export function mirrorIn(text: string): string | undefined {
-  const uris = [
-    ...text.matchAll(/^URIs:\s*(\S+)/gm),
-    ...text.matchAll(/^deb\s+(?:\[[^\]]*\]\s+)?(\S+)/gm),
-  ].map((match) => match[1] ?? '');
+  const uris = [...text.matchAll(/^URIs:\s*(\S+)/gm), ...text.matchAll(/^deb\s+(?:\[[^\]]*\]\s+)?(\S+)/gm)].map(
+    (match) => match[1] ?? '',
+  );
   // The archive itself ends in /debian; security updates and other people's repositories do not.
   return uris.find((uri) => /\/debian\/?$/.test(uri));
 }

@@ -6,8 +6,20 @@ import { debianMirror } from './debian-mirror.ts';
 import { runCommand } from './run-command.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const LOADERS = ['usr/lib64/ld-linux-x86-64.so.2', 'lib64/ld-linux-x86-64.so.2', 'usr/lib/ld-linux-aarch64.so.1', 'lib/ld-linux-aarch64.so.1'];
-const LIBRARY_FOLDERS = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib/aarch64-linux-gnu', 'lib/aarch64-linux-gnu', 'usr/lib', 'lib'];
+const LOADERS = [
+  'usr/lib64/ld-linux-x86-64.so.2',
+  'lib64/ld-linux-x86-64.so.2',
+  'usr/lib/ld-linux-aarch64.so.1',
+  'lib/ld-linux-aarch64.so.1',
+];
+const LIBRARY_FOLDERS = [
+  'usr/lib/x86_64-linux-gnu',
+  'lib/x86_64-linux-gnu',
+  'usr/lib/aarch64-linux-gnu',
+  'lib/aarch64-linux-gnu',
+  'usr/lib',
+  'lib',
+];
 
 export interface DebianPackages {
   suite: string;
@@ -40,7 +52,8 @@ export async function debianRoot(name: string, { suite, packages }: DebianPackag
 export async function debianWrapper(root: string, program: string): Promise<string> {
   const wrapper = path.join(root, 'wrapper', path.basename(program));
   if (await exists(wrapper)) return wrapper;
-  if (!(await exists(path.join(root, program)))) throw new AppError('SERVER_NOT_STARTED', `there is no ${program} in ${root}`);
+  if (!(await exists(path.join(root, program))))
+    throw new AppError('SERVER_NOT_STARTED', `there is no ${program} in ${root}`);
   const loader = await firstExisting(LOADERS.map((loader) => path.join(root, loader)));
   const libraries = LIBRARY_FOLDERS.map((folder) => path.join(root, folder)).join(':');
   const script = `#!/bin/sh\nexec '${loader}' --library-path '${libraries}' '${path.join(root, program)}' "$@"\n`;
@@ -59,7 +72,10 @@ async function download(suite: string, packages: readonly string[]): Promise<str
   await mkdir(path.join(folder, 'lists', 'partial'), { recursive: true });
   await mkdir(path.join(archives, 'partial'), { recursive: true });
   await writeFile(path.join(folder, 'status'), '');
-  await writeFile(path.join(folder, 'sources.list'), `deb [signed-by=${KEYRING}] ${await debianMirror()} ${suite} main\n`);
+  await writeFile(
+    path.join(folder, 'sources.list'),
+    `deb [signed-by=${KEYRING}] ${await debianMirror()} ${suite} main\n`,
+  );
   const settings = {
     'Dir::Etc::sourcelist': path.join(folder, 'sources.list'),
     'Dir::Etc::sourceparts': '/dev/null',

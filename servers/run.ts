@@ -24,4 +24,7 @@ await using server = await startServer({
 });
 console.log(server.dsn);
 if (server.datadir !== null) console.error(`pid ${server.pid}, data in ${server.datadir}, socket ${server.socket}`);
-await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), new Promise(() => setInterval(() => undefined, 60_000))]);
+
+const awake = setInterval(() => undefined, 60_000);
+await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+clearInterval(awake);

@@ -20,7 +20,6 @@ const BOTH: readonly string[] = [
   '--innodb-buffer-pool-size=256M',
 ];
 
-/** MySQL 9 has no binlog_format of its own choosing any more; naming it only draws a warning there. */
 const MYSQL: readonly string[] = ['--gtid-mode=ON', '--enforce-gtid-consistency=ON', '--mysqlx=OFF'];
 
 const MARIADB: readonly string[] = ['--gtid-strict-mode=ON', '--log-slave-updates=ON'];

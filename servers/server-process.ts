@@ -56,7 +56,11 @@ export class ServerProcess implements RunningServer {
     }
   }
 
-  private constructor(folder: string, { flavor, installation, port, serverId, options }: ServerProcessOptions, tls: string[]) {
+  private constructor(
+    folder: string,
+    { flavor, installation, port, serverId, options }: ServerProcessOptions,
+    tls: string[],
+  ) {
     this.flavor = flavor;
     this.port = port;
     this.#folder = folder;
@@ -134,12 +138,14 @@ export class ServerProcess implements RunningServer {
   async #ready(child: ChildProcess): Promise<void> {
     const deadline = performance.now() + START_DEADLINE_MS;
     while (this.#child === child && performance.now() < deadline) {
-      const connection = await mysql.createConnection({ uri: this.dsn, connectTimeout: 2000 }).catch(() => undefined);
-      if (connection !== undefined) {
+      try {
+        const connection = await mysql.createConnection({ uri: this.dsn, connectTimeout: 2000 });
         await connection.end();
         return;
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ER_ACCESS_DENIED_ERROR') break;
+        await delay(30);
       }
-      await delay(30);
     }
     const log = await readFile(this.errorLog, 'utf8').catch(() => '');
     await this.kill();

@@ -13,7 +13,13 @@ let nextServerId = 1 + Math.floor(Math.random() * 1_000_000) * 100;
  * by `role`), a Docker engine that answers, the daemon on the PATH, Debian's packages. SWITCHYARD_SERVERS=process
  * leaves Docker out.
  */
-export async function startServer({ flavor, role = 'source', options = [], serverId, port }: StartOptions): Promise<RunningServer> {
+export async function startServer({
+  flavor,
+  role = 'source',
+  options = [],
+  serverId,
+  port,
+}: StartOptions): Promise<RunningServer> {
   const given = process.env[role === 'source' ? 'SWITCHYARD_TEST_SOURCE' : 'SWITCHYARD_TEST_TARGET'];
   if (given !== undefined && given !== '') return givenServer(given, flavor);
   const id = serverId ?? nextServerId++;

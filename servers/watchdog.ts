@@ -31,7 +31,10 @@ export interface Watchdog {
 
 export function startWatchdog(folder: string): Watchdog {
   // Detached: a Ctrl-C in the terminal must not end the watchdog before its master.
-  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'watchdog', folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'watchdog', folder], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
   shell.stdin.on('error', () => undefined);
   shell.unref();
   if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref();
