@@ -1,0 +1,182 @@
+import { sqlTokens, type SqlToken } from './sql-lexer.ts';
+
+export interface TableName {
+  schema: string;
+  name: string;
+}
+
+/**
+ * What a logged statement may change.
+ * - `none`: no definition and no row of a base table: accounts, views, triggers, routines, temporary tables, …
+ * - `tables`: the definition or the whole content of these tables.
+ * - `schema`: everything in a schema.
+ * - `rows`: rows, by a statement (binlog_format other than ROW), of any of these tables, as far as names tell.
+ * - `unknown`: cannot be told; to be treated as touching everything.
+ */
+export type StatementEffect =
+  | { kind: 'none'; tables: TableName[] }
+  | { kind: 'tables'; tables: TableName[] }
+  | { kind: 'schema'; schema: string }
+  | { kind: 'rows'; tables: TableName[] }
+  | { kind: 'unknown' };
+
+const NONE: StatementEffect = { kind: 'none', tables: [] };
+const UNKNOWN: StatementEffect = { kind: 'unknown' };
+
+/** First words of statements that servers log and that change neither definitions nor rows of base tables. */
+const HARMLESS = new Set([
+  'GRANT', 'REVOKE', 'SET', 'FLUSH', 'ANALYZE', 'OPTIMIZE', 'REPAIR', 'CHECK', 'CHECKSUM', 'CACHE', 'INSTALL', 'UNINSTALL',
+  'RESET', 'SAVEPOINT', 'RELEASE', 'USE', 'LOCK', 'UNLOCK', 'PURGE', 'CHANGE', 'START', 'STOP', 'SHOW', 'CLONE', 'SHUTDOWN',
+]);
+const ROWS = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE', 'LOAD', 'WITH', 'CALL', 'DO', 'SELECT', 'VALUES', 'HANDLER', 'MERGE']);
+/** What CREATE, ALTER and DROP may be about, other than tables, indexes, schemas and sequences. */
+const OTHER_OBJECTS = new Set([
+  'VIEW', 'TRIGGER', 'PROCEDURE', 'FUNCTION', 'EVENT', 'USER', 'ROLE', 'SERVER', 'TABLESPACE', 'LOGFILE', 'PACKAGE', 'RESOURCE',
+  'REFERENCE', 'INSTANCE', 'PREPARE', 'LIBRARY', 'CATALOG', 'MASKING',
+]);
+
+/** `sql` as logged, `schema` the session's default one. */
+export function statementEffect(sql: string, schema: string): StatementEffect {
+  return new StatementParser(sql, schema).effect();
+}
+
+class StatementParser {
+  readonly #tokens: Generator<SqlToken, undefined>;
+  readonly #schema: string;
+  #current: SqlToken | undefined;
+
+  constructor(sql: string, schema: string) {
+    this.#tokens = sqlTokens(sql);
+    this.#schema = schema;
+    this.#advance();
+  }
+
+  effect(): StatementEffect {
+    const verb = this.#word();
+    this.#advance();
+    switch (verb) {
+      case undefined:
+        return this.#current === undefined ? NONE : UNKNOWN;
+      case 'CREATE':
+      case 'ALTER':
+      case 'DROP':
+        return this.#definition(verb);
+      case 'RENAME':
+        return this.#word() === 'TABLE' || this.#word() === 'TABLES' ? { kind: 'tables', tables: this.#allNames() } : NONE;
+      case 'TRUNCATE':
+        if (this.#word() === 'TABLE') this.#advance();
+        return this.#oneTable();
+      case 'SET':
+        // MariaDB: SET STATEMENT variable=value FOR statement.
+        return this.#word() === 'STATEMENT' ? this.#afterFor() : NONE;
+      default:
+        if (HARMLESS.has(verb)) return NONE;
+        return ROWS.has(verb) ? { kind: 'rows', tables: this.#allNames() } : UNKNOWN;
+    }
+  }
+
+  #afterFor(): StatementEffect {
+    while (this.#current !== undefined && this.#word() !== 'FOR') this.#advance();
+    this.#advance();
+    return this.effect();
+  }
+
+  /** Everything between the verb and the kind of object is modifiers: OR REPLACE, UNIQUE, DEFINER=…, ALGORITHM=…, … */
+  #definition(verb: 'CREATE' | 'ALTER' | 'DROP'): StatementEffect {
+    let temporary = false;
+    for (; this.#current !== undefined; this.#advance()) {
+      const word = this.#word();
+      if (word === undefined) continue;
+      if (word === 'TEMPORARY') temporary = true;
+      if (OTHER_OBJECTS.has(word)) return NONE;
+      if (word === 'TABLE' || word === 'TABLES') return temporary ? NONE : this.#tableDefinition(verb);
+      if (word === 'SEQUENCE') return temporary ? NONE : this.#tableDefinition(verb);
+      if (word === 'INDEX') return this.#indexDefinition();
+      if (word === 'DATABASE' || word === 'SCHEMA') return this.#schemaDefinition(verb);
+    }
+    return UNKNOWN;
+  }
+
+  #tableDefinition(verb: 'CREATE' | 'ALTER' | 'DROP'): StatementEffect {
+    this.#advance();
+    this.#skipIfExists();
+    if (verb === 'CREATE') return this.#oneTable();
+    const first = this.#tableName();
+    if (first === undefined) return UNKNOWN;
+    const tables = [first];
+    for (; this.#current !== undefined; ) {
+      const word = this.#word();
+      const comma = this.#current.text === ',' && this.#current.kind === 'punctuation';
+      this.#advance();
+      // DROP: a list. ALTER: RENAME [TO|AS] name, EXCHANGE PARTITION p WITH TABLE name, CONVERT … TABLE name; a word
+      // that is no table's name is looked up in vain.
+      const follows = verb === 'DROP' ? comma : word === 'RENAME' || word === 'TO' || word === 'AS' || word === 'TABLE';
+      if (!follows || this.#current === undefined || this.#current.kind === 'punctuation') continue;
+      const { schema, name } = this.#tableName() ?? first;
+      tables.push({ schema, name });
+    }
+    return { kind: 'tables', tables };
+  }
+
+  #indexDefinition(): StatementEffect {
+    while (this.#current !== undefined && this.#word() !== 'ON') this.#advance();
+    this.#advance();
+    return this.#oneTable();
+  }
+
+  /** CREATE and ALTER DATABASE change defaults for tables to come. */
+  #schemaDefinition(verb: 'CREATE' | 'ALTER' | 'DROP'): StatementEffect {
+    this.#advance();
+    this.#skipIfExists();
+    const name = this.#current?.text;
+    if (name === undefined) return UNKNOWN;
+    // `tables` only says whose schema it was, for recognising what is ours.
+    return verb === 'DROP' ? { kind: 'schema', schema: name } : { kind: 'none', tables: [{ schema: name, name: '' }] };
+  }
+
+  #oneTable(): StatementEffect {
+    this.#skipIfExists();
+    const table = this.#tableName();
+    return table === undefined ? UNKNOWN : { kind: 'tables', tables: [table] };
+  }
+
+  #skipIfExists(): void {
+    if (this.#word() !== 'IF') return;
+    while (this.#current !== undefined && this.#word() !== 'EXISTS') this.#advance();
+    this.#advance();
+  }
+
+  #tableName(): TableName | undefined {
+    const first = this.#current;
+    if (first === undefined || first.kind === 'punctuation') return undefined;
+    this.#advance();
+    if (!this.#isDot()) return { schema: this.#schema, name: first.text };
+    this.#advance();
+    const second = this.#current;
+    this.#advance();
+    return second === undefined ? undefined : { schema: first.text, name: second.text };
+  }
+
+  /** Every name in the rest of the statement that could be a table's. */
+  #allNames(): TableName[] {
+    const names: TableName[] = [];
+    while (this.#current !== undefined) {
+      const name = this.#current.kind === 'punctuation' ? undefined : this.#tableName();
+      if (name === undefined) this.#advance();
+      else names.push(name);
+    }
+    return names;
+  }
+
+  #isDot(): boolean {
+    return this.#current?.kind === 'punctuation' && this.#current.text === '.';
+  }
+
+  #word(): string | undefined {
+    return this.#current?.kind === 'word' ? this.#current.text.toUpperCase() : undefined;
+  }
+
+  #advance(): void {
+    this.#current = this.#tokens.next().value;
+  }
+}

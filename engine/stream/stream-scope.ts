@@ -1,0 +1,54 @@
+import type { Table } from '../schema/table.ts';
+import type { LoggedQuery } from './query-event.ts';
+import { statementEffect, type TableName } from './statement-effect.ts';
+
+/** Our own schema, on both servers; a transaction that touches it is ours (I7). */
+export const SIDECAR_SCHEMA = '_switchyard';
+/** Marks DDL that we run ourselves, where the server keeps comments in the log. */
+export const OWN_COMMENT = '/* switchyard */';
+
+export interface StreamScope {
+  /** Undefined: out of scope. */
+  tableOf(schema: string, name: string): Table | undefined;
+  inScope(schema: string): boolean;
+}
+
+export type StatementVerdict =
+  | { kind: 'pass'; ours: boolean }
+  | { kind: 'ddl'; schema: string; ours: boolean }
+  | { kind: 'dml'; tables: TableName[] };
+
+/** What a logged statement means for the stream. Unknown statements count as touching (I4). */
+export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope): StatementVerdict {
+  const effect = statementEffect(sql, schema);
+  const marked = sql.includes(OWN_COMMENT);
+  switch (effect.kind) {
+    case 'none':
+      return { kind: 'pass', ours: marked || isOurs(effect.tables) };
+    case 'tables': {
+      const ours = marked || isOurs(effect.tables);
+      const touched = effect.tables.find((table) => scope.tableOf(table.schema, table.name) !== undefined);
+      return touched === undefined ? { kind: 'pass', ours } : { kind: 'ddl', schema: touched.schema, ours };
+    }
+    case 'schema': {
+      const ours = marked || effect.schema === SIDECAR_SCHEMA;
+      return scope.inScope(effect.schema) ? { kind: 'ddl', schema: effect.schema, ours } : { kind: 'pass', ours };
+    }
+    case 'rows': {
+      // Triggers and functions can reach tables that the statement does not name; those on other schemas are the
+      // preflight's matter (binlog_format=ROW).
+      const touched = effect.tables.filter((table) => scope.tableOf(table.schema, table.name) !== undefined);
+      if (touched.length > 0) return { kind: 'dml', tables: touched };
+      const cleared = /^\s*(DELETE|TRUNCATE)\b/i.test(sql);
+      return scope.inScope(schema) && !cleared ? { kind: 'dml', tables: [] } : { kind: 'pass', ours: marked || isOurs(effect.tables) };
+    }
+    case 'unknown':
+      return { kind: 'ddl', schema, ours: marked };
+    default:
+      throw new Error(`no such effect: ${String(effect satisfies never)}`);
+  }
+}
+
+function isOurs(tables: TableName[]): boolean {
+  return tables.some(({ schema }) => schema === SIDECAR_SCHEMA);
+}
