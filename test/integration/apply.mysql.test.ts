@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { serverSchema, type ServerDefinition } from '../../engine/api.ts';
+import { Applier } from '../../engine/apply/applier.ts';
+import { ApplyWindow } from '../../engine/apply/window.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import type { Table } from '../../engine/schema/table.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import type { RowChange } from '../../engine/stream/transaction.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServer } from '../../servers/start-server.ts';
+
+let server: RunningServer;
+let definition: ServerDefinition;
+let connection: ServerConnection;
+
+beforeAll(async () => {
+  server = await startServer({ flavor: 'mysql-9.7', role: 'target' });
+  definition = serverSchema.parse({ host: '127.0.0.1', port: server.port, user: server.adminUser, password: server.adminPassword });
+  connection = await ServerConnection.open(definition);
+  await createSidecar(connection);
+  await connection.write('CREATE DATABASE shop');
+});
+
+afterAll(async () => {
+  await connection?.close();
+  await server?.stop();
+});
+
+async function makeTable(name: string, columns: string): Promise<Table> {
+  await connection.write(`CREATE TABLE shop.${name} (${columns}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`);
+  const [table] = await inspectTables(connection, 'shop', [name]);
+  if (table === undefined) throw new Error('no table');
+  return table;
+}
+
+function window(changes: RowChange[]): ApplyWindow {
+  const result = new ApplyWindow();
+  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1 });
+  return result;
+}
+
+async function progress(name: string): Promise<ProgressRow> {
+  const row = new ProgressRow(name, 'forward');
+  await row.reset(connection, '');
+  return row;
+}
+
+const POSITION = '3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5';
+
+test('a window and its position are one transaction (I3)', async () => {
+  const table = await makeTable('plain', 'id INT PRIMARY KEY, v VARCHAR(20)');
+  const row = await progress('plain');
+  await using applier = await Applier.open({ destination: definition, progress: row });
+  await applier.apply(
+    window([
+      { kind: 'insert', table, after: ['1', 'one'] },
+      { kind: 'insert', table, after: ['2', "o'n\\e\n\0"] },
+      { kind: 'delete', table, before: ['3', null] },
+    ]),
+    POSITION,
+  );
+  expect(await connection.rows('SELECT id, v FROM shop.plain ORDER BY id')).toEqual([
+    ['1', 'one'],
+    ['2', "o'n\\e\n\0"],
+  ]);
+  expect(await row.read(connection)).toBe(POSITION);
+});
+
+test('a value that does not fit stops with table and key, and nothing of the window is kept (I4)', async () => {
+  const table = await makeTable('narrow', 'id INT PRIMARY KEY, v VARCHAR(3)');
+  const row = await progress('narrow');
+  await using applier = await Applier.open({ destination: definition, progress: row });
+  const apply = applier.apply(
+    window([
+      { kind: 'insert', table, after: ['1', 'abc'] },
+      { kind: 'insert', table, after: ['2', 'abcd'] },
+    ]),
+    POSITION,
+  );
+  await expect(apply).rejects.toMatchObject({ code: 'APPLY_VALUE_REFUSED', message: expect.stringContaining('shop.narrow, row (2)') });
+  expect(await connection.rows('SELECT id FROM shop.narrow')).toEqual([]);
+  expect(await row.read(connection)).toBe('');
+});
+
+test('two rows that swap a unique value', async () => {
+  const table = await makeTable('swap', 'id INT PRIMARY KEY, u INT, UNIQUE KEY (u)');
+  await connection.write('INSERT INTO shop.swap VALUES (1, 10), (2, 20)');
+  await using applier = await Applier.open({ destination: definition, progress: await progress('swap') });
+  await applier.apply(
+    window([
+      { kind: 'update', table, before: ['1', '10'], after: ['1', null] },
+      { kind: 'update', table, before: ['2', '20'], after: ['2', '10'] },
+      { kind: 'update', table, before: ['1', null], after: ['1', '20'] },
+    ]),
+    POSITION,
+  );
+  expect(await connection.rows('SELECT id, u FROM shop.swap ORDER BY id')).toEqual([
+    ['1', '20'],
+    ['2', '10'],
+  ]);
+});
+
+test('a key that changes only its case stays one row', async () => {
+  const table = await makeTable('casing', 'id VARCHAR(10) PRIMARY KEY, v INT');
+  await connection.write("INSERT INTO shop.casing VALUES ('a', 1)");
+  await using applier = await Applier.open({ destination: definition, progress: await progress('casing') });
+  await applier.apply(window([{ kind: 'update', table, before: ['a', '1'], after: ['A', '2'] }]), POSITION);
+  expect(await connection.rows('SELECT id, v FROM shop.casing')).toEqual([['A', '2']]);
+});
+
+test('composite keys are addressed by all their parts', async () => {
+  const table = await makeTable('composite', 'a INT, b VARCHAR(10), v INT, PRIMARY KEY (a, b)');
+  await connection.write("INSERT INTO shop.composite VALUES (1, 'x', 1), (1, 'y', 2), (2, 'x', 3)");
+  await using applier = await Applier.open({ destination: definition, progress: await progress('composite') });
+  await applier.apply(window([{ kind: 'delete', table, before: ['1', 'x', '1'] }]), POSITION);
+  expect(await connection.rows('SELECT a, b FROM shop.composite ORDER BY a, b')).toEqual([
+    ['1', 'y'],
+    ['2', 'x'],
+  ]);
+});
+
+test('an engine that was thought dead cannot apply beside its successor', async () => {
+  const table = await makeTable('owner', 'id INT PRIMARY KEY');
+  const row = await progress('owner');
+  await using old = await Applier.open({ destination: definition, progress: row });
+  await using successor = await Applier.open({ destination: definition, progress: row });
+  await expect(old.apply(window([{ kind: 'insert', table, after: ['1'] }]), POSITION)).rejects.toMatchObject({ code: 'STREAM_TAKEN_OVER' });
+  await successor.apply(window([{ kind: 'insert', table, after: ['2'] }]), POSITION);
+  expect(await connection.rows('SELECT id FROM shop.owner')).toEqual([['2']]);
+});
+
+test('a deadlock is tried again', async () => {
+  const table = await makeTable('locked', 'id INT PRIMARY KEY, v INT');
+  await connection.write('INSERT INTO shop.locked VALUES (1, 0), (2, 0)');
+  await using applier = await Applier.open({ destination: definition, progress: await progress('locked') });
+  await using other = await ServerConnection.open(definition);
+  await other.write('BEGIN');
+  await other.write('UPDATE shop.locked SET v = 1 WHERE id = 2');
+  const applied = applier.apply(
+    window([
+      { kind: 'update', table, before: ['1', '0'], after: ['1', '7'] },
+      { kind: 'update', table, before: ['2', '0'], after: ['2', '7'] },
+    ]),
+    POSITION,
+  );
+  // Closing the circle: this waits for row 1, which the window holds while it waits for row 2. One of the two loses.
+  await other.write('UPDATE shop.locked SET v = 1 WHERE id = 1').catch(() => {});
+  await other.write('ROLLBACK').catch(() => {});
+  await applied;
+  expect(await connection.rows('SELECT id, v FROM shop.locked ORDER BY id')).toEqual([
+    ['1', '7'],
+    ['2', '7'],
+  ]);
+});
