@@ -234,6 +234,11 @@ export const ERROR_TABLE = {
     meaning: 'Another request changes this import at the moment.',
     remedy: 'Wait until it has ended; `switchyard import show` tells.',
   },
+  VERIFY_DIFFERENT: {
+    kind: 'refused',
+    meaning: 'A verification found rows that differ between source and target, or could not finish.',
+    remedy: '`switchyard import show` lists the first differing rows. Repair them on the target, then verify again.',
+  },
   PHASE_REFUSED: {
     kind: 'refused',
     meaning: 'The request is not possible in the current phase.',

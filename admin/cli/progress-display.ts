@@ -1,0 +1,39 @@
+import type { ImportView } from '../../engine/api.ts';
+import { progressFrame, progressLine } from './progress.ts';
+
+/** How often a line is written where nobody watches a terminal; a new phase is told at once. */
+const LINE_EVERY_MS = 5000;
+
+/** Shows progress on stderr: bars redrawn in place on a terminal, else a line now and then; nothing with `silent`. */
+export class ProgressDisplay {
+  readonly #silent: boolean;
+  #linesDrawn = 0;
+  #lastPhase = '';
+  #lastLineMs = -Infinity;
+
+  constructor({ silent }: { silent: boolean }) {
+    this.#silent = silent;
+  }
+
+  show(view: ImportView): void {
+    if (this.#silent) return;
+    if (process.stderr.isTTY) this.#draw(view);
+    else this.#line(view);
+  }
+
+  #draw(view: ImportView): void {
+    const { columns = 80, rows = 24 } = process.stderr;
+    const lines = progressFrame(view, { columns, rows });
+    const up = this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A`;
+    process.stderr.write(`${up}\r\u001b[J${lines.join('\n')}\n`);
+    this.#linesDrawn = lines.length;
+  }
+
+  #line(view: ImportView): void {
+    const nowMs = performance.now();
+    if (view.phase === this.#lastPhase && nowMs - this.#lastLineMs < LINE_EVERY_MS) return;
+    this.#lastPhase = view.phase;
+    this.#lastLineMs = nowMs;
+    process.stderr.write(`${progressLine(view)}\n`);
+  }
+}

@@ -1,0 +1,162 @@
+import { AppError } from '../../core/errors.ts';
+import type { Phase } from '../../core/phase.ts';
+import type { EngineApi, ImportView, SwitchReport, VerifyView } from '../../engine/api.ts';
+import { moveTo, standInImport, STAND_IN_TABLES } from './stand-in-import.ts';
+
+/** Answers like the engine, from memory. `changed` is told of every view that changed. */
+export class StandInEngine implements EngineApi {
+  readonly imports = new Map<string, ImportView>();
+  /** Every request with its arguments, so that tests see what arrived. */
+  readonly calls: { method: string; args: unknown }[] = [];
+  /** Set to make every request fail. */
+  failure: unknown;
+  /** Set to have switches refused. */
+  refusals: { code: string; message: string; forceable: boolean }[] = [];
+  readonly #changed: (view: ImportView) => void;
+
+  constructor(changed: (view: ImportView) => void) {
+    this.#changed = changed;
+  }
+
+  validate: EngineApi['validate'] = async (request) => {
+    this.#record('validate', request);
+    const { source, target, findings } = standInImport(request);
+    const ok = request.source.user !== 'nobody';
+    return {
+      ok,
+      source: source.facts,
+      target: target.facts,
+      findings: ok
+        ? findings
+        : [
+            {
+              code: 'GRANT_MISSING',
+              severity: 'error',
+              skippable: false,
+              side: 'source',
+              subject: 'nobody@%',
+              message: 'The user may not read the binary log.',
+              fix: "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'nobody'@'%';",
+            },
+          ],
+      tables: STAND_IN_TABLES.map(([name, rowsEstimate]) => ({ name, rowsEstimate, bytes: rowsEstimate * 180 })),
+    };
+  };
+
+  createImport: EngineApi['createImport'] = async (request) => {
+    this.#record('createImport', request);
+    if (this.imports.has(request.id)) throw new AppError('IMPORT_EXISTS', `there is an import ${request.id}`);
+    const view = standInImport(request);
+    this.imports.set(request.id, view);
+    return this.move(view, 'copying');
+  };
+
+  listImports: EngineApi['listImports'] = async () => {
+    this.#record('listImports', {});
+    return structuredClone([...this.imports.values()]);
+  };
+
+  getImport: EngineApi['getImport'] = async (params) => {
+    this.#record('getImport', params);
+    return structuredClone(this.find(params.id));
+  };
+
+  cancelImport: EngineApi['cancelImport'] = async (params) => {
+    this.#record('cancelImport', params);
+    return this.#from(params.id, ['pending', 'copying', 'running', 'verified_data', 'error'], 'cancelled');
+  };
+
+  verify: EngineApi['verify'] = async (params) => {
+    this.#record('verify', params);
+    const view = this.find(params.id);
+    view.verify = standInVerify(view);
+    return this.#from(params.id, ['running', 'verified_data'], 'verifying_data');
+  };
+
+  switchTraffic: EngineApi['switchTraffic'] = async (params): Promise<SwitchReport> => {
+    this.#record('switchTraffic', params);
+    const view = this.find(params.id);
+    const refusals = params.force ? this.refusals.filter(({ forceable }) => !forceable) : this.refusals;
+    const warnings = view.verify === null ? ['The data was not verified.'] : [];
+    const fence = 'triggers';
+    if (params.dryRun) return { switched: false, refusals, warnings, pauseMs: null, fence, view: structuredClone(view) };
+    if (refusals.length > 0) {
+      throw new AppError('SWITCH_REFUSED', `the switch of ${params.kind} is refused for ${refusals.length} reasons`, { details: { refusals } });
+    }
+    const to = params.back ? 'source' : 'target';
+    const pauseMs = 84;
+    view.switches.push({ kind: params.kind, to, atMs: Date.now(), pauseMs, fence });
+    view.traffic = { ...view.traffic, [params.kind === 'primaries' ? 'primary' : 'replica']: to, epoch: view.traffic.epoch + 2 };
+    const phase: Phase = params.back ? 'running' : params.kind === 'primaries' ? 'switched_primaries' : 'switched_replicas';
+    return { switched: true, refusals: [], warnings, pauseMs, fence, view: this.move(view, phase) };
+  };
+
+  setReplicaHost: EngineApi['setReplicaHost'] = async (params) => {
+    this.#record('setReplicaHost', params);
+    const view = this.find(params.id);
+    view.replicaHost = params.replicaHost;
+    return this.changed(view);
+  };
+
+  complete: EngineApi['complete'] = async (params) => {
+    this.#record('complete', params);
+    if (params.confirm !== params.id) throw new AppError('CONFIRMATION_REQUIRED', `confirm with the name ${params.id}`);
+    return this.#from(params.id, ['switched_primaries'], 'completed');
+  };
+
+  resume: EngineApi['resume'] = async (params) => {
+    this.#record('resume', params);
+    const view = this.find(params.id);
+    const phase = view.error?.fromPhase ?? 'running';
+    view.error = null;
+    return this.#from(params.id, ['error'], phase);
+  };
+
+  find(id: string): ImportView {
+    const view = this.imports.get(id);
+    if (view === undefined) throw new AppError('NOT_FOUND', `there is no import ${id}`);
+    return view;
+  }
+
+  move(view: ImportView, phase: Phase): ImportView {
+    moveTo(view, phase);
+    return this.changed(view);
+  }
+
+  changed(view: ImportView): ImportView {
+    view.updatedAtMs = Date.now();
+    this.#changed(view);
+    return structuredClone(view);
+  }
+
+  #from(id: string, phases: Phase[], to: Phase): ImportView {
+    const view = this.find(id);
+    if (!phases.includes(view.phase)) {
+      throw new AppError('PHASE_REFUSED', `not possible in ${view.phase}, only in ${phases.join(', ')}`);
+    }
+    return this.move(view, to);
+  }
+
+  #record(method: string, args: unknown): void {
+    this.calls.push({ method, args: structuredClone(args) });
+    if (this.failure !== undefined) throw this.failure;
+  }
+}
+
+function standInVerify(view: ImportView): VerifyView {
+  return {
+    state: 'running',
+    startedAtMs: Date.now(),
+    finishedAtMs: null,
+    rows: 0,
+    tables: view.tables.map(({ name, rowsTotal }) => ({
+      name,
+      state: 'waiting',
+      rows: 0,
+      chunksDone: 0,
+      chunksTotal: Math.max(1, Math.ceil(rowsTotal / 10_000)),
+      differences: [],
+      differencesTotal: 0,
+    })),
+  };
+}
