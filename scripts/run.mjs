@@ -27,7 +27,9 @@ const [name = '', ...args] = process.argv.slice(2);
 const commands = COMMANDS[name];
 if (commands === undefined) fail(`usage: node scripts/run.mjs ${Object.keys(COMMANDS).join('|')}`, 2);
 
-if (!installed()) npm(['ci', '--no-audit', '--no-fund']);
+// Not `npm ci`: it refuses a lock file that lacks the binaries of other platforms, and a registry that keeps new versions
+// back for a while makes just such lock files.
+if (!installed()) npm(['install', '--no-audit', '--no-fund']);
 const node = node24() ?? fetchNode24();
 const folders = [path.dirname(node), path.join(modules, '.bin'), process.env.PATH];
 const env = { ...process.env, PATH: folders.join(path.delimiter) };
