@@ -20,7 +20,8 @@ const COMMANDS = {
   demo: [['node', 'demo/run.ts']],
   bench: [['node', 'bench/run.ts']],
   format: [['oxfmt', '.']],
-  check: [['oxfmt', '--check', '.'], ['oxlint', '--type-aware'], ['tsc'], ['knip'], unit],
+  docs: [['node', 'scripts/generate-docs.ts']],
+  check: [['oxfmt', '--check', '.'], ['oxlint', '--type-aware'], ['tsc'], ['knip'], ['node', 'scripts/generate-docs.ts', '--check'], unit],
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -1,0 +1,53 @@
+/** Writes the pages that are made from tables in the code: `npm run docs`; `--check` only compares. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { ERROR_TABLE } from '../core/error-table.ts';
+import { PHASES } from '../core/phase.ts';
+import { TRANSITIONS } from '../engine/phase.ts';
+
+const pages = { 'docs/errors.md': errorsPage(), 'docs/phases.md': phasesPage() };
+const check = process.argv.includes('--check');
+for (const [file, text] of Object.entries(pages)) {
+  if (!check) writeFileSync(file, text);
+  else if (readFileSync(file, 'utf8') !== text) {
+    console.error(`${file} is not up to date: run npm run docs`);
+    process.exitCode = 1;
+  }
+}
+
+function errorsPage(): string {
+  const rows = Object.entries(ERROR_TABLE)
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([code, { kind, meaning, remedy }]) => `## ${code}\n\n${meaning} (*${kind}*)\n\n${remedy}\n`);
+  return `# Error codes
+
+Made from \`core/error-table.ts\` by \`npm run docs\`. *refused*: nothing was changed. *retryable*: trying again may help.
+*fatal*: the run stops until the remedy is done. *ambiguous*: look before anything else. *usage*: the request is wrong.
+
+${rows.join('\n')}`;
+}
+
+function phasesPage(): string {
+  const rows = PHASES.map((phase) => {
+    const moves = Object.entries(TRANSITIONS[phase]).map(([event, next]) => `${event.replaceAll('_', ' ')} → \`${next}\``);
+    return `| \`${phase}\` | ${moves.length === 0 ? 'final' : moves.join('; ')} |`;
+  });
+  return `# Phases
+
+Made from \`engine/phase.ts\` by \`npm run docs\`. Any phase that is not final can become \`error\`; \`resume\` goes back to the
+phase it came from. After an error or a crash traffic stays on the last committed route.
+
+| phase | what can follow |
+| --- | --- |
+${rows.join('\n')}
+
+| phase | primary traffic | replica traffic | streams |
+| --- | --- | --- | --- |
+| pending, copying | source | source (its replica host if set) | source → target, after the copy |
+| running, verifying_data, verified_data | source | source (its replica host if set) | source → target |
+| switching_replicas | source | held for a moment | source → target |
+| switched_replicas | source | target | source → target |
+| switching_primaries | held for a moment | follows the primary | draining |
+| switched_primaries | target | target | target → source |
+| completed | target | target | none |
+`;
+}
