@@ -6,12 +6,16 @@ export function doubleText(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value);
 }
 
+const NORMAL_MIN = 2 ** -126;
+
 /**
  * `value` is a float32. Up to six digits always survive the way through a float32, nine always identify one; servers
  * read a literal as a double first, which is what Math.fround(Number(…)) does too.
  */
 export function floatText(value: number): string {
-  for (let digits = 6; digits < 9; digits += 1) {
+  if (value === 0) return doubleText(value);
+  // Denormal numbers have fewer digits than six.
+  for (let digits = Math.abs(value) < NORMAL_MIN ? 1 : 6; digits < 9; digits += 1) {
     const rounded = Number(value.toPrecision(digits));
     if (Math.fround(rounded) === value) return doubleText(rounded);
   }

@@ -104,16 +104,22 @@ class StatementParser {
     const first = this.#tableName();
     if (first === undefined) return UNKNOWN;
     const tables = [first];
-    for (; this.#current !== undefined; ) {
+    let ofColumn = false;
+    while (this.#current !== undefined) {
       const word = this.#word();
       const comma = this.#current.text === ',' && this.#current.kind === 'punctuation';
       this.#advance();
-      // DROP: a list. ALTER: RENAME [TO|AS] name, EXCHANGE PARTITION p WITH TABLE name, CONVERT … TABLE name; a word
-      // that is no table's name is looked up in vain.
+      const next = this.#word() ?? '';
+      if (word === 'RENAME' && (next === 'COLUMN' || next === 'INDEX' || next === 'KEY')) ofColumn = true;
+      // DROP: a list. ALTER: RENAME [TO|AS] name, EXCHANGE PARTITION p WITH TABLE name, CONVERT PARTITION p TO TABLE
+      // name; a word that is no table's name is looked up in vain. All of those words are reserved.
       const follows = verb === 'DROP' ? comma : word === 'RENAME' || word === 'TO' || word === 'AS' || word === 'TABLE';
-      if (!follows || this.#current === undefined || this.#current.kind === 'punctuation') continue;
-      const { schema, name } = this.#tableName() ?? first;
-      tables.push({ schema, name });
+      if (!follows || next === 'TO' || next === 'AS' || next === 'TABLE') continue;
+      if (word === 'TO' && ofColumn) ofColumn = false;
+      else if (!ofColumn) {
+        const name = this.#tableName();
+        if (name !== undefined) tables.push(name);
+      }
     }
     return { kind: 'tables', tables };
   }
