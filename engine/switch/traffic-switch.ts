@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { abortable } from '../../core/abort.ts';
 import { AppError } from '../../core/errors.ts';
 import { otherSide, type Phase, type Side } from '../../core/phase.ts';
 import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
@@ -13,7 +14,7 @@ import type { Replication } from '../replication.ts';
 import type { Route } from '../route.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { ProgressRow } from '../sidecar.ts';
+import { createSidecar, ProgressRow } from '../sidecar.ts';
 import { lowerFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
 
 /** What a switch acts upon; the runner implements it. */
@@ -57,38 +58,37 @@ export class TrafficSwitch {
 
   /** Milliseconds from the hold to the release. Rejects with SWITCH_ROLLED_BACK when it was given up before the decision. */
   async run(): Promise<number> {
-    const { record, route } = this.#world;
+    const { record, route, fleet } = this.#world;
     const { kind, to, fence } = this.#plan;
     await using from = await this.#world.connect(this.#from);
     await using target = await this.#world.connect(to);
+    if (kind === 'primaries') await createSidecar(from);
     const before = await route.of(record.document.id);
     const fromPhase = record.document.phase;
     const intent: SwitchIntent = { switchId: randomUUID(), kind, to, fromPhase, epoch: before.epoch, fence, startedAtMs: Date.now() };
     const phase = nextPhase(fromPhase, kind === 'primaries' ? 'start_switch_primaries' : 'start_switch_replicas');
     await record.update(() => ({ intent, phase }));
     await failpoint('switch.intent');
-    let decided = false;
     try {
       const held = await this.#hold(before);
-      const epoch = kind === 'primaries' ? await this.#movePrimary(held, from, target) : await this.#moveReplica(held, from);
-      decided = await this.#decide(epoch, record.document);
-      const { epoch: after } = await route.of(record.document.id);
-      await this.#world.fleet.wait(after, 'applied', 2000);
-      const pauseMs = systemClock.monotonicMs() - this.#heldAtMs;
-      await failpoint('switch.released');
-      await finishSwitch(this.#world, intent, pauseMs);
-      return pauseMs;
+      const epoch = await withinDeadline(held, (deadline) =>
+        kind === 'primaries' ? this.#movePrimary(held, { from, to: target }, deadline) : this.#moveReplica(held, from, deadline),
+      );
+      const decided = await this.#decide(epoch, record.document);
+      await fleet.wait(decided.epoch, 'applied', 2000);
     } catch (error) {
-      if (decided || (await this.#wasDecided(intent))) {
-        await finishSwitch(this.#world, intent, 0);
-        throw error;
+      // An answer that did not arrive is settled by reading the record, never by a guess.
+      if (!isDecided(await route.of(record.document.id), intent)) {
+        await endStatements(this.#world, this.#from, from);
+        await endStatements(this.#world, to, target);
+        await rollBackSwitch(this.#world, intent);
+        throw rolledBack(error);
       }
-      await rollBackSwitch(this.#world, intent);
-      throw new AppError('SWITCH_ROLLED_BACK', `the switch was given up before its decision: ${(error as Error).message}`, {
-        cause: error,
-        details: error instanceof AppError ? { because: error.code, ...error.details } : {},
-      });
     }
+    const pauseMs = systemClock.monotonicMs() - this.#heldAtMs;
+    await failpoint('switch.released');
+    await finishSwitch(this.#world, intent, pauseMs);
+    return pauseMs;
   }
 
   /** Step 2: no new work on what moves; what is open ends normally. Tries again when the budget passes. */
@@ -128,23 +128,28 @@ export class TrafficSwitch {
     return this.#plan.kind === 'primaries' && replicasOnTarget ? 'target' : 'source';
   }
 
-  /** Steps 3 to 6; returns the epoch on which the decision is made. */
-  async #movePrimary(held: RoutingRecord, from: ServerConnection, to: ServerConnection): Promise<number> {
+  /** Steps 3 to 6; returns the epoch on which the decision is made. Past the deadline no further step begins. */
+  async #movePrimary(
+    held: RoutingRecord,
+    { from, to }: { from: ServerConnection; to: ServerConnection },
+    deadline: AbortSignal,
+  ): Promise<number> {
     const { route, fleet, record } = this.#world;
-    const { fence } = this.#plan;
     // From here no proxy releases on its own, however long this takes (I6).
     const { epoch } = await route.change(held.epoch, { fenced: true });
     const { reached } = await fleet.wait(epoch, 'drained', 1000);
     if (!reached) throw new AppError('SWITCH_ROLLED_BACK', 'a proxy did not confirm the hold in time');
-    await raiseFence(fence, this.#fenceContext(this.#from, from));
+    deadline.throwIfAborted();
+    await raiseFence(this.#plan.fence, this.#fenceContext(this.#from, from));
     await failpoint('switch.fenced');
-    await this.#catchUp(from, held.deadlineMs);
+    await this.#catchUp(from, deadline);
     await failpoint('switch.caught_up');
+    deadline.throwIfAborted();
     // The stream into the new primary ends before R is read, so that nothing of it can follow R.
     await this.#world.stopReplicationTo(this.#plan.to);
-    const flavor = flavorOf(record.document, this.#plan.to);
-    const position = await executedPosition(to, flavor);
+    const position = await executedPosition(to, flavorOf(record.document, this.#plan.to));
     await new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse').reset(from, position.toString());
+    deadline.throwIfAborted();
     const standing = record.document.fence;
     if (standing !== null && standing.side === this.#plan.to) await lowerFence(standing.kind, this.#fenceContext(this.#plan.to, to));
     await failpoint('switch.reverse_ready');
@@ -152,41 +157,66 @@ export class TrafficSwitch {
   }
 
   /** Replica traffic only must not go back in time: the target has everything the source had when it was held. */
-  async #moveReplica(held: RoutingRecord, from: ServerConnection): Promise<number> {
-    if (this.#plan.to === 'target') await this.#catchUp(from, held.deadlineMs);
+  async #moveReplica(held: RoutingRecord, from: ServerConnection, deadline: AbortSignal): Promise<number> {
+    if (this.#plan.to === 'target') await this.#catchUp(from, deadline);
     return held.epoch;
   }
 
-  async #catchUp(from: ServerConnection, deadlineMs: number | null): Promise<void> {
-    const { record } = this.#world;
-    const position = await executedPosition(from, flavorOf(record.document, this.#from));
+  async #catchUp(from: ServerConnection, deadline: AbortSignal): Promise<void> {
+    const position = await executedPosition(from, flavorOf(this.#world.record.document, this.#from));
     const replication = this.#world.replicationTo(this.#plan.to);
-    if (replication === undefined) throw new AppError('SWITCH_ROLLED_BACK', 'replication to the new primary is not running');
-    const remainingMs = Math.max(1, (deadlineMs ?? Date.now()) - Date.now());
-    try {
-      await replication.waitFor(position, AbortSignal.timeout(remainingMs));
-    } catch (cause) {
-      if (cause instanceof AppError) throw cause;
-      throw new AppError('SWITCH_ROLLED_BACK', 'replication did not catch up within the pause deadline', { cause });
-    }
+    if (replication === undefined) throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${this.#plan.to} is not running`);
+    await replication.waitFor(position, deadline);
   }
 
-  /** Step 7. An answer that did not arrive is settled by reading the record, never by a guess. */
-  async #decide(epoch: number, document: ImportDocument): Promise<boolean> {
+  /** Step 7. */
+  async #decide(epoch: number, document: ImportDocument): Promise<RoutingRecord> {
     const { kind, to } = this.#plan;
     const sides = kind === 'primaries' ? { primary: to, replica: this.#replicaAfter(document) } : { replica: to };
-    await this.#world.route.change(epoch, { ...sides, hold: 'none', deadlineMs: null, fenced: false });
+    const decided = await this.#world.route.change(epoch, { ...sides, hold: 'none', deadlineMs: null, fenced: false });
     await failpoint('switch.decided');
-    return true;
-  }
-
-  async #wasDecided(intent: SwitchIntent): Promise<boolean> {
-    return isDecided(await this.#world.route.of(this.#world.record.document.id), intent);
+    return decided;
   }
 
   #fenceContext(side: Side, connection: ServerConnection): FenceContext {
     return fenceContext(this.#world.record.document, side, connection);
   }
+}
+
+/** Nothing between hold and decision may outlast the pause that was promised, not even a server that stopped answering. */
+async function withinDeadline<T>({ deadlineMs }: RoutingRecord, work: (deadline: AbortSignal) => Promise<T>): Promise<T> {
+  const deadline = AbortSignal.timeout(Math.max(1, (deadlineMs ?? Date.now()) - Date.now()));
+  const working = work(deadline);
+  working.catch(() => {});
+  try {
+    return await abortable(working, deadline);
+  } catch (cause) {
+    if (!deadline.aborted || cause instanceof AppError) throw cause;
+    throw new AppError('SWITCH_ROLLED_BACK', 'fence and catch-up were not done within the pause deadline', { cause });
+  }
+}
+
+/** A fence that still waits on the server must not go up after the rollback took it down. */
+async function endStatements({ connect, log }: SwitchWorld, side: Side, connection: ServerConnection): Promise<void> {
+  const { threadId } = connection;
+  connection.destroy();
+  try {
+    await using other = await connect(side);
+    await other.write(`KILL ${threadId}`).catch(() => {});
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const rows = await other.rows(`SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ${threadId}`);
+      if (rows.length === 0) return;
+      await systemClock.sleep(50);
+    }
+  } catch (error) {
+    log('warn', `the statements of the switch on the ${side} could not be ended: ${(error as Error).message}`);
+  }
+}
+
+function rolledBack(cause: unknown): AppError {
+  const details = cause instanceof AppError ? { because: cause.code, ...cause.details } : {};
+  const reason = (cause as Error).message;
+  return new AppError('SWITCH_ROLLED_BACK', `the switch was given up before its decision, traffic is where it was: ${reason}`, { cause, details });
 }
 
 function isDecided(route: RoutingRecord, { kind, to }: SwitchIntent): boolean {
@@ -236,21 +266,37 @@ async function finishSwitch(world: SwitchWorld, intent: SwitchIntent, pauseMs: n
 /** Idempotent: the old primary serves again as if nothing had been tried. */
 async function rollBackSwitch(world: SwitchWorld, intent: SwitchIntent): Promise<void> {
   const { record, route } = world;
-  const { kind, to, fence, fromPhase } = intent;
-  const from = otherSide(to);
+  const { kind, to, fromPhase } = intent;
   if (kind === 'primaries') {
-    await using connection = await world.connect(from);
-    await lowerFence(fence, fenceContext(record.document, from, connection));
-    const standing = record.document.fence;
-    if (standing !== null && standing.side === to) {
-      await using other = await world.connect(to);
-      await raiseFence(standing.kind, fenceContext(record.document, to, other));
-    }
+    await restoreFences(world, intent);
     world.startReplicationTo(to);
   }
   const current = await route.of(record.document.id);
   if (current.hold !== 'none') await route.change(current.epoch, { hold: 'none', deadlineMs: null, fenced: false });
   await record.update(() => ({ phase: fromPhase, intent: null }));
+}
+
+/**
+ * The fences as they stood before the switch. A server that cannot be reached keeps nobody waiting: a fence that
+ * stays costs errors on writes, holding on would cost all traffic, and neither loses a write.
+ */
+async function restoreFences({ record, connect, log }: SwitchWorld, { to, fence }: SwitchIntent): Promise<void> {
+  const { document } = record;
+  const from = otherSide(to);
+  try {
+    await using connection = await connect(from);
+    await lowerFence(fence, fenceContext(document, from, connection));
+  } catch (error) {
+    log('error', `the fence (${fence}) on the ${from} could not be taken away, writes there may be refused: ${(error as Error).message}`);
+  }
+  const standing = document.fence;
+  if (standing === null || standing.side !== to) return;
+  try {
+    await using connection = await connect(to);
+    await raiseFence(standing.kind, fenceContext(document, to, connection));
+  } catch (error) {
+    log('error', `the fence (${standing.kind}) on the ${to} could not be put back: ${(error as Error).message}`);
+  }
 }
 
 function phaseAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Phase {
