@@ -1,0 +1,77 @@
+import { AppError } from '../../core/errors.ts';
+import type { ServerDefinition, ServerFacts } from '../api.ts';
+import type { Table } from '../schema/table.ts';
+import { ServerConnection, type Bytes } from '../server/connection.ts';
+import type { Chunk } from './chunk.ts';
+import { insertMarker, landedChunk, type LandedChunk } from './copy-chunks-table.ts';
+import { selectRows } from './select-rows.ts';
+import { stamped } from './source-stamp.ts';
+import type { TablePlan } from './table-plan.ts';
+
+const READER_SESSION: Record<ServerFacts['flavor'], Bytes> = {
+  mysql: 'SET SESSION max_execution_time = 0',
+  mariadb: 'SET SESSION max_statement_time = 0',
+};
+
+/** Counts of LOAD DATA are read from its message; impossible dates that the source holds are kept as they are. */
+const LOADER_SESSION: Bytes =
+  "SET SESSION autocommit = 0, foreign_key_checks = 0, unique_checks = 1, lc_messages = 'en_US', sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'";
+
+/** A connection that reads from the source and one that writes to the target: what one worker of the copy needs. */
+export class CopyPair {
+  readonly reader: ServerConnection;
+  readonly loader: ServerConnection;
+  readonly #flavor: ServerFacts['flavor'];
+
+  private constructor(reader: ServerConnection, loader: ServerConnection, flavor: ServerFacts['flavor']) {
+    this.reader = reader;
+    this.loader = loader;
+    this.#flavor = flavor;
+  }
+
+  static async open(source: ServerDefinition, target: ServerDefinition, flavor: ServerFacts['flavor']): Promise<CopyPair> {
+    const reader = await ServerConnection.open(source, { session: [READER_SESSION[flavor]] });
+    try {
+      return new CopyPair(reader, await ServerConnection.open(target, { session: [LOADER_SESSION] }), flavor);
+    } catch (error) {
+      reader.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Reads the chunk and lands its rows and its marker in one transaction. `again`: it was tried before, and may have
+   * landed although the answer to COMMIT was lost, so its marker is looked for first. After a rejection the pair is of
+   * no use any more.
+   */
+  async copy(importId: string, table: Table, plan: TablePlan, chunk: Chunk, again: boolean): Promise<LandedChunk> {
+    if (again) {
+      const landed = await landedChunk(this.loader, importId, table.name, chunk.seq);
+      await this.loader.write('COMMIT');
+      if (landed !== undefined) return landed;
+    }
+    const load = plan.load(this.loader);
+    await load.opened();
+    const stamp = await stamped(this.reader, this.#flavor, async () => {
+      await Promise.race([selectRows(this.reader, plan.select(chunk), load), load.failed]);
+    });
+    const result = await load.finish();
+    if (result.warnings > result.warningsExpected) throw refused(table, chunk, result.warningTexts);
+    const landed = { ...chunk, rows: result.rows, bytes: result.bytes };
+    await this.loader.write(insertMarker(importId, table.name, landed, stamp));
+    await this.loader.write('COMMIT');
+    return landed;
+  }
+
+  destroy(): void {
+    this.reader.destroy();
+    this.loader.destroy();
+  }
+}
+
+function refused(table: Table, { seq, lower, upper }: Chunk, warnings: string[]): AppError {
+  const range = `keys above ${lower?.join(', ') ?? 'the first'} up to ${upper?.join(', ') ?? 'the last'}`;
+  return new AppError('COPY_VALUE_REFUSED', `${table.schema}.${table.name}, chunk ${seq} (${range}): the target warned: ${warnings.join('; ')}`, {
+    details: { table: table.name, chunk: seq, warnings },
+  });
+}

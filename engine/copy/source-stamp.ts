@@ -1,0 +1,34 @@
+import { textOf, type Bytes, type ServerConnection } from '../server/connection.ts';
+import type { ServerFacts } from '../api.ts';
+
+/**
+ * Reads a chunk's stamp, then the chunk. MySQL: `gtid_executed` read before the SELECT; once a GTID is in it, its rows
+ * are visible, so the chunk contains at least the stamp. MariaDB: a consistent snapshot, whose place in the binlog is
+ * exact (`binlog_snapshot_file` and `_position`).
+ */
+export async function stamped(reader: ServerConnection, flavor: ServerFacts['flavor'], read: () => Promise<void>): Promise<Bytes> {
+  if (flavor === 'mysql') {
+    const stamp = await executedGtids(reader, flavor);
+    await read();
+    return stamp;
+  }
+  await reader.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+  await reader.write('START TRANSACTION WITH CONSISTENT SNAPSHOT');
+  const status = new Map((await reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [(name ?? '').toLowerCase(), value ?? '']));
+  await read();
+  await reader.write('COMMIT');
+  return `${status.get('binlog_snapshot_file') ?? ''}:${status.get('binlog_snapshot_position') ?? ''}`;
+}
+
+/**
+ * What the server has executed. Read after a SELECT it contains everything that the SELECT saw: on MariaDB a GTID is
+ * there before its rows are visible; on MySQL the moment between the two is over long before the chunk has landed.
+ */
+export async function executedGtids(reader: ServerConnection, flavor: ServerFacts['flavor']): Promise<Bytes> {
+  if (flavor === 'mysql') {
+    const [row] = await reader.rows('SELECT @@GLOBAL.gtid_executed');
+    return textOf(row?.[0] ?? '').replaceAll(/\s/g, '');
+  }
+  const [row] = await reader.rows('SELECT @@GLOBAL.gtid_binlog_pos, @@GLOBAL.gtid_current_pos');
+  return row?.[0] || row?.[1] || '';
+}

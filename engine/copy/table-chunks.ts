@@ -1,0 +1,127 @@
+import { normalizer, selectExpression } from '../schema/column-sql.ts';
+import type { Column, Table } from '../schema/table.ts';
+import { quoteName, type Bytes, type ServerConnection } from '../server/connection.ts';
+import type { Chunk, Gap } from './chunk.ts';
+import { keyColumns, rangePredicate, tableByKey, type Bound } from './key-range.ts';
+
+const CHUNK_ROWS_MAX = 500_000;
+/** Keys with more room between them than this are cut by counting rows, not by arithmetic. */
+const SPREAD_MAX = 4n;
+const INTEGERS = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
+
+/**
+ * Cuts one table into chunks of about `chunkBytes`, in the order of its key. The server says where: dense integer keys
+ * by arithmetic between the smallest and the largest, all others by the key of the n-th row from here. Rows per chunk
+ * follow what landed chunks weighed. One caller at a time: `next` waits for the one before it.
+ */
+export class TableChunks {
+  readonly table: Table;
+  readonly #key: Column[];
+  readonly #chunkBytes: number;
+  readonly #gaps: Gap[];
+  #rowsPerChunk: number;
+  #keysPerRow = 1;
+  /** Undecided until the first `next`. */
+  #arithmetic: { largest: bigint } | null | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(table: Table, gaps: Gap[], chunkBytes: number) {
+    this.table = table;
+    this.#key = keyColumns(table);
+    this.#gaps = [...gaps];
+    this.#chunkBytes = chunkBytes;
+    this.#rowsPerChunk = rowsIn(chunkBytes, table.rowsEstimate, table.bytes);
+  }
+
+  /** False once every chunk has been handed out. */
+  get open(): boolean {
+    return this.#gaps.length > 0;
+  }
+
+  /** What a chunk turned out to hold. */
+  landed(rows: number, bytes: number): void {
+    if (rows > 0) this.#rowsPerChunk = Math.ceil((this.#rowsPerChunk + rowsIn(this.#chunkBytes, rows, bytes)) / 2);
+  }
+
+  /** The next chunk, or null when all are handed out. `reader` asks the source for bounds. */
+  async next(reader: ServerConnection): Promise<Chunk | null> {
+    const turn = this.#turn.then(() => this.#cut(reader));
+    this.#turn = turn.catch(() => {});
+    return await turn;
+  }
+
+  async #cut(reader: ServerConnection): Promise<Chunk | null> {
+    const gap = this.#gaps[0];
+    if (gap === undefined) return null;
+    const upper = gap.seqFrom >= gap.seqTo ? gap.upper : await this.#bound(gap, reader);
+    const ended = upper === null || sameBound(upper, gap.upper);
+    const chunk: Chunk = { seq: gap.seqFrom, lower: gap.lower, upper: ended ? gap.upper : upper };
+    if (ended) this.#gaps.shift();
+    else this.#gaps[0] = { ...gap, lower: upper, seqFrom: gap.seqFrom + 1 };
+    return chunk;
+  }
+
+  async #bound(gap: Gap, reader: ServerConnection): Promise<Bound | null> {
+    if (this.table.bytes <= this.#chunkBytes && gap.lower === null && gap.upper === null) return null;
+    if (this.#arithmetic === undefined) this.#arithmetic = await this.#decide(reader);
+    if (this.#arithmetic !== null && gap.upper === null) return this.#nextInteger(gap, reader);
+    const [row] = await reader.rows(
+      `SELECT ${this.#key.map(selectExpression).join(',')} FROM ${tableByKey(this.table)}${rangePredicate(this.#key, gap)} ORDER BY ${this.#order()} LIMIT 1 OFFSET ${this.#rowsPerChunk - 1}`,
+    );
+    return row === undefined ? null : this.#key.map((column, i) => canonical(column, row[i] ?? ''));
+  }
+
+  #order(): Bytes {
+    return this.#key.map(({ name }) => quoteName(name)).join(',');
+  }
+
+  async #decide(reader: ServerConnection): Promise<{ largest: bigint } | null> {
+    const [column] = this.#key;
+    if (column === undefined || this.#key.length > 1 || !INTEGERS.has(column.dataType)) return null;
+    const extremes = await this.#extremes(reader);
+    if (extremes === null) return null;
+    const keys = extremes.largest - extremes.smallest + 1n;
+    const rows = BigInt(Math.max(1, Math.trunc(this.table.rowsEstimate)));
+    if (keys > rows * SPREAD_MAX) return null;
+    this.#keysPerRow = Math.max(1, Number(keys) / Number(rows));
+    return { largest: extremes.largest };
+  }
+
+  async #nextInteger(gap: Gap, reader: ServerConnection): Promise<Bound | null> {
+    const arithmetic = this.#arithmetic;
+    if (arithmetic === null || arithmetic === undefined) return null;
+    const step = BigInt(Math.ceil(this.#rowsPerChunk * this.#keysPerRow));
+    let from = gap.lower?.[0] === undefined ? null : BigInt(gap.lower[0]);
+    if (from === null || from + step >= arithmetic.largest) {
+      // Rows were added since the first look: without another one the last chunk would hold them all.
+      const extremes = await this.#extremes(reader);
+      if (extremes === null) return null;
+      arithmetic.largest = extremes.largest;
+      from ??= extremes.smallest - 1n;
+    }
+    const upper = from + step;
+    return upper >= arithmetic.largest ? null : [String(upper)];
+  }
+
+  async #extremes(reader: ServerConnection): Promise<{ smallest: bigint; largest: bigint } | null> {
+    const [column] = this.#key;
+    if (column === undefined) return null;
+    const name = quoteName(column.name);
+    const [ends] = await reader.rows(`SELECT MIN(${name}),MAX(${name}) FROM ${tableByKey(this.table)}`);
+    const [smallest, largest] = ends ?? [];
+    return smallest == null || largest == null ? null : { smallest: BigInt(smallest), largest: BigInt(largest) };
+  }
+}
+
+function rowsIn(chunkBytes: number, rows: number, bytes: number): number {
+  const rowBytes = Math.max(1, bytes / Math.max(1, rows));
+  return Math.min(CHUNK_ROWS_MAX, Math.max(1, Math.floor(chunkBytes / rowBytes)));
+}
+
+function sameBound(a: Bound, b: Bound | null): boolean {
+  return b !== null && a.every((value, i) => value === b[i]);
+}
+
+function canonical(column: Column, value: Bytes): Bytes {
+  return normalizer(column)?.(value) ?? value;
+}
