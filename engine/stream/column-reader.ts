@@ -5,6 +5,7 @@ import type { Bytes } from '../server/connection.ts';
 import type { Cursor } from './cursor.ts';
 import { malformed } from './event.ts';
 import { jsonText } from './json-text.ts';
+import { inet4Text, inet6Text, uuidText } from './network-text.ts';
 import { decimalBytes, decimalText, doubleText, floatText } from './number-text.ts';
 import { TYPE, type MappedColumn } from './table-map.ts';
 import {
@@ -174,6 +175,12 @@ function stringReader(bytesMax: number, column: Column): ColumnReader {
       const length = column.length ?? bytesMax;
       return (cursor) => read(cursor).padEnd(length, '\0');
     }
+    case 'uuid':
+      return (cursor) => uuidText(read(cursor).padEnd(16, '\0'));
+    case 'inet6':
+      return (cursor) => inet6Text(read(cursor).padEnd(16, '\0'));
+    case 'inet4':
+      return (cursor) => inet4Text(read(cursor).padEnd(4, '\0'));
     default:
       return read;
   }
