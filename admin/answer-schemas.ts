@@ -6,6 +6,7 @@ import type { FleetReport, SessionView } from '../core/control/protocol.ts';
 import { importOptionsSchema, replicaHostSchema } from '../engine/api.ts';
 import type { Finding, ImportView, ServerFacts, SwitchReport, ValidationReport } from '../engine/api.ts';
 import type { LogEntry, Readiness } from './backend.ts';
+import type { LagSample } from './lag-history.ts';
 import type { Problem } from './problem.ts';
 
 /**
@@ -169,6 +170,12 @@ export const sessionViewSchema: z.ZodType<SessionView> = z.object({
   bytesIn: count,
   bytesOut: count,
   ageMs: z.number(),
+});
+
+export const lagSampleSchema: z.ZodType<LagSample> = z.object({
+  atMs: z.number(),
+  forwardMs: z.number().nullable(),
+  reverseMs: z.number().nullable(),
 });
 
 export const readinessSchema: z.ZodType<Readiness> = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });

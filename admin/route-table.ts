@@ -1,13 +1,15 @@
 import type { EventStreams } from './event-stream.ts';
+import type { LagHistory } from './lag-history.ts';
 import { openApiOf } from './openapi.ts';
 import { rawRoute, type Route } from './route.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { importRoutes } from './routes/import-routes.ts';
+import { lagRoute } from './routes/lag-route.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 
 /** Every route of the API, the description of itself included. */
-export function routeTable(streams: EventStreams): Route[] {
-  const routes: Route[] = [...importRoutes, ...eventRoutes(streams), ...systemRoutes];
+export function routeTable({ streams, lag }: { streams: EventStreams; lag: LagHistory }): Route[] {
+  const routes: Route[] = [...importRoutes, ...eventRoutes(streams), lagRoute(lag), ...systemRoutes];
   const openApi = rawRoute({
     method: 'GET',
     path: '/openapi.json',

@@ -6,6 +6,7 @@ import { assertAllowed, assertSafeToListen, type AccessOptions } from './access.
 import type { AdminBackend } from './backend.ts';
 import { DashboardAssets } from './dashboard-assets.ts';
 import { EventStreams } from './event-stream.ts';
+import { LagHistory } from './lag-history.ts';
 import { problemOf } from './problem.ts';
 import { readJson } from './request-body.ts';
 import type { Answer } from './route.ts';
@@ -37,15 +38,20 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   assertSafeToListen(access);
   const streams = new EventStreams();
   const assets = new DashboardAssets();
-  const router = new Router(routeTable(streams));
+  const lag = new LagHistory();
+  const router = new Router(routeTable({ streams, lag }));
   const handler = new Handler({ access, assets, router, backend, onError });
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
     void handler.handle(request, response);
   });
   await listenOn(server, listen);
   const address = server.address() as AddressInfo;
+  const unsubscribe = backend.subscribe(null, (event) => lag.observe(event));
   let closing: Promise<void> | undefined;
-  const close = () => (closing ??= closeServer(server, streams));
+  const close = () => {
+    unsubscribe();
+    return (closing ??= closeServer(server, streams));
+  };
   signal.addEventListener('abort', () => void close(), { once: true });
   if (signal.aborted) await close();
   return { address: { host: address.address, port: address.port }, close };

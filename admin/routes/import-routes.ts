@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AppError } from '../../core/errors.ts';
 import { importRequestSchema, replicaHostSchema, switchRequestSchema } from '../../engine/api.ts';
 import { importViewSchema, logEntrySchema, switchReportSchema, validationReportSchema } from '../answer-schemas.ts';
 import { redact } from '../redact.ts';
@@ -9,6 +10,13 @@ const nothingSchema = z.strictObject({}).prefault({});
 const completeSchema = z.strictObject({ confirm: z.string().default('') }).prefault({});
 const resumeSchema = z.strictObject({ ddl: z.enum(['skip', 'apply']).exactOptional() }).prefault({});
 const logsQuerySchema = z.strictObject({ limit: z.coerce.number().int().min(1).max(5000).default(200) });
+
+/** No lines may be a wrong name; while the engine is away nobody knows. */
+async function assertKnown(input: Pick<RouteInput, 'params' | 'backend'>): Promise<void> {
+  await input.backend.engine.getImport({ id: idOf(input) }).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === 'NOT_FOUND') throw error;
+  });
+}
 
 const idOf = (input: Pick<RouteInput, 'params'>) => input.params['id'] ?? '';
 const tag = 'imports';
@@ -133,9 +141,10 @@ export const importRoutes: Route[] = [
     tag,
     query: logsQuerySchema,
     answer: z.array(logEntrySchema),
-    handle: async (input) =>
-      input.backend
-        .logs(idOf(input), { limit: input.query.limit })
-        .map((entry) => redact(entry) as typeof entry),
+    handle: async (input) => {
+      const entries = input.backend.logs(idOf(input), { limit: input.query.limit });
+      if (entries.length === 0) await assertKnown(input);
+      return entries.map((entry) => redact(entry) as typeof entry);
+    },
   }),
 ];

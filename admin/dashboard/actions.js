@@ -1,0 +1,41 @@
+import { openCancelDialog, openCompleteDialog, openReplicaHostDialog, openResumeDialog } from './action-dialogs.js';
+import { send } from './api.js';
+import { h } from './dom.js';
+import { allows } from './phases.js';
+import { openSwitchDialog } from './switch-dialog.js';
+
+/** The buttons; those that the phase does not allow are there, disabled, so that the way ahead can be seen. */
+export function actions(view, { onView, onProblem }) {
+  const button = (action, label, onclick, kind = '') =>
+    h('button', { type: 'button', id: `action-${action}`, class: `button ${kind}`, disabled: !allows(view, action), onclick }, label);
+  const next = nextAction(view);
+  const emphasis = (action) => (action === next ? 'primary' : '');
+  const verify = async (event) => {
+    event.currentTarget.disabled = true;
+    try {
+      onView(await send('POST', `/imports/${encodeURIComponent(view.id)}/verify`));
+    } catch (error) {
+      onProblem(error);
+    }
+  };
+  const back = view.phase === 'switched_primaries' ? 'primaries' : 'replicas';
+  const backAction = back === 'primaries' ? 'switchBackPrimaries' : 'switchBackReplicas';
+  return [
+    button('verify', 'Verify data', verify, emphasis('verify')),
+    button('switchReplicas', 'Switch replicas…', () => openSwitchDialog(view, { kind: 'replicas', back: false }, onView)),
+    button('switchPrimaries', 'Switch primaries…', () => openSwitchDialog(view, { kind: 'primaries', back: false }, onView), emphasis('switchPrimaries')),
+    button(backAction, 'Switch back…', () => openSwitchDialog(view, { kind: back, back: true }, onView)),
+    button('complete', 'Complete…', () => openCompleteDialog(view, onView), emphasis('complete')),
+    h('span', { class: 'spacer' }),
+    view.phase === 'error' ? button('resume', 'Resume…', () => openResumeDialog(view, onView), 'primary') : null,
+    button('replicaHost', 'Replica host…', () => openReplicaHostDialog(view, onView), 'quiet'),
+    button('cancel', 'Cancel import…', () => openCancelDialog(view, onView), 'quiet danger-text'),
+  ];
+}
+
+/** What most people do next. */
+function nextAction({ phase, verify }) {
+  if (phase === 'running') return verify === null ? 'verify' : 'switchPrimaries';
+  if (phase === 'verified_data' || phase === 'switched_replicas') return 'switchPrimaries';
+  return phase === 'switched_primaries' ? 'complete' : '';
+}

@@ -1,0 +1,43 @@
+import { h } from './dom.js';
+import { problemPanel } from './problem-panel.js';
+
+/**
+ * A modal dialog that is removed when closed. `body(dialog)` draws its content; `dialog.show(node)` puts an outcome
+ * under it, `dialog.run(button, work)` runs `work` with the button busy and shows a refusal.
+ */
+export function openDialog({ title, wide = false, body }) {
+  const outcome = h('div', { class: 'outcome', 'aria-live': 'polite' });
+  const titleId = `dialog-${Math.random().toString(36).slice(2)}`;
+  const element = h('dialog', { class: wide ? 'wide' : null, 'aria-labelledby': titleId });
+  const dialog = {
+    element,
+    close: () => element.close(),
+    show: (...nodes) => outcome.replaceChildren(...nodes.flat(3).filter(Boolean)),
+    run: async (button, work) => {
+      button.disabled = true;
+      button.classList.add('working');
+      try {
+        return await work();
+      } catch (error) {
+        dialog.show(problemPanel(error));
+        return undefined;
+      } finally {
+        button.classList.remove('working');
+        button.disabled = false;
+      }
+    },
+  };
+  element.append(
+    h('div', { class: 'dialog-head' }, h('h2', { id: titleId }, title), h('button', { type: 'button', class: 'button quiet', 'aria-label': 'Close', onclick: dialog.close }, '✕')),
+    ...[body(dialog)].flat(3).filter(Boolean),
+    outcome,
+  );
+  element.addEventListener('close', () => element.remove());
+  document.body.append(element);
+  element.showModal();
+  return dialog;
+}
+
+export function field(label, control, hint = '') {
+  return h('label', { class: 'field' }, h('span', { class: 'field-label' }, label), control, hint === '' ? null : h('span', { class: 'hint' }, hint));
+}

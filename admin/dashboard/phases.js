@@ -1,0 +1,39 @@
+/**
+ * What the phase machine of the engine allows (engine/phase.ts), to offer nothing that it would refuse. The engine
+ * decides all the same; dashboard-phases.test.ts compares the two.
+ */
+const BEFORE_SWITCH = ['pending', 'copying', 'running', 'verifying_data', 'verified_data'];
+const CAN_SWITCH = ['running', 'verified_data', 'switched_replicas'];
+
+export const ALLOWED = {
+  verify: ['running', 'verified_data'],
+  switchReplicas: ['running', 'verified_data'],
+  switchPrimaries: CAN_SWITCH,
+  switchBackReplicas: ['switched_replicas'],
+  switchBackPrimaries: ['switched_primaries'],
+  complete: ['switched_primaries'],
+  cancel: [...BEFORE_SWITCH, 'error'],
+  resume: ['error'],
+  replicaHost: [...BEFORE_SWITCH, 'switched_replicas', 'switched_primaries', 'error'],
+};
+
+export const isFinal = (phase) => phase === 'completed' || phase === 'cancelled';
+
+export function allows(view, action) {
+  if (!ALLOWED[action].includes(view.phase)) return false;
+  // An error after a switch cannot be cancelled: traffic already is elsewhere.
+  return !(action === 'cancel' && view.phase === 'error' && !BEFORE_SWITCH.includes(view.error?.fromPhase ?? ''));
+}
+
+/** The stations of the stepper, each with the phases in which an import is at it. */
+export const STATIONS = [
+  { label: 'Pending', phases: ['pending'] },
+  { label: 'Copying', phases: ['copying'] },
+  { label: 'Running', phases: ['running'] },
+  { label: 'Verified', phases: ['verifying_data', 'verified_data'], optional: true },
+  { label: 'Replicas switched', phases: ['switching_replicas', 'switched_replicas'], optional: true },
+  { label: 'Primaries switched', phases: ['switching_primaries', 'switched_primaries'] },
+  { label: 'Completed', phases: ['completed'] },
+];
+
+export const isUnderWay = (phase) => ['copying', 'verifying_data', 'switching_replicas', 'switching_primaries'].includes(phase);

@@ -1,0 +1,67 @@
+import { bar, figure } from './copy-progress.js';
+import { h } from './dom.js';
+import { count, dateTime, duration, percent } from './format.js';
+
+const HEADLINE = {
+  running: ['info', 'Comparing…'],
+  equal: ['ok', 'Equal'],
+  different: ['bad', 'Different rows'],
+  failed: ['bad', 'Not finished'],
+};
+
+export function verification(view) {
+  const { verify } = view;
+  const title = h('h2', { id: 'verification-title' }, 'Verification');
+  if (verify === null) return [h('div', { class: 'card-head' }, title), h('p', { class: 'muted' }, 'Not verified yet. It compares every row while writes go on, and may be run more than once.')];
+  const [lamp, headline] = HEADLINE[verify.state];
+  const chunks = verify.tables.reduce((sum, { chunksTotal }) => sum + chunksTotal, 0);
+  const done = verify.tables.reduce((sum, { chunksDone }) => sum + chunksDone, 0);
+  const differing = verify.tables.filter(({ differencesTotal }) => differencesTotal > 0);
+  return [
+    h('div', { class: 'card-head' }, title, h('span', { class: `lamp ${lamp}` }, headline)),
+    h(
+      'div',
+      { class: 'totals' },
+      figure('rows compared', count(verify.rows)),
+      figure('tables equal', `${verify.tables.filter(({ state }) => state === 'equal').length}`, `of ${verify.tables.length}`),
+      verify.finishedAtMs === null ? figure('started', dateTime(verify.startedAtMs).slice(11)) : figure('took', duration(verify.finishedAtMs - verify.startedAtMs), `at ${dateTime(verify.finishedAtMs)}`),
+    ),
+    verify.state === 'running' ? bar(percent(done, chunks), 'Verification', true) : null,
+    h('ul', { class: 'tables scroll', tabindex: 0, 'aria-label': 'Verification by table' }, verify.tables.toSorted(byInterest).map(tableRow)),
+    differing.map(differences),
+  ];
+}
+
+const INTEREST = { different: 0, verifying: 1, waiting: 2, equal: 3 };
+const byInterest = (left, right) => INTEREST[left.state] - INTEREST[right.state];
+
+function tableRow({ name, state, rows, chunksDone, chunksTotal, differencesTotal }) {
+  const note = { waiting: 'waiting', verifying: 'comparing', equal: 'equal', different: `${count(differencesTotal)} differ` }[state];
+  return h(
+    'li',
+    { class: `table-row ${state}` },
+    h('span', { class: 'table-name' }, name),
+    h('span', { class: 'table-rows' }, count(rows)),
+    bar(state === 'equal' ? 100 : percent(chunksDone, Math.max(1, chunksTotal)), name, state === 'verifying'),
+    h('span', { class: 'table-note' }, note),
+  );
+}
+
+function differences({ name, differences: list, differencesTotal }) {
+  return h(
+    'details',
+    { open: true },
+    h('summary', {}, `${name}: ${count(differencesTotal)} differing rows`),
+    h(
+      'div',
+      { class: 'scroll-x' },
+      h(
+        'table',
+        {},
+        h('thead', {}, h('tr', {}, ['Key', 'On the target', 'Columns'].map((title) => h('th', { scope: 'col' }, title)))),
+        h('tbody', {}, list.map(({ key, kind, columns }) => h('tr', {}, h('td', {}, h('code', {}, key)), h('td', {}, kind), h('td', {}, columns.join(', '))))),
+      ),
+    ),
+    differencesTotal > list.length ? h('p', { class: 'muted small' }, `and ${count(differencesTotal - list.length)} more`) : null,
+  );
+}
