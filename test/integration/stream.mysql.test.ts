@@ -1,0 +1,429 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
+import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import type { ChangeStream } from '../../engine/stream/change-stream.ts';
+import type { RowChange, StreamTransaction } from '../../engine/stream/transaction.ts';
+import { FLAVOR_SPECS } from '../../servers/flavor.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServer } from '../../servers/start-server.ts';
+import { definitionOf, readUntil, StreamFixture } from '../support/stream-fixture.ts';
+
+/** `+1:a`, `-1`, `1>2`: the first two columns of a change. */
+function short(change: RowChange): string {
+  const text = (image: (string | null | undefined)[]) => image.slice(0, 2).join(':');
+  switch (change.kind) {
+    case 'insert':
+      return `+${text(change.after)}`;
+    case 'update':
+      return `${text(change.before)}>${text(change.after)}`;
+    default:
+      return `-${text(change.before)}`;
+  }
+}
+
+function changesOf(transactions: StreamTransaction[]): string[] {
+  return transactions.flatMap(({ changes }) => changes.map(short));
+}
+
+async function failureOf(stream: ChangeStream): Promise<unknown> {
+  for (;;) {
+    try {
+      await stream.next(AbortSignal.timeout(30_000));
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
+let schemaNumber = 0;
+
+describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream of %s', (flavor) => {
+  const { family } = FLAVOR_SPECS[flavor];
+  const onMysql = it.runIf(family === 'mysql');
+  let server: RunningServer;
+  let fixture: StreamFixture;
+
+  beforeAll(async () => {
+    server = await startServer({ flavor });
+  });
+  afterAll(async () => {
+    await fixture?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await fixture?.[Symbol.asyncDispose]();
+    schemaNumber += 1;
+    fixture = await StreamFixture.create(server, `app${schemaNumber}`);
+    await fixture.run('CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(200)) ENGINE=InnoDB', 'CREATE TABLE aside (id INT PRIMARY KEY)');
+    await fixture.inspect();
+    fixture.tables = fixture.tables.filter(({ name }) => name === 't');
+  });
+
+  it('gives whole transactions in commit order, those out of scope empty', async () => {
+    const transactions = await fixture.record(async () => {
+      await fixture.run("INSERT INTO t VALUES (1,'a'),(2,'b')");
+      await fixture.run('BEGIN', "UPDATE t SET name='c' WHERE id=1", 'INSERT INTO aside VALUES (1)', 'DELETE FROM t WHERE id=2', 'COMMIT');
+      await fixture.run('INSERT INTO aside VALUES (2)');
+      await fixture.run('BEGIN', "INSERT INTO t VALUES (9,'never')", 'ROLLBACK');
+      await fixture.run('UPDATE t SET id=3');
+    });
+    expect(transactions.map(({ changes }) => changes.map(short))).toEqual([['+1:a', '+2:b'], ['1:a>1:c', '-2:b'], [], ['1:c>3:c']]);
+    expect(transactions.every(({ ours, ddl }) => !ours && ddl === null)).toBe(true);
+    for (const { committedAtMs } of transactions) expect(Math.abs(committedAtMs - Date.now())).toBeLessThan(60_000);
+  });
+
+  it('resumes in the middle with exactly the rest', async () => {
+    const from = await fixture.position();
+    for (let id = 0; id < 30; id += 1) await fixture.run(`INSERT INTO t VALUES (${id}, 'x')`);
+    const until = await fixture.position();
+    await using first = await fixture.open(from);
+    const all = await readUntil(first, from, until);
+    const middle = from.clone();
+    for (const { gtid } of all.slice(0, 11)) middle.advance(gtid);
+    await using second = await fixture.open(parsePosition(family, middle.toString()));
+    const rest = await readUntil(second, middle, until);
+    expect(rest.map(({ gtid }) => gtid)).toEqual(all.slice(11).map(({ gtid }) => gtid));
+    expect(changesOf(rest)).toEqual(changesOf(all).slice(11));
+    expect(second.received.toString()).toBe(until.toString());
+  });
+
+  it('goes through rotations while written to', async () => {
+    const from = await fixture.position();
+    await using stream = await fixture.open(from);
+    for (let id = 0; id < 60; id += 1) {
+      await fixture.run(`INSERT INTO t VALUES (${id}, 'x')`);
+      if (id % 20 === 10) await fixture.run('FLUSH BINARY LOGS');
+    }
+    const transactions = await readUntil(stream, from, await fixture.position());
+    expect(changesOf(transactions)).toEqual(Array.from({ length: 60 }, (_, id) => `+${id}:x`));
+  });
+
+  it('pauses at its bound and loses nothing (I8)', async () => {
+    const from = await fixture.position();
+    const bound = 64 * 1024;
+    await using stream = await fixture.open(from, { bufferBytesMax: bound, silenceMaxMs: 2000 });
+    for (let id = 0; id < 300; id += 1) await fixture.run(`INSERT INTO t VALUES (${id}, REPEAT('x', 200))`);
+    for (let batch = 0; batch < 30; batch += 1) {
+      const rows = Array.from({ length: 500 }, (_, index) => `(${1000 + batch * 500 + index}, REPEAT('y', 200))`);
+      await fixture.run(`INSERT INTO t VALUES ${rows.join(',')}`);
+    }
+    const until = await fixture.position();
+    // Until the server has nothing more to give: longer than the silence that would end a stream that is not paused.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    expect(stream.received.covers(until)).toBe(false);
+    // What one read of the socket held may come on top of the bound.
+    expect(stream.bytesHeld).toBeLessThan(bound + 1_000_000);
+    const transactions = await readUntil(stream, from, until);
+    expect(changesOf(transactions)).toHaveLength(300 + 30 * 500);
+    expect(new Set(changesOf(transactions)).size).toBe(300 + 30 * 500);
+  });
+
+  it('reads one event larger than a packet of the protocol', async () => {
+    await fixture.run('SET GLOBAL max_allowed_packet = 67108864', 'CREATE TABLE big (id INT PRIMARY KEY, b LONGBLOB)');
+    await fixture.inspect();
+    const writer = await ServerConnection.open(definitionOf(server), { database: fixture.schema });
+    const transactions = await fixture.record(async () => {
+      await writer.write("INSERT INTO big VALUES (1, CONCAT(REPEAT('a', 20000000), 'end'))");
+    });
+    writer.destroy();
+    const [change] = transactions.flatMap(({ changes }) => changes);
+    const value = change?.kind === 'insert' ? change.after[1] : undefined;
+    expect(value?.length).toBe(20_000_003);
+    expect(value?.endsWith('aend')).toBe(true);
+  });
+
+  it('hears the server while it is idle, and notices when it is gone', async () => {
+    await using stream = await fixture.open(await fixture.position(), { heartbeatMs: 200 });
+    const heard = stream.lastHeardAtMs;
+    await expect.poll(() => stream.lastHeardAtMs, { timeout: 5000 }).toBeGreaterThan(heard + 1000);
+    const [row] = await fixture.connection.rows("SELECT id FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' ORDER BY id DESC LIMIT 1");
+    await fixture.run(`KILL ${row?.[0]}`);
+    expect(await failureOf(stream)).toMatchObject({ code: 'SERVER_GONE' });
+  });
+
+  it('takes a silent network for a server that is gone', async () => {
+    const sockets: Socket[] = [];
+    let silent = false;
+    const relay = createServer((client) => {
+      const upstream = connect(server.port, server.host);
+      sockets.push(client, upstream);
+      client.pipe(upstream);
+      upstream.on('data', (data) => void (silent || client.write(data)));
+      for (const socket of [client, upstream]) socket.on('error', () => socket.destroy());
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    const { port } = relay.address() as AddressInfo;
+    await using stream = await fixture.open(await fixture.position(), {
+      server: { ...definitionOf(server), host: '127.0.0.1', port },
+      silenceMaxMs: 2000,
+      heartbeatMs: 500,
+    });
+    await fixture.run("INSERT INTO t VALUES (1,'a')");
+    expect((await stream.next(AbortSignal.timeout(5000))).changes.map(short)).toEqual(['+1:a']);
+    silent = true;
+    expect(await failureOf(stream)).toMatchObject({ code: 'SERVER_GONE', message: expect.stringContaining('nothing was heard') });
+    for (const socket of sockets) socket.destroy();
+    relay.close();
+  });
+
+  it('gives what is buffered before it fails', async () => {
+    const from = await fixture.position();
+    await using stream = await fixture.open(from);
+    await fixture.run("INSERT INTO t VALUES (1,'a')", 'ALTER TABLE t ADD extra INT', 'INSERT INTO t VALUES (2,\'b\',1)');
+    const seen: string[] = [];
+    const failure = await (async () => {
+      for (;;) {
+        try {
+          const { changes, ddl } = await stream.next(AbortSignal.timeout(5000));
+          seen.push(ddl?.sql ?? changes.map(short).join());
+        } catch (error) {
+          return error;
+        }
+      }
+    })();
+    expect(seen).toEqual(['+1:a', 'ALTER TABLE t ADD extra INT']);
+    expect(failure).toMatchObject({ code: 'STREAM_SCHEMA_CHANGED' });
+  });
+
+  it('is closed by its signal', async () => {
+    const controller = new AbortController();
+    const stream = await fixture.open(await fixture.position(), { signal: controller.signal });
+    const next = stream.next();
+    controller.abort();
+    await expect(next).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  it('shows DDL that touches imported tables, and no other', async () => {
+    await fixture.run('CREATE DATABASE IF NOT EXISTS elsewhere', 'CREATE DATABASE IF NOT EXISTS _switchyard', 'CREATE TABLE IF NOT EXISTS elsewhere.t (id INT PRIMARY KEY)');
+    const transactions = await fixture.record(async () => {
+      await fixture.run(
+        'ALTER TABLE elsewhere.t ADD x INT',
+        'CREATE TABLE fresh LIKE t',
+        'DROP TABLE fresh',
+        'CREATE TEMPORARY TABLE t (id INT)',
+        'DROP TEMPORARY TABLE t',
+        'CREATE VIEW v AS SELECT * FROM t',
+        'CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.name = NEW.name',
+        'DROP TRIGGER tr',
+        "CREATE USER 'somebody'@'%'",
+        `GRANT SELECT ON t TO 'somebody'@'%'`,
+        "DROP USER 'somebody'@'%'",
+        'ANALYZE TABLE t',
+        'OPTIMIZE TABLE t',
+        'FLUSH TABLES',
+        'ALTER TABLE elsewhere.t DROP x',
+        '/* app */ ALTER TABLE t COMMENT = "x"',
+        'CREATE INDEX i ON t (name)',
+        'DROP INDEX i ON t',
+        'ALTER TABLE t ADD INDEX (name) /* switchyard */',
+        'RENAME TABLE t TO t2',
+        'RENAME TABLE t2 TO t',
+        'TRUNCATE t',
+        'DROP TABLE t',
+      );
+    });
+    const shown = transactions.filter(({ ddl, ours }) => ddl !== null && !ours);
+    expect(shown.map(({ ddl }) => ddl?.sql.replace(/ \/\* generated by server \*\//, ''))).toEqual([
+      '/* app */ ALTER TABLE t COMMENT = "x"',
+      'CREATE INDEX i ON t (name)',
+      'DROP INDEX i ON t',
+      'RENAME TABLE t TO t2',
+      'RENAME TABLE t2 TO t',
+      'TRUNCATE t',
+      'DROP TABLE `t`',
+    ]);
+    expect(shown.every(({ ddl }) => ddl?.schema === fixture.schema)).toBe(true);
+    expect(transactions.filter(({ ours }) => ours)).toHaveLength(1);
+  });
+
+  it('knows what is ours (I7)', async () => {
+    await fixture.run('CREATE DATABASE IF NOT EXISTS _switchyard', 'CREATE TABLE IF NOT EXISTS _switchyard.progress (id INT PRIMARY KEY, n INT)', 'DELETE FROM _switchyard.progress');
+    const transactions = await fixture.record(async () => {
+      await fixture.run('BEGIN', "INSERT INTO t VALUES (1,'a')", 'INSERT INTO _switchyard.progress VALUES (1,1)', 'COMMIT');
+      await fixture.run("INSERT INTO t VALUES (2,'b')");
+      await fixture.run('CREATE TRIGGER own /* switchyard */ BEFORE INSERT ON t FOR EACH ROW SET NEW.name = NEW.name');
+    });
+    expect(transactions.map(({ ours, changes }) => [ours, changes.length])).toEqual([[true, 0], [false, 1], [true, 0]]);
+  });
+
+  it('holds XA transactions from PREPARE to COMMIT', async () => {
+    const transactions = await fixture.record(async () => {
+      await fixture.run("XA START 'g1','b1',7", "INSERT INTO t VALUES (1,'kept')", "XA END 'g1','b1',7", "XA PREPARE 'g1','b1',7");
+      await using other = await ServerConnection.open(definitionOf(server), { database: fixture.schema });
+      await other.write("INSERT INTO t VALUES (5,'between')");
+      await fixture.run("XA COMMIT 'g1','b1',7");
+      await fixture.run("XA START 'g2'", "INSERT INTO t VALUES (2,'dropped')", "XA END 'g2'", "XA PREPARE 'g2'", "XA ROLLBACK 'g2'");
+      await fixture.run("XA START 'g3'", "INSERT INTO t VALUES (3,'one phase')", "XA END 'g3'", "XA COMMIT 'g3' ONE PHASE");
+    });
+    expect(changesOf(transactions)).toEqual(['+5:between', '+1:kept', '+3:one phase']);
+  });
+
+  it('stops at an XA COMMIT whose rows it has not read', async () => {
+    await fixture.run("XA START 'early'", "INSERT INTO t VALUES (1,'a')", "XA END 'early'", "XA PREPARE 'early'");
+    await using stream = await fixture.open(await fixture.position());
+    await fixture.run("XA COMMIT 'early'");
+    expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_XA_UNKNOWN' });
+  });
+
+  it('stops at row images that are not full (I4)', async () => {
+    await fixture.run("INSERT INTO t VALUES (1,'a')");
+    await using stream = await fixture.open(await fixture.position());
+    await fixture.run('SET SESSION binlog_row_image=MINIMAL', "UPDATE t SET name='b'", 'SET SESSION binlog_row_image=FULL');
+    expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_ROW_IMAGE_NOT_FULL' });
+  });
+
+  it('stops at changes logged as statements (I4)', async () => {
+    await using stream = await fixture.open(await fixture.position());
+    await fixture.run('SET SESSION binlog_format=STATEMENT', 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'INSERT INTO aside VALUES (7)', "INSERT INTO t VALUES (1,'a')", 'SET SESSION binlog_format=ROW');
+    expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_STATEMENT_DML' });
+  });
+
+  it('reads rows of CREATE TABLE … SELECT as those of a table out of scope', async () => {
+    await fixture.run("INSERT INTO t VALUES (1,'a')");
+    const transactions = await fixture.record(async () => {
+      await fixture.run('CREATE TABLE made AS SELECT * FROM t', "INSERT INTO t VALUES (2,'b')");
+    });
+    expect(changesOf(transactions)).toEqual(['+2:b']);
+    expect(transactions.every(({ ddl }) => ddl === null)).toBe(true);
+  });
+
+  it('takes tables without transactions, and savepoints', async () => {
+    await fixture.run('CREATE TABLE m (id INT PRIMARY KEY, name VARCHAR(20)) ENGINE=MyISAM');
+    await fixture.inspect();
+    const transactions = await fixture.record(async () => {
+      await fixture.run("INSERT INTO m VALUES (1,'m')");
+      await fixture.run('BEGIN', "INSERT INTO t VALUES (1,'a')", 'SAVEPOINT s', "INSERT INTO t VALUES (2,'b')", 'ROLLBACK TO s', "INSERT INTO t VALUES (3,'c')", 'COMMIT');
+    });
+    expect(changesOf(transactions)).toEqual(['+1:m', '+1:a', '+3:c']);
+  });
+
+  it('says that the log was purged', async () => {
+    const from = await fixture.position();
+    await fixture.run("INSERT INTO t VALUES (1,'a')", 'FLUSH BINARY LOGS', "INSERT INTO t VALUES (2,'b')", 'FLUSH BINARY LOGS', 'FLUSH BINARY LOGS');
+    const logs = await fixture.connection.rows('SHOW BINARY LOGS');
+    await fixture.run(`PURGE BINARY LOGS TO '${logs.at(-1)?.[0]}'`);
+    const failure = await fixture.open(from).then(failureOf, (error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'STREAM_PURGED' });
+  });
+
+  it('says that the server lacks what was read before', async () => {
+    const ahead: StreamPosition = await fixture.position();
+    if (ahead instanceof MysqlGtidSet) ahead.advance('11111111-1111-1111-1111-111111111111:5');
+    else ahead.advance(ahead.toString().replace(/^(\d+-\d+)-(\d+).*$/, (_, head: string, last: string) => `${head}-${Number(last) + 1000}`));
+    const failure = await fixture.open(ahead).then(failureOf, (error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'STREAM_DIVERGED' });
+  });
+
+  it('survives a crash of the server in the sense that nothing is lost or doubled', async () => {
+    const from = await fixture.position();
+    const stream = await fixture.open(from);
+    for (let id = 0; id < 20; id += 1) await fixture.run(`INSERT INTO t VALUES (${id}, 'x')`);
+    const first = await readUntil(stream, from, await fixture.position());
+    await server.kill();
+    expect(await failureOf(stream)).toMatchObject({ code: 'SERVER_GONE' });
+    await server.start();
+    const { tables, schema } = fixture;
+    await fixture[Symbol.asyncDispose]();
+    const connection = await ServerConnection.open(definitionOf(server), { database: schema });
+    await connection.write("INSERT INTO t VALUES (100, 'y')");
+    connection.destroy();
+    fixture = await StreamFixture.create(server, `${schema}_after`);
+    fixture.tables = tables;
+    const middle = from.clone();
+    for (const { gtid } of first) middle.advance(gtid);
+    await using again = await fixture.open(middle, { inScope: (name) => name === schema });
+    const rest = await readUntil(again, middle, await fixture.position());
+    expect(changesOf([...first, ...rest])).toEqual([...Array.from({ length: 20 }, (_, id) => `+${id}:x`), '+100:y']);
+  });
+
+  onMysql('reads compressed transactions', async () => {
+    await fixture.run('SET SESSION binlog_transaction_compression=ON');
+    const transactions = await fixture.record(async () => {
+      await fixture.run("INSERT INTO t VALUES (1, REPEAT('z', 200)), (2, 'b')", 'BEGIN', "UPDATE t SET name='c' WHERE id=2", 'INSERT INTO aside VALUES (3)', 'DELETE FROM t WHERE id=1', 'COMMIT');
+    });
+    await fixture.run('SET SESSION binlog_transaction_compression=OFF');
+    expect(changesOf(transactions)).toEqual([`+1:${'z'.repeat(200)}`, '+2:b', '2:b>2:c', `-1:${'z'.repeat(200)}`]);
+  });
+
+  onMysql('reads tagged GTIDs and resumes from them', async () => {
+    const from = await fixture.position();
+    await fixture.run("SET SESSION gtid_next='AUTOMATIC:blue_1'", "INSERT INTO t VALUES (1,'a')", "INSERT INTO t VALUES (2,'b')", "SET SESSION gtid_next='AUTOMATIC'", "INSERT INTO t VALUES (3,'c')");
+    const until = await fixture.position();
+    expect(until.toString()).toContain(':blue_1:1-2');
+    await using stream = await fixture.open(from);
+    const all = await readUntil(stream, from, until);
+    expect(changesOf(all)).toEqual(['+1:a', '+2:b', '+3:c']);
+    for (const { committedAtMs } of all) expect(Math.abs(committedAtMs - Date.now())).toBeLessThan(60_000);
+    const middle = from.clone();
+    middle.advance(all[0]?.gtid ?? '');
+    await using rest = await fixture.open(middle);
+    expect(changesOf(await readUntil(rest, middle, until))).toEqual(['+2:b', '+3:c']);
+  });
+
+  onMysql('stops at parts of JSON documents, and takes whole ones', async () => {
+    await fixture.run('CREATE TABLE j (id INT PRIMARY KEY, d JSON)', `INSERT INTO j VALUES (1, JSON_OBJECT(_utf8mb4'a', REPEAT(_utf8mb4'x', 500), _utf8mb4'b', 1))`);
+    await fixture.inspect();
+    const from = await fixture.position();
+    await fixture.run("SET SESSION binlog_row_value_options='PARTIAL_JSON'", "UPDATE j SET d = JSON_OBJECT(_utf8mb4'n', 1)");
+    await using stream = await fixture.open(from);
+    expect((await stream.next(AbortSignal.timeout(5000))).changes.map((change) => (change.kind === 'update' ? change.after[1] : ''))).toEqual(['{"n": 1}']);
+    await fixture.run(`UPDATE j SET d = JSON_OBJECT(_utf8mb4'a', REPEAT(_utf8mb4'x', 500), _utf8mb4'b', 1)`, "UPDATE j SET d = JSON_SET(d, _utf8mb4'$.b', 2)", "SET SESSION binlog_row_value_options=''");
+    expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_ROW_IMAGE_NOT_FULL' });
+  });
+
+  onMysql('prints opaque JSON values as the server does', async () => {
+    await fixture.run('CREATE TABLE j (id INT PRIMARY KEY, d JSON)');
+    await fixture.inspect();
+    const transactions = await fixture.record(async () => {
+      await fixture.run(
+        `INSERT INTO j VALUES (1, JSON_ARRAY(CAST('2024-02-29' AS DATE), CAST('2024-02-29 01:02:03.000004' AS DATETIME(6)), CAST('-12:34:56.5' AS TIME(1)), CAST('00:00:00' AS TIME), 1.50, -0.001, 12345678901234567890123456789.5))`,
+        `INSERT INTO j VALUES (2, JSON_OBJECT(_utf8mb4'blob', CAST(REPEAT(0x00ff41, 100) AS BINARY), _utf8mb4'bit', b'101', _utf8mb4'date', TIMESTAMP('2000-01-01 00:00:00')))`,
+        `INSERT INTO j VALUES (3, JSON_ARRAY(ST_GeomFromText('POINT(1 2)'), CAST(2024 AS YEAR), CAST(REPEAT(0x41, 57) AS BINARY), CAST(REPEAT(0x41, 58) AS BINARY)))`,
+      );
+    });
+    const texts = transactions.flatMap(({ changes }) => changes.map((change) => (change.kind === 'insert' ? change.after[1] : '')));
+    const rows = await fixture.connection.rows('SELECT CAST(d AS CHAR) FROM j ORDER BY id');
+    expect(texts).toEqual(rows.map(([text]) => text));
+  });
+
+  onMysql('passes over the hidden columns of functional and multi-valued indexes', async () => {
+    await fixture.run(
+      'CREATE TABLE f (id INT PRIMARY KEY, name VARCHAR(20), j JSON, INDEX ((UPPER(name))), INDEX ((CAST(j AS UNSIGNED ARRAY))))',
+      'SET SESSION sql_generate_invisible_primary_key=ON',
+      'CREATE TABLE g (name VARCHAR(20))',
+      'SET SESSION sql_generate_invisible_primary_key=OFF',
+    );
+    await fixture.inspect();
+    const transactions = await fixture.record(async () => {
+      await fixture.run(`INSERT INTO f VALUES (1, 'a', _utf8mb4'[1,2]')`, "INSERT INTO g (name) VALUES ('gipk')");
+    });
+    expect(changesOf(transactions)).toEqual(['+1:a', '+1:gipk']);
+  });
+
+  it.runIf(family === 'mariadb')('reads compressed events', async () => {
+    await fixture.run('SET GLOBAL log_bin_compress=ON', 'SET GLOBAL log_bin_compress_min_len=10');
+    await using writer = await ServerConnection.open(definitionOf(server), { database: fixture.schema });
+    const transactions = await fixture.record(async () => {
+      await writer.write("INSERT INTO t VALUES (1, REPEAT('z', 200)), (2, REPEAT('y', 200))");
+      await writer.write("UPDATE t SET name=REPEAT('x', 200)");
+      await writer.write('DELETE FROM t');
+      await writer.write(`CREATE INDEX long_name ON t (name) COMMENT '${'c'.repeat(300)}'`);
+    });
+    await fixture.run('SET GLOBAL log_bin_compress=OFF');
+    const [z, y, x] = ['z', 'y', 'x'].map((letter) => letter.repeat(200));
+    expect(changesOf(transactions)).toEqual([`+1:${z}`, `+2:${y}`, `1:${z}>1:${x}`, `2:${y}>2:${x}`, `-1:${x}`, `-2:${x}`]);
+    expect(transactions.at(-1)?.ddl?.sql).toContain('CREATE INDEX long_name');
+  });
+
+  it.runIf(family === 'mariadb')('follows several domains', async () => {
+    const transactions = await fixture.record(async () => {
+      await fixture.run("INSERT INTO t VALUES (1,'a')", 'SET SESSION gtid_domain_id=5', "INSERT INTO t VALUES (2,'b')", 'SET SESSION gtid_domain_id=0', "INSERT INTO t VALUES (3,'c')");
+    });
+    expect(changesOf(transactions)).toEqual(['+1:a', '+2:b', '+3:c']);
+    expect(transactions[1]?.gtid).toMatch(/^5-/);
+  });
+});
