@@ -19,6 +19,8 @@ const POLL_MS = 3000;
 const LAG_SAMPLES_MAX = 900;
 /** Without a view for this long while something runs, the lamps of the servers say "unknown". */
 const SILENCE_MS = 15_000;
+/** An engine with nothing to tell is asked after this long. */
+const ASK_AFTER_MS = 5000;
 
 const state = {
   views: new Map(),
@@ -29,6 +31,7 @@ const state = {
   sessions: { list: [], proxies: [] },
   allTables: false,
   lastNewsMs: 0,
+  listed: false,
 };
 const log = new LogView(byId('log-lines'));
 
@@ -96,7 +99,7 @@ function render() {
   byId('import-choice').hidden = ids.length < 2;
   renderInto(byId('import-select'), [ids, state.chosen], () => ids.map((id) => h('option', { value: id, selected: id === state.chosen }, id)));
   byId('new-import').disabled = [...state.views.values()].some(({ phase }) => !isFinal(phase));
-  byId('empty').hidden = view !== null || !state.live;
+  byId('empty').hidden = view !== null || !state.live || !state.listed;
   byId('import').hidden = view === null;
   document.title = view === null ? 'Switchyard' : `${view.id}: ${view.phase} – Switchyard`;
   if (view !== null) renderImport(view);
@@ -142,6 +145,8 @@ function renderSessions() {
 function renderConnection() {
   const [kind, text] = !state.live ? ['bad', 'reconnecting…'] : state.ready.ready ? ['ok', 'live'] : ['warn', 'not ready'];
   const title = state.live ? state.ready.reasons.join('; ') : 'no connection to the admin server';
+  const reasons = state.live && !state.ready.ready ? state.ready.reasons : [];
+  renderInto(byId('readiness'), reasons, () => (reasons.length === 0 ? [] : h('p', { class: 'banner' }, h('strong', {}, 'Not ready: '), reasons.join('; '))));
   renderInto(byId('connection'), [kind, text, title], () => h('span', { class: `lamp ${kind}`, title }, text));
 }
 
@@ -169,13 +174,23 @@ function onConnected() {
   state.lastNewsMs = Date.now();
   render();
   // What was said while nobody listened.
-  void choose(state.chosen ?? defaultChoice());
+  void list().then(() => choose(state.chosen ?? defaultChoice()));
+}
+
+/** Refused while the engine is away; then what was last heard stays. */
+async function list() {
+  const views = await get('/imports').catch(() => null);
+  if (views === null) return;
+  state.listed = true;
+  state.lastNewsMs = Date.now();
+  for (const view of views) takeView(view);
 }
 
 async function poll() {
   for (;;) {
     if (state.live && document.visibilityState === 'visible') {
       state.ready = await readiness().catch(() => state.ready);
+      if (!state.listed || Date.now() - state.lastNewsMs > ASK_AFTER_MS) await list();
       const [list, fleet] = await Promise.all([get('/sessions').catch(() => []), get('/fleet').catch(() => ({ proxies: [] }))]);
       state.sessions = { list, proxies: fleet.proxies };
       render();

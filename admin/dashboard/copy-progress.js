@@ -29,7 +29,7 @@ function tableRow({ name, state, rowsCopied, rowsTotal, etaMs }) {
   return h(
     'li',
     { class: `table-row ${state}` },
-    h('span', { class: 'table-name' }, name),
+    h('span', { class: 'table-name', title: name }, name),
     h('span', { class: 'table-rows' }, state === 'copied' ? count(rowsCopied) : `${count(rowsCopied)} / ${count(rowsTotal)}`),
     bar(state === 'waiting' ? 0 : share, name, state === 'copying'),
     h('span', { class: 'table-note' }, note),

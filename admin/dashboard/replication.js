@@ -5,7 +5,8 @@ const WIDTH = 560;
 const HEIGHT = 132;
 const LEFT = 46;
 const BOTTOM = 18;
-const WINDOW_MS = 5 * 60_000;
+const WINDOW_MS_MAX = 5 * 60_000;
+const WINDOW_MS_MIN = 60_000;
 
 /** Lag now, its last five minutes, and both streams. */
 export function replication(view, samples) {
@@ -46,10 +47,11 @@ function streamRow({ direction, state, lagMs, transactionsApplied, rowChangesApp
 function graph(samples, direction) {
   const key = `${direction}Ms`;
   const endMs = samples.at(-1)?.atMs ?? 0;
-  const points = samples.filter((sample) => sample.atMs > endMs - WINDOW_MS && sample[key] !== null);
+  const points = samples.filter((sample) => sample.atMs > endMs - WINDOW_MS_MAX && sample[key] !== null);
   if (points.length < 2) return h('p', { class: 'graph-empty muted' }, 'The graph begins with replication.');
   const top = niceCeiling(Math.max(...points.map((sample) => sample[key]), 20));
-  const x = (atMs) => LEFT + ((atMs - (endMs - WINDOW_MS)) / WINDOW_MS) * (WIDTH - LEFT - 4);
+  const windowMs = Math.max(WINDOW_MS_MIN, endMs - points[0].atMs);
+  const x = (atMs) => LEFT + ((atMs - (endMs - windowMs)) / windowMs) * (WIDTH - LEFT - 4);
   const y = (lagMs) => 6 + (1 - lagMs / top) * (HEIGHT - BOTTOM - 6);
   const line = points.map((sample, at) => `${at === 0 ? 'M' : 'L'}${x(sample.atMs).toFixed(1)} ${y(sample[key]).toFixed(1)}`).join('');
   const first = points[0];
@@ -57,14 +59,14 @@ function graph(samples, direction) {
   const peak = Math.max(...points.map((sample) => sample[key]));
   return svg(
     'svg',
-    { class: 'graph', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `lag of the last five minutes, at most ${duration(peak)}` },
+    { class: 'graph', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `lag of the last ${duration(windowMs)}, at most ${duration(peak)}` },
     [0, top / 2, top].map((value) => [
       svg('line', { class: 'grid', x1: LEFT, x2: WIDTH - 4, y1: y(value), y2: y(value) }),
       svg('text', { class: 'tick', x: LEFT - 6, y: y(value) + 4, 'text-anchor': 'end' }, duration(value)),
     ]),
     svg('path', { class: 'area', d: area }),
     svg('path', { class: 'line', d: line }),
-    svg('text', { class: 'tick', x: LEFT, y: HEIGHT - 3 }, '5 min ago'),
+    svg('text', { class: 'tick', x: LEFT, y: HEIGHT - 3 }, `${duration(windowMs)} ago`),
     svg('text', { class: 'tick', x: WIDTH - 4, y: HEIGHT - 3, 'text-anchor': 'end' }, 'now'),
   );
 }

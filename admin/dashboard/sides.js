@@ -6,22 +6,20 @@ export function sides(view, link) {
   return [sideCard(view, 'source', link), trafficCard(view), sideCard(view, 'target', link)];
 }
 
-/** How the connection to a side is doing, as far as its streams tell: the forward stream reads the source, the reverse one the target. */
-export function connectionOf(view, side) {
+/** How the connections are doing, as far as the streams tell: each reads one side and writes the other, so one that runs proves both. */
+export function connectionOf(view) {
   if (isFinal(view.phase)) return { state: 'off', text: 'closed' };
   if (view.phase === 'pending' || view.phase === 'copying') return { state: 'ok', text: view.phase === 'copying' ? 'connected, copying' : 'connecting' };
-  const { state } = view.streams.find(({ direction }) => direction === (side === 'source' ? 'forward' : 'reverse')) ?? { state: 'stopped' };
-  return {
-    running: { state: 'ok', text: 'connected' },
-    catching_up: { state: 'warn', text: 'connected, catching up' },
-    failed: { state: 'bad', text: 'connection failed' },
-    stopped: { state: 'off', text: 'not read at the moment' },
-  }[state];
+  const has = (state) => view.streams.some((stream) => stream.state === state);
+  if (has('running')) return { state: 'ok', text: 'connected' };
+  if (has('catching_up')) return { state: 'warn', text: 'connected, catching up' };
+  if (has('failed')) return { state: 'bad', text: 'replication failed' };
+  return { state: 'off', text: 'not connected' };
 }
 
 function sideCard(view, side, link) {
   const { host, port, user, facts } = view[side];
-  const connection = link ? connectionOf(view, side) : { state: 'off', text: 'unknown: no news from the engine' };
+  const connection = link ? connectionOf(view) : { state: 'off', text: 'unknown: no news from the engine' };
   const serving = ['primary', 'replica'].filter((role) => view.traffic[role] === side);
   return h(
     'article',

@@ -13,13 +13,13 @@ export function stepper({ phase, fromPhase, verified, switchedReplicas }) {
     if (state === 'now' && phase === 'error') state = 'failed';
     if (state === 'now' && phase === 'completed') state = 'done';
     const now = index === at && !stopped;
-    const note = now && phase !== 'completed' ? phaseName(phase) : state === 'skipped' ? 'skipped' : optional && state === 'ahead' ? 'optional' : '';
+    const note = now && isUnderWay(phase) && phase !== 'copying' ? phaseName(phase) : state === 'skipped' ? 'skipped' : optional && state === 'ahead' ? 'optional' : '';
     return h(
       'li',
       { class: `station ${state}${now && isUnderWay(phase) ? ' busy' : ''}`, 'aria-current': now ? 'step' : null },
       h('span', { class: 'station-dot', 'aria-hidden': 'true' }),
       h('span', { class: 'station-label' }, label),
-      h('span', { class: 'station-note' }, note !== '' && note.toLowerCase() !== label.toLowerCase() ? note : ''),
+      h('span', { class: 'station-note' }, note),
       h('span', { class: 'visually-hidden' }, { done: 'done', failed: 'failed here', ahead: 'to come' }[state] ?? ''),
     );
   });

@@ -57,7 +57,7 @@ export function openSwitchDialog(view, { kind, back }, onView) {
     check.hidden = true;
     forceLine.hidden = true;
     dialog.show(
-      h('p', { class: 'lamp ok' }, `Done. ${WHAT[kind]} is served by the ${to}.`),
+      h('p', { class: 'lamp ok' }, `Done: ${WHAT[kind]} is served by the ${to}.`),
       report.pauseMs === null ? null : h('p', { class: 'pause' }, duration(report.pauseMs), h('span', { class: 'muted small' }, ' pause')),
       report.warnings.map((warning) => h('p', { class: 'lamp warn' }, warning)),
       h('div', { class: 'dialog-actions' }, h('button', { type: 'button', class: 'button', onclick: dialog.close }, 'Close')),

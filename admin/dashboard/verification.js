@@ -40,7 +40,7 @@ function tableRow({ name, state, rows, chunksDone, chunksTotal, differencesTotal
   return h(
     'li',
     { class: `table-row ${state}` },
-    h('span', { class: 'table-name' }, name),
+    h('span', { class: 'table-name', title: name }, name),
     h('span', { class: 'table-rows' }, count(rows)),
     bar(state === 'equal' ? 100 : percent(chunksDone, Math.max(1, chunksTotal)), name, state === 'verifying'),
     h('span', { class: 'table-note' }, note),
