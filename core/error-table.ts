@@ -265,6 +265,27 @@ export const ERROR_TABLE = {
     meaning: 'The target warned while it loaded copied rows: a value would not have arrived unchanged. Nothing of that chunk was kept.',
     remedy: "Read the server's warning in the message, correct the value or the column on the source, and resume.",
   },
+  // verification
+  VERIFY_PAIR_UNEQUAL: {
+    kind: 'fatal',
+    meaning: 'A server writes a value in another form than verification expects, so that equal rows could look different.',
+    remedy: 'Report it with the versions of both servers and the value in the message. Nothing is known to be wrong with the data.',
+  },
+  VERIFY_TABLES_DIFFER: {
+    kind: 'fatal',
+    meaning: 'A table has other columns or another key on the target than on the source, so its rows cannot be compared.',
+    remedy: 'Make the definitions equal (the message names what differs), then verify again.',
+  },
+  VERIFY_ROW_UNREADABLE: {
+    kind: 'fatal',
+    meaning: 'A server could not put a row into the form that is compared, usually because max_allowed_packet is too small.',
+    remedy: 'Raise max_allowed_packet on that server, then verify again.',
+  },
+  VERIFY_UNSETTLED: {
+    kind: 'retryable',
+    meaning: 'Some rows changed faster than they could be compared. All others were equal.',
+    remedy: 'Verify again when there is less load; the switch compares these rows under its fence.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_TABLE;
