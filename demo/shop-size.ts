@@ -11,7 +11,13 @@ export interface ShopSize {
 export function shopSize(rows: number): ShopSize {
   const share = (part: number) => Math.max(1, Math.round(rows * part));
   const [customers, products, orders, stockEvents] = [share(0.15), share(0.05), share(0.25), share(0.1)];
-  return { customers, products, orders, stockEvents, orderItems: Math.max(1, rows - customers - products - orders - stockEvents) };
+  return {
+    customers,
+    products,
+    orders,
+    stockEvents,
+    orderItems: Math.max(1, rows - customers - products - orders - stockEvents),
+  };
 }
 
 export function totalRows({ customers, products, orders, orderItems, stockEvents }: ShopSize): number {

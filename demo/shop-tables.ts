@@ -94,7 +94,8 @@ export const SHOP_TABLES: readonly ShopTable[] = [
       KEY sku (sku)
     ) ${OPTIONS}`,
     columns: 'order_id, line, sku, quantity, unit_price, discount',
-    values: ({ orders, products }) => `1 + (n - 1) % ${orders}, 2 + FLOOR((n - 1) / ${orders}),
+    values: ({ orders, orderItems, products }) => `1 + FLOOR((n - 1) / ${Math.ceil(orderItems / orders)}),
+      2 + (n - 1) % ${Math.ceil(orderItems / orders)},
       CONCAT('SKU-', LPAD(1 + CRC32(n) % ${products}, 8, '0')), 1 + n % 9, (CRC32(n) % 20000) / 100, IF(n % 6 = 0, 0.15, NULL)`,
     rows: ({ orderItems }) => orderItems,
   },
@@ -109,7 +110,9 @@ export const SHOP_TABLES: readonly ShopTable[] = [
       PRIMARY KEY (warehouse, event_no)
     ) ${OPTIONS}`,
     columns: 'warehouse, event_no, sku, change_by, payload',
-    values: ({ products }) => `ELT(1 + n % 4, 'BER', 'LYS', 'OSA', 'GRU'), n, CONCAT('SKU-', LPAD(1 + n % ${products}, 8, '0')),
+    values: ({
+      products,
+    }) => `ELT(1 + n % 4, 'BER', 'LYS', 'OSA', 'GRU'), n, CONCAT('SKU-', LPAD(1 + n % ${products}, 8, '0')),
       n % 200 - 100, IF(n % 7 = 0, NULL, UNHEX(SHA2(n, 256)))`,
     rows: ({ stockEvents }) => stockEvents,
   },

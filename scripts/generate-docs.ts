@@ -28,7 +28,9 @@ ${rows.join('\n')}`;
 
 function phasesPage(): string {
   const rows = PHASES.map((phase) => {
-    const moves = Object.entries(TRANSITIONS[phase]).map(([event, next]) => `${event.replaceAll('_', ' ')} → \`${next}\``);
+    const moves = Object.entries(TRANSITIONS[phase]).map(
+      ([event, next]) => `${event.replaceAll('_', ' ')} → \`${next}\``,
+    );
     return `| \`${phase}\` | ${moves.length === 0 ? 'final' : moves.join('; ')} |`;
   });
   return `# Phases

@@ -21,7 +21,14 @@ const COMMANDS = {
   bench: [['node', 'bench/run.ts']],
   format: [['oxfmt', '.']],
   docs: [['node', 'scripts/generate-docs.ts']],
-  check: [['oxfmt', '--check', '.'], ['oxlint', '--type-aware'], ['tsc'], ['knip'], ['node', 'scripts/generate-docs.ts', '--check'], unit],
+  check: [
+    ['oxfmt', '--check', '.'],
+    ['oxlint', '--type-aware'],
+    ['tsc'],
+    ['knip'],
+    ['node', 'scripts/generate-docs.ts', '--check'],
+    unit,
+  ],
 };
 
 const [name = '', ...args] = process.argv.slice(2);
@@ -82,7 +89,7 @@ function platformPackage() {
 function worksAs24(file) {
   if (!existsSync(file)) return false;
   const { stdout } = spawnSync(file, ['--version'], { encoding: 'utf8' });
-  return /^v24\./.test(stdout ?? '');
+  return (stdout ?? '').startsWith('v24.');
 }
 
 function npm(args) {

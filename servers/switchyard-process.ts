@@ -30,6 +30,8 @@ export class SwitchyardProcess implements AsyncDisposable {
   readonly #options: SwitchyardOptions;
   readonly #watchdog = startWatchdog(this.dataDir);
   #process: ChildProcess | undefined;
+  /** Proxies that have outlived their supervisor. */
+  readonly #left: number[] = [];
 
   private constructor(ports: { primary: number; replica: number; admin: number }, options: SwitchyardOptions) {
     this.primaryPort = ports.primary;
@@ -79,7 +81,8 @@ export class SwitchyardProcess implements AsyncDisposable {
     const started = new Map<string, number>();
     for (const line of this.log().split('\n')) {
       const entry = line.startsWith('{') ? (JSON.parse(line) as { child?: string; pid?: number; msg?: string }) : {};
-      if (entry.msg === 'started' && entry.child?.startsWith(role) === true && entry.pid !== undefined) started.set(entry.child, entry.pid);
+      if (entry.msg === 'started' && entry.child?.startsWith(role) === true && entry.pid !== undefined)
+        started.set(entry.child, entry.pid);
     }
     return [...started.values()];
   }
@@ -108,9 +111,21 @@ export class SwitchyardProcess implements AsyncDisposable {
     this.#process = undefined;
   }
 
+  /** SIGKILL to the supervisor alone: its proxies stay, its engine ends by itself. */
+  async killSupervisor(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+    this.#process = undefined;
+    this.#left.push(...this.pids('proxy'));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client[Symbol.asyncDispose]();
     await this.killAll();
+    for (const pid of this.#left) endProcess(pid);
     this.#watchdog.dismiss();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
@@ -125,5 +140,13 @@ export class SwitchyardProcess implements AsyncDisposable {
       if (response?.ok === true) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
   }
 }

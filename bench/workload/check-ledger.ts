@@ -44,7 +44,12 @@ export async function checkLedger(connection: Connection, ledger: Ledger): Promi
   return report;
 }
 
-async function checkInserts(connection: Connection, ledger: Ledger, session: number, report: LedgerReport): Promise<void> {
+async function checkInserts(
+  connection: Connection,
+  ledger: Ledger,
+  session: number,
+  report: LedgerReport,
+): Promise<void> {
   const { acknowledged, unknown } = ledger.of(session);
   const rows = await select(connection, `SELECT sequence FROM traffic_ledger WHERE session = ${session}`);
   const present = new Set(rows.map((row) => Number(row['sequence'])));

@@ -18,7 +18,9 @@ export async function createLedgerTables(connection: Connection, sessions: numbe
       PRIMARY KEY (session, sequence)
     ) DEFAULT CHARACTER SET utf8mb4`,
   );
-  await connection.query('CREATE TABLE traffic_counters (session INT UNSIGNED PRIMARY KEY, value BIGINT UNSIGNED NOT NULL)');
+  await connection.query(
+    'CREATE TABLE traffic_counters (session INT UNSIGNED PRIMARY KEY, value BIGINT UNSIGNED NOT NULL)',
+  );
   await connection.query('CREATE TABLE traffic_accounts (id INT UNSIGNED PRIMARY KEY, balance BIGINT NOT NULL)');
   const counters = Array.from({ length: sessions }, (_, session) => `(${session}, 0)`);
   await connection.query(`INSERT INTO traffic_counters VALUES ${counters.join(', ')}`);

@@ -62,7 +62,17 @@ export const LEDGER_OPERATIONS: readonly Operation[] = [
         const [from, to] = twoAccounts();
         await primary.query('BEGIN');
         // In the order of their keys, so that transfers never deadlock.
-        for (const [account, amount] of [...[[from, -7] as const, [to, 7] as const]].sort((a, b) => a[0] - b[0])) {
+        const changes =
+          from < to
+            ? [
+                [-7, from],
+                [7, to],
+              ]
+            : [
+                [7, to],
+                [-7, from],
+              ];
+        for (const [amount = 0, account = 0] of changes) {
           await primary.execute('UPDATE traffic_accounts SET balance = balance + ? WHERE id = ?', [amount, account]);
         }
         await primary.execute(LEDGER_INSERT, [session, sequence, 'transaction', `${from} to ${to}`]);
@@ -84,7 +94,10 @@ export const LEDGER_OPERATIONS: readonly Operation[] = [
     run: async ({ session, ledger, primary }) => {
       const last = ledger.of(session).lastAcknowledged;
       if (last === null) return;
-      const rows = await primary.execute('SELECT note FROM traffic_ledger WHERE session = ? AND sequence = ?', [session, last]);
+      const rows = await primary.execute('SELECT note FROM traffic_ledger WHERE session = ? AND sequence = ?', [
+        session,
+        last,
+      ]);
       if (rows.length !== 1) throw new WrongAnswer(`own acknowledged write ${session}:${last} is not on the primary`);
     },
   },

@@ -15,13 +15,14 @@ export const SHOP_OPERATIONS: readonly Operation[] = [
           `INSERT INTO orders (customer_id, status, total, placed_at, note) VALUES (?, 'new', ?, NOW(6), ?)`,
           [1 + randomBelow(shop.customers), '19.99', `Bestellung ${session}/${sequence} ✓`],
         );
-        await primary.execute('INSERT INTO order_items (order_id, line, sku, quantity, unit_price) VALUES (?, 1, ?, ?, ?)', [
-          order,
+        await primary.execute(
+          'INSERT INTO order_items (order_id, line, sku, quantity, unit_price) VALUES (?, 1, ?, ?, ?)',
+          [order, sku, 1 + randomBelow(5), '9.99'],
+        );
+        await primary.execute('UPDATE products SET stock = stock - 1, rating = ? WHERE sku = ?', [
+          randomBelow(50) / 10,
           sku,
-          1 + randomBelow(5),
-          '9.99',
         ]);
-        await primary.execute('UPDATE products SET stock = stock - 1, rating = ? WHERE sku = ?', [randomBelow(50) / 10, sku]);
         await primary.execute('INSERT INTO traffic_ledger (session, sequence, kind, note) VALUES (?, ?, ?, ?)', [
           session,
           sequence,

@@ -38,7 +38,9 @@ export class TrafficConnection {
 
   /** A prepared statement in the binary protocol; the driver keeps it prepared. */
   async execute(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
-    return this.#timed(async (connection) => rowsOf(await connection.execute<RowDataPacket[] | ResultSetHeader>(sql, values)));
+    return this.#timed(async (connection) =>
+      rowsOf(await connection.execute<RowDataPacket[] | ResultSetHeader>(sql, values)),
+    );
   }
 
   async insert(sql: string, values: (string | number)[]): Promise<number> {

@@ -1,7 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ShopSize } from '../../demo/shop-size.ts';
 import { Ledger } from './ledger.ts';
-import { LEDGER_OPERATIONS, sessionStatements, WrongAnswer, type Operation, type OperationContext } from './operations.ts';
+import {
+  LEDGER_OPERATIONS,
+  sessionStatements,
+  WrongAnswer,
+  type Operation,
+  type OperationContext,
+} from './operations.ts';
 import { PauseMeter } from './pause-meter.ts';
 import { SHOP_OPERATIONS } from './shop-operations.ts';
 import { TrafficConnection, type TrafficEndpoint } from './traffic-connection.ts';
@@ -137,7 +143,8 @@ export class Workload {
   #note(session: number, operation: string, error: unknown): void {
     this.#errorCount += 1;
     if (error instanceof WrongAnswer) this.#wrongAnswers += 1;
-    const message = error instanceof Error ? error.message || String('code' in error ? error.code : error.name) : String(error);
+    const message =
+      error instanceof Error ? error.message || String('code' in error ? error.code : error.name) : String(error);
     if (this.errors.length < ERRORS_KEPT) this.errors.push({ atMs: Date.now(), session, operation, message });
   }
 
