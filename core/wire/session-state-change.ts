@@ -27,7 +27,7 @@ export function parseSessionStateChanges(info: Buffer): SessionStateChange[] {
     } else if (type === TYPE.SCHEMA) {
       changes.push({ kind: 'schema', name: data.lenencBytes().toString('utf8') });
     } else if (type === TYPE.STATE_CHANGE) {
-      if (data.lenencBytes().toString('latin1') === '1') changes.push({ kind: 'state-changed' });
+      if (data.rest().toString('latin1') === '1') changes.push({ kind: 'state-changed' });
     } else {
       changes.push({ kind: 'other', type });
     }

@@ -1,0 +1,231 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import type { Side } from '../core/phase.ts';
+import type { Endpoint } from '../core/routing-record.ts';
+import { CAPABILITY, combine, hasCapability, without } from '../core/wire/capabilities.ts';
+import { parseErr } from '../core/wire/err-packet.ts';
+import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
+import { buildHandshakeResponse, buildSslRequest, type HandshakeResponse } from '../core/wire/handshake-response.ts';
+import { finishBackendAuthentication, firstAuthResponse } from './backend-authentication.ts';
+import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import type { Credentials } from './credentials.ts';
+import { ConnectionLostError, MessageStream } from './message-stream.ts';
+
+/** A server's address together with the side that it belongs to. */
+export interface Destination {
+  side: Side;
+  endpoint: Endpoint;
+}
+
+export function isSameDestination(one: Destination, other: Destination): boolean {
+  return one.side === other.side && one.endpoint.host === other.endpoint.host && one.endpoint.port === other.endpoint.port;
+}
+
+/** How the client logged in: the login on its behalf is the same in everything the server may look at. */
+export interface LoginProfile {
+  credentials: Credentials;
+  capabilities: number;
+  maxPacketBytes: number;
+  collation: number;
+  attributes: Buffer | null;
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+const GREETING_BYTES_MAX = 1 << 20;
+/** Own statements read back session state: as large as a user variable can be. */
+const ANSWER_BYTES_MAX = 1 << 28;
+
+/** One connection to a database server, logged in as the client. Owned by one session. */
+export class BackendConnection {
+  readonly destination: Destination;
+  readonly capabilities: number;
+  readonly serverVersion: string;
+  readonly isMariaDb: boolean;
+  readonly connectionId: number;
+  readonly socket: Socket;
+  #stream: MessageStream | undefined;
+
+  private constructor(destination: Destination, { handshake, capabilities, stream }: Opened) {
+    this.destination = destination;
+    this.capabilities = capabilities;
+    this.serverVersion = handshake.serverVersion;
+    this.isMariaDb = handshake.isMariaDb;
+    this.connectionId = handshake.connectionId;
+    this.socket = stream.socket;
+    stream.detach();
+    this.socket.on('error', () => this.socket.destroy());
+  }
+
+  /** Rejects with ClientError: the server's own refusal, or that it cannot be reached. */
+  static async open(destination: Destination, profile: LoginProfile, database: Buffer | null): Promise<BackendConnection> {
+    const { host, port } = destination.endpoint;
+    try {
+      return new BackendConnection(destination, await logIn(destination.endpoint, profile, database));
+    } catch (cause) {
+      if (cause instanceof ClientError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new ClientError(CLIENT_ERROR.unreachable(`${host}:${port}`, why), { cause });
+    }
+  }
+
+  get isOpen(): boolean {
+    return !this.socket.destroyed && this.socket.writable;
+  }
+
+  /** For our own statements; the relay must not read meanwhile. */
+  stream(): MessageStream {
+    this.#stream ??= new MessageStream(this.socket, { maxBytes: ANSWER_BYTES_MAX });
+    return this.#stream;
+  }
+
+  /** Ends the use of `stream`. Bytes left over are an error that the server sent unasked. */
+  releaseStream(): Buffer {
+    const rest = this.#stream?.detach() ?? Buffer.alloc(0);
+    this.#stream = undefined;
+    return rest;
+  }
+
+  /** COM_QUIT and the end: the server frees what the session held at once. */
+  quit(): void {
+    if (this.socket.destroyed) return;
+    this.socket.removeAllListeners('data');
+    this.socket.resume();
+    this.socket.end(Buffer.of(1, 0, 0, 0, 1));
+    const timer = setTimeout(() => this.socket.destroy(), 2000);
+    timer.unref();
+    this.socket.once('close', () => clearTimeout(timer));
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+}
+
+interface Opened {
+  handshake: Handshake;
+  capabilities: number;
+  stream: MessageStream;
+}
+
+async function logIn(endpoint: Endpoint, profile: LoginProfile, database: Buffer | null): Promise<Opened> {
+  const socket = await openSocket(endpoint);
+  const timer = setTimeout(() => socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
+  let stream = new MessageStream(socket, { maxBytes: GREETING_BYTES_MAX });
+  try {
+    const greeting = await stream.next();
+    if (greeting[0] === 0xff) throw new ClientError(parseErr(greeting));
+    const handshake = parseHandshake(greeting);
+    const useTls = wantsTls(endpoint, handshake);
+    const response = responseTo(handshake, profile, { database, useTls });
+    requireSameFraming(profile.capabilities, response.capabilities);
+    if (useTls) {
+      stream.write(buildSslRequest(response));
+      stream = await upgrade(stream, endpoint);
+    }
+    const first = supportedPlugin(handshake);
+    const password = profile.credentials.password;
+    const authResponse = firstAuthResponse(first, password, useTls) ?? Buffer.alloc(0);
+    stream.write(buildHandshakeResponse({ ...response, authResponse, authPlugin: first.plugin }));
+    await finishBackendAuthentication(stream, first, { password, isSecure: useTls });
+    return { handshake, capabilities: response.capabilities, stream };
+  } catch (error) {
+    socket.destroy();
+    stream.socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function openSocket({ host, port }: Endpoint): Promise<Socket> {
+  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // Errors are told by whoever waits; one that comes between two waits must not end the process.
+  socket.on('error', () => {});
+  const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
+  socket.once('connect', resolve);
+  socket.once('error', reject);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    socket.off('error', reject);
+  }
+  return socket;
+}
+
+function wantsTls({ tls, host }: Endpoint, { capabilities }: Handshake): boolean {
+  if (tls.mode === 'disabled') return false;
+  if (hasCapability(capabilities, CAPABILITY.SSL)) return true;
+  if (tls.mode === 'preferred') return false;
+  throw new ClientError(CLIENT_ERROR.unreachable(host, `TLS is ${tls.mode} and the server does not offer it`));
+}
+
+/** Goes on over TLS on the same connection. */
+async function upgrade(plain: MessageStream, { host, tls }: Endpoint): Promise<MessageStream> {
+  plain.detach();
+  const verifiesCa = tls.mode === 'verify_ca' || tls.mode === 'verify_identity';
+  const serverName = tls.serverName ?? host;
+  const options: ConnectionOptions = {
+    socket: plain.socket,
+    minVersion: tls.minVersion,
+    rejectUnauthorized: verifiesCa,
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+    // verify_ca, as MySQL means it: the chain, not the name.
+    ...(tls.mode === 'verify_ca' ? { checkServerIdentity: () => undefined } : {}),
+  };
+  const secure = connectTls(options);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  secure.once('secureConnect', resolve);
+  secure.once('error', reject);
+  secure.once('close', () => reject(new ConnectionLostError('closed during the TLS handshake')));
+  await promise;
+  secure.off('error', reject);
+  // The request for TLS had sequence 1; the response that follows has 2.
+  return new MessageStream(secure, { maxBytes: GREETING_BYTES_MAX, sequence: 1 });
+}
+
+function responseTo(
+  handshake: Handshake,
+  profile: LoginProfile,
+  { database, useTls }: { database: Buffer | null; useTls: boolean },
+): HandshakeResponse {
+  const wanted = combine(
+    without(profile.capabilities, combine(CAPABILITY.SSL, CAPABILITY.CONNECT_WITH_DB, CAPABILITY.COMPRESS)),
+    CAPABILITY.SESSION_TRACK,
+    CAPABILITY.PLUGIN_AUTH,
+    CAPABILITY.PLUGIN_AUTH_LENENC_CLIENT_DATA,
+    CAPABILITY.SECURE_CONNECTION,
+    CAPABILITY.PROTOCOL_41,
+    database === null ? 0 : CAPABILITY.CONNECT_WITH_DB,
+    useTls ? CAPABILITY.SSL : 0,
+  );
+  // LONG_PASSWORD is MariaDB's "I am a MySQL": it offers it not, and clients send it all the same.
+  const offered = combine(handshake.capabilities, CAPABILITY.LONG_PASSWORD, CAPABILITY.CONNECT_WITH_DB);
+  return {
+    capabilities: (wanted & offered) >>> 0,
+    maxPacketBytes: profile.maxPacketBytes,
+    collation: profile.collation,
+    user: profile.credentials.user,
+    authResponse: Buffer.alloc(0),
+    database,
+    authPlugin: null,
+    attributes: profile.attributes,
+  };
+}
+
+/** Packets pass unchanged, so both connections must agree on everything that decides their form. */
+function requireSameFraming(client: number, backend: number): void {
+  const framing = combine(CAPABILITY.DEPRECATE_EOF, CAPABILITY.QUERY_ATTRIBUTES, CAPABILITY.PROTOCOL_41);
+  const differing = ((client ^ backend) & framing) >>> 0;
+  if (differing === 0) return;
+  throw new ClientError(CLIENT_ERROR.moveFailed(`the server lacks protocol capabilities 0x${differing.toString(16)} that the client uses`));
+}
+
+/** The server's default plugin where we know it: it then needs no switch for most accounts. */
+function supportedPlugin({ authPlugin, scramble }: Handshake): { plugin: string; scramble: Buffer } {
+  const known = authPlugin === 'mysql_native_password' ? authPlugin : 'caching_sha2_password';
+  return { plugin: known, scramble };
+}
+

@@ -1,0 +1,192 @@
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Role } from '../core/routing-record.ts';
+import { buildErr, buildErrBeforeHandshake } from '../core/wire/err-packet.ts';
+import { buildOk } from '../core/wire/ok-packet.ts';
+import { framePacket } from '../core/wire/packet.ts';
+import { parseChangeUser } from '../core/wire/change-user.ts';
+import { authenticateClient } from './client-authentication.ts';
+import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { logInClient, type ClientLogin } from './client-login.ts';
+import { CredentialCache } from './credentials.ts';
+import { MessageStream } from './message-stream.ts';
+import type { BackendConnection, LoginProfile } from './backend-connection.ts';
+import { splitRoleSuffix } from './role-suffix.ts';
+import type { ServerIdentities } from './server-identity.ts';
+import { openBackend } from './session-carrier.ts';
+import type { ProxyMetrics } from './session-metrics.ts';
+import { Session, type SessionContext } from './session.ts';
+import type { TlsMaterial } from './tls-material.ts';
+
+export interface ClientDoorOptions {
+  tls: TlsMaterial;
+  tlsRequired: boolean;
+  maxConnections: number;
+  handshakeTimeoutMs: number;
+  identities: ServerIdentities;
+  metrics: ProxyMetrics;
+  context: SessionContext;
+  onSession: (session: Session) => void;
+  log: Logger;
+}
+
+/** A message of a login, also of one within COM_CHANGE_USER. */
+const LOGIN_BYTES_MAX = 1 << 20;
+/** Ids of ours are far above those that servers give, so that a KILL shows whose id it names. */
+const FIRST_CONNECTION_ID = 0x4000_0000;
+const IDS_PER_WORKER = 1 << 18;
+
+/** Lets clients in: greeting, login with us, login on the server in their name; then the session begins. */
+export class ClientDoor {
+  readonly #options: ClientDoorOptions;
+  readonly #cache = new CredentialCache();
+  readonly #firstId = FIRST_CONNECTION_ID + (process.pid % 4096) * IDS_PER_WORKER;
+  readonly #waiting = new Set<Socket>();
+  #count = 0;
+  #open = 0;
+  #closed = false;
+
+  constructor(options: ClientDoorOptions) {
+    this.#options = options;
+  }
+
+  /** Connections with or without a session. */
+  get openConnections(): number {
+    return this.#open;
+  }
+
+  /** Those that have no session yet get no other answer any more. */
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#waiting) socket.end(framePacket(buildErr(CLIENT_ERROR.shutdown()), 2));
+  }
+
+  accept(socket: Socket, role: Role): void {
+    // Errors are followed by close, which whoever owns the socket by then listens to.
+    socket.on('error', () => {});
+    if (this.#closed || this.#open >= this.#options.maxConnections) {
+      socket.end(framePacket(buildErrBeforeHandshake(this.#closed ? CLIENT_ERROR.shutdown() : CLIENT_ERROR.tooManyConnections()), 0));
+      return;
+    }
+    this.#open += 1;
+    this.#waiting.add(socket);
+    socket.once('close', () => {
+      this.#open -= 1;
+      this.#waiting.delete(socket);
+    });
+    void this.#serve(socket, role).catch((error: unknown) => {
+      this.#options.log.error({ err: error }, 'a client could not be served');
+      socket.destroy();
+    });
+  }
+
+  async #serve(socket: Socket, listenerRole: Role): Promise<void> {
+    const { context, metrics, handshakeTimeoutMs } = this.#options;
+    const address = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    const connectionId = this.#newId();
+    const timer = setTimeout(() => socket.destroy(), handshakeTimeoutMs);
+    let stream: MessageStream | undefined;
+    try {
+      const login = await this.#logIn({ socket, connectionId, role: listenerRole }, (current) => (stream = current));
+      // Held clients wait longer than a handshake may take.
+      clearTimeout(timer);
+      const role = login.role ?? listenerRole;
+      const backend = await this.#logInBackend(role, login.profile, login.database);
+      if (socket.destroyed) {
+        backend.quit();
+        return;
+      }
+      login.stream.write(buildOk({ statusFlags: 2 }));
+      const ahead = login.stream.detach();
+      this.#waiting.delete(socket);
+      metrics.logins.inc({ outcome: 'accepted' });
+      const client = login.stream.socket;
+      const { profile } = login;
+      const database = login.database?.toString('utf8') ?? null;
+      const session = new Session({ context, client, backend, profile, role, database, connectionId, address });
+      this.#options.onSession(session);
+      client.resume();
+      session.begin(ahead);
+    } catch (error) {
+      metrics.logins.inc({ outcome: error instanceof ClientError ? 'refused' : 'broken' });
+      if (error instanceof ClientError && stream !== undefined) {
+        stream.write(buildErr(error.packet));
+        stream.socket.end();
+      } else {
+        socket.destroy();
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** COM_CHANGE_USER: the password is asked for again; the session goes on with a new login. */
+  async changeUser(session: Session, payload: Buffer): Promise<void> {
+    const ahead = session.takeClient();
+    const stream = new MessageStream(session.client, { maxBytes: LOGIN_BYTES_MAX, sequence: 0 });
+    if (ahead.length > 0) stream.unread(ahead);
+    try {
+      const { capabilities } = session.profile;
+      const request = parseChangeUser(payload, capabilities);
+      const { database, role } = splitRoleSuffix(request.database ?? Buffer.alloc(0));
+      if (role !== null && role !== session.role) throw new ClientError(CLIENT_ERROR.otherRole());
+      const { tls } = this.#options;
+      const credentials = await authenticateClient({
+        stream,
+        user: request.user,
+        // Asked anew, unless there is no password: what was sent answers the scramble of the first login.
+        plugin: request.authResponse.length === 0 ? 'caching_sha2_password' : null,
+        response: request.authResponse,
+        scramble: Buffer.alloc(20, 1),
+        isSecure: 'encrypted' in session.client,
+        rsa: tls.rsa,
+        cache: this.#cache,
+      });
+      const collation = (request.collation ?? session.profile.collation) & 0xff;
+      const profile: LoginProfile = { ...session.profile, credentials, collation, attributes: request.attributes };
+      const backend = await this.#logInBackend(session.role, profile, database);
+      stream.write(buildOk({ statusFlags: 2 }));
+      session.adopt(backend, { profile, database: database?.toString('utf8') ?? null });
+      session.returnClient(stream.detach());
+    } catch (error) {
+      const packet = error instanceof ClientError ? error.packet : CLIENT_ERROR.badHandshake();
+      stream.write(buildErr(packet));
+      session.end();
+    }
+  }
+
+  async #logIn(
+    { socket, connectionId, role }: { socket: Socket; connectionId: number; role: Role },
+    onStream: (stream: MessageStream) => void,
+  ): Promise<ClientLogin> {
+    const { identities, context, tls, tlsRequired } = this.#options;
+    const identity = await identities.identity(context.router.record, role);
+    const admit = () => {
+      if (context.router.record === null) throw new ClientError(CLIENT_ERROR.noImport());
+    };
+    return logInClient({ socket, connectionId, identity, tls, tlsRequired, cache: this.#cache, admit }, onStream);
+  }
+
+  /** Waits for the end of a hold, then lets the server decide. */
+  async #logInBackend(role: Role, profile: LoginProfile, database: Buffer | null): Promise<BackendConnection> {
+    const destination = await this.#options.context.router.destination(role);
+    if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
+    try {
+      const backend = await openBackend(destination, profile, database);
+      this.#cache.accepted(profile.credentials);
+      return backend;
+    } catch (error) {
+      if (error instanceof ClientError && error.packet.code === 1045) this.#cache.refused(profile.credentials);
+      throw error;
+    }
+  }
+
+  #newId(): number {
+    this.#count = (this.#count + 1) % IDS_PER_WORKER;
+    return this.#firstId + this.#count;
+  }
+}
+
+export function isOwnConnectionId(id: number): boolean {
+  return id >= FIRST_CONNECTION_ID;
+}

@@ -1,0 +1,330 @@
+import type { Role } from '../core/routing-record.ts';
+import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
+import { COMMAND } from '../core/wire/command.ts';
+import { buildErr, parseErr, type ErrPacket } from '../core/wire/err-packet.ts';
+import { buildOk } from '../core/wire/ok-packet.ts';
+import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
+import { SERVER_STATUS } from '../core/wire/server-status.ts';
+import { CLIENT_ERROR } from './client-error.ts';
+import { glanceAtOk, withoutChangeFlag } from './ok-glance.ts';
+import {
+  executeLayout,
+  statementIdOf,
+  withParameterTypes,
+  type PreparedStatement,
+  type PreparedStatements,
+} from './prepared-statements.ts';
+import { queryTextOffset } from './query-text.ts';
+import { ResponseWalker } from './response-walker.ts';
+import { splitRoleSuffix } from './role-suffix.ts';
+import type { SessionState } from './session-state.ts';
+import { NO_EFFECTS, effectsOf, type StatementEffect } from './statement-effects.ts';
+
+/** What the session does with a command that may go on. */
+export type CommandDecision =
+  /** To the server, as it came or rewritten; `isAnswered` is false for the commands without a response. */
+  | { kind: 'forward'; packet: Buffer; isAnswered: boolean }
+  | { kind: 'answer'; payload: Buffer }
+  | { kind: 'change-user'; payload: Buffer }
+  | { kind: 'quit' };
+
+interface CurrentCommand {
+  command: number;
+  effects: readonly StatementEffect[];
+  statement: PreparedStatement | null;
+  /** Of a PREPARE. */
+  text: Buffer | null;
+  failed: boolean;
+}
+
+export interface CommandTrackerOptions {
+  role: Role;
+  /** As agreed with the client. */
+  capabilities: number;
+  state: SessionState;
+  statements: PreparedStatements;
+  forward(bytes: Buffer): void;
+  onFinished(): void;
+  onUnsolicited(error: ErrPacket): void;
+  onLocalInfile(): void;
+  /** The server's id for one of our connection ids; undefined: not one of ours; null: one of ours that is not here. */
+  backendIdOf(connectionId: number): number | null | undefined;
+}
+
+const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
+
+/**
+ * Looks at each command on its way to the server and at its response on the way back, and keeps the session's state
+ * and statements in step with them.
+ */
+export class CommandTracker {
+  readonly #options: CommandTrackerOptions;
+  readonly #tracksSession: boolean;
+  readonly #walker: ResponseWalker;
+  #capabilities: number;
+  #current: CurrentCommand | null = null;
+  #afterReset = false;
+
+  constructor(options: CommandTrackerOptions) {
+    this.#options = options;
+    this.#capabilities = options.capabilities;
+    this.#tracksSession = hasCapability(options.capabilities, CAPABILITY.SESSION_TRACK);
+    const { forward, onLocalInfile, onUnsolicited } = options;
+    this.#walker = new ResponseWalker(
+      {
+        forward,
+        localInfile: onLocalInfile,
+        ok: (payload) => this.#onOk(payload),
+        status: (flags) => this.#onStatus(flags),
+        error: () => this.#onError(),
+        prepared: (payload) => this.#onPrepared(payload),
+        finished: () => this.#onFinished(),
+        unsolicited: (payload) => onUnsolicited(payload[0] === 0xff ? parseErr(payload) : CLIENT_ERROR.malformed()),
+      },
+      { deprecateEof: hasCapability(options.capabilities, CAPABILITY.DEPRECATE_EOF) },
+    );
+  }
+
+  get isBusy(): boolean {
+    return this.#current !== null;
+  }
+
+  /** True while everything passes in both directions: a replication stream. */
+  get isRaw(): boolean {
+    const command = this.#current?.command;
+    return command === COMMAND.BINLOG_DUMP || command === COMMAND.BINLOG_DUMP_GTID;
+  }
+
+  /** With MULTI_STATEMENTS as COM_SET_OPTION left it. */
+  get capabilities(): number {
+    return this.#capabilities;
+  }
+
+  get isBetweenPackets(): boolean {
+    return this.#walker.isBetweenPackets;
+  }
+
+  get nextSequence(): number {
+    return this.#walker.lastSequence + 1;
+  }
+
+  feed(chunk: Buffer): void {
+    this.#walker.feed(chunk);
+  }
+
+  localInfileSent(lastSequence: number): void {
+    this.#walker.localInfileSent(lastSequence);
+  }
+
+  /** `packet` is the first packet of a command with its header; of a large one, its beginning. */
+  start(packet: Buffer): CommandDecision {
+    const payload = packet.subarray(HEADER_BYTES);
+    const command = payload.readUInt8(0);
+    switch (command) {
+      case COMMAND.QUIT:
+        return { kind: 'quit' };
+      case COMMAND.QUERY:
+        return this.#query(packet, payload);
+      case COMMAND.STMT_PREPARE: {
+        const text = Buffer.from(payload.subarray(1));
+        return this.#forward(packet, { command, effects: NO_EFFECTS, text });
+      }
+      case COMMAND.STMT_EXECUTE:
+        return this.#execute(packet, payload);
+      case COMMAND.STMT_FETCH:
+      case COMMAND.STMT_RESET:
+        return this.#withStatement(packet, payload, command);
+      case COMMAND.STMT_SEND_LONG_DATA:
+      case COMMAND.STMT_CLOSE:
+        return this.#unanswered(packet, payload, command);
+      case COMMAND.INIT_DB:
+        return this.#initDb(packet, payload);
+      case COMMAND.PROCESS_KILL:
+        return this.#processKill(packet, payload);
+      case COMMAND.CHANGE_USER:
+        return { kind: 'change-user', payload };
+      case COMMAND.BINLOG_DUMP:
+      case COMMAND.BINLOG_DUMP_GTID:
+        return this.#forward(packet, { command, effects: [{ kind: 'pin', key: 'replication stream' }] });
+      case COMMAND.SET_OPTION:
+      case COMMAND.RESET_CONNECTION:
+        return this.#forward(packet, { command, effects: SETS_STATE, text: Buffer.from(payload) });
+      case COMMAND.STMT_BULK_EXECUTE:
+      case COMMAND.CLONE:
+        return refuse(CLIENT_ERROR.unsupportedCommand(`command 0x${command.toString(16)}`));
+      default:
+        return this.#forward(packet, { command, effects: NO_EFFECTS });
+    }
+  }
+
+  #forward(packet: Buffer, current: Pick<CurrentCommand, 'command' | 'effects'> & Partial<CurrentCommand>): CommandDecision {
+    this.#current = { statement: null, text: null, failed: false, ...current };
+    this.#options.state.onStart(current.effects);
+    this.#walker.begin(current.command);
+    return { kind: 'forward', packet, isAnswered: true };
+  }
+
+  #query(packet: Buffer, payload: Buffer): CommandDecision {
+    const offset = queryTextOffset(payload, this.#capabilities);
+    const effects = effectsOf(payload.toString('latin1', offset));
+    for (const effect of effects) {
+      if (effect.kind !== 'kill') continue;
+      const id = this.#options.backendIdOf(effect.id);
+      if (id === null) return refuse(CLIENT_ERROR.unknownThread(String(effect.id)));
+      if (id === undefined) continue;
+      const text = Buffer.from(`KILL ${effect.target.toUpperCase()} ${id}`);
+      const rewritten = Buffer.concat([payload.subarray(0, offset), text]);
+      return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects });
+    }
+    return this.#forward(packet, { command: COMMAND.QUERY, effects });
+  }
+
+  #processKill(packet: Buffer, payload: Buffer): CommandDecision {
+    if (payload.length < 5) return refuse(CLIENT_ERROR.malformed());
+    const known = payload.readUInt32LE(1);
+    const id = this.#options.backendIdOf(known);
+    if (id === null) return refuse(CLIENT_ERROR.unknownThread(String(known)));
+    if (id !== undefined) payload.writeUInt32LE(id, 1);
+    return this.#forward(packet, { command: COMMAND.PROCESS_KILL, effects: NO_EFFECTS });
+  }
+
+  #initDb(packet: Buffer, payload: Buffer): CommandDecision {
+    const { database, role } = splitRoleSuffix(payload.subarray(1));
+    if (role === null) return this.#forward(packet, { command: COMMAND.INIT_DB, effects: SETS_STATE });
+    if (role !== this.#options.role) return refuse(CLIENT_ERROR.otherRole());
+    const rewritten = Buffer.concat([Buffer.of(COMMAND.INIT_DB), database ?? Buffer.alloc(0)]);
+    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.INIT_DB, effects: SETS_STATE });
+  }
+
+  #execute(packet: Buffer, payload: Buffer): CommandDecision {
+    const statement = this.#statementOf(payload);
+    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_execute'));
+    if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
+    const { wantsCursor, boundFlagOffset, types } = executeLayout(payload, statement, this.#capabilities);
+    payload.writeUInt32LE(statement.backendId, 1);
+    let sent = packet;
+    if (types !== null) {
+      if (statement.parameterTypes?.equals(types) !== true) statement.parameterTypes = Buffer.from(types);
+    } else if (boundFlagOffset !== null && !statement.typesKnown && statement.parameterTypes !== null) {
+      const declared = packet.readUIntLE(0, 3);
+      const rewritten = withParameterTypes(payload, boundFlagOffset, statement.parameterTypes);
+      const length = declared + rewritten.length - payload.length;
+      // One in millions: the types would not fit into the packet, and its rest is not here yet.
+      if (length >= MAX_PAYLOAD_BYTES) return refuse(CLIENT_ERROR.statementLost());
+      sent = Buffer.concat([packet.subarray(0, HEADER_BYTES), rewritten]);
+      sent.writeUIntLE(length, 0, 3);
+    }
+    statement.typesKnown = true;
+    statement.hasLongData = false;
+    statement.hasCursor = wantsCursor;
+    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects: statement.effects, statement });
+  }
+
+  #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
+    const statement = this.#statementOf(payload);
+    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_reset'));
+    if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
+    payload.writeUInt32LE(statement.backendId, 1);
+    if (command === COMMAND.STMT_RESET) {
+      statement.hasLongData = false;
+      statement.hasCursor = false;
+    }
+    return this.#forward(packet, { command, effects: NO_EFFECTS, statement });
+  }
+
+  #unanswered(packet: Buffer, payload: Buffer, command: number): CommandDecision {
+    const statement = this.#statementOf(payload);
+    if (statement !== undefined) {
+      if (statement.backendId !== null) payload.writeUInt32LE(statement.backendId, 1);
+      if (command === COMMAND.STMT_SEND_LONG_DATA) statement.hasLongData = true;
+      else {
+        this.#options.statements.remove(statement.clientId);
+        this.#options.state.expectStateChange();
+      }
+    }
+    return { kind: 'forward', packet, isAnswered: false };
+  }
+
+  /** MariaDB's -1 stands for the statement prepared last. */
+  #statementOf(payload: Buffer): PreparedStatement | undefined {
+    const id = statementIdOf(payload);
+    return id === 0xffff_ffff ? this.#options.statements.all().at(-1) : this.#options.statements.get(id);
+  }
+
+  #onOk(payload: Buffer): Buffer | null {
+    const { state } = this.#options;
+    const glance = glanceAtOk(payload);
+    if (glance !== null) {
+      this.#onStatus(glance.statusFlags);
+      const { stripped, statusFlags } = glance;
+      return this.#tracksSession || stripped === null ? null : withoutChangeFlag(stripped, statusFlags);
+    }
+    const ok = state.onOk(payload, this.#current?.effects ?? NO_EFFECTS);
+    this.#onStatus(ok.statusFlags);
+    return this.#tracksSession || ok.stateChanges === null ? null : buildOk({ ...ok, stateChanges: null });
+  }
+
+  #onStatus(flags: number): void {
+    this.#options.state.setStatus(flags);
+    const current = this.#current;
+    if (current === null || current.statement === null) return;
+    if (current.command === COMMAND.STMT_EXECUTE) current.statement.hasCursor = (flags & SERVER_STATUS.CURSOR_EXISTS) !== 0;
+    else if ((flags & SERVER_STATUS.LAST_ROW_SENT) !== 0) current.statement.hasCursor = false;
+  }
+
+  #onError(): void {
+    this.#options.state.statusFlags = null;
+    const current = this.#current;
+    if (current === null) return;
+    current.failed = true;
+    if (current.command === COMMAND.STMT_EXECUTE && current.statement !== null) current.statement.hasCursor = false;
+  }
+
+  #onPrepared(payload: Buffer): void {
+    const { state, statements } = this.#options;
+    const text = this.#current?.text ?? Buffer.alloc(0);
+    const statement = statements.add({
+      text,
+      schema: state.schema,
+      effects: effectsOf(text.toString('latin1')),
+      parameterCount: payload.readUInt16LE(7),
+      backendId: payload.readUInt32LE(1),
+    });
+    payload.writeUInt32LE(statement.clientId, 1);
+    state.expectStateChange();
+  }
+
+  #onFinished(): void {
+    const current = this.#current;
+    this.#current = null;
+    if (current !== null) {
+      const { command, effects, failed, text } = current;
+      this.#options.state.onEnd(effects, { failed });
+      if (command === COMMAND.SET_OPTION && !failed && text !== null) this.#setOption(text);
+      this.#afterReset = command === COMMAND.RESET_CONNECTION && !failed;
+      if (this.#afterReset) {
+        this.#options.state.reset();
+        this.#options.statements.clear();
+      }
+    }
+    this.#options.onFinished();
+  }
+
+  /** True once after COM_RESET_CONNECTION, which turned our trackers off too. */
+  takeNeedsTrackers(): boolean {
+    const needs = this.#afterReset;
+    this.#afterReset = false;
+    return needs;
+  }
+
+  #setOption(payload: Buffer): void {
+    const isOn = payload.length >= 3 && payload.readUInt16LE(1) === 0;
+    const flag = CAPABILITY.MULTI_STATEMENTS;
+    this.#capabilities = (isOn ? this.#capabilities | flag : this.#capabilities & ~flag) >>> 0;
+    this.#options.state.version += 1;
+  }
+}
+
+function refuse(error: ErrPacket): CommandDecision {
+  return { kind: 'answer', payload: buildErr(error) };
+}

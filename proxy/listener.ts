@@ -1,0 +1,52 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { AppError } from '../core/errors.ts';
+import type { Role } from '../core/routing-record.ts';
+
+export interface Listener {
+  role: Role;
+  server: Server;
+  port: number;
+}
+
+/** The kernel's queue of connections not accepted yet: a reconnecting fleet of applications comes at once. */
+const BACKLOG = 1024;
+
+/**
+ * Listens for one kind of traffic. Workers are plain processes that share the port by SO_REUSEPORT, so that each goes
+ * on accepting whatever becomes of the others and of the supervisor; node:cluster would end accepting with its primary.
+ */
+export async function listen(
+  role: Role,
+  { host, port }: { host: string; port: number },
+  onConnection: (socket: Socket, role: Role) => void,
+): Promise<Listener> {
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => onConnection(socket, role));
+  try {
+    await tryListen(server, { host, port, backlog: BACKLOG, reusePort: true });
+  } catch (error) {
+    if (!isUnsupported(error)) throw named(error, `${host}:${port}`);
+    await tryListen(server, { host, port, backlog: BACKLOG }).catch((cause: unknown) => {
+      throw named(cause, `${host}:${port}`);
+    });
+  }
+  return { role, server, port: (server.address() as AddressInfo).port };
+}
+
+async function tryListen(server: Server, options: { host: string; port: number; backlog: number; reusePort?: boolean }): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(options, resolve);
+  await promise;
+  server.off('error', reject);
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOTSUP' || error.code === 'EINVAL' || error.code === 'ENOPROTOOPT');
+}
+
+function named(error: unknown, address: string): unknown {
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return new AppError('PORT_IN_USE', `${address} is in use by another process`, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,62 @@
+import { isSameDestination, type Destination } from './backend-connection.ts';
+import { isUpToDate, openRestored, refresh, type Carried, type RestoredConnection } from './session-carrier.ts';
+import type { SessionSnapshot } from './session-snapshot.ts';
+
+/** A prepared connection that no switch claimed for this long is given back. */
+const UNUSED_MS = 30_000;
+/** Differs from every version of a session. */
+const NEVER = -1;
+
+/** A connection to the other side, opened and restored before the switch, so that the pause need not include it. */
+export class PreparedMove {
+  readonly #destination: Destination;
+  readonly #restored: RestoredConnection;
+  readonly #timer: NodeJS.Timeout;
+  #dropped = false;
+  #refreshing: Promise<void> | undefined;
+
+  private constructor(destination: Destination, restored: RestoredConnection) {
+    this.#destination = destination;
+    this.#restored = restored;
+    this.#timer = setTimeout(() => this.drop(), UNUSED_MS);
+    this.#timer.unref();
+    restored.connection.socket.once('close', () => this.drop());
+  }
+
+  static async open(destination: Destination, carried: Carried): Promise<PreparedMove> {
+    const restored = await openRestored(destination, carried);
+    // What has to be read back from the old server is not in it yet.
+    if (carried.state.needsReadBack) restored.version = NEVER;
+    return new PreparedMove(destination, restored);
+  }
+
+  isStale(carried: Carried): boolean {
+    return !this.#dropped && this.#restored.version !== carried.state.version;
+  }
+
+  /** At the boundary, while the switch goes on elsewhere. */
+  refresh(carried: Carried, snapshot: SessionSnapshot): void {
+    if (this.#dropped || isUpToDate(this.#restored, carried)) return;
+    this.#refreshing = refresh(this.#restored, carried, snapshot).catch(() => this.drop());
+  }
+
+  /** The connection, up to date, for the session to own; null when it cannot be used. */
+  async take(destination: Destination, carried: Carried, snapshot: SessionSnapshot): Promise<RestoredConnection | null> {
+    if (!isSameDestination(destination, this.#destination)) this.drop();
+    await this.#refreshing;
+    if (!this.#dropped && !isUpToDate(this.#restored, carried)) {
+      await refresh(this.#restored, carried, snapshot).catch(() => this.drop());
+    }
+    if (this.#dropped) return null;
+    this.#dropped = true;
+    clearTimeout(this.#timer);
+    return this.#restored;
+  }
+
+  drop(): void {
+    if (this.#dropped) return;
+    this.#dropped = true;
+    clearTimeout(this.#timer);
+    this.#restored.connection.quit();
+  }
+}

@@ -1,0 +1,101 @@
+import { systemClock, type Clock } from '../core/clock.ts';
+import { endpointOf, isHeld, sideOf, ROLES, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import type { Destination } from './backend-connection.ts';
+
+/** What rules the sessions of a role now. */
+export interface RoleRoute {
+  destination: Destination | null;
+  held: boolean;
+}
+
+const NO_ROUTE: RoleRoute = { destination: null, held: false };
+
+/**
+ * The routing record as this worker follows it. It changes only by records with a higher epoch; the one decision of
+ * our own is to end a hold whose deadline passed, and that only while the record does not say `fenced` (I6).
+ */
+export class Router {
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  #record: RoutingRecord | null = null;
+  #routes: Record<Role, RoleRoute> = { primary: NO_ROUTE, replica: NO_ROUTE };
+  #releasedEpoch = -1;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #waiting: (() => void)[] = [];
+
+  constructor({ clock = systemClock, onChange }: { clock?: Clock; onChange: () => void }) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  get record(): RoutingRecord | null {
+    return this.#record;
+  }
+
+  get epoch(): number {
+    return this.#record?.epoch ?? -1;
+  }
+
+  /** True when this worker ended the hold of the current epoch by itself. */
+  get releasedByDeadline(): boolean {
+    return this.#releasedEpoch === this.epoch;
+  }
+
+  route(role: Role): RoleRoute {
+    return this.#routes[role];
+  }
+
+  heldRoles(): Role[] {
+    return ROLES.filter((role) => this.#routes[role].held);
+  }
+
+  /** False when the record is older than the one that rules already. */
+  apply(record: RoutingRecord): boolean {
+    if (record.epoch < this.epoch) return false;
+    this.#record = record;
+    this.#update();
+    return true;
+  }
+
+  /** Resolves with where `role` goes, once it is not held; null when there is no route. */
+  async destination(role: Role): Promise<Destination | null> {
+    while (this.#routes[role].held) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push(resolve);
+      await promise;
+    }
+    return this.#routes[role].destination;
+  }
+
+  close(): void {
+    clearTimeout(this.#deadlineTimer);
+  }
+
+  #update(): void {
+    const record = this.#record;
+    if (record === null) return;
+    const released = this.releasedByDeadline && !record.fenced;
+    for (const role of ROLES) {
+      const destination = { side: sideOf(record, role), endpoint: endpointOf(record, role) };
+      this.#routes[role] = { destination, held: isHeld(record, role) && !released };
+    }
+    this.#armDeadline(record);
+    this.#onChange();
+    if (this.heldRoles().length < ROLES.length) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const wake of waiting) wake();
+    }
+  }
+
+  #armDeadline({ epoch, hold, deadlineMs, fenced }: RoutingRecord): void {
+    clearTimeout(this.#deadlineTimer);
+    if (hold === 'none' || fenced || deadlineMs === null || this.releasedByDeadline) return;
+    const release = () => {
+      if (this.epoch !== epoch || this.#record?.fenced === true) return;
+      this.#releasedEpoch = epoch;
+      this.#update();
+    };
+    this.#deadlineTimer = setTimeout(release, Math.max(0, deadlineMs - this.#clock.nowMs()));
+  }
+}

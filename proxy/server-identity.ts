@@ -1,0 +1,121 @@
+import type { Endpoint, Role, RoutingRecord } from '../core/routing-record.ts';
+import { endpointOf, endpointOfSide } from '../core/routing-record.ts';
+import { otherSide } from '../core/phase.ts';
+import { sideOf } from '../core/routing-record.ts';
+import { CAPABILITY, combine } from '../core/wire/capabilities.ts';
+import { connect } from 'node:net';
+import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
+import { MessageStream } from './message-stream.ts';
+
+/** What the greeting says of the server: version and capabilities that hold on both sides. */
+export interface ServerIdentity {
+  serverVersion: string;
+  capabilities: number;
+  collation: number;
+}
+
+/** utf8mb4_0900_ai_ci, the default of MySQL 8.0 and later. */
+const DEFAULT_COLLATION = 255;
+
+/**
+ * Everything that passes through unchanged, or that the proxy does itself (TLS, plugin authentication). Not offered:
+ * compression, optional result-set metadata, multi-factor authentication.
+ */
+const SUPPORTED = combine(
+  CAPABILITY.LONG_PASSWORD,
+  CAPABILITY.FOUND_ROWS,
+  CAPABILITY.LONG_FLAG,
+  CAPABILITY.CONNECT_WITH_DB,
+  CAPABILITY.NO_SCHEMA,
+  CAPABILITY.ODBC,
+  CAPABILITY.LOCAL_FILES,
+  CAPABILITY.IGNORE_SPACE,
+  CAPABILITY.PROTOCOL_41,
+  CAPABILITY.INTERACTIVE,
+  CAPABILITY.SSL,
+  CAPABILITY.IGNORE_SIGPIPE,
+  CAPABILITY.TRANSACTIONS,
+  CAPABILITY.RESERVED,
+  CAPABILITY.SECURE_CONNECTION,
+  CAPABILITY.MULTI_STATEMENTS,
+  CAPABILITY.MULTI_RESULTS,
+  CAPABILITY.PS_MULTI_RESULTS,
+  CAPABILITY.PLUGIN_AUTH,
+  CAPABILITY.CONNECT_ATTRS,
+  CAPABILITY.PLUGIN_AUTH_LENENC_CLIENT_DATA,
+  CAPABILITY.CAN_HANDLE_EXPIRED_PASSWORDS,
+  CAPABILITY.SESSION_TRACK,
+  CAPABILITY.DEPRECATE_EOF,
+  CAPABILITY.QUERY_ATTRIBUTES,
+);
+
+/** Done by the proxy itself, whatever the server can. */
+const OURS = combine(
+  CAPABILITY.LONG_PASSWORD,
+  CAPABILITY.SSL,
+  CAPABILITY.SECURE_CONNECTION,
+  CAPABILITY.PLUGIN_AUTH,
+  CAPABILITY.PLUGIN_AUTH_LENENC_CLIENT_DATA,
+  CAPABILITY.PROTOCOL_41,
+  CAPABILITY.CONNECT_WITH_DB,
+);
+
+const FALLBACK: ServerIdentity = {
+  serverVersion: '8.0.0-switchyard',
+  capabilities: SUPPORTED,
+  collation: DEFAULT_COLLATION,
+};
+
+const GREETING_TIMEOUT_MS = 2000;
+
+/**
+ * Learns from the greetings of both sides what to say in ours. Sessions log in before they know their server, so a
+ * capability that one side lacks is offered to nobody: a session could not move there with it.
+ */
+export class ServerIdentities {
+  readonly #greetings = new Map<string, Promise<Handshake | null>>();
+
+  /** Asks the servers of `record` now, so that the first client need not wait. */
+  learn(record: RoutingRecord): void {
+    for (const role of ['primary', 'replica'] as const) {
+      for (const side of ['source', 'target'] as const) void this.#greetingOf(endpointOfSide(record, side, role));
+    }
+  }
+
+  async identity(record: RoutingRecord | null, role: Role): Promise<ServerIdentity> {
+    if (record === null) return FALLBACK;
+    const current = await this.#greetingOf(endpointOf(record, role));
+    const other = await this.#greetingOf(endpointOfSide(record, otherSide(sideOf(record, role)), role));
+    const supported = [current, other].reduce((all, greeting) => (greeting === null ? all : all & greeting.capabilities), SUPPORTED);
+    return {
+      serverVersion: current?.serverVersion ?? FALLBACK.serverVersion,
+      capabilities: combine(supported, OURS),
+      collation: current?.collation ?? DEFAULT_COLLATION,
+    };
+  }
+
+  #greetingOf(endpoint: Endpoint): Promise<Handshake | null> {
+    const key = `${endpoint.host}:${endpoint.port}`;
+    const known = this.#greetings.get(key);
+    if (known !== undefined) return known;
+    const learned = readGreeting(endpoint).catch(() => {
+      // Asked again with the next client.
+      this.#greetings.delete(key);
+      return null;
+    });
+    this.#greetings.set(key, learned);
+    return learned;
+  }
+}
+
+async function readGreeting({ host, port }: Endpoint): Promise<Handshake> {
+  const socket = connect({ host, port, timeout: GREETING_TIMEOUT_MS });
+  socket.on('timeout', () => socket.destroy());
+  const stream = new MessageStream(socket, { maxBytes: 1 << 16 });
+  try {
+    return parseHandshake(await stream.next());
+  } finally {
+    stream.detach();
+    socket.destroy();
+  }
+}

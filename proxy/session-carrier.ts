@@ -1,0 +1,133 @@
+import { parseErr } from '../core/wire/err-packet.ts';
+import { COMMAND } from '../core/wire/command.ts';
+import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
+import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
+import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
+import { initDbCommand, restoreCommands, trackerCommand } from './restore-commands.ts';
+import { EMPTY_SNAPSHOT, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
+import type { SessionState } from './session-state.ts';
+
+/** A connection with the state of a session at `version`, and the ids that its prepared statements have there. */
+export interface RestoredConnection {
+  connection: BackendConnection;
+  statementIds: Map<number, number>;
+  version: number;
+}
+
+export interface Carried {
+  profile: LoginProfile;
+  state: SessionState;
+  statements: PreparedStatements;
+}
+
+/** Logs in and turns the trackers on: the beginning of every session. */
+export async function openBackend(destination: Destination, profile: LoginProfile, database: Buffer | null): Promise<BackendConnection> {
+  const connection = await BackendConnection.open(destination, profile, database);
+  try {
+    requireSuccess(await runCommands(connection, [trackerCommand(connection)]));
+    requireQuiet(connection);
+    return connection;
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}
+
+/**
+ * Whether a transaction is open, after an ERR packet that did not tell. COM_PING's OK carries the status flags and
+ * changes nothing.
+ */
+export async function probeStatus(connection: BackendConnection): Promise<number> {
+  const [result] = await runCommands(connection, [Buffer.of(COMMAND.PING)]);
+  requireQuiet(connection);
+  if (result?.kind !== 'ok') throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
+  return result.statusFlags;
+}
+
+/** What only the server knows, read at a boundary. */
+export async function readBack(connection: BackendConnection, state: SessionState): Promise<SessionSnapshot> {
+  const [result] = await runCommands(connection, [ownQuery(connection, readBackSql(state))]);
+  requireQuiet(connection);
+  if (result?.kind === 'error') throw result.error;
+  if (result?.kind !== 'rows') throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
+  return parseReadBack(state, result);
+}
+
+/** Opens, logs in and restores a connection. Rejects with ClientError; nothing is left open then. */
+export async function openRestored(
+  destination: Destination,
+  { profile, state, statements }: Carried,
+  snapshot: SessionSnapshot = EMPTY_SNAPSHOT,
+): Promise<RestoredConnection> {
+  const { version } = state;
+  const schema = state.schema === null ? null : Buffer.from(state.schema, 'utf8');
+  const connection = await BackendConnection.open(destination, profile, schema);
+  try {
+    const commands = [trackerCommand(connection), ...restoreCommands(connection, state, { snapshot, isFresh: true })];
+    const statementIds = await restore(connection, commands, { state, statements: statements.all() });
+    return { connection, statementIds, version };
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}
+
+/**
+ * Brings a connection that was prepared ahead up to date, in one round trip: everything anew when the state changed,
+ * else only the statements that are missing.
+ */
+export async function refresh(prepared: RestoredConnection, { state, statements }: Carried, snapshot: SessionSnapshot): Promise<void> {
+  const { connection, statementIds } = prepared;
+  const { version } = state;
+  const isStale = prepared.version !== version;
+  if (isStale) statementIds.clear();
+  const commands = isStale ? restoreCommands(connection, state, { snapshot, isFresh: false }) : [];
+  const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
+  for (const [clientId, id] of await restore(connection, commands, { state, statements: missing })) statementIds.set(clientId, id);
+  prepared.version = version;
+}
+
+export function isUpToDate({ version, statementIds }: RestoredConnection, { state, statements }: Carried): boolean {
+  return version === state.version && statements.all().every(({ clientId }) => statementIds.has(clientId));
+}
+
+/** Runs `commands`, then prepares `statements`, all sent at once. */
+async function restore(
+  connection: BackendConnection,
+  commands: Buffer[],
+  { state, statements }: { state: SessionState; statements: PreparedStatement[] },
+): Promise<Map<number, number>> {
+  const sent = [...commands];
+  const prepareAt = new Map<number, PreparedStatement>();
+  // A statement resolves its names against the schema in which it was prepared.
+  let schema = state.schema;
+  for (const statement of statements) {
+    if (statement.schema !== schema && statement.schema !== null) {
+      sent.push(initDbCommand(statement.schema));
+      schema = statement.schema;
+    }
+    prepareAt.set(sent.length, statement);
+    sent.push(prepareCommand(statement.text));
+  }
+  if (schema !== state.schema && state.schema !== null) sent.push(initDbCommand(state.schema));
+  const results = await runCommands(connection, sent);
+  requireQuiet(connection);
+  const ids = new Map<number, number>();
+  for (const [index, result] of results.entries()) {
+    const statement = prepareAt.get(index);
+    if (result.kind === 'prepared' && statement !== undefined) ids.set(statement.clientId, result.statementId);
+    // A statement that cannot be prepared any more (its table is gone) fails when it is executed, as it would have.
+    else if (result.kind === 'error' && statement === undefined) throw result.error;
+  }
+  return ids;
+}
+
+/** Bytes beyond the answers can only be an error sent before the server closes the connection. */
+function requireQuiet(connection: BackendConnection): void {
+  const rest = connection.releaseStream();
+  if (rest.length === 0) return;
+  connection.destroy();
+  const why = rest.length > 5 && rest[4] === 0xff ? parseErr(rest.subarray(4)).message : 'unexpected data';
+  throw new ClientError(CLIENT_ERROR.backendLost(why));
+}

@@ -1,0 +1,188 @@
+import { parseOk, type OkPacket } from '../core/wire/ok-packet.ts';
+import { parseSessionStateChanges } from '../core/wire/session-state-change.ts';
+import { SERVER_STATUS } from '../core/wire/server-status.ts';
+import { Pins } from './pins.ts';
+import type { StatementEffect } from './statement-effects.ts';
+
+/** Names of user variables beyond this number pin the session instead of being remembered. */
+const USER_VARIABLES_MAX = 1000;
+
+/** Reported by trackers or touched by clients, but no part of what a session is: they describe one statement, or the past. */
+const NOT_RESTORED = new Set(['last_insert_id', 'identity', 'insert_id', 'statement_id', 'pseudo_thread_id', 'character_set_database', 'collation_database']);
+const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
+const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
+
+/**
+ * What the client set up on its connection, as far as the server's trackers and the inspection of statements tell.
+ * `version` changes whenever something does that a restored connection would have to follow (I5).
+ */
+export class SessionState {
+  schema: string | null;
+  /** In the order of their last change, since some depend on others. */
+  readonly systemVariables = new Map<string, Buffer>();
+  readonly userVariables = new Set<string>();
+  /** The trackers do not report `SET NAMES … COLLATE`: the connection's collation is read back. */
+  charsetTouched = false;
+  lastInsertIdTouched = false;
+  nextTransaction: string | null = null;
+  role: string | null = null;
+  readonly textPrepared = new Map<string, string>();
+  readonly pins = new Pins();
+  /** Null after an error: an ERR packet does not tell whether it ended the transaction. */
+  statusFlags: number | null = SERVER_STATUS.AUTOCOMMIT;
+  lastStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
+  version = 0;
+  /** A statement was prepared or closed: the next state-change report is about that. */
+  #expectsStateChange = false;
+
+  constructor(schema: string | null) {
+    this.schema = schema;
+  }
+
+  get inTransaction(): boolean {
+    return (this.lastStatusFlags & (SERVER_STATUS.IN_TRANSACTION | SERVER_STATUS.IN_READONLY_TRANSACTION)) !== 0;
+  }
+
+  get needsReadBack(): boolean {
+    return this.userVariables.size > 0 || this.charsetTouched || this.lastInsertIdTouched;
+  }
+
+  setStatus(flags: number): void {
+    this.statusFlags = flags;
+    this.lastStatusFlags = flags;
+  }
+
+  expectStateChange(): void {
+    this.#expectsStateChange = true;
+  }
+
+  /** Before the statement runs: everything that may keep the session where it is. */
+  onStart(effects: readonly StatementEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'pin') this.pins.add(effect.key);
+      else if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
+      else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
+    }
+  }
+
+  /** After the statement as a whole; a failed one of several may have run in part, so its pins stay. */
+  onEnd(effects: readonly StatementEffect[], { failed }: { failed: boolean }): void {
+    if (this.nextTransaction !== null && !effects.some(({ kind }) => kind === 'sets-state')) {
+      this.nextTransaction = null;
+      this.version += 1;
+    }
+    for (const effect of effects) {
+      if (failed) {
+        if (effect.kind === 'pin' && effects.length === 1) this.pins.remove(effect.key);
+      } else {
+        this.#onSuccess(effect);
+      }
+    }
+  }
+
+  /** `effects` are those of the statement that this packet answers. */
+  onOk(payload: Buffer, effects: readonly StatementEffect[]): OkPacket {
+    const ok = parseOk(payload);
+    this.setStatus(ok.statusFlags);
+    if (ok.lastInsertId !== 0n) this.#touchLastInsertId();
+    if (ok.stateChanges !== null) this.#onStateChanges(ok.stateChanges, effects);
+    return ok;
+  }
+
+  /** COM_RESET_CONNECTION and COM_CHANGE_USER: as after login. */
+  reset(): void {
+    this.systemVariables.clear();
+    this.userVariables.clear();
+    this.textPrepared.clear();
+    this.pins.clear();
+    // The server takes its own defaults then, not those of the handshake.
+    this.charsetTouched = true;
+    this.lastInsertIdTouched = false;
+    this.nextTransaction = null;
+    this.role = null;
+    this.#expectsStateChange = false;
+    this.setStatus(SERVER_STATUS.AUTOCOMMIT);
+    this.version += 1;
+  }
+
+  #onStateChanges(info: Buffer, effects: readonly StatementEffect[]): void {
+    let unexplained = false;
+    for (const change of parseSessionStateChanges(info)) {
+      if (change.kind === 'schema') {
+        this.schema = change.name === '' ? null : change.name;
+        this.version += 1;
+      } else if (change.kind === 'system-variable') {
+        this.#onSystemVariable(change.name, change.value);
+      } else if (change.kind === 'state-changed') {
+        const isExplained = this.#expectsStateChange || effects.some(({ kind }) => EXPLAINS_STATE_CHANGE.has(kind));
+        unexplained = !isExplained || effects.some(({ kind }) => kind === 'calls-routine');
+        this.#expectsStateChange = false;
+      }
+    }
+    // Something that no tracker and no text names: a routine set a variable or left a temporary table.
+    if (unexplained) this.pins.add('session state changed inside a stored routine');
+  }
+
+  #onSystemVariable(name: string, value: Buffer): void {
+    if (NOT_RESTORED.has(name)) return;
+    if (OUR_TRACKERS.test(name)) {
+      this.pins.add(`${name} was changed by the client`);
+      return;
+    }
+    if (CHARSET_VARIABLE.test(name)) this.charsetTouched = true;
+    this.systemVariables.delete(name);
+    this.systemVariables.set(name, value);
+    this.version += 1;
+  }
+
+  #onSuccess(effect: StatementEffect): void {
+    switch (effect.kind) {
+      case 'unpin':
+        this.pins.remove(effect.key);
+        return;
+      case 'unpin-prefix':
+        this.pins.removePrefix(effect.prefix);
+        return;
+      case 'text-prepare':
+        this.textPrepared.set(effect.name, effect.text);
+        break;
+      case 'text-deallocate':
+        this.textPrepared.delete(effect.name);
+        break;
+      case 'next-transaction':
+        this.nextTransaction = effect.sql;
+        break;
+      case 'role':
+        this.role = effect.sql;
+        break;
+      case 'timestamp-default':
+        this.systemVariables.delete('timestamp');
+        break;
+      default:
+        return;
+    }
+    this.version += 1;
+  }
+
+  #addUserVariable(name: string): void {
+    if (this.userVariables.size >= USER_VARIABLES_MAX) this.pins.add('more user variables than can be carried over');
+    else this.userVariables.add(name);
+    this.version += 1;
+  }
+
+  #touchLastInsertId(): void {
+    this.lastInsertIdTouched = true;
+    this.version += 1;
+  }
+}
+
+/** Statements that change the state in ways that are tracked by name: their report of a change needs no other reason. */
+const EXPLAINS_STATE_CHANGE: ReadonlySet<StatementEffect['kind']> = new Set([
+  'sets-state',
+  'user-variable',
+  'text-prepare',
+  'text-deallocate',
+  'pin',
+  'unpin',
+  'role',
+]);

@@ -1,0 +1,641 @@
+import type { Socket } from 'node:net';
+import type { PinnedSession, SessionView } from '../core/control/protocol.ts';
+import type { Role } from '../core/routing-record.ts';
+import { MalformedPacketError } from '../core/wire/byte-reader.ts';
+import { COMMAND } from '../core/wire/command.ts';
+import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
+import { buildOk } from '../core/wire/ok-packet.ts';
+import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
+import { requireSuccess, runCommands } from './backend-commands.ts';
+import { isSameDestination, type BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
+import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { CommandTracker } from './command-tracker.ts';
+import { PreparedMove } from './prepared-move.ts';
+import { PreparedStatements } from './prepared-statements.ts';
+import { trackerCommand } from './restore-commands.ts';
+import type { Router } from './router.ts';
+import { openRestored, probeStatus, readBack, type Carried } from './session-carrier.ts';
+import type { ProxyMetrics } from './session-metrics.ts';
+import { EMPTY_SNAPSHOT, type SessionSnapshot } from './session-snapshot.ts';
+import { SessionState } from './session-state.ts';
+
+/** What a session needs of its worker. */
+export interface SessionContext {
+  readonly instanceId: string;
+  readonly router: Router;
+  readonly metrics: ProxyMetrics;
+  readonly holdTimeoutMs: number;
+  /** The session reached the boundary that a drain waits for. */
+  onSettled(session: Session): void;
+  onClosed(session: Session): void;
+  /** See CommandTrackerOptions. */
+  backendIdOf(connectionId: number): number | null | undefined;
+  changeUser(session: Session, payload: Buffer): Promise<void>;
+}
+
+export interface SessionOptions {
+  context: SessionContext;
+  client: Socket;
+  backend: BackendConnection;
+  profile: LoginProfile;
+  role: Role;
+  database: string | null;
+  connectionId: number;
+  address: string;
+}
+
+/**
+ * relay: commands go to the server as they come. settling: at a boundary within a hold, reading what only the old
+ * server knows. held: nothing under way, at most one command kept. moving: being carried over, or our own statements
+ * run. closing: over.
+ */
+type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
+
+/** A command up to this size is gathered before it goes on; a larger one passes through in pieces. */
+const GATHERED_BYTES_MAX = 1 << 20;
+/** What a client may send ahead of an answer before its socket is no longer read (I8). */
+const AHEAD_BYTES_MAX = 1 << 16;
+
+/** The rest of a command, or of a client's file, that passes through. */
+interface Upload {
+  /** Of the packet under way. */
+  bytes: number;
+  /** The packet is full: another one of the same message follows. */
+  continues: boolean;
+  /** LOAD DATA LOCAL: packets until an empty one. */
+  isFile: boolean;
+}
+
+/** One client with its one connection to a database server. */
+export class Session {
+  readonly id: string;
+  readonly role: Role;
+  readonly connectionId: number;
+  readonly #context: SessionContext;
+  readonly #client: Socket;
+  readonly #address: string;
+  readonly #startedAt = performance.now();
+  #profile: LoginProfile;
+  #backend: BackendConnection;
+  #state: SessionState;
+  #statements = new PreparedStatements();
+  #tracker: CommandTracker;
+  #phase: Phase = 'relay';
+  #input: Buffer | null = null;
+  #upload: Upload | null = null;
+  /** Since when a command waits for the end of the hold. */
+  #heldSince: number | null = null;
+  #holdTimer: NodeJS.Timeout | undefined;
+  #snapshot: SessionSnapshot | null = null;
+  #preparedMove: PreparedMove | null = null;
+  /** The server closed the connection while the session was held: it can still move, its state was read. */
+  #backendLost = false;
+  #shuttingDown = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor({ context, client, backend, profile, role, database, connectionId, address }: SessionOptions) {
+    this.#context = context;
+    this.#client = client;
+    this.#backend = backend;
+    this.#profile = profile;
+    this.role = role;
+    this.connectionId = connectionId;
+    this.id = String(connectionId);
+    this.#address = address;
+    this.#state = new SessionState(database);
+    this.#tracker = this.#newTracker();
+    client.on('data', this.#onClientData);
+    client.on('drain', this.#onClientDrain);
+    client.on('error', () => client.destroy());
+    client.on('close', this.#onClientClosed);
+    this.#attach(backend);
+  }
+
+  get profile(): LoginProfile {
+    return this.#profile;
+  }
+
+  get client(): Socket {
+    return this.#client;
+  }
+
+  get destination(): Destination {
+    return this.#backend.destination;
+  }
+
+  get backendConnectionId(): number {
+    return this.#backend.connectionId;
+  }
+
+  get heldSince(): number | null {
+    return this.#heldSince;
+  }
+
+  /** First bytes that came with the login, and the first look at the route. */
+  begin(ahead: Buffer): void {
+    if (ahead.length > 0) this.#input = ahead;
+    this.reconsider();
+    this.#pump();
+  }
+
+  /** Why a drain has to wait for this session; null when it need not. */
+  undrainedReasons(): string[] | null {
+    if (this.#phase === 'held' || this.#phase === 'closing') return null;
+    const reasons = this.#blockers();
+    // Settling: an instant from being drained. Moving: on its way to where it is to be.
+    return this.#phase === 'relay' && reasons.length === 0 ? ['reaching a boundary'] : reasons;
+  }
+
+  describe(reasons: string[]): PinnedSession {
+    return { sessionId: this.id, user: this.#profile.credentials.user.toString('utf8'), address: this.#address, reasons };
+  }
+
+  view(): SessionView {
+    const state = this.#phase === 'relay' ? (this.#tracker.isBusy ? 'busy' : 'idle') : this.#phase === 'settling' ? 'held' : this.#phase;
+    return {
+      sessionId: this.id,
+      instanceId: this.#context.instanceId,
+      user: this.#profile.credentials.user.toString('utf8'),
+      address: this.#address,
+      database: this.#state.schema,
+      role: this.role,
+      side: this.#backend.destination.side,
+      state,
+      inTransaction: this.#state.inTransaction,
+      pins: this.pins(),
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      ageMs: Math.round(performance.now() - this.#startedAt),
+    };
+  }
+
+  pins(): string[] {
+    return [...this.#state.pins.reasons(), ...this.#statements.pins()];
+  }
+
+  /**
+   * The one place that decides what the session does next, called whenever something it depends on changed: the
+   * route, its boundary, the end of what it was doing.
+   */
+  reconsider(): void {
+    if (this.#phase === 'closing' || this.#phase === 'settling' || this.#phase === 'moving') return;
+    const { destination, held } = this.#context.router.route(this.role);
+    if (destination === null) return;
+    const mustMove = !isSameDestination(destination, this.#backend.destination) || this.#backendLost;
+    const blockers = this.#blockers();
+    if (blockers.length > 0) {
+      // What runs on a server that no longer serves the role: a write could not be told from one before the switch (I1).
+      if (mustMove && !held && this.role === 'primary') this.fail(CLIENT_ERROR.notMovable(blockers.join(', ')));
+      return;
+    }
+    if (this.#shuttingDown) {
+      this.fail(CLIENT_ERROR.shutdown());
+    } else if (held) {
+      if (this.#phase !== 'held') void this.#settle();
+    } else if (mustMove) {
+      void this.#move(destination);
+    } else {
+      this.#resume();
+    }
+  }
+
+  /** Opens the connection to `destination` ahead of the switch; rejects with ClientError. */
+  async prepareMove(destination: Destination): Promise<void> {
+    if (this.#phase === 'closing' || isSameDestination(destination, this.#backend.destination)) return;
+    this.#preparedMove?.drop();
+    const prepared = await PreparedMove.open(destination, this.#carried());
+    if (this.#isClosing()) prepared.drop();
+    else this.#preparedMove = prepared;
+  }
+
+  /** The switch did not come. */
+  dropPreparedMove(): void {
+    this.#preparedMove?.drop();
+    this.#preparedMove = null;
+  }
+
+  /** Ends at the next boundary. */
+  shutDown(): void {
+    this.#shuttingDown = true;
+    this.reconsider();
+  }
+
+  /** Tells the client where that is possible, and ends the session. */
+  fail(error: ErrPacket): void {
+    if (this.#phase === 'closing') return;
+    const isAsked = this.#tracker.isBusy || this.#input !== null;
+    const sequence = this.#tracker.isBusy ? this.#tracker.nextSequence : isAsked ? 1 : 0;
+    if (this.#tracker.isBetweenPackets && !this.#client.destroyed) {
+      this.#client.end(framePacket(buildErr(error), sequence));
+    }
+    this.#close();
+  }
+
+  /** Without a word: whoever has the client's socket told it already. */
+  end(): void {
+    this.#close();
+  }
+
+  /** COM_CHANGE_USER: another login goes on with this client. */
+  adopt(backend: BackendConnection, { profile, database }: { profile: LoginProfile; database: string | null }): void {
+    this.#detach(this.#backend);
+    this.#backend.quit();
+    this.dropPreparedMove();
+    this.#profile = profile;
+    this.#backend = backend;
+    this.#state = new SessionState(database);
+    this.#statements = new PreparedStatements();
+    this.#tracker = this.#newTracker();
+    this.#attach(backend);
+  }
+
+  /** Our own exchange with the client begins: `take` returns what it sent ahead. */
+  takeClient(): Buffer {
+    this.#phase = 'moving';
+    this.#client.off('data', this.#onClientData);
+    const ahead = this.#input ?? Buffer.alloc(0);
+    this.#input = null;
+    return ahead;
+  }
+
+  returnClient(ahead: Buffer): void {
+    if (this.#phase === 'closing') return;
+    this.#client.on('data', this.#onClientData);
+    this.#phase = 'relay';
+    this.begin(ahead);
+    this.#updateReading();
+  }
+
+  #newTracker(): CommandTracker {
+    return new CommandTracker({
+      role: this.role,
+      capabilities: this.#profile.capabilities,
+      state: this.#state,
+      statements: this.#statements,
+      forward: (bytes) => this.#toClient(bytes),
+      onFinished: () => this.#onFinished(),
+      onUnsolicited: (error) => this.fail(error),
+      onLocalInfile: () => {
+        this.#upload = { bytes: 0, continues: false, isFile: true };
+      },
+      backendIdOf: (id) => this.#context.backendIdOf(id),
+    });
+  }
+
+  #isClosing(): boolean {
+    return this.#phase === 'closing';
+  }
+
+  #carried(): Carried {
+    const profile = { ...this.#profile, capabilities: this.#tracker.capabilities };
+    return { profile, state: this.#state, statements: this.#statements };
+  }
+
+  /** What keeps the session on its server; empty at a boundary. */
+  #blockers(): string[] {
+    const reasons: string[] = [];
+    if (this.#tracker.isBusy || this.#upload !== null) reasons.push('a command is running');
+    if (this.#state.inTransaction) reasons.push('open transaction');
+    return [...reasons, ...this.pins()];
+  }
+
+  // --- from the client
+
+  #onClientData = (chunk: Buffer): void => {
+    this.#bytesIn += chunk.length;
+    this.#context.metrics.onBytes('client', chunk.length);
+    this.#input = this.#input === null ? chunk : Buffer.concat([this.#input, chunk]);
+    try {
+      this.#pump();
+    } catch (error) {
+      this.#onMalformed(error);
+    }
+  };
+
+  /** What one client or server sends must never end the process with all the others. */
+  #onMalformed(error: unknown): void {
+    if (!(error instanceof MalformedPacketError)) throw error;
+    this.fail(CLIENT_ERROR.malformed());
+  }
+
+  #pump(): void {
+    while (this.#input !== null) {
+      if (this.#upload !== null) {
+        if (!this.#passUpload(this.#input, this.#upload)) break;
+      } else if (this.#tracker.isRaw) {
+        this.#toBackend(this.#input);
+        this.#input = null;
+      } else if (!this.#tracker.isBusy) {
+        if (!this.#startCommand(this.#input)) break;
+      } else {
+        break;
+      }
+    }
+    this.#updateReading();
+  }
+
+  /** False when it has to wait: for more bytes, or for the session to be allowed to go on. */
+  #startCommand(input: Buffer): boolean {
+    if (input.length <= HEADER_BYTES) return false;
+    const length = input.readUIntLE(0, 3);
+    if (length === 0) {
+      this.fail(CLIENT_ERROR.malformed());
+      return false;
+    }
+    const end = HEADER_BYTES + length;
+    const command = input.readUInt8(HEADER_BYTES);
+    const isWhole = input.length >= end;
+    if (!isWhole && (end <= GATHERED_BYTES_MAX || input.length < GATHERED_BYTES_MAX || command === COMMAND.STMT_PREPARE)) return false;
+    if (this.#phase !== 'relay') return this.#whileWaiting(command, input, end);
+    const packet = isWhole && input.length > end ? input.subarray(0, end) : input;
+    this.#input = input.length > end ? input.subarray(end) : null;
+    if (!isWhole || length === MAX_PAYLOAD_BYTES) {
+      this.#upload = { bytes: end - packet.length, continues: length === MAX_PAYLOAD_BYTES, isFile: false };
+    }
+    this.#dispatch(packet);
+    return true;
+  }
+
+  /** A ping needs no server; the end of the session needs no release. Everything else waits. */
+  #whileWaiting(command: number, input: Buffer, end: number): boolean {
+    if (command === COMMAND.QUIT) {
+      this.#close();
+      return false;
+    }
+    if (command === COMMAND.PING) {
+      this.#input = input.length > end ? input.subarray(end) : null;
+      this.#toClient(framePacket(buildOk({ statusFlags: this.#state.lastStatusFlags }), 1));
+      return true;
+    }
+    if (this.#heldSince === null && (this.#phase === 'held' || this.#phase === 'settling')) {
+      this.#heldSince = performance.now();
+      this.#holdTimer = setTimeout(() => this.#onHoldTimeout(), this.#context.holdTimeoutMs);
+    }
+    return false;
+  }
+
+  #onHoldTimeout(): void {
+    // After the fence there is no way back (I6): only the next epoch ends the hold.
+    if (this.#phase === 'held' && this.#context.router.record?.fenced !== true) this.fail(CLIENT_ERROR.heldTooLong());
+  }
+
+  #dispatch(packet: Buffer): void {
+    const decision = this.#tracker.start(packet);
+    this.#context.metrics.onCommand(this.role);
+    switch (decision.kind) {
+      case 'forward':
+        this.#toBackend(decision.packet);
+        return;
+      case 'answer':
+        // The rest of a large command that is refused cannot be told from the next one.
+        if (this.#upload !== null) this.fail(CLIENT_ERROR.malformed());
+        else this.#toClient(framePacket(decision.payload, 1));
+        return;
+      case 'change-user':
+        void this.#context.changeUser(this, Buffer.from(decision.payload));
+        return;
+      case 'quit':
+        this.#close();
+        return;
+      default:
+        throw new Error(`unknown decision ${decision satisfies never}`);
+    }
+  }
+
+  #passUpload(input: Buffer, upload: Upload): boolean {
+    if (upload.bytes === 0) {
+      if (!upload.isFile && !upload.continues) {
+        this.#upload = null;
+        return true;
+      }
+      if (input.length < HEADER_BYTES) return false;
+      const length = input.readUIntLE(0, 3);
+      const endsFile = upload.isFile && length === 0 && !upload.continues;
+      upload.bytes = HEADER_BYTES + length;
+      upload.continues = length === MAX_PAYLOAD_BYTES;
+      if (endsFile) {
+        this.#upload = null;
+        this.#tracker.localInfileSent(input.readUInt8(3));
+        this.#sendUpTo(input, HEADER_BYTES);
+        return true;
+      }
+    }
+    const sent = Math.min(upload.bytes, input.length);
+    upload.bytes -= sent;
+    if (upload.bytes === 0 && !upload.isFile && !upload.continues) this.#upload = null;
+    this.#sendUpTo(input, sent);
+    return true;
+  }
+
+  #sendUpTo(input: Buffer, end: number): void {
+    this.#input = input.length > end ? input.subarray(end) : null;
+    this.#toBackend(input.length > end ? input.subarray(0, end) : input);
+  }
+
+  #toBackend(bytes: Buffer): void {
+    this.#backend.socket.write(bytes);
+  }
+
+  /** Reads from the client unless the server is slow, or the client is far enough ahead. */
+  #updateReading(): void {
+    const { socket } = this.#backend;
+    const isBlocked = socket.writableNeedDrain && this.#phase === 'relay';
+    const isAhead = this.#input !== null && this.#input.length > AHEAD_BYTES_MAX && (this.#phase !== 'relay' || this.#tracker.isBusy);
+    if (isBlocked || isAhead || (this.#phase === 'held' && this.#heldSince !== null)) this.#client.pause();
+    else if (this.#client.isPaused()) this.#client.resume();
+  }
+
+  #onClientDrain = (): void => {
+    if (this.#phase === 'relay') this.#backend.socket.resume();
+  };
+
+  #onClientClosed = (): void => {
+    this.#close();
+  };
+
+  // --- from the server
+
+  #attach(backend: BackendConnection): void {
+    backend.socket.on('data', this.#onBackendData);
+    backend.socket.on('drain', this.#onBackendDrain);
+    backend.socket.on('close', this.#onBackendClosed);
+    backend.socket.resume();
+  }
+
+  #detach(backend: BackendConnection): void {
+    backend.socket.off('data', this.#onBackendData);
+    backend.socket.off('drain', this.#onBackendDrain);
+    backend.socket.off('close', this.#onBackendClosed);
+  }
+
+  #onBackendData = (chunk: Buffer): void => {
+    this.#context.metrics.onBytes('server', chunk.length);
+    try {
+      this.#tracker.feed(chunk);
+    } catch (error) {
+      this.#onMalformed(error);
+    }
+  };
+
+  #onBackendDrain = (): void => {
+    this.#updateReading();
+  };
+
+  #onBackendClosed = (): void => {
+    if (this.#phase === 'held') {
+      this.#backendLost = true;
+      return;
+    }
+    this.fail(CLIENT_ERROR.backendLost('it closed the connection'));
+  };
+
+  #toClient(bytes: Buffer): void {
+    this.#bytesOut += bytes.length;
+    if (!this.#client.write(bytes)) this.#backend.socket.pause();
+  }
+
+  #onFinished(): void {
+    if (this.#tracker.takeNeedsTrackers()) {
+      void this.#runOwn(async () => {
+        requireSuccess(await runCommands(this.#backend, [trackerCommand(this.#backend)]));
+        this.#backend.releaseStream();
+      });
+      return;
+    }
+    const { destination, held } = this.#context.router.route(this.role);
+    const isPlain = !held && !this.#shuttingDown && (destination === null || isSameDestination(destination, this.#backend.destination));
+    if (!isPlain) this.reconsider();
+    if (this.#input !== null) this.#pump();
+  }
+
+  // --- hold and move
+
+  /** Runs our own statements on the session's server, while the client waits. */
+  async #runOwn(work: () => Promise<void>): Promise<void> {
+    this.#phase = 'moving';
+    this.#detach(this.#backend);
+    try {
+      await work();
+      if (this.#isClosing()) return;
+      this.#attach(this.#backend);
+      this.#phase = 'relay';
+    } catch (error) {
+      this.fail(packetOf(error, CLIENT_ERROR.backendLost));
+      return;
+    }
+    this.reconsider();
+    this.#pump();
+  }
+
+  async #settle(): Promise<void> {
+    this.#phase = 'settling';
+    this.#detach(this.#backend);
+    try {
+      await this.#readState();
+    } catch (error) {
+      this.fail(packetOf(error, CLIENT_ERROR.backendLost));
+      return;
+    }
+    if (this.#isClosing()) return;
+    this.#attach(this.#backend);
+    if (this.#backend.socket.destroyed) this.#backendLost = true;
+    const isSettled = this.#blockers().length === 0;
+    this.#phase = isSettled ? 'held' : 'relay';
+    if (isSettled) {
+      this.#context.onSettled(this);
+      this.#preparedMove?.refresh(this.#carried(), this.#snapshot ?? EMPTY_SNAPSHOT);
+      // What the client sent before it was held.
+    }
+    this.#pump();
+    if (this.#phase === 'held' && !this.#context.router.route(this.role).held) this.reconsider();
+  }
+
+  /** Everything that only the old server can tell, while it still can. */
+  async #readState(): Promise<void> {
+    if (this.#state.statusFlags === null) {
+      this.#state.setStatus(await probeStatus(this.#backend));
+      if (this.#blockers().length > 0) return;
+    }
+    const isNeeded = this.#state.needsReadBack || this.#preparedMove?.isStale(this.#carried()) === true;
+    this.#snapshot = isNeeded ? await readBack(this.#backend, this.#state) : EMPTY_SNAPSHOT;
+  }
+
+  async #move(destination: Destination): Promise<void> {
+    const isSettled = this.#phase === 'held';
+    this.#phase = 'moving';
+    const old = this.#backend;
+    this.#detach(old);
+    try {
+      if (!isSettled) {
+        await this.#readState();
+        if (this.#blockers().length > 0) throw new ClientError(CLIENT_ERROR.notMovable(this.#blockers().join(', ')));
+      }
+      const snapshot = this.#snapshot ?? EMPTY_SNAPSHOT;
+      const carried = this.#carried();
+      const prepared = this.#preparedMove;
+      this.#preparedMove = null;
+      const restored = (await prepared?.take(destination, carried, snapshot)) ?? (await openRestored(destination, carried, snapshot));
+      old.quit();
+      if (this.#isClosing()) {
+        restored.connection.quit();
+        return;
+      }
+      this.#backend = restored.connection;
+      this.#backendLost = false;
+      this.#snapshot = null;
+      this.#statements.rebind(restored.statementIds);
+      this.#attach(restored.connection);
+      this.#context.metrics.moves.inc({ outcome: 'moved' });
+    } catch (error) {
+      old.quit();
+      this.#context.metrics.moves.inc({ outcome: 'failed' });
+      this.fail(packetOf(error, CLIENT_ERROR.moveFailed));
+      return;
+    }
+    this.#phase = 'relay';
+    this.reconsider();
+    if (this.#currentPhase() === 'relay') this.#resume();
+  }
+
+  /** Read through a method: the compiler would narrow it across calls that change it. */
+  #currentPhase(): Phase {
+    return this.#phase;
+  }
+
+  #resume(): void {
+    if (this.#heldSince !== null) {
+      this.#context.metrics.holdSeconds.observe((performance.now() - this.#heldSince) / 1000);
+      this.#heldSince = null;
+      clearTimeout(this.#holdTimer);
+    }
+    if (this.#phase === 'held') {
+      this.#phase = 'relay';
+      this.#snapshot = null;
+    }
+    if (this.#input !== null) this.#pump();
+    else this.#updateReading();
+  }
+
+  #close(): void {
+    if (this.#phase === 'closing') return;
+    this.#phase = 'closing';
+    clearTimeout(this.#holdTimer);
+    this.dropPreparedMove();
+    this.#client.off('data', this.#onClientData);
+    this.#client.resume();
+    if (!this.#client.writableEnded) this.#client.end();
+    const timer = setTimeout(() => this.#client.destroy(), 1000);
+    timer.unref();
+    this.#client.once('close', () => clearTimeout(timer));
+    this.#detach(this.#backend);
+    if (this.#tracker.isBusy) this.#backend.destroy();
+    else this.#backend.quit();
+    this.#context.onClosed(this);
+  }
+}
+
+function packetOf(error: unknown, fallback: (why: string) => ErrPacket): ErrPacket {
+  if (error instanceof ClientError && error.packet.sqlState.startsWith('08')) return error.packet;
+  return fallback(error instanceof Error ? error.message : String(error));
+}

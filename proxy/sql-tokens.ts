@@ -1,0 +1,72 @@
+/** A piece of a statement that the inspection looks at; strings stay escaped as they were. */
+export type SqlToken =
+  /** Upper case. */
+  | { kind: 'word'; text: string }
+  | { kind: 'string'; text: string }
+  | { kind: 'quoted-name'; text: string }
+  /** `@name`, without the sign. */
+  | { kind: 'user-variable'; text: string }
+  /** `@@name`, `@@session.name`, lower case, without the signs. */
+  | { kind: 'system-variable'; text: string }
+  | { kind: 'symbol'; text: string };
+
+const PATTERN = new RegExp(
+  [
+    String.raw`\s+`,
+    String.raw`#[^\n]*`,
+    String.raw`--(?=\s|$)[^\n]*`,
+    // Contents of versioned comments are code: only their markers are skipped.
+    String.raw`/\*M?!\d*`,
+    String.raw`/\*[\s\S]*?(?:\*/|$)`,
+    String.raw`\*/`,
+    String.raw`@@(?<system>[\w$.]+)`,
+    String.raw`@\`(?<variable1>(?:[^\`]|\`\`)*)\``,
+    String.raw`@'(?<variable2>(?:[^']|'')*)'`,
+    String.raw`@"(?<variable3>(?:[^"]|"")*)"`,
+    String.raw`@(?<variable4>[\w$.\x80-\xff]+)`,
+    String.raw`'(?<string1>(?:[^'\\]|\\[\s\S]|'')*)'?`,
+    String.raw`"(?<string2>(?:[^"\\]|\\[\s\S]|"")*)"?`,
+    String.raw`\`(?<name>(?:[^\`]|\`\`)*)\`?`,
+    String.raw`(?<word>[\w$\x80-\xff]+)`,
+    String.raw`(?<symbol>[\s\S])`,
+  ].join('|'),
+  'y',
+);
+
+/**
+ * Cuts a statement (as latin1, so that every byte is a character) into tokens, without comments. Good enough to find
+ * what keeps a session where it is; never used to change or to route a statement.
+ */
+export function* sqlTokens(text: string): Generator<SqlToken, void, void> {
+  const pattern = new RegExp(PATTERN, 'y');
+  while (pattern.lastIndex < text.length) {
+    const match = pattern.exec(text);
+    if (match === null) return;
+    const groups = match.groups ?? {};
+    const variable = groups['variable1'] ?? groups['variable2'] ?? groups['variable3'] ?? groups['variable4'];
+    // As it would stand between single quotes, so that it can be written out again.
+    const string = groups['string1'] ?? groups['string2']?.replaceAll('""', '"').replaceAll(`'`, `''`);
+    if (groups['word'] !== undefined) yield { kind: 'word', text: groups['word'].toUpperCase() };
+    else if (groups['symbol'] !== undefined) yield { kind: 'symbol', text: groups['symbol'] };
+    else if (variable !== undefined) yield { kind: 'user-variable', text: variable };
+    else if (groups['system'] !== undefined) yield { kind: 'system-variable', text: groups['system'].toLowerCase() };
+    else if (groups['name'] !== undefined) yield { kind: 'quoted-name', text: groups['name'].replaceAll('``', '`') };
+    else if (string !== undefined) yield { kind: 'string', text: string };
+  }
+}
+
+/** The tokens of each statement of a text; the semicolons between them are left out. */
+export function sqlStatements(text: string): SqlToken[][] {
+  const statements: SqlToken[][] = [];
+  let current: SqlToken[] = [];
+  for (const token of sqlTokens(text)) {
+    if (token.kind === 'symbol' && token.text === ';') {
+      if (current.length > 0) statements.push(current);
+      current = [];
+    } else {
+      current.push(token);
+    }
+  }
+  if (current.length > 0) statements.push(current);
+  return statements;
+}

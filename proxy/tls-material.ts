@@ -1,0 +1,56 @@
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { promisify } from 'node:util';
+import { selfSignedCertificate } from './self-signed-certificate.ts';
+
+/** What the proxy proves itself with to clients, and takes passwords with. */
+export interface TlsMaterial {
+  secureContext: SecureContext;
+  rsa: { privateKey: KeyObject; publicKeyPem: Buffer };
+}
+
+export interface TlsMaterialOptions {
+  dataDir: string;
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+}
+
+/** The key for passwords is always ours; the certificate is the operator's where one is configured. */
+export async function loadTlsMaterial({ dataDir, certFile, keyFile }: TlsMaterialOptions): Promise<TlsMaterial> {
+  const keyPem = await ownFile(dataDir, 'proxy-key.pem', newKey);
+  const privateKey = createPrivateKey(keyPem);
+  const cert =
+    certFile === undefined
+      ? await ownFile(dataDir, 'proxy-cert.pem', async () =>
+          selfSignedCertificate(privateKey, { commonName: 'switchyard-proxy', days: 3650, now: new Date() }),
+        )
+      : await readFile(certFile, 'utf8');
+  const key = keyFile === undefined ? keyPem : await readFile(keyFile, 'utf8');
+  const publicKeyPem = Buffer.from(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }));
+  return { secureContext: createSecureContext({ cert, key, minVersion: 'TLSv1.2' }), rsa: { privateKey, publicKeyPem } };
+}
+
+async function newKey(): Promise<string> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+/**
+ * Made once by whichever worker comes first: written beside and linked into place, so that nobody reads half a file
+ * and all workers end up with the same one.
+ */
+async function ownFile(dataDir: string, name: string, make: () => Promise<string>): Promise<string> {
+  const path = join(dataDir, name);
+  const existing = await readFile(path, 'utf8').catch(() => undefined);
+  if (existing !== undefined) return existing;
+  await mkdir(dataDir, { recursive: true });
+  const draft = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
+  await writeFile(draft, await make(), { mode: 0o600 });
+  await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await rm(draft, { force: true });
+  return readFile(path, 'utf8');
+}

@@ -1,0 +1,221 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
+import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
+import type { Handlers } from '../core/control/peer.ts';
+import type { PrepareReport, PrepareRequest, ProxyMethods } from '../core/control/protocol.ts';
+import { createLogger } from '../core/log.ts';
+import { ROLES, endpointOfSide, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import { ClientDoor, isOwnConnectionId } from './client-door.ts';
+import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
+import { listen, type Listener } from './listener.ts';
+import { prepareSessions } from './prepare-sessions.ts';
+import { Router } from './router.ts';
+import { ServerIdentities } from './server-identity.ts';
+import { ProxyMetrics } from './session-metrics.ts';
+import { Session, type SessionContext } from './session.ts';
+import { loadTlsMaterial } from './tls-material.ts';
+
+export interface ProxyWorkerOptions {
+  config: Config;
+  dataDir: string;
+  controlSocketPath: string;
+  instanceId: string;
+  signal: AbortSignal;
+  /** The ports in use: of interest where the configuration says 0. */
+  onListening?: (ports: { primary: number; replica: number | null }) => void;
+}
+
+/** Runs one proxy process until `signal` aborts or the supervisor drains it. */
+export async function runProxyWorker(options: ProxyWorkerOptions): Promise<void> {
+  const worker = new ProxyWorker(options);
+  await worker.run();
+}
+
+class ProxyWorker implements SessionContext {
+  readonly instanceId: string;
+  readonly router: Router;
+  readonly metrics = new ProxyMetrics();
+  readonly holdTimeoutMs: number;
+  readonly #options: ProxyWorkerOptions;
+  readonly #log: Logger;
+  readonly #sessions = new Map<number, Session>();
+  readonly #identities = new ServerIdentities();
+  readonly #drains: DrainTracker<Session>;
+  readonly #drained = new AbortController();
+  #supervisor: SupervisorPeer | undefined;
+  #door: ClientDoor | undefined;
+  #progress: DrainProgress = { state: 'applied', undrained: [] };
+  #listeners: Listener[] = [];
+
+  constructor(options: ProxyWorkerOptions) {
+    const { config, instanceId } = options;
+    this.#options = options;
+    this.instanceId = instanceId;
+    this.holdTimeoutMs = config.proxy.holdTimeoutMs;
+    this.#log = createLogger(instanceId, config.log.level);
+    this.router = new Router({ onChange: () => this.#onRouteChanged() });
+    this.#drains = new DrainTracker((progress) => {
+      this.#progress = progress;
+      this.#acknowledge();
+    });
+  }
+
+  async run(): Promise<void> {
+    const { config, dataDir, controlSocketPath, instanceId, signal, onListening } = this.#options;
+    const { certFile, keyFile, required } = config.proxy.tls;
+    const tls = await loadTlsMaterial({ dataDir, certFile, keyFile });
+    const { maxConnections, handshakeTimeoutMs } = config.proxy;
+    const door = new ClientDoor({
+      tls,
+      tlsRequired: required,
+      maxConnections,
+      handshakeTimeoutMs,
+      identities: this.#identities,
+      metrics: this.metrics,
+      context: this,
+      onSession: (session) => this.#sessions.set(session.connectionId, session),
+      log: this.#log,
+    });
+    this.#door = door;
+    const stop = AbortSignal.any([signal, this.#drained.signal]);
+    const control = runControlClient<ProxyMethods>({
+      socketPath: controlSocketPath,
+      hello: { role: 'proxy', instanceId, pid: process.pid },
+      handlers: this.#handlers(),
+      signal: stop,
+      onConnected: (peer, route) => this.#onConnected(peer, route),
+      onDisconnected: () => {
+        this.#supervisor = undefined;
+        this.#log.warn('lost the supervisor: serving the last route');
+      },
+    });
+    try {
+      this.#listeners.push(await listen('primary', config.proxy.listen, (socket, role) => door.accept(socket, role)));
+      const { replicaListen } = config.proxy;
+      if (replicaListen !== null) this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
+      const portOf = (role: Role) => this.#listeners.find((listener) => listener.role === role)?.port;
+      onListening?.({ primary: portOf('primary') ?? 0, replica: portOf('replica') ?? null });
+      await control;
+    } finally {
+      this.#drained.abort();
+      this.router.close();
+      this.#drains.end();
+      for (const { server } of this.#listeners) server.close();
+      for (const session of this.#sessions.values()) session.shutDown();
+      for (const session of this.#sessions.values()) session.end();
+      await control;
+    }
+  }
+
+  onSettled(session: Session): void {
+    this.#drains.settled(session);
+  }
+
+  onClosed(session: Session): void {
+    this.#sessions.delete(session.connectionId);
+    this.#drains.left(session);
+    this.#onSessionGone();
+  }
+
+  backendIdOf(connectionId: number): number | null | undefined {
+    if (!isOwnConnectionId(connectionId)) return undefined;
+    return this.#sessions.get(connectionId)?.backendConnectionId ?? null;
+  }
+
+  async changeUser(session: Session, payload: Buffer): Promise<void> {
+    await this.#door?.changeUser(session, payload);
+  }
+
+  #onSessionGone: () => void = () => {};
+
+  #handlers(): Handlers<ProxyMethods> {
+    return {
+      route: ({ record }) => this.#apply(record),
+      prepare: (request) => this.#prepare(request),
+      sessions: () => [...this.#sessions.values()].map((session) => session.view()),
+      collectMetrics: async () => ({ text: await this.#collect() }),
+      drain: ({ timeoutMs }) => this.#drain(timeoutMs),
+    };
+  }
+
+  #onConnected(peer: SupervisorPeer, route: RoutingRecord | null): void {
+    this.#supervisor = peer;
+    if (route === null) return;
+    if (route.epoch === this.router.epoch) this.#acknowledge();
+    else this.#apply(route);
+  }
+
+  #apply(record: RoutingRecord): void {
+    const wasHeld = this.router.heldRoles().length > 0;
+    if (!this.router.apply(record)) return;
+    this.#identities.learn(record);
+    this.#log.info({ epoch: record.epoch, primary: record.primary, replica: record.replica, hold: record.hold, fenced: record.fenced }, 'route');
+    if (record.hold === 'none') {
+      for (const session of this.#sessions.values()) session.dropPreparedMove();
+    } else if (!wasHeld) {
+      this.metrics.holds.inc();
+    }
+  }
+
+  /** Also when the deadline ended a hold. */
+  #onRouteChanged(): void {
+    // First come, first served: those whose command waits longest begin to move first.
+    const sessions = [...this.#sessions.values()].sort((a, b) => (a.heldSince ?? Infinity) - (b.heldSince ?? Infinity));
+    for (const session of sessions) session.reconsider();
+    const held = this.router.heldRoles();
+    if (held.length > 0) {
+      this.#drains.begin([...this.#sessions.values()].filter(({ role }) => held.includes(role)));
+      return;
+    }
+    this.#drains.end();
+    this.#progress = { state: 'applied', undrained: [] };
+    if (this.router.releasedByDeadline) {
+      this.metrics.deadlineReleases.inc();
+      this.#log.warn({ epoch: this.router.epoch }, 'the deadline of the hold passed before the fence: released to the current side');
+    }
+    this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    this.#supervisor?.notify('proxyAck', {
+      instanceId: this.instanceId,
+      epoch: this.router.epoch,
+      state: this.#progress.state,
+      sessions: this.#sessions.size,
+      undrained: this.#progress.undrained,
+    });
+  }
+
+  async #prepare({ role, to }: PrepareRequest): Promise<PrepareReport> {
+    const { record } = this.router;
+    if (record === null) return { prepared: 0, failures: [], pinned: [] };
+    const destination = { side: to, endpoint: endpointOfSide(record, to, role) };
+    return prepareSessions([...this.#sessions.values()].filter((session) => session.role === role), destination);
+  }
+
+  async #collect(): Promise<string> {
+    const { sessions, held } = this.metrics;
+    sessions.reset();
+    for (const role of ROLES) for (const side of ['source', 'target'] as const) sessions.set({ role, side }, 0);
+    for (const session of this.#sessions.values()) sessions.inc({ role: session.role, side: session.destination.side });
+    held.set([...this.#sessions.values()].filter(({ heldSince }) => heldSince !== null).length);
+    return this.metrics.text();
+  }
+
+  /** Sessions end at their boundary; those that have none by then end all the same. */
+  async #drain(timeoutMs: number): Promise<void> {
+    for (const { server } of this.#listeners) server.close();
+    this.#door?.close();
+    const { promise: empty, resolve } = Promise.withResolvers<void>();
+    this.#onSessionGone = () => {
+      if (this.#sessions.size === 0) resolve();
+    };
+    for (const session of this.#sessions.values()) session.shutDown();
+    this.#onSessionGone();
+    const timer = setTimeout(resolve, timeoutMs);
+    await empty;
+    clearTimeout(timer);
+    // The answer to this call goes out first.
+    setImmediate(() => this.#drained.abort());
+  }
+}
