@@ -11,7 +11,10 @@ export interface AccessOptions {
 /** Refuses to open an admin API to a network without a token. */
 export function assertSafeToListen({ host, token }: AccessOptions): void {
   if (token === undefined && !isLoopback(host)) {
-    throw new AppError('CONFIG_INVALID', `admin.listen is ${host}, which is not a loopback address: admin.token is required`);
+    throw new AppError(
+      'CONFIG_INVALID',
+      `admin.listen is ${host}, which is not a loopback address: admin.token is required`,
+    );
   }
 }
 
@@ -24,7 +27,8 @@ export function assertAllowed(request: IncomingMessage, { host, token }: AccessO
   if (token !== undefined) {
     const [, given] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
     if (given === undefined) throw new AppError('UNAUTHORIZED', 'the request carries no bearer token');
-    if (!equalInConstantTime(given, token)) throw new AppError('UNAUTHORIZED', 'the bearer token is not the configured one');
+    if (!equalInConstantTime(given, token))
+      throw new AppError('UNAUTHORIZED', 'the bearer token is not the configured one');
     return;
   }
   const requested = hostnameOf(request.headers.host ?? '');

@@ -42,7 +42,12 @@ export const validationReportSchema: z.ZodType<ValidationReport> = z.object({
   tables: z.array(z.object({ name: z.string(), rowsEstimate: count, bytes: count })),
 });
 
-const sideView = z.object({ host: z.string(), port: z.int(), user: z.string().nullable(), facts: serverFactsSchema.nullable() });
+const sideView = z.object({
+  host: z.string(),
+  port: z.int(),
+  user: z.string().nullable(),
+  facts: serverFactsSchema.nullable(),
+});
 
 const tableView = z.object({
   name: z.string(),
@@ -93,7 +98,13 @@ export const importViewSchema: z.ZodType<ImportView> = z.object({
   verify: verifyView.nullable(),
   traffic: z.object({ primary: side, replica: side, epoch: count }),
   switches: z.array(
-    z.object({ kind: z.enum(['replicas', 'primaries']), to: side, atMs: z.number(), pauseMs: z.number(), fence: z.string() }),
+    z.object({
+      kind: z.enum(['replicas', 'primaries']),
+      to: side,
+      atMs: z.number(),
+      pauseMs: z.number(),
+      fence: z.string(),
+    }),
   ),
   findings: z.array(findingSchema),
   options: importOptionsSchema,

@@ -88,7 +88,10 @@ export class AdminClient implements AsyncDisposable {
    * The current view, the last `logs` lines, then what happens, until the server ends the stream or `signal` aborts
    * (both are a clean end). The caller connects again where it wants more.
    */
-  async *watch(id: string, { logs = 0, signal }: { logs?: number; signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void> {
+  async *watch(
+    id: string,
+    { logs = 0, signal }: { logs?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<WatchEvent, void> {
     const call: Call = { method: 'GET', path: `${pathOf(id, 'events')}?logs=${logs}` };
     try {
       const { body, statusCode } = await this.#request(call, signal);
@@ -159,8 +162,8 @@ async function failureOf(status: number, body: { text(): Promise<string> }): Pro
   if (typeof code !== 'string' || !(code in ERROR_TABLE)) {
     return new AppError('ADMIN_UNREACHABLE', `HTTP status ${status} from something that is not the admin API`);
   }
-  const details = problem?.['details'];
-  return new AppError(code as ErrorCode, String(problem?.['detail'] ?? ''), {
+  const { detail, details } = problem ?? {};
+  return new AppError(code as ErrorCode, typeof detail === 'string' ? detail : '', {
     details: typeof details === 'object' && details !== null ? { ...details } : {},
   });
 }

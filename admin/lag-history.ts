@@ -27,7 +27,8 @@ export class LagHistory {
     const samples = this.#samplesOf(event.importId);
     const atMs = this.#now();
     if (atMs - (samples.at(-1)?.atMs ?? -Infinity) < SAMPLE_EVERY_MS) return;
-    const lagOf = (direction: StreamView['direction']) => streams.find((stream) => stream.direction === direction)?.lagMs ?? null;
+    const lagOf = (direction: StreamView['direction']) =>
+      streams.find((stream) => stream.direction === direction)?.lagMs ?? null;
     samples.push({ atMs, forwardMs: lagOf('forward'), reverseMs: lagOf('reverse') });
     if (samples.length > SAMPLES_MAX) samples.shift();
   }

@@ -68,7 +68,13 @@ function labelsText(own: string, added: Record<string, string>): string {
   const ownNames = new Set([...own.matchAll(/(\w+)="(?:[^"\\]|\\.)*"/g)].map(([, name]) => name));
   const more = Object.entries(added)
     .filter(([name]) => !ownNames.has(name))
-    .map(([name, value]) => `${name}="${value.replace(/\\/g, '\\\\').replace(/"/g, String.raw`\"`).replace(/\n/g, '\\n')}"`);
+    .map(
+      ([name, value]) =>
+        `${name}="${value
+          .replace(/\\/g, '\\\\')
+          .replace(/"/g, String.raw`\"`)
+          .replace(/\n/g, '\\n')}"`,
+    );
   const all = [own.replace(/,\s*$/, ''), ...more].filter((part) => part !== '');
   return all.length === 0 ? '' : `{${all.join(',')}}`;
 }

@@ -48,7 +48,8 @@ export function openApiOf(routes: readonly Route[]): JsonObject {
     info: {
       title: 'Switchyard admin API',
       version: '1',
-      description: 'Imports a live MySQL or MariaDB database into another server. Errors are RFC 9457 problem documents.',
+      description:
+        'Imports a live MySQL or MariaDB database into another server. Errors are RFC 9457 problem documents.',
     },
     paths,
     components: {
@@ -84,7 +85,9 @@ function operationOf(route: Route): JsonObject {
     responses: {
       [status]: {
         description: 'Done.',
-        content: { [mediaType(contentType)]: schema === undefined ? {} : { schema: schemaOf(schema, ANSWERS, 'output') } },
+        content: {
+          [mediaType(contentType)]: schema === undefined ? {} : { schema: schemaOf(schema, ANSWERS, 'output') },
+        },
       },
       default: { $ref: '#/components/responses/Problem' },
     },
@@ -133,5 +136,7 @@ function nameOf(schema: z.ZodType, named: Record<string, z.ZodType>): string | u
 }
 
 function withoutIdentity(schema: object): JsonObject {
-  return Object.fromEntries(Object.entries(schema).filter(([key]) => key !== '$schema' && key !== '$id' && key !== 'id'));
+  return Object.fromEntries(
+    Object.entries(schema).filter(([key]) => key !== '$schema' && key !== '$id' && key !== 'id'),
+  );
 }

@@ -37,7 +37,8 @@ export function statusOf(error: AppError): number {
 
 /** Anything that is not an AppError is a defect of ours: its text stays in our log, since nobody vetted it for secrets. */
 export function problemOf(error: unknown): Problem {
-  const shown = error instanceof AppError ? error : new AppError('INTERNAL', 'an unexpected error; the server log has it');
+  const shown =
+    error instanceof AppError ? error : new AppError('INTERNAL', 'an unexpected error; the server log has it');
   return {
     type: `urn:switchyard:error:${shown.code}`,
     title: shown.entry.meaning,

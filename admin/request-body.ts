@@ -10,7 +10,8 @@ export const BODY_BYTES_MAX = 1024 * 1024;
  */
 export async function readJson(request: IncomingMessage): Promise<unknown> {
   const type = request.headers['content-type'];
-  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
   if (type === undefined ? hasBody || request.method !== 'DELETE' : !/^application\/json *(?:;|$)/i.test(type)) {
     throw new AppError('CONTENT_TYPE_WRONG', 'the content type of the request is not application/json');
   }

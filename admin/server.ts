@@ -114,7 +114,10 @@ function actorOf(request: IncomingMessage): string {
 function send(response: ServerResponse, answer: Answer): void {
   switch (answer.kind) {
     case 'json':
-      response.writeHead(answer.status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' });
+      response.writeHead(answer.status, {
+        'content-type': 'application/json; charset=utf-8',
+        'cache-control': 'no-store',
+      });
       response.end(JSON.stringify(answer.body));
       return;
     case 'text':

@@ -22,7 +22,11 @@ export function apiCommand(parent: Command, nameAndArguments: string, descriptio
     .command(nameAndArguments)
     .description(description)
     .addOption(new Option('--url <url>', 'address of the admin API').env('SWITCHYARD_URL').default(DEFAULT_URL))
-    .addOption(new Option('--token <token>', 'its token; better in the environment, where `ps` does not show it').env('SWITCHYARD_TOKEN'))
+    .addOption(
+      new Option('--token <token>', 'its token; better in the environment, where `ps` does not show it').env(
+        'SWITCHYARD_TOKEN',
+      ),
+    )
     .option('--json', 'print JSON');
 }
 

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { addComplete } from './commands/complete.ts';
 import { addImportCancel } from './commands/import-cancel.ts';
 import { addImportCreate } from './commands/import-create.ts';
@@ -11,7 +11,6 @@ import { addSessions } from './commands/sessions.ts';
 import { addSwitch } from './commands/switch.ts';
 import { addValidate } from './commands/validate.ts';
 import { addVerify } from './commands/verify.ts';
-import { EXIT_USAGE, reportFailure } from './failure.ts';
 
 export interface CliOptions {
   /** Adds commands that do not talk to the admin API (serve, demo …); made with `program.command()`. */
@@ -21,6 +20,10 @@ export interface CliOptions {
 export function buildCli({ extend }: CliOptions = {}): Command {
   const program = new Command('switchyard')
     .description('Moves a live MySQL or MariaDB database to another server with no downtime and no lost write.')
+    .addHelpText(
+      'after',
+      '\n`switchyard serve --help`: start the proxy, the engine and the admin API that these commands talk to.',
+    )
     .showHelpAfterError('(--help shows the options)')
     // Inherited by every command that is made with `command()`, so it must come first.
     .exitOverride();
@@ -39,17 +42,4 @@ export function buildCli({ extend }: CliOptions = {}): Command {
   addComplete(program);
   addSessions(program);
   return program;
-}
-
-/** Runs a command line (`process.argv`); answers the exit code: 0 done, 1 refused or failed, 2 usage. */
-export async function runCli(argv: readonly string[], options: CliOptions = {}): Promise<number> {
-  // `switchyard import list | head` is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-  try {
-    await buildCli(options).parseAsync([...argv]);
-    return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    return reportFailure(error, { json: argv.includes('--json') });
-  }
 }

@@ -21,8 +21,12 @@ export function reportFailure(error: unknown, { json }: { json: boolean }): numb
 
 /** Every reason on a line of its own: a refused switch, a failed validation. */
 function failureText(error: AppError): string {
-  const reasons = [...listOf(error.details['refusals']).map(refusalLine), ...listOf(error.details['findings']).flatMap(findingLines)];
-  const lines = reasons.length > 0 ? [`${error.code}: ${error.entry.meaning}`, ...reasons] : [`${error.code}: ${error.message}`];
+  const reasons = [
+    ...listOf(error.details['refusals']).map(refusalLine),
+    ...listOf(error.details['findings']).flatMap(findingLines),
+  ];
+  const lines =
+    reasons.length > 0 ? [`${error.code}: ${error.entry.meaning}`, ...reasons] : [`${error.code}: ${error.message}`];
   return [...lines.map(printable), `What to do: ${error.entry.remedy}`].join('\n');
 }
 
@@ -34,7 +38,10 @@ export function refusalLine(refusal: Record<string, unknown>): string {
 function findingLines(finding: Record<string, unknown>): string[] {
   if (finding['severity'] !== 'error') return [];
   const subject = typeof finding['subject'] === 'string' ? ` (${finding['subject']})` : '';
-  return [`  - ${String(finding['code'])}${subject}: ${String(finding['message'])}`, `    fix: ${String(finding['fix'])}`];
+  return [
+    `  - ${String(finding['code'])}${subject}: ${String(finding['message'])}`,
+    `    fix: ${String(finding['fix'])}`,
+  ];
 }
 
 function listOf(value: unknown): Record<string, unknown>[] {

@@ -29,7 +29,9 @@ export function addImportOptions(command: Command): Command {
   return command
     .option('--file <file>', 'the request as JSON; options are laid over it')
     .option('--database <name>', 'the schema to import')
-    .option('--tables <names>', 'tables, separated by commas (all)', (text) => text.split(',').map((name) => name.trim()))
+    .option('--tables <names>', 'tables, separated by commas (all)', (text) =>
+      text.split(',').map((name) => name.trim()),
+    )
     .option('--replica-host <host[:port]>', 'where replica traffic of the source goes')
     .addOption(new Option('--ddl <policy>', 'what to do with DDL on imported tables (STOP)').choices(DDL_POLICIES))
     .option('--connections <count>', 'connections of the copy on each side (4)', integerOption)
@@ -64,8 +66,18 @@ export async function importRequestOf(command: Command, id: string | undefined):
 }
 
 function optionsOf(flags: ImportFlags): Record<string, unknown> {
-  const { ddl, connections, fence, deferIndexes, skipValidationErrors, drainBudgetMs, pauseDeadlineMs, maxLagMs } = flags;
-  const options = { ddl, connections, fence, deferIndexes, skipValidationErrors, drainBudgetMs, pauseDeadlineMs, maxLagMs };
+  const { ddl, connections, fence, deferIndexes, skipValidationErrors, drainBudgetMs, pauseDeadlineMs, maxLagMs } =
+    flags;
+  const options = {
+    ddl,
+    connections,
+    fence,
+    deferIndexes,
+    skipValidationErrors,
+    drainBudgetMs,
+    pauseDeadlineMs,
+    maxLagMs,
+  };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 

@@ -12,11 +12,15 @@ export interface PasswordOptions {
  * A password from where it cannot be seen: a file, a variable of the environment, a prompt. Never from an argument,
  * which `ps` and the shell's history show. Undefined where none was given and nobody can be asked.
  */
-export async function readPassword({ file, environmentName }: PasswordOptions, question: string): Promise<string | undefined> {
+export async function readPassword(
+  { file, environmentName }: PasswordOptions,
+  question: string,
+): Promise<string | undefined> {
   if (file !== undefined) return readTextFile(file, 'password file').replace(/\r?\n$/, '');
   if (environmentName !== undefined) {
     const value = process.env[environmentName];
-    if (value === undefined) throw new AppError('REQUEST_INVALID', `the environment has no variable ${environmentName}`);
+    if (value === undefined)
+      throw new AppError('REQUEST_INVALID', `the environment has no variable ${environmentName}`);
     return value;
   }
   return process.stdin.isTTY && process.stderr.isTTY ? await prompt(question) : undefined;

@@ -5,7 +5,17 @@ import { printable, textTable } from './text-table.ts';
 export function importListText(views: readonly ImportView[]): string {
   if (views.length === 0) return 'no imports';
   return textTable(
-    [{ title: 'id' }, { title: 'phase' }, { title: 'database' }, { title: 'source' }, { title: 'target' }, { title: 'primary' }, { title: 'lag', align: 'right' }, { title: 'created' }, { title: 'by' }],
+    [
+      { title: 'id' },
+      { title: 'phase' },
+      { title: 'database' },
+      { title: 'source' },
+      { title: 'target' },
+      { title: 'primary' },
+      { title: 'lag', align: 'right' },
+      { title: 'created' },
+      { title: 'by' },
+    ],
     views.map((view) => [
       view.id,
       view.phase,
@@ -62,7 +72,14 @@ function serverText({ host, port, facts }: ImportView['source']): string {
 function tablesText(view: ImportView): string {
   if (view.tables.length === 0) return '';
   return textTable(
-    [{ title: 'table' }, { title: 'state' }, { title: 'rows', align: 'right' }, { title: 'of', align: 'right' }, { title: 'done', align: 'right' }, { title: 'eta', align: 'right' }],
+    [
+      { title: 'table' },
+      { title: 'state' },
+      { title: 'rows', align: 'right' },
+      { title: 'of', align: 'right' },
+      { title: 'done', align: 'right' },
+      { title: 'eta', align: 'right' },
+    ],
     view.tables.map(({ name, state, rowsCopied, rowsTotal, etaMs }) => [
       name,
       state,
@@ -76,7 +93,14 @@ function tablesText(view: ImportView): string {
 
 function streamsText(view: ImportView): string {
   return textTable(
-    [{ title: 'stream' }, { title: 'state' }, { title: 'lag', align: 'right' }, { title: 'transactions', align: 'right' }, { title: 'row changes', align: 'right' }, { title: 'position' }],
+    [
+      { title: 'stream' },
+      { title: 'state' },
+      { title: 'lag', align: 'right' },
+      { title: 'transactions', align: 'right' },
+      { title: 'row changes', align: 'right' },
+      { title: 'position' },
+    ],
     view.streams.map((stream) => [
       stream.direction,
       stream.state,
@@ -92,11 +116,15 @@ export function verifyText({ verify }: Pick<ImportView, 'verify'>): string {
   if (verify === null) return '';
   const when = verify.finishedAtMs === null ? '' : `, finished ${formatTime(verify.finishedAtMs)}`;
   const differing = verify.tables.filter(({ differencesTotal }) => differencesTotal > 0);
-  const lines = [`verification: ${verify.state}, ${formatCount(verify.rows)} rows in ${verify.tables.length} tables${when}`];
+  const lines = [
+    `verification: ${verify.state}, ${formatCount(verify.rows)} rows in ${verify.tables.length} tables${when}`,
+  ];
   if (differing.length === 0) return lines.join('\n');
   const rows = differing.flatMap(({ name, differences, differencesTotal }) => [
     ...differences.map(({ key, kind, columns }) => [name, kind, cut(key, 40), cut(columns.join(', '), 60)]),
-    ...(differencesTotal > differences.length ? [[name, '…', `${formatCount(differencesTotal - differences.length)} more`, '']] : []),
+    ...(differencesTotal > differences.length
+      ? [[name, '…', `${formatCount(differencesTotal - differences.length)} more`, '']]
+      : []),
   ]);
   lines.push(textTable([{ title: 'table' }, { title: 'difference' }, { title: 'key' }, { title: 'columns' }], rows));
   return lines.join('\n');
@@ -106,7 +134,13 @@ function switchesText(view: ImportView): string {
   if (view.switches.length === 0) return '';
   return textTable(
     [{ title: 'switch' }, { title: 'to' }, { title: 'at' }, { title: 'pause', align: 'right' }, { title: 'fence' }],
-    view.switches.map(({ kind, to, atMs, pauseMs, fence }) => [kind, to, formatTime(atMs), formatDuration(pauseMs), fence]),
+    view.switches.map(({ kind, to, atMs, pauseMs, fence }) => [
+      kind,
+      to,
+      formatTime(atMs),
+      formatDuration(pauseMs),
+      fence,
+    ]),
   );
 }
 
@@ -115,7 +149,9 @@ export function findingsText(findings: readonly Finding[]): string {
   return findings
     .toSorted((left, right) => order[left.severity] - order[right.severity])
     .flatMap(({ severity, code, side, subject, message, fix, skippable }) => [
-      printable(`${severity.padEnd(7)}  ${code}  ${side}${subject === null ? '' : `: ${subject}`}${severity === 'error' && skippable ? '  (can be skipped)' : ''}`),
+      printable(
+        `${severity.padEnd(7)}  ${code}  ${side}${subject === null ? '' : `: ${subject}`}${severity === 'error' && skippable ? '  (can be skipped)' : ''}`,
+      ),
       `         ${printable(message)}`,
       `         fix: ${printable(fix)}`,
     ])

@@ -22,8 +22,9 @@ export class ProgressDisplay {
   }
 
   #draw(view: ImportView): void {
-    const { columns = 80, rows = 24 } = process.stderr;
-    const lines = progressFrame(view, { columns, rows });
+    const { columns, rows } = process.stderr;
+    // A terminal that does not tell its size says 0.
+    const lines = progressFrame(view, { columns: columns || 80, rows: rows || 24 });
     const up = this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A`;
     process.stderr.write(`${up}\r\u001b[J${lines.join('\n')}\n`);
     this.#linesDrawn = lines.length;

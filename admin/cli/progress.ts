@@ -57,7 +57,8 @@ export function progressFrame(view: ImportView, { columns, rows }: { columns: nu
     const room = Math.max(1, rows - 4);
     const active = items.filter(({ active }) => active);
     const rest = items.filter(({ active }) => !active);
-    const shown = items.length <= room ? items : [...active, ...rest.filter(({ finished }) => !finished)].slice(0, room);
+    const shown =
+      items.length <= room ? items : [...active, ...rest.filter(({ finished }) => !finished)].slice(0, room);
     const width = Math.max(...shown.map(({ name }) => name.length), 0);
     lines.push(...shown.map((item) => `  ${printable(item.name).padEnd(width)}  ${bar(item)}  ${item.note}`));
     if (shown.length < items.length) lines.push(`  … and ${items.length - shown.length} more tables`);
@@ -72,7 +73,10 @@ function isWorking(view: ImportView): boolean {
 function totals(view: ImportView, items: readonly Item[]): string[] {
   const done = items.reduce((sum, item) => sum + item.done, 0);
   const total = items.reduce((sum, item) => sum + item.total, 0);
-  const rows = view.phase === 'verifying_data' ? `${formatCount(view.verify?.rows ?? 0)} rows` : `${formatCount(done)} / ${formatCount(total)} rows`;
+  const rows =
+    view.phase === 'verifying_data'
+      ? `${formatCount(view.verify?.rows ?? 0)} rows`
+      : `${formatCount(done)} / ${formatCount(total)} rows`;
   return [rows, formatPercent(done, total)];
 }
 

@@ -34,24 +34,30 @@ export async function serverOf(command: Command, side: Side, fromFile: unknown):
     return file === undefined ? undefined : readTextFile(file, what);
   };
   const base = objectOf(fromFile);
-  const tls = defined({
-    ...objectOf(base['tls']),
-    mode: text('TlsMode'),
-    ca: pem('TlsCa', 'CA file'),
-    cert: pem('TlsCert', 'certificate'),
-    key: pem('TlsKey', 'key'),
-    serverName: text('TlsServerName'),
-    minVersion: text('TlsMinVersion'),
-  }, objectOf(base['tls']));
+  const tls = defined(
+    {
+      ...objectOf(base['tls']),
+      mode: text('TlsMode'),
+      ca: pem('TlsCa', 'CA file'),
+      cert: pem('TlsCert', 'certificate'),
+      key: pem('TlsKey', 'key'),
+      serverName: text('TlsServerName'),
+      minVersion: text('TlsMinVersion'),
+    },
+    objectOf(base['tls']),
+  );
   const server = defined({ ...base, host: text('Host'), port: option('Port'), user: text('User'), tls }, base);
   if (server['host'] === undefined) return undefined;
   const given = { file: text('PasswordFile'), environmentName: text('PasswordEnv') };
   // With a client certificate or a password of the file there is nothing to ask for.
   const asked = given.file !== undefined || given.environmentName !== undefined;
   if (!asked && (base['password'] !== undefined || tls['cert'] !== undefined)) return server;
-  const password = await readPassword(given, `Password of ${String(server['user'])} on the ${side} ${String(server['host'])}: `);
+  const password = await readPassword(given, `Password of our user on the ${side}: `);
   if (password === undefined) {
-    throw new AppError('REQUEST_INVALID', `no password for the ${side}: give --${side}-password-file or --${side}-password-env`);
+    throw new AppError(
+      'REQUEST_INVALID',
+      `no password for the ${side}: give --${side}-password-file or --${side}-password-env`,
+    );
   }
   return { ...server, password };
 }

@@ -25,7 +25,12 @@ function ask({ title, text, button, danger = false, content = null, ready = () =
         },
         h('p', {}, text),
         content,
-        h('div', { class: 'dialog-actions' }, h('button', { type: 'button', class: 'button', onclick: dialog.close }, 'Not now'), go),
+        h(
+          'div',
+          { class: 'dialog-actions' },
+          h('button', { type: 'button', class: 'button', onclick: dialog.close }, 'Not now'),
+          go,
+        ),
       ),
   });
   update();
@@ -61,8 +66,13 @@ export function openCancelDialog(view, onView) {
 }
 
 export function openResumeDialog(view, onView) {
-  const ddl = /^DDL_/.test(view.error?.code ?? '');
-  const choice = h('select', {}, h('option', { value: 'skip' }, 'leave it out: I made the change on the target'), h('option', { value: 'apply' }, 'run it on the target'));
+  const ddl = (view.error?.code ?? '').startsWith('DDL_');
+  const choice = h(
+    'select',
+    {},
+    h('option', { value: 'skip' }, 'leave it out: I made the change on the target'),
+    h('option', { value: 'apply' }, 'run it on the target'),
+  );
   ask(
     {
       title: 'Resume the import',
@@ -76,7 +86,13 @@ export function openResumeDialog(view, onView) {
 }
 
 export function openReplicaHostDialog(view, onView) {
-  const host = h('input', { type: 'text', value: view.replicaHost?.host ?? '', autocomplete: 'off', spellcheck: 'false', placeholder: 'replica.example' });
+  const host = h('input', {
+    type: 'text',
+    value: view.replicaHost?.host ?? '',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    placeholder: 'replica.example',
+  });
   const port = h('input', { type: 'number', min: 1, max: 65535, value: view.replicaHost?.port ?? 3306 });
   ask(
     {
@@ -108,7 +124,11 @@ export function askForToken() {
             close();
           },
         },
-        h('p', {}, 'This admin API asks for its token (admin.token of the configuration). It is kept until this tab is closed.'),
+        h(
+          'p',
+          {},
+          'This admin API asks for its token (admin.token of the configuration). It is kept until this tab is closed.',
+        ),
         field('Token', token),
         h('div', { class: 'dialog-actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Continue')),
       ),

@@ -7,7 +7,11 @@ import { openSwitchDialog } from './switch-dialog.js';
 /** The buttons; those that the phase does not allow are there, disabled, so that the way ahead can be seen. */
 export function actions(view, { onView, onProblem }) {
   const button = (action, label, onclick, kind = '') =>
-    h('button', { type: 'button', id: `action-${action}`, class: `button ${kind}`, disabled: !allows(view, action), onclick }, label);
+    h(
+      'button',
+      { type: 'button', id: `action-${action}`, class: `button ${kind}`, disabled: !allows(view, action), onclick },
+      label,
+    );
   const next = nextAction(view);
   const emphasis = (action) => (action === next ? 'primary' : '');
   const verify = async (event) => {
@@ -22,8 +26,15 @@ export function actions(view, { onView, onProblem }) {
   const backAction = back === 'primaries' ? 'switchBackPrimaries' : 'switchBackReplicas';
   return [
     button('verify', 'Verify data', verify, emphasis('verify')),
-    button('switchReplicas', 'Switch replicas…', () => openSwitchDialog(view, { kind: 'replicas', back: false }, onView)),
-    button('switchPrimaries', 'Switch primaries…', () => openSwitchDialog(view, { kind: 'primaries', back: false }, onView), emphasis('switchPrimaries')),
+    button('switchReplicas', 'Switch replicas…', () =>
+      openSwitchDialog(view, { kind: 'replicas', back: false }, onView),
+    ),
+    button(
+      'switchPrimaries',
+      'Switch primaries…',
+      () => openSwitchDialog(view, { kind: 'primaries', back: false }, onView),
+      emphasis('switchPrimaries'),
+    ),
     button(backAction, 'Switch back…', () => openSwitchDialog(view, { kind: back, back: true }, onView)),
     button('complete', 'Complete…', () => openCompleteDialog(view, onView), emphasis('complete')),
     h('span', { class: 'spacer' }),

@@ -65,7 +65,9 @@ export async function follow(path, { onOpen, onEvent, signal }) {
     const blocks = (pending + value).split('\n\n');
     pending = blocks.pop();
     for (const block of blocks) {
-      const fields = Object.fromEntries(block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]));
+      const fields = Object.fromEntries(
+        block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+      );
       if (fields.event !== undefined) onEvent(fields.event, JSON.parse(fields.data));
     }
   }

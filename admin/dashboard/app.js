@@ -88,16 +88,22 @@ function takeCreated(view) {
 }
 
 function notice(problem) {
-  const panel = problemPanel(problem, { extra: h('button', { type: 'button', class: 'button quiet', onclick: () => panel.remove() }, 'Dismiss') });
+  const panel = problemPanel(problem, {
+    extra: h('button', { type: 'button', class: 'button quiet', onclick: () => panel.remove() }, 'Dismiss'),
+  });
   byId('notices').replaceChildren(panel);
 }
 
 function render() {
   const view = chosenView();
   renderConnection();
-  const ids = [...state.views.values()].toSorted((left, right) => right.createdAtMs - left.createdAtMs).map(({ id }) => id);
+  const ids = [...state.views.values()]
+    .toSorted((left, right) => right.createdAtMs - left.createdAtMs)
+    .map(({ id }) => id);
   byId('import-choice').hidden = ids.length < 2;
-  renderInto(byId('import-select'), [ids, state.chosen], () => ids.map((id) => h('option', { value: id, selected: id === state.chosen }, id)));
+  renderInto(byId('import-select'), [ids, state.chosen], () =>
+    ids.map((id) => h('option', { value: id, selected: id === state.chosen }, id)),
+  );
   byId('new-import').disabled = [...state.views.values()].some(({ phase }) => !isFinal(phase));
   byId('empty').hidden = view !== null || !state.live || !state.listed;
   byId('import').hidden = view === null;
@@ -107,17 +113,32 @@ function render() {
 
 function renderImport(view) {
   const switchedReplicas = view.switches.some(({ kind, to }) => kind === 'replicas' && to === 'target');
-  const station = { phase: view.phase, fromPhase: view.error?.fromPhase, verified: view.verify?.state === 'equal', switchedReplicas };
+  const station = {
+    phase: view.phase,
+    fromPhase: view.error?.fromPhase,
+    verified: view.verify?.state === 'equal',
+    switchedReplicas,
+  };
   const heard = state.live && (isFinal(view.phase) || Date.now() - state.lastNewsMs < SILENCE_MS);
   renderInto(byId('heading'), [view.id, view.phase, view.createdAtMs, view.createdBy], () => heading(view));
   renderInto(byId('stepper'), station, () => stepper(station));
   renderInto(byId('error'), view.error, () => importError(view.error));
   const { source, target, traffic, streams, replicaHost, phase, verify, error } = view;
-  renderInto(byId('sides'), [source, target, traffic, streams.map((stream) => stream.state), replicaHost, phase, heard], () => sides(view, heard));
+  renderInto(
+    byId('sides'),
+    [source, target, traffic, streams.map((stream) => stream.state), replicaHost, phase, heard],
+    () => sides(view, heard),
+  );
   // Dialogs work on the view of the moment in which they were opened.
-  renderInto(byId('actions'), [view.id, phase, verify === null, replicaHost, error], () => actions(view, { onView: takeView, onProblem: notice }));
-  renderInto(byId('copy'), [view.tables, view.copy, phase, state.allTables], () => copyProgress(view, { all: state.allTables, showAll }));
-  renderInto(byId('replication'), [streams, state.lag.at(-1), state.lag.length, traffic], () => replication(view, state.lag));
+  renderInto(byId('actions'), [view.id, phase, verify === null, replicaHost, error], () =>
+    actions(view, { onView: takeView, onProblem: notice }),
+  );
+  renderInto(byId('copy'), [view.tables, view.copy, phase, state.allTables], () =>
+    copyProgress(view, { all: state.allTables, showAll }),
+  );
+  renderInto(byId('replication'), [streams, state.lag.at(-1), state.lag.length, traffic], () =>
+    replication(view, state.lag),
+  );
   renderInto(byId('verification'), verify, () => verification(view));
   renderInto(byId('switches'), view.switches, () => switches(view));
   renderInto(byId('findings'), view.findings, () => findings(view.findings));
@@ -143,10 +164,16 @@ function renderSessions() {
 }
 
 function renderConnection() {
-  const [kind, text] = !state.live ? ['bad', 'reconnecting…'] : state.ready.ready ? ['ok', 'live'] : ['warn', 'not ready'];
+  const [kind, text] = !state.live
+    ? ['bad', 'reconnecting…']
+    : state.ready.ready
+      ? ['ok', 'live']
+      : ['warn', 'not ready'];
   const title = state.live ? state.ready.reasons.join('; ') : 'no connection to the admin server';
   const reasons = state.live && !state.ready.ready ? state.ready.reasons : [];
-  renderInto(byId('readiness'), reasons, () => (reasons.length === 0 ? [] : h('p', { class: 'banner' }, h('strong', {}, 'Not ready: '), reasons.join('; '))));
+  renderInto(byId('readiness'), reasons, () =>
+    reasons.length === 0 ? [] : h('p', { class: 'banner' }, h('strong', {}, 'Not ready: '), reasons.join('; ')),
+  );
   renderInto(byId('connection'), [kind, text, title], () => h('span', { class: `lamp ${kind}`, title }, text));
 }
 
@@ -191,7 +218,10 @@ async function poll() {
     if (state.live && document.visibilityState === 'visible') {
       state.ready = await readiness().catch(() => state.ready);
       if (!state.listed || Date.now() - state.lastNewsMs > ASK_AFTER_MS) await list();
-      const [list, fleet] = await Promise.all([get('/sessions').catch(() => []), get('/fleet').catch(() => ({ proxies: [] }))]);
+      const [list, fleet] = await Promise.all([
+        get('/sessions').catch(() => []),
+        get('/fleet').catch(() => ({ proxies: [] })),
+      ]);
       state.sessions = { list, proxies: fleet.proxies };
       render();
     }

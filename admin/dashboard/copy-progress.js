@@ -11,26 +11,52 @@ export function copyProgress(view, { all, showAll }) {
   const rows = view.tables.toSorted((left, right) => ORDER[left.state] - ORDER[right.state]);
   const shown = all ? rows : rows.slice(0, TABLES_SHOWN);
   return [
-    h('div', { class: 'card-head' }, h('h2', { id: 'copy-title' }, 'Copy'), h('span', { class: 'muted' }, `${copied} of ${view.tables.length} tables`)),
-    h('div', { class: 'totals' }, figure('rows', `${count(done)}`, `of ${count(total)}`), figure('data', bytes(view.copy.bytes)), figure(...timeOf(view, done, total))),
+    h(
+      'div',
+      { class: 'card-head' },
+      h('h2', { id: 'copy-title' }, 'Copy'),
+      h('span', { class: 'muted' }, `${copied} of ${view.tables.length} tables`),
+    ),
+    h(
+      'div',
+      { class: 'totals' },
+      figure('rows', count(done), `of ${count(total)}`),
+      figure('data', bytes(view.copy.bytes)),
+      figure(...timeOf(view, done, total)),
+    ),
     bar(percent(done, total), 'All tables', view.phase === 'copying'),
     h(
       'ul',
       { class: 'tables scroll', tabindex: 0, 'aria-label': 'Progress by table' },
       shown.map(tableRow),
-      shown.length < rows.length ? h('li', {}, h('button', { type: 'button', class: 'button quiet', onclick: showAll }, `Show all ${rows.length} tables`)) : null,
+      shown.length < rows.length
+        ? h(
+            'li',
+            {},
+            h('button', { type: 'button', class: 'button quiet', onclick: showAll }, `Show all ${rows.length} tables`),
+          )
+        : null,
     ),
   ];
 }
 
 function tableRow({ name, state, rowsCopied, rowsTotal, etaMs }) {
   const share = state === 'copied' ? 100 : percent(rowsCopied, rowsTotal);
-  const note = { waiting: 'waiting', copying: etaMs === null ? 'copying' : `${duration(etaMs)} left`, indexing: 'building indexes', copied: 'copied' }[state];
+  const note = {
+    waiting: 'waiting',
+    copying: etaMs === null ? 'copying' : `${duration(etaMs)} left`,
+    indexing: 'building indexes',
+    copied: 'copied',
+  }[state];
   return h(
     'li',
     { class: `table-row ${state}` },
     h('span', { class: 'table-name', title: name }, name),
-    h('span', { class: 'table-rows' }, state === 'copied' ? count(rowsCopied) : `${count(rowsCopied)} / ${count(rowsTotal)}`),
+    h(
+      'span',
+      { class: 'table-rows' },
+      state === 'copied' ? count(rowsCopied) : `${count(rowsCopied)} / ${count(rowsTotal)}`,
+    ),
     bar(state === 'waiting' ? 0 : share, name, state === 'copying'),
     h('span', { class: 'table-note' }, note),
   );
@@ -39,13 +65,26 @@ function tableRow({ name, state, rowsCopied, rowsTotal, etaMs }) {
 export function bar(share, label, busy = false) {
   return h(
     'div',
-    { class: `meter${share >= 100 ? ' full' : ''}${busy ? ' busy' : ''}`, role: 'progressbar', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(share) },
+    {
+      class: `meter${share >= 100 ? ' full' : ''}${busy ? ' busy' : ''}`,
+      role: 'progressbar',
+      'aria-label': label,
+      'aria-valuemin': 0,
+      'aria-valuemax': 100,
+      'aria-valuenow': Math.round(share),
+    },
     h('span', { style: { width: `${share}%` } }),
   );
 }
 
 export function figure(label, value, more = '') {
-  return h('div', { class: 'figure' }, h('span', { class: 'figure-label' }, label), h('span', { class: 'figure-value' }, value), h('span', { class: 'figure-more' }, more));
+  return h(
+    'div',
+    { class: 'figure' },
+    h('span', { class: 'figure-label' }, label),
+    h('span', { class: 'figure-value' }, value),
+    h('span', { class: 'figure-more' }, more),
+  );
 }
 
 /** Time left while copying (from the average pace), time taken afterwards. */

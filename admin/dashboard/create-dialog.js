@@ -35,9 +35,26 @@ export function openCreateDialog(onView) {
         h(
           'div',
           { class: 'field-row' },
-          field('Name of the import', h('input', { name: 'id', required: true, pattern: '[a-z0-9][a-z0-9\\-]{0,62}', placeholder: 'shop', autocomplete: 'off' }), 'lower-case letters, digits, dashes'),
-          field('Database', h('input', { name: 'database', required: true, maxlength: 64, placeholder: 'shop', autocomplete: 'off' })),
-          field('Tables', h('input', { name: 'tables', placeholder: 'all', autocomplete: 'off' }), 'separated by commas; empty: all'),
+          field(
+            'Name of the import',
+            h('input', {
+              name: 'id',
+              required: true,
+              pattern: '[a-z0-9][a-z0-9\\-]{0,62}',
+              placeholder: 'shop',
+              autocomplete: 'off',
+            }),
+            'lower-case letters, digits, dashes',
+          ),
+          field(
+            'Database',
+            h('input', { name: 'database', required: true, maxlength: 64, placeholder: 'shop', autocomplete: 'off' }),
+          ),
+          field(
+            'Tables',
+            h('input', { name: 'tables', placeholder: 'all', autocomplete: 'off' }),
+            'separated by commas; empty: all',
+          ),
         ),
         h('fieldset', {}, h('legend', {}, 'Source'), serverFields('source', true)),
         h('details', {}, h('summary', {}, 'Another target than the configured one'), serverFields('target', false)),
@@ -53,7 +70,16 @@ function serverFields(side, required) {
     h(
       'div',
       { class: 'field-row' },
-      field('Host', h('input', { name: name('host'), required, autocomplete: 'off', spellcheck: 'false', placeholder: 'db.example' })),
+      field(
+        'Host',
+        h('input', {
+          name: name('host'),
+          required,
+          autocomplete: 'off',
+          spellcheck: 'false',
+          placeholder: 'db.example',
+        }),
+      ),
       field('Port', h('input', { name: name('port'), type: 'number', min: 1, max: 65535, value: 3306 })),
       field('User', h('input', { name: name('user'), required, autocomplete: 'off', spellcheck: 'false' })),
       field('Password', h('input', { name: name('password'), type: 'password', autocomplete: 'new-password' })),
@@ -67,12 +93,21 @@ function serverFields(side, required) {
         { class: 'field-row' },
         field('Mode', select(name('tls.mode'), TLS_MODES, 'preferred')),
         field('Lowest version', select(name('tls.minVersion'), TLS_VERSIONS, 'TLSv1.2')),
-        field('Server name', h('input', { name: name('tls.serverName'), autocomplete: 'off' }), 'where it is not the host'),
+        field(
+          'Server name',
+          h('input', { name: name('tls.serverName'), autocomplete: 'off' }),
+          'where it is not the host',
+        ),
       ),
       h(
         'div',
         { class: 'field-row' },
-        ['ca', 'cert', 'key'].map((key) => field({ ca: 'CA certificates', cert: 'Client certificate', key: 'Client key' }[key], h('textarea', { name: name(`tls.${key}`), rows: 2, spellcheck: 'false', placeholder: 'PEM' }))),
+        ['ca', 'cert', 'key'].map((key) =>
+          field(
+            { ca: 'CA certificates', cert: 'Client certificate', key: 'Client key' }[key],
+            h('textarea', { name: name(`tls.${key}`), rows: 2, spellcheck: 'false', placeholder: 'PEM' }),
+          ),
+        ),
       ),
     ),
   ];
@@ -93,26 +128,44 @@ function advancedFields() {
       field('Longest pause, ms', number('pauseDeadlineMs', 5000, 500, 120_000)),
       field('Longest wait for transactions, ms', number('drainBudgetMs', 2000, 100, 60_000)),
     ),
-    h('label', { class: 'inline' }, h('input', { type: 'checkbox', name: 'options.deferIndexes', checked: true }), ' add secondary indexes after the rows'),
-    h('label', { class: 'inline' }, h('input', { type: 'checkbox', name: 'options.skipValidationErrors' }), ' skip errors that can be skipped; all tables are imported then'),
+    h(
+      'label',
+      { class: 'inline' },
+      h('input', { type: 'checkbox', name: 'options.deferIndexes', checked: true }),
+      ' add secondary indexes after the rows',
+    ),
+    h(
+      'label',
+      { class: 'inline' },
+      h('input', { type: 'checkbox', name: 'options.skipValidationErrors' }),
+      ' skip errors that can be skipped; all tables are imported then',
+    ),
   ];
 }
 
 function select(name, values, chosen) {
-  return h('select', { name }, values.map((value) => h('option', { value, selected: value === chosen }, value)));
+  return h(
+    'select',
+    { name },
+    values.map((value) => h('option', { value, selected: value === chosen }, value)),
+  );
 }
 
 function requestOf(form) {
   const text = (name) => String(form.get(name) ?? '').trim();
   const number = (name) => Number(text(name));
-  const tables = text('tables').split(',').map((name) => name.trim()).filter((name) => name !== '');
+  const tables = text('tables')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
   return {
     id: text('id'),
     database: text('database'),
     tables: tables.length === 0 ? 'all' : tables,
     source: serverOf('source', form, text),
     ...(text('target.host') === '' ? {} : { target: serverOf('target', form, text) }),
-    replicaHost: text('replicaHost.host') === '' ? null : { host: text('replicaHost.host'), port: number('replicaHost.port') },
+    replicaHost:
+      text('replicaHost.host') === '' ? null : { host: text('replicaHost.host'), port: number('replicaHost.port') },
     options: {
       deferIndexes: form.has('options.deferIndexes'),
       skipValidationErrors: form.has('options.skipValidationErrors'),
@@ -127,8 +180,18 @@ function requestOf(form) {
 }
 
 function serverOf(side, form, text) {
-  const tls = Object.fromEntries(['mode', 'minVersion', 'serverName', 'ca', 'cert', 'key'].map((key) => [key, text(`${side}.tls.${key}`)]).filter(([, value]) => value !== ''));
-  return { host: text(`${side}.host`), port: Number(text(`${side}.port`)), user: text(`${side}.user`), password: String(form.get(`${side}.password`) ?? ''), tls };
+  const tls = Object.fromEntries(
+    ['mode', 'minVersion', 'serverName', 'ca', 'cert', 'key']
+      .map((key) => [key, text(`${side}.tls.${key}`)])
+      .filter(([, value]) => value !== ''),
+  );
+  return {
+    host: text(`${side}.host`),
+    port: Number(text(`${side}.port`)),
+    user: text(`${side}.user`),
+    password: String(form.get(`${side}.password`) ?? ''),
+    tls,
+  };
 }
 
 function reportNodes({ ok, source, target, findings: list, tables }) {
@@ -136,8 +199,16 @@ function reportNodes({ ok, source, target, findings: list, tables }) {
   const rows = tables.reduce((sum, { rowsEstimate }) => sum + rowsEstimate, 0);
   const size = tables.reduce((sum, table) => sum + table.bytes, 0);
   return [
-    h('p', { class: `lamp ${ok ? 'ok' : 'bad'}` }, ok ? 'The import can be created.' : 'The import cannot be created yet.'),
-    h('p', { class: 'muted' }, `Source ${server(source)} · target ${server(target)} · ${tables.length} tables, about ${count(rows)} rows, ${bytes(size)}`),
+    h(
+      'p',
+      { class: `lamp ${ok ? 'ok' : 'bad'}` },
+      ok ? 'The import can be created.' : 'The import cannot be created yet.',
+    ),
+    h(
+      'p',
+      { class: 'muted' },
+      `Source ${server(source)} · target ${server(target)} · ${tables.length} tables, about ${count(rows)} rows, ${bytes(size)}`,
+    ),
     findings(list, { heading: false }),
   ];
 }

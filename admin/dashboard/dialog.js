@@ -28,7 +28,12 @@ export function openDialog({ title, wide = false, body }) {
     },
   };
   element.append(
-    h('div', { class: 'dialog-head' }, h('h2', { id: titleId }, title), h('button', { type: 'button', class: 'button quiet', 'aria-label': 'Close', onclick: dialog.close }, '✕')),
+    h(
+      'div',
+      { class: 'dialog-head' },
+      h('h2', { id: titleId }, title),
+      h('button', { type: 'button', class: 'button quiet', 'aria-label': 'Close', onclick: dialog.close }, '✕'),
+    ),
     ...[body(dialog)].flat(3).filter(Boolean),
     outcome,
   );
@@ -39,5 +44,11 @@ export function openDialog({ title, wide = false, body }) {
 }
 
 export function field(label, control, hint = '') {
-  return h('label', { class: 'field' }, h('span', { class: 'field-label' }, label), control, hint === '' ? null : h('span', { class: 'hint' }, hint));
+  return h(
+    'label',
+    { class: 'field' },
+    h('span', { class: 'field-label' }, label),
+    control,
+    hint === '' ? null : h('span', { class: 'hint' }, hint),
+  );
 }

@@ -15,7 +15,8 @@ function fill(element, props, children) {
   for (const [key, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
-    else if (key === 'style') for (const [property, text] of Object.entries(value)) element.style.setProperty(property, text);
+    else if (key === 'style')
+      for (const [property, text] of Object.entries(value)) element.style.setProperty(property, text);
     else if (key === 'value' || key === 'checked') element[key] = value;
     else element.setAttribute(key, value === true ? '' : String(value));
   }

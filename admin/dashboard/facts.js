@@ -10,9 +10,17 @@ export function switches(view) {
       : h(
           'ol',
           { class: 'switches' },
-          view.switches.toReversed().map(({ kind, to, atMs, pauseMs, fence }) =>
-            h('li', {}, h('span', { class: 'switch-what' }, `${kind} → ${to}`), h('span', { class: 'switch-pause' }, `${duration(pauseMs)} pause`), h('span', { class: 'muted small' }, `${dateTime(atMs)} · fence ${fence}`)),
-          ),
+          view.switches
+            .toReversed()
+            .map(({ kind, to, atMs, pauseMs, fence }) =>
+              h(
+                'li',
+                {},
+                h('span', { class: 'switch-what' }, `${kind} → ${to}`),
+                h('span', { class: 'switch-pause' }, `${duration(pauseMs)} pause`),
+                h('span', { class: 'muted small' }, `${dateTime(atMs)} · fence ${fence}`),
+              ),
+            ),
         ),
   ];
 }
@@ -22,7 +30,14 @@ const SEVERITY_ORDER = { error: 0, warning: 1, info: 2 };
 export function findings(list, { heading = true } = {}) {
   const sorted = list.toSorted((left, right) => SEVERITY_ORDER[left.severity] - SEVERITY_ORDER[right.severity]);
   return [
-    heading ? h('div', { class: 'card-head' }, h('h2', { id: 'findings-title' }, 'Findings'), h('span', { class: 'muted' }, list.length === 0 ? '' : String(list.length))) : null,
+    heading
+      ? h(
+          'div',
+          { class: 'card-head' },
+          h('h2', { id: 'findings-title' }, 'Findings'),
+          h('span', { class: 'muted' }, list.length === 0 ? '' : String(list.length)),
+        )
+      : null,
     list.length === 0
       ? h('p', { class: 'muted' }, 'Nothing was found.')
       : h('ul', { class: 'findings' }, sorted.map(findingItem)),
@@ -33,7 +48,14 @@ function findingItem({ severity, code, side, subject, message, fix, skippable })
   return h(
     'li',
     { class: `finding ${severity}` },
-    h('p', { class: 'finding-head' }, h('span', { class: `tag ${severity}` }, severity), h('code', {}, code), h('span', { class: 'muted' }, subject === null ? side : `${side}: ${subject}`), severity === 'error' && skippable ? h('span', { class: 'chip' }, 'can be skipped') : null),
+    h(
+      'p',
+      { class: 'finding-head' },
+      h('span', { class: `tag ${severity}` }, severity),
+      h('code', {}, code),
+      h('span', { class: 'muted' }, subject === null ? side : `${side}: ${subject}`),
+      severity === 'error' && skippable ? h('span', { class: 'chip' }, 'can be skipped') : null,
+    ),
     h('p', {}, message),
     h('p', { class: 'fix' }, fix),
   );
@@ -45,18 +67,46 @@ export function sessions({ list, proxies }) {
   const byState = (state) => list.filter((session) => session.state === state).length;
   const pinned = list.filter(({ pins, inTransaction }) => inTransaction || pins.length > 0).length;
   return [
-    h('div', { class: 'card-head' }, h('h2', { id: 'sessions-title' }, 'Sessions'), h('span', { class: 'muted' }, `${proxies.length} ${proxies.length === 1 ? 'proxy' : 'proxies'}`)),
+    h(
+      'div',
+      { class: 'card-head' },
+      h('h2', { id: 'sessions-title' }, 'Sessions'),
+      h('span', { class: 'muted' }, `${proxies.length} ${proxies.length === 1 ? 'proxy' : 'proxies'}`),
+    ),
     h(
       'div',
       { class: 'totals' },
-      [['open', list.length], ['busy', byState('busy')], ['held', byState('held')], ['pinned', pinned]].map(([label, value]) =>
-        h('div', { class: 'figure' }, h('span', { class: 'figure-label' }, label), h('span', { class: 'figure-value' }, count(value))),
+      [
+        ['open', list.length],
+        ['busy', byState('busy')],
+        ['held', byState('held')],
+        ['pinned', pinned],
+      ].map(([label, value]) =>
+        h(
+          'div',
+          { class: 'figure' },
+          h('span', { class: 'figure-label' }, label),
+          h('span', { class: 'figure-value' }, count(value)),
+        ),
       ),
     ),
-    proxies.length === 0 ? h('p', { class: 'muted' }, 'No proxy is connected.') : h('p', { class: 'chips' }, proxies.map(({ instanceId, epoch, state }) => h('span', { class: 'chip' }, `${instanceId}: epoch ${epoch} ${state}`))),
+    proxies.length === 0
+      ? h('p', { class: 'muted' }, 'No proxy is connected.')
+      : h(
+          'p',
+          { class: 'chips' },
+          proxies.map(({ instanceId, epoch, state }) =>
+            h('span', { class: 'chip' }, `${instanceId}: epoch ${epoch} ${state}`),
+          ),
+        ),
     list.length === 0
       ? null
-      : h('details', { id: 'session-details' }, h('summary', {}, 'Each session'), h('div', { class: 'scroll scroll-x', tabindex: 0 }, sessionTable(list))),
+      : h(
+          'details',
+          { id: 'session-details' },
+          h('summary', {}, 'Each session'),
+          h('div', { class: 'scroll scroll-x', tabindex: 0 }, sessionTable(list)),
+        ),
   ];
 }
 
@@ -65,14 +115,36 @@ function sessionTable(list) {
   return h(
     'table',
     {},
-    h('thead', {}, h('tr', {}, titles.map((title) => h('th', { scope: 'col' }, title)))),
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        titles.map((title) => h('th', { scope: 'col' }, title)),
+      ),
+    ),
     h(
       'tbody',
       {},
       list.slice(0, SESSIONS_SHOWN).map(({ user, address, role, side, state, pins, inTransaction, bytesOut }) =>
-        h('tr', {}, [user, address, role, side ?? '–', state, [...(inTransaction ? ['transaction'] : []), ...pins].join(', ') || '–', bytes(bytesOut)].map((text) => h('td', {}, text))),
+        h(
+          'tr',
+          {},
+          [
+            user,
+            address,
+            role,
+            side ?? '–',
+            state,
+            [...(inTransaction ? ['transaction'] : []), ...pins].join(', ') || '–',
+            bytes(bytesOut),
+          ].map((text) => h('td', {}, text)),
+        ),
       ),
-      list.length > SESSIONS_SHOWN ? h('tr', {}, h('td', { colspan: titles.length }, `and ${count(list.length - SESSIONS_SHOWN)} more`)) : null,
+      list.length > SESSIONS_SHOWN
+        ? h('tr', {}, h('td', { colspan: titles.length }, `and ${count(list.length - SESSIONS_SHOWN)} more`))
+        : null,
     ),
   );
 }

@@ -37,7 +37,9 @@ export class LogView {
 
   #redraw() {
     const lines = this.#entries.filter((entry) => this.#visible(entry)).map(line);
-    this.#element.replaceChildren(...(lines.length === 0 ? [h('p', { class: 'log-empty muted' }, 'Nothing yet.')] : lines));
+    this.#element.replaceChildren(
+      ...(lines.length === 0 ? [h('p', { class: 'log-empty muted' }, 'Nothing yet.')] : lines),
+    );
     this.#element.scrollTop = this.#element.scrollHeight;
   }
 
@@ -48,5 +50,11 @@ export class LogView {
 
 function line({ atMs, level, message, details }) {
   const more = details === undefined || Object.keys(details).length === 0 ? '' : ` ${JSON.stringify(details)}`;
-  return h('p', { class: `log-line ${level}` }, h('time', { datetime: new Date(atMs).toISOString() }, clock(atMs)), h('span', { class: 'log-level' }, level), h('span', { class: 'log-text' }, message, h('span', { class: 'muted' }, more)));
+  return h(
+    'p',
+    { class: `log-line ${level}` },
+    h('time', { datetime: new Date(atMs).toISOString() }, clock(atMs)),
+    h('span', { class: 'log-level' }, level),
+    h('span', { class: 'log-text' }, message, h('span', { class: 'muted' }, more)),
+  );
 }

@@ -36,4 +36,5 @@ export const STATIONS = [
   { label: 'Completed', phases: ['completed'] },
 ];
 
-export const isUnderWay = (phase) => ['copying', 'verifying_data', 'switching_replicas', 'switching_primaries'].includes(phase);
+export const isUnderWay = (phase) =>
+  ['copying', 'verifying_data', 'switching_replicas', 'switching_primaries'].includes(phase);

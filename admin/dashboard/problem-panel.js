@@ -2,7 +2,10 @@ import { h } from './dom.js';
 import { clock, phaseName } from './format.js';
 
 /** What went wrong, its code and what to do; a refused switch with every reason. */
-export function problemPanel({ code, message, remedy, details = {} }, { title = 'That did not work', extra = null } = {}) {
+export function problemPanel(
+  { code, message, remedy, details = {} },
+  { title = 'That did not work', extra = null } = {},
+) {
   const refusals = Array.isArray(details.refusals) ? details.refusals : [];
   const failed = Array.isArray(details.findings) ? details.findings.filter(({ severity }) => severity === 'error') : [];
   return h(
@@ -11,14 +14,34 @@ export function problemPanel({ code, message, remedy, details = {} }, { title = 
     h('p', { class: 'problem-head' }, h('strong', {}, title), h('code', {}, code)),
     refusals.length + failed.length === 0 ? h('p', {}, message) : null,
     refusals.length > 0 ? refusalList(refusals) : null,
-    failed.length > 0 ? h('ul', {}, failed.map((finding) => h('li', {}, h('code', {}, finding.code), ` ${finding.subject ?? ''} ${finding.message} `, h('span', { class: 'fix' }, finding.fix)))) : null,
+    failed.length > 0
+      ? h(
+          'ul',
+          {},
+          failed.map((finding) =>
+            h(
+              'li',
+              {},
+              h('code', {}, finding.code),
+              ` ${finding.subject ?? ''} ${finding.message} `,
+              h('span', { class: 'fix' }, finding.fix),
+            ),
+          ),
+        )
+      : null,
     remedy === '' ? null : h('p', { class: 'remedy' }, h('strong', {}, 'What to do: '), remedy),
     extra,
   );
 }
 
 export function refusalList(refusals) {
-  return h('ul', { class: 'refusals' }, refusals.map(({ code, message, forceable }) => h('li', {}, h('code', {}, code), ` ${message}`, forceable ? h('span', { class: 'chip' }, 'can be forced') : null)));
+  return h(
+    'ul',
+    { class: 'refusals' },
+    refusals.map(({ code, message, forceable }) =>
+      h('li', {}, h('code', {}, code), ` ${message}`, forceable ? h('span', { class: 'chip' }, 'can be forced') : null),
+    ),
+  );
 }
 
 export function importError(error) {

@@ -15,7 +15,17 @@ export function replication(view, samples) {
   const lagMs = stream?.lagMs ?? null;
   const tooFar = lagMs !== null && lagMs > view.options.maxLagMs;
   return [
-    h('div', { class: 'card-head' }, h('h2', { id: 'replication-title' }, 'Replication'), h('span', { class: `big ${tooFar ? 'bad-text' : ''}` }, lagMs === null ? '–' : duration(lagMs), h('span', { class: 'muted small' }, ' lag now'))),
+    h(
+      'div',
+      { class: 'card-head' },
+      h('h2', { id: 'replication-title' }, 'Replication'),
+      h(
+        'span',
+        { class: `big ${tooFar ? 'bad-text' : ''}` },
+        lagMs === null ? '–' : duration(lagMs),
+        h('span', { class: 'muted small' }, ' lag now'),
+      ),
+    ),
     graph(samples, direction),
     h(
       'div',
@@ -23,11 +33,25 @@ export function replication(view, samples) {
       h(
         'table',
         {},
-        h('thead', {}, h('tr', {}, ['Stream', 'State', 'Lag', 'Transactions', 'Row changes'].map((title, at) => h('th', { scope: 'col', class: at > 1 ? 'number' : null }, title)))),
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            ['Stream', 'State', 'Lag', 'Transactions', 'Row changes'].map((title, at) =>
+              h('th', { scope: 'col', class: at > 1 ? 'number' : null }, title),
+            ),
+          ),
+        ),
         h('tbody', {}, view.streams.map(streamRow)),
       ),
     ),
-    view.streams.filter(({ position }) => position !== null).map(({ direction: name, position }) => h('p', { class: 'muted small position' }, `${name} position: `, h('code', { title: position }, position))),
+    view.streams
+      .filter(({ position }) => position !== null)
+      .map(({ direction: name, position }) =>
+        h('p', { class: 'muted small position' }, `${name} position: `, h('code', { title: position }, position)),
+      ),
   ];
 }
 
@@ -53,13 +77,20 @@ function graph(samples, direction) {
   const windowMs = Math.max(WINDOW_MS_MIN, endMs - points[0].atMs);
   const x = (atMs) => LEFT + ((atMs - (endMs - windowMs)) / windowMs) * (WIDTH - LEFT - 4);
   const y = (lagMs) => 6 + (1 - lagMs / top) * (HEIGHT - BOTTOM - 6);
-  const line = points.map((sample, at) => `${at === 0 ? 'M' : 'L'}${x(sample.atMs).toFixed(1)} ${y(sample[key]).toFixed(1)}`).join('');
+  const line = points
+    .map((sample, at) => `${at === 0 ? 'M' : 'L'}${x(sample.atMs).toFixed(1)} ${y(sample[key]).toFixed(1)}`)
+    .join('');
   const first = points[0];
   const area = `${line}L${x(endMs).toFixed(1)} ${y(0)}L${x(first.atMs).toFixed(1)} ${y(0)}Z`;
   const peak = Math.max(...points.map((sample) => sample[key]));
   return svg(
     'svg',
-    { class: 'graph', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `lag of the last ${duration(windowMs)}, at most ${duration(peak)}` },
+    {
+      class: 'graph',
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      role: 'img',
+      'aria-label': `lag of the last ${duration(windowMs)}, at most ${duration(peak)}`,
+    },
     [0, top / 2, top].map((value) => [
       svg('line', { class: 'grid', x1: LEFT, x2: WIDTH - 4, y1: y(value), y2: y(value) }),
       svg('text', { class: 'tick', x: LEFT - 6, y: y(value) + 4, 'text-anchor': 'end' }, duration(value)),

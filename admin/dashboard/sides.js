@@ -9,7 +9,8 @@ export function sides(view, link) {
 /** How the connections are doing, as far as the streams tell: each reads one side and writes the other, so one that runs proves both. */
 export function connectionOf(view) {
   if (isFinal(view.phase)) return { state: 'off', text: 'closed' };
-  if (view.phase === 'pending' || view.phase === 'copying') return { state: 'ok', text: view.phase === 'copying' ? 'connected, copying' : 'connecting' };
+  if (view.phase === 'pending' || view.phase === 'copying')
+    return { state: 'ok', text: view.phase === 'copying' ? 'connected, copying' : 'connecting' };
   const has = (state) => view.streams.some((stream) => stream.state === state);
   if (has('running')) return { state: 'ok', text: 'connected' };
   if (has('catching_up')) return { state: 'warn', text: 'connected, catching up' };
@@ -24,17 +25,39 @@ function sideCard(view, side, link) {
   return h(
     'article',
     { class: `card side ${serving.length > 0 ? 'serving' : ''}`, 'aria-label': side },
-    h('div', { class: 'side-head' }, h('h2', {}, side === 'source' ? 'Source' : 'Target'), h('span', { class: `lamp ${connection.state}` }, connection.text)),
+    h(
+      'div',
+      { class: 'side-head' },
+      h('h2', {}, side === 'source' ? 'Source' : 'Target'),
+      h('span', { class: `lamp ${connection.state}` }, connection.text),
+    ),
     h('p', { class: 'host' }, `${host}:${port}`),
-    h('p', { class: 'muted' }, [facts === null ? 'version unknown' : `${facts.flavor === 'mariadb' ? 'MariaDB' : 'MySQL'} ${facts.version}`, `database ${view.database}`, user === null ? 'credentials erased' : `user ${user}`].join(' · ')),
-    side === 'source' && view.replicaHost !== null ? h('p', { class: 'muted' }, `replica host ${view.replicaHost.host}:${view.replicaHost.port}`) : null,
-    h('p', { class: 'chips' }, serving.length === 0 ? h('span', { class: 'chip' }, 'serves no traffic') : serving.map((role) => h('span', { class: 'chip on' }, `serves ${role} traffic`))),
+    h(
+      'p',
+      { class: 'muted' },
+      [
+        facts === null ? 'version unknown' : `${facts.flavor === 'mariadb' ? 'MariaDB' : 'MySQL'} ${facts.version}`,
+        `database ${view.database}`,
+        user === null ? 'credentials erased' : `user ${user}`,
+      ].join(' · '),
+    ),
+    side === 'source' && view.replicaHost !== null
+      ? h('p', { class: 'muted' }, `replica host ${view.replicaHost.host}:${view.replicaHost.port}`)
+      : null,
+    h(
+      'p',
+      { class: 'chips' },
+      serving.length === 0
+        ? h('span', { class: 'chip' }, 'serves no traffic')
+        : serving.map((role) => h('span', { class: 'chip on' }, `serves ${role} traffic`)),
+    ),
   );
 }
 
 function trafficCard(view) {
   const { primary, replica } = view.traffic;
-  const holding = view.phase === 'switching_primaries' ? 'primary' : view.phase === 'switching_replicas' ? 'replica' : null;
+  const holding =
+    view.phase === 'switching_primaries' ? 'primary' : view.phase === 'switching_replicas' ? 'replica' : null;
   return h(
     'article',
     { class: 'card traffic', 'aria-label': 'Traffic' },
@@ -43,7 +66,10 @@ function trafficCard(view) {
     h(
       'dl',
       { class: 'traffic-rows' },
-      [['primary', primary], ['replica', replica]].flatMap(([role, side]) => [
+      [
+        ['primary', primary],
+        ['replica', replica],
+      ].flatMap(([role, side]) => [
         h('dt', {}, h('span', { class: `swatch ${role}`, 'aria-hidden': 'true' }), role),
         h('dd', {}, holding === role && isUnderWay(view.phase) ? 'held for a moment' : `→ ${side}`),
       ]),
@@ -56,10 +82,17 @@ function points(view) {
   const curve = { source: 'M120 92 C120 60 60 62 6 34', target: 'M120 92 C120 60 180 62 234 34' };
   const shifted = { source: 'M129 92 C129 68 66 72 6 50', target: 'M111 92 C111 68 174 72 234 50' };
   const rails = (role, paths) =>
-    ['source', 'target'].map((side) => svg('path', { class: `rail ${role}${view.traffic[role] === side ? ' on' : ''}`, d: paths[side] }));
+    ['source', 'target'].map((side) =>
+      svg('path', { class: `rail ${role}${view.traffic[role] === side ? ' on' : ''}`, d: paths[side] }),
+    );
   return svg(
     'svg',
-    { class: 'points', viewBox: '0 0 240 112', role: 'img', 'aria-label': `primary traffic goes to the ${view.traffic.primary}, replica traffic to the ${view.traffic.replica}` },
+    {
+      class: 'points',
+      viewBox: '0 0 240 112',
+      role: 'img',
+      'aria-label': `primary traffic goes to the ${view.traffic.primary}, replica traffic to the ${view.traffic.replica}`,
+    },
     rails('replica', shifted),
     rails('primary', curve),
     svg('circle', { class: 'hub', cx: 120, cy: 92, r: 9 }),

@@ -13,7 +13,14 @@ export function stepper({ phase, fromPhase, verified, switchedReplicas }) {
     if (state === 'now' && phase === 'error') state = 'failed';
     if (state === 'now' && phase === 'completed') state = 'done';
     const now = index === at && !stopped;
-    const note = now && isUnderWay(phase) && phase !== 'copying' ? phaseName(phase) : state === 'skipped' ? 'skipped' : optional && state === 'ahead' ? 'optional' : '';
+    const note =
+      now && isUnderWay(phase) && phase !== 'copying'
+        ? phaseName(phase)
+        : state === 'skipped'
+          ? 'skipped'
+          : optional && state === 'ahead'
+            ? 'optional'
+            : '';
     return h(
       'li',
       { class: `station ${state}${now && isUnderWay(phase) ? ' busy' : ''}`, 'aria-current': now ? 'step' : null },

@@ -24,11 +24,7 @@ export function openSwitchDialog(view, { kind, back }, onView) {
 
   const dialog = openDialog({
     title: `Switch ${WHAT[kind]} to the ${to}`,
-    body: () => [
-      h('p', {}, explanation(kind, back)),
-      forceLine,
-      h('div', { class: 'dialog-actions' }, check, go),
-    ],
+    body: () => [h('p', {}, explanation(kind, back)), forceLine, h('div', { class: 'dialog-actions' }, check, go)],
   });
 
   const dryRun = async () => {
@@ -39,7 +35,9 @@ export function openSwitchDialog(view, { kind, back }, onView) {
     refusals = report.refusals;
     update();
     dialog.show(
-      refusals.length === 0 ? h('p', { class: 'lamp ok' }, `Nothing stands against it. Fence: ${report.fence}.`) : [h('p', { class: 'lamp bad' }, 'It would be refused:'), refusalList(refusals)],
+      refusals.length === 0
+        ? h('p', { class: 'lamp ok' }, `Nothing stands against it. Fence: ${report.fence}.`)
+        : [h('p', { class: 'lamp bad' }, 'It would be refused:'), refusalList(refusals)],
       report.warnings.map((warning) => h('p', { class: 'lamp warn' }, warning)),
     );
   };
@@ -58,16 +56,25 @@ export function openSwitchDialog(view, { kind, back }, onView) {
     forceLine.hidden = true;
     dialog.show(
       h('p', { class: 'lamp ok' }, `Done: ${WHAT[kind]} is served by the ${to}.`),
-      report.pauseMs === null ? null : h('p', { class: 'pause' }, duration(report.pauseMs), h('span', { class: 'muted small' }, ' pause')),
+      report.pauseMs === null
+        ? null
+        : h('p', { class: 'pause' }, duration(report.pauseMs), h('span', { class: 'muted small' }, ' pause')),
       report.warnings.map((warning) => h('p', { class: 'lamp warn' }, warning)),
-      h('div', { class: 'dialog-actions' }, h('button', { type: 'button', class: 'button', onclick: dialog.close }, 'Close')),
+      h(
+        'div',
+        { class: 'dialog-actions' },
+        h('button', { type: 'button', class: 'button', onclick: dialog.close }, 'Close'),
+      ),
     );
   });
   void dryRun();
 }
 
 function explanation(kind, back) {
-  if (kind === 'replicas') return back ? 'Replica reads go back to the source.' : 'Replica reads move to the target; writes stay on the source.';
+  if (kind === 'replicas')
+    return back
+      ? 'Replica reads go back to the source.'
+      : 'Replica reads move to the target; writes stay on the source.';
   return back
     ? 'Writes are held for a moment, the source catches up with the target, then all traffic goes to the source again.'
     : 'Writes are held for a moment, the source refuses further writes, the target catches up, then all traffic goes to the target. The source is kept up to date, so that you can switch back.';

@@ -12,7 +12,15 @@ const HEADLINE = {
 export function verification(view) {
   const { verify } = view;
   const title = h('h2', { id: 'verification-title' }, 'Verification');
-  if (verify === null) return [h('div', { class: 'card-head' }, title), h('p', { class: 'muted' }, 'Not verified yet. It compares every row while writes go on, and may be run more than once.')];
+  if (verify === null)
+    return [
+      h('div', { class: 'card-head' }, title),
+      h(
+        'p',
+        { class: 'muted' },
+        'Not verified yet. It compares every row while writes go on, and may be run more than once.',
+      ),
+    ];
   const [lamp, headline] = HEADLINE[verify.state];
   const chunks = verify.tables.reduce((sum, { chunksTotal }) => sum + chunksTotal, 0);
   const done = verify.tables.reduce((sum, { chunksDone }) => sum + chunksDone, 0);
@@ -23,11 +31,21 @@ export function verification(view) {
       'div',
       { class: 'totals' },
       figure('rows compared', count(verify.rows)),
-      figure('tables equal', `${verify.tables.filter(({ state }) => state === 'equal').length}`, `of ${verify.tables.length}`),
-      verify.finishedAtMs === null ? figure('started', dateTime(verify.startedAtMs).slice(11)) : figure('took', duration(verify.finishedAtMs - verify.startedAtMs), `at ${dateTime(verify.finishedAtMs)}`),
+      figure(
+        'tables equal',
+        `${verify.tables.filter(({ state }) => state === 'equal').length}`,
+        `of ${verify.tables.length}`,
+      ),
+      verify.finishedAtMs === null
+        ? figure('started', dateTime(verify.startedAtMs).slice(11))
+        : figure('took', duration(verify.finishedAtMs - verify.startedAtMs), `at ${dateTime(verify.finishedAtMs)}`),
     ),
     verify.state === 'running' ? bar(percent(done, chunks), 'Verification', true) : null,
-    h('ul', { class: 'tables scroll', tabindex: 0, 'aria-label': 'Verification by table' }, verify.tables.toSorted(byInterest).map(tableRow)),
+    h(
+      'ul',
+      { class: 'tables scroll', tabindex: 0, 'aria-label': 'Verification by table' },
+      verify.tables.toSorted(byInterest).map(tableRow),
+    ),
     differing.map(differences),
   ];
 }
@@ -36,7 +54,12 @@ const INTEREST = { different: 0, verifying: 1, waiting: 2, equal: 3 };
 const byInterest = (left, right) => INTEREST[left.state] - INTEREST[right.state];
 
 function tableRow({ name, state, rows, chunksDone, chunksTotal, differencesTotal }) {
-  const note = { waiting: 'waiting', verifying: 'comparing', equal: 'equal', different: `${count(differencesTotal)} differ` }[state];
+  const note = {
+    waiting: 'waiting',
+    verifying: 'comparing',
+    equal: 'equal',
+    different: `${count(differencesTotal)} differ`,
+  }[state];
   return h(
     'li',
     { class: `table-row ${state}` },
@@ -58,10 +81,26 @@ function differences({ name, differences: list, differencesTotal }) {
       h(
         'table',
         {},
-        h('thead', {}, h('tr', {}, ['Key', 'On the target', 'Columns'].map((title) => h('th', { scope: 'col' }, title)))),
-        h('tbody', {}, list.map(({ key, kind, columns }) => h('tr', {}, h('td', {}, h('code', {}, key)), h('td', {}, kind), h('td', {}, columns.join(', '))))),
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            ['Key', 'On the target', 'Columns'].map((title) => h('th', { scope: 'col' }, title)),
+          ),
+        ),
+        h(
+          'tbody',
+          {},
+          list.map(({ key, kind, columns }) =>
+            h('tr', {}, h('td', {}, h('code', {}, key)), h('td', {}, kind), h('td', {}, columns.join(', '))),
+          ),
+        ),
       ),
     ),
-    differencesTotal > list.length ? h('p', { class: 'muted small' }, `and ${count(differencesTotal - list.length)} more`) : null,
+    differencesTotal > list.length
+      ? h('p', { class: 'muted small' }, `and ${count(differencesTotal - list.length)} more`)
+      : null,
   );
 }

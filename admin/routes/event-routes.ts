@@ -59,7 +59,8 @@ function streamOf({ streams, backend, importId, views, logs }: StreamRequest): A
     open: (response) =>
       streams.open(response, (stream) => {
         for (const view of views) stream.send({ kind: 'import', importId: view.id, view });
-        if (logs > 0) for (const entry of backend.logs(importId, { limit: logs })) stream.send({ kind: 'log', ...entry });
+        if (logs > 0)
+          for (const entry of backend.logs(importId, { limit: logs })) stream.send({ kind: 'log', ...entry });
         return backend.subscribe(importId, (event) => stream.send(event));
       }),
   };

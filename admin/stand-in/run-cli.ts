@@ -1,4 +1,4 @@
-import { runCli } from '../cli/build-cli.ts';
+import { runCli } from '../cli/run-cli.ts';
 
 // The commands of the CLI alone, without the processes that main.ts starts.
-process.exitCode = await runCli(process.argv);
+process.exitCode = await runCli(process.argv.slice(2));

@@ -7,7 +7,9 @@ import { StandInEngine } from './stand-in-engine.ts';
 
 /** An AdminBackend without databases and processes. */
 export class StandInBackend implements AdminBackend, Disposable {
-  readonly engine = new StandInEngine((view) => this.publish({ kind: 'import', importId: view.id, view: structuredClone(view) }));
+  readonly engine = new StandInEngine((view) =>
+    this.publish({ kind: 'import', importId: view.id, view: structuredClone(view) }),
+  );
   readiness: Readiness = { ready: true, reasons: [] };
   sessionViews: SessionView[] = [];
   readonly #listeners = new Set<{ importId: string | null; listener: (event: PublishedEvent) => void }>();

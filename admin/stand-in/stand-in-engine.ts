@@ -79,15 +79,26 @@ export class StandInEngine implements EngineApi {
     const refusals = params.force ? this.refusals.filter(({ forceable }) => !forceable) : this.refusals;
     const warnings = view.verify === null ? ['The data was not verified.'] : [];
     const fence = 'triggers';
-    if (params.dryRun) return { switched: false, refusals, warnings, pauseMs: null, fence, view: structuredClone(view) };
+    if (params.dryRun)
+      return { switched: false, refusals, warnings, pauseMs: null, fence, view: structuredClone(view) };
     if (refusals.length > 0) {
-      throw new AppError('SWITCH_REFUSED', `the switch of ${params.kind} is refused for ${refusals.length} reasons`, { details: { refusals } });
+      throw new AppError('SWITCH_REFUSED', `the switch of ${params.kind} is refused for ${refusals.length} reasons`, {
+        details: { refusals },
+      });
     }
     const to = params.back ? 'source' : 'target';
     const pauseMs = 84;
     view.switches.push({ kind: params.kind, to, atMs: Date.now(), pauseMs, fence });
-    view.traffic = { ...view.traffic, [params.kind === 'primaries' ? 'primary' : 'replica']: to, epoch: view.traffic.epoch + 2 };
-    const phase: Phase = params.back ? 'running' : params.kind === 'primaries' ? 'switched_primaries' : 'switched_replicas';
+    view.traffic = {
+      ...view.traffic,
+      [params.kind === 'primaries' ? 'primary' : 'replica']: to,
+      epoch: view.traffic.epoch + 2,
+    };
+    const phase: Phase = params.back
+      ? 'running'
+      : params.kind === 'primaries'
+        ? 'switched_primaries'
+        : 'switched_replicas';
     return { switched: true, refusals: [], warnings, pauseMs, fence, view: this.move(view, phase) };
   };
 

@@ -1,5 +1,11 @@
 import type { Phase } from '../../core/phase.ts';
-import { importOptionsSchema, type Finding, type ImportRequest, type ImportView, type TableView } from '../../engine/api.ts';
+import {
+  importOptionsSchema,
+  type Finding,
+  type ImportRequest,
+  type ImportView,
+  type TableView,
+} from '../../engine/api.ts';
 
 export const STAND_IN_TABLES: [name: string, rows: number][] = [
   ['addresses', 184_220],
@@ -38,7 +44,9 @@ const STAND_IN_FACTS = {
   target: { flavor: 'mysql', version: '9.7.4', serverUuid: '3f1b6a3e-9f0e-11f0-8b55-0242ac110002' },
 } as const;
 
-export function standInImport(request: Pick<ImportRequest, 'id'> & Partial<ImportRequest> & { actor?: string }): ImportView {
+export function standInImport(
+  request: Pick<ImportRequest, 'id'> & Partial<ImportRequest> & { actor?: string },
+): ImportView {
   const nowMs = Date.now();
   const { host = 'db1.old.example', port = 3306, user = 'switchyard' } = request.source ?? {};
   return {
@@ -48,10 +56,30 @@ export function standInImport(request: Pick<ImportRequest, 'id'> & Partial<Impor
     source: { host, port, user, facts: STAND_IN_FACTS.source },
     target: { host: 'mysql.new.example', port: 3306, user: 'switchyard', facts: STAND_IN_FACTS.target },
     replicaHost: request.replicaHost ?? null,
-    tables: STAND_IN_TABLES.map(([name, rowsTotal]) => ({ name, rowsTotal, rowsCopied: 0, state: 'waiting', etaMs: null })),
+    tables: STAND_IN_TABLES.map(([name, rowsTotal]) => ({
+      name,
+      rowsTotal,
+      rowsCopied: 0,
+      state: 'waiting',
+      etaMs: null,
+    })),
     streams: [
-      { direction: 'forward', state: 'stopped', lagMs: null, position: null, transactionsApplied: 0, rowChangesApplied: 0 },
-      { direction: 'reverse', state: 'stopped', lagMs: null, position: null, transactionsApplied: 0, rowChangesApplied: 0 },
+      {
+        direction: 'forward',
+        state: 'stopped',
+        lagMs: null,
+        position: null,
+        transactionsApplied: 0,
+        rowChangesApplied: 0,
+      },
+      {
+        direction: 'reverse',
+        state: 'stopped',
+        lagMs: null,
+        position: null,
+        transactionsApplied: 0,
+        rowChangesApplied: 0,
+      },
     ],
     verify: null,
     traffic: { primary: 'source', replica: 'source', epoch: 1 },
@@ -78,7 +106,8 @@ export function moveTo(view: ImportView, phase: Phase): void {
   setStream(view, 'forward', forward);
   setStream(view, 'reverse', !copying && !ended);
   if (phase === 'switched_replicas') view.traffic = { ...view.traffic, replica: 'target' };
-  if (phase === 'switched_primaries' || phase === 'completed') view.traffic = { ...view.traffic, primary: 'target', replica: 'target' };
+  if (phase === 'switched_primaries' || phase === 'completed')
+    view.traffic = { ...view.traffic, primary: 'target', replica: 'target' };
 }
 
 function setStream(view: ImportView, direction: 'forward' | 'reverse', running: boolean): void {

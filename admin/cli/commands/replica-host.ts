@@ -24,5 +24,7 @@ export function addReplicaHost(program: Command): void {
 }
 
 function hostText({ id, replicaHost }: ImportView): string {
-  return replicaHost === null ? `${id}: no replica host` : `${id}: replica host ${replicaHost.host}:${replicaHost.port}`;
+  return replicaHost === null
+    ? `${id}: no replica host`
+    : `${id}: replica host ${replicaHost.host}:${replicaHost.port}`;
 }

@@ -16,7 +16,19 @@ export function addSessions(program: Command): void {
 function sessionsText(sessions: readonly SessionView[]): string {
   if (sessions.length === 0) return 'no sessions';
   return textTable(
-    [{ title: 'session' }, { title: 'user' }, { title: 'address' }, { title: 'database' }, { title: 'role' }, { title: 'side' }, { title: 'state' }, { title: 'pinned by' }, { title: 'in', align: 'right' }, { title: 'out', align: 'right' }, { title: 'age', align: 'right' }],
+    [
+      { title: 'session' },
+      { title: 'user' },
+      { title: 'address' },
+      { title: 'database' },
+      { title: 'role' },
+      { title: 'side' },
+      { title: 'state' },
+      { title: 'pinned by' },
+      { title: 'in', align: 'right' },
+      { title: 'out', align: 'right' },
+      { title: 'age', align: 'right' },
+    ],
     sessions.map((session) => [
       session.sessionId,
       session.user,

@@ -16,24 +16,29 @@ export function addSwitch(program: Command): void {
       .option('--back', 'back to the source')
       .option('--dry-run', 'only the checks: nothing is held, nothing changes')
       .option('--force', 'go on although there are refusals that may be forced')
-      .action(async (id: string, { back = false, dryRun = false, force = false }: Partial<SwitchRequest>, command: Command) =>
-        withApi(command, async ({ client, output }) => {
-          const report = await client.switchTraffic(id, { kind, back, dryRun, force });
-          output.result(report, () => reportText(report, { kind, back, dryRun }));
-          if (report.refusals.length === 0) return;
-          output.note('SWITCH_REFUSED: it would be refused now, because:');
-          for (const refusal of report.refusals) output.note(refusalLine({ ...refusal }));
-          throw new ReportedFailure();
-        }),
+      .action(
+        async (id: string, { back = false, dryRun = false, force = false }: Partial<SwitchRequest>, command: Command) =>
+          withApi(command, async ({ client, output }) => {
+            const report = await client.switchTraffic(id, { kind, back, dryRun, force });
+            output.result(report, () => reportText(report, { kind, back, dryRun }));
+            if (report.refusals.length === 0) return;
+            output.note('SWITCH_REFUSED: it would be refused now, because:');
+            for (const refusal of report.refusals) output.note(refusalLine({ ...refusal }));
+            throw new ReportedFailure();
+          }),
       );
   }
 }
 
-function reportText(report: SwitchReport, { kind, back, dryRun }: Pick<SwitchRequest, 'kind' | 'back' | 'dryRun'>): string {
+function reportText(
+  report: SwitchReport,
+  { kind, back, dryRun }: Pick<SwitchRequest, 'kind' | 'back' | 'dryRun'>,
+): string {
   const { traffic, phase } = report.view;
   const pause = report.pauseMs === null ? '' : `, pause ${formatDuration(report.pauseMs)}`;
   const done = `primary traffic on ${traffic.primary}, replica traffic on ${traffic.replica}${pause}, fence ${report.fence}; phase ${phase}`;
-  const ready = report.refusals.length === 0 ? 'nothing stands against it' : `${report.refusals.length} reasons against it`;
+  const ready =
+    report.refusals.length === 0 ? 'nothing stands against it' : `${report.refusals.length} reasons against it`;
   const planned = `dry run: switch of ${kind} to the ${back ? 'source' : 'target'}: ${ready}; fence ${report.fence}`;
   return [dryRun ? planned : done, ...report.warnings.map((warning) => `warning: ${warning}`)].join('\n');
 }

@@ -27,7 +27,10 @@ export function addVerify(program: Command): void {
         if (view.verify?.state === 'equal') return;
         const different = view.verify?.tables.filter(({ differencesTotal }) => differencesTotal > 0) ?? [];
         const rows = different.reduce((sum, { differencesTotal }) => sum + differencesTotal, 0);
-        throw new AppError('VERIFY_DIFFERENT', `${formatCount(rows)} rows differ in ${different.map(({ name }) => name).join(', ') || 'no table'}; the verification is ${view.verify?.state ?? 'missing'}`);
+        throw new AppError(
+          'VERIFY_DIFFERENT',
+          `${formatCount(rows)} rows differ in ${different.map(({ name }) => name).join(', ') || 'no table'}; the verification is ${view.verify?.state ?? 'missing'}`,
+        );
       }),
     );
 }
