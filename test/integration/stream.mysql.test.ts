@@ -104,7 +104,7 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   it('pauses at its bound and loses nothing (I8)', async () => {
     const from = await fixture.position();
     const bound = 64 * 1024;
-    await using stream = await fixture.open(from, { bufferBytesMax: bound, silenceMaxMs: 2000 });
+    await using stream = await fixture.open(from, { bufferBytesMax: bound, silenceMaxMs: 3000, heartbeatMs: 300 });
     for (let id = 0; id < 300; id += 1) await fixture.run(`INSERT INTO t VALUES (${id}, REPEAT('x', 200))`);
     for (let batch = 0; batch < 30; batch += 1) {
       const rows = Array.from({ length: 500 }, (_, index) => `(${1000 + batch * 500 + index}, REPEAT('y', 200))`);
@@ -112,7 +112,7 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     }
     const until = await fixture.position();
     // Until the server has nothing more to give: longer than the silence that would end a stream that is not paused.
-    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await new Promise((resolve) => setTimeout(resolve, 4500));
     expect(stream.received.covers(until)).toBe(false);
     // What one read of the socket held may come on top of the bound.
     expect(stream.bytesHeld).toBeLessThan(bound + 1_000_000);
