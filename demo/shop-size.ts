@@ -20,10 +20,6 @@ export function shopSize(rows: number): ShopSize {
   };
 }
 
-export function totalRows({ customers, products, orders, orderItems, stockEvents }: ShopSize): number {
-  return customers + products + orders + orderItems + stockEvents;
-}
-
 /** The key of the n-th product, from 1; the generator in shop.ts makes the same in SQL. */
 export function skuOf(n: number): string {
   return `SKU-${String(n).padStart(8, '0')}`;

@@ -6,6 +6,7 @@ import { FLAVOR_SPECS } from './flavor.ts';
 import { freePort } from './free-port.ts';
 import type { RunningServer, StartOptions } from './running-server.ts';
 import { serverOptions } from './server-options.ts';
+import { waitForLogin } from './wait-for-login.ts';
 
 const DOCKER_SOCKET = '/var/run/docker.sock';
 const CONTAINER_PORT = 3306;
@@ -26,7 +27,7 @@ export async function startDockerServer({
   port,
 }: Omit<StartOptions, 'port'> & { port: number | undefined }): Promise<RunningServer> {
   // Imported late: it is large, and most machines of developers and CI come without Docker.
-  const { GenericContainer, Wait } = await import('testcontainers');
+  const { GenericContainer } = await import('testcontainers');
   const { family, dockerImage } = FLAVOR_SPECS[flavor];
   // Fixed, so that the address stays the same over a restart.
   const hostPort = port ?? (await freePort());
@@ -37,7 +38,6 @@ export async function startDockerServer({
       .withEnvironment({ [`${variable}_ROOT_PASSWORD`]: ADMIN_PASSWORD, [`${variable}_ROOT_HOST`]: '%' })
       .withExposedPorts({ container: CONTAINER_PORT, host: hostPort })
       .withCommand([...serverOptions(family, { serverId, port: CONTAINER_PORT }), ...options])
-      .withWaitStrategy(Wait.forLogMessage(/ready for connections.*port: 3306/))
       .withStartupTimeout(120_000)
       .start();
   } catch (cause) {
@@ -45,15 +45,20 @@ export async function startDockerServer({
     const hint = 'SWITCHYARD_SERVERS=process leaves Docker out';
     throw new AppError('SERVER_NOT_STARTED', `${dockerImage} could not be started: ${reason} (${hint})`, { cause });
   }
-  return dockerServer(container, { flavor, host: container.getHost(), port: hostPort });
+  const server = dockerServer(container, { flavor, host: container.getHost(), port: hostPort });
+  await assertLogin(server, container);
+  return server;
 }
 
 function dockerServer(
   container: StartedTestContainer,
   { flavor, host, port }: Pick<RunningServer, 'flavor' | 'host' | 'port'>,
 ): RunningServer {
-  const restart = async () => container.restart();
-  return {
+  const restart = async () => {
+    await container.restart();
+    await assertLogin(server, container);
+  };
+  const server: RunningServer = {
     flavor,
     origin: 'docker',
     host,
@@ -71,6 +76,14 @@ function dockerServer(
     restart,
     [Symbol.asyncDispose]: async () => void (await container.stop()),
   };
+  return server;
+}
+
+/** While an image initialises its data, its server does not listen on TCP: a login means that it is done with that. */
+async function assertLogin({ dsn, flavor }: RunningServer, container: StartedTestContainer): Promise<void> {
+  if (await waitForLogin(dsn, { deadlineMs: 120_000 })) return;
+  await container.stop();
+  throw new AppError('SERVER_NOT_STARTED', `the container of ${flavor} takes no login`);
 }
 
 async function ping(): Promise<boolean> {

@@ -2,8 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import mysql from 'mysql2/promise';
 import { AppError } from '../core/errors.ts';
 import { ADMIN_PASSWORD, ADMIN_USER, copyDataDirectory } from './data-directory.ts';
 import { fileOptions, runAsOptions } from './file-options.ts';
@@ -12,9 +10,8 @@ import type { Installation } from './installation.ts';
 import type { RunningServer } from './running-server.ts';
 import { serverOptions } from './server-options.ts';
 import { tlsOptions } from './tls-certificate.ts';
+import { waitForLogin } from './wait-for-login.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
-
-const START_DEADLINE_MS = 60_000;
 
 interface ServerProcessOptions {
   flavor: Flavor;
@@ -134,19 +131,8 @@ export class ServerProcess implements RunningServer {
     await ended;
   }
 
-  /** The only sign of readiness that all versions share is a login that succeeds. */
   async #ready(child: ChildProcess): Promise<void> {
-    const deadline = performance.now() + START_DEADLINE_MS;
-    while (this.#child === child && performance.now() < deadline) {
-      try {
-        const connection = await mysql.createConnection({ uri: this.dsn, connectTimeout: 2000 });
-        await connection.end();
-        return;
-      } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ER_ACCESS_DENIED_ERROR') break;
-        await delay(30);
-      }
-    }
+    if (await waitForLogin(this.dsn, { isAlive: () => this.#child === child })) return;
     const log = await readFile(this.errorLog, 'utf8').catch(() => '');
     await this.kill();
     throw new AppError('SERVER_NOT_STARTED', `${this.flavor} did not start on port ${this.port}: ${log.slice(-2000)}`);

@@ -1,5 +1,4 @@
 import { dockerAnswers, startDockerServer } from './docker-server.ts';
-import { FLAVOR_SPECS } from './flavor.ts';
 import { freePort } from './free-port.ts';
 import { givenServer } from './given-server.ts';
 import { findInstallation } from './installation.ts';
@@ -44,9 +43,4 @@ export async function startServerPair(
   const second = stack.use(await startServer({ flavor: target, role: 'target' }));
   const kept = stack.move();
   return { source: first, target: second, [Symbol.asyncDispose]: async () => kept.disposeAsync() };
-}
-
-/** The family that a flavor belongs to decides which SQL it understands. */
-export function isMariadb(server: RunningServer): boolean {
-  return FLAVOR_SPECS[server.flavor].family === 'mariadb';
 }

@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import mysql from 'mysql2/promise';
 import { expect, test } from 'vitest';
 import type { Flavor } from '../../servers/flavor.ts';
+import { serverBinary } from '../../servers/installation.ts';
 import { startServer, startServerPair } from '../../servers/start-server.ts';
 import { connect, rows } from '../support/query.ts';
 
@@ -61,3 +63,7 @@ test.each<Flavor>(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'])(
     }
   },
 );
+
+test.each(['mysql', 'mysqldump', 'mysqlbinlog'])('the client program %s runs', async (name) => {
+  expect(execFileSync(await serverBinary(name), ['--no-defaults', '--version'], { encoding: 'utf8' })).toContain(name);
+});
