@@ -1,8 +1,9 @@
 /**
- * Named places where a test stops or kills the real process: SWITCHYARD_FAILPOINTS=`name=kill,name=wait:FILE,name=error`.
- * `wait:FILE` goes on when FILE is gone. Without the variable a failpoint costs one map look-up.
+ * Named places where a test stops or kills the real process: SWITCHYARD_FAILPOINTS=`name=kill:FILE,name=wait:FILE`.
+ * `kill` happens once: FILE, which it makes, remembers it. `wait` goes on when FILE is gone. Without the variable a
+ * failpoint costs one map look-up.
  */
-import { existsSync, watch } from 'node:fs';
+import { existsSync, watch, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 export const FAILPOINTS = [
@@ -26,9 +27,12 @@ const armed = parse(process.env['SWITCHYARD_FAILPOINTS'] ?? '');
 export async function failpoint(name: Failpoint): Promise<void> {
   const action = armed.get(name);
   if (action === undefined) return;
-  if (action === 'kill') process.kill(process.pid, 'SIGKILL');
-  if (action === 'error') throw new Error(`failpoint ${name}`);
-  if (action.startsWith('wait:')) await fileGone(action.slice('wait:'.length));
+  const file = action.slice(action.indexOf(':') + 1);
+  if (action.startsWith('kill:') && !existsSync(file)) {
+    writeFileSync(file, name);
+    process.kill(process.pid, 'SIGKILL');
+  }
+  if (action.startsWith('wait:')) await fileGone(file);
 }
 
 function parse(text: string): Map<string, string> {

@@ -1,5 +1,5 @@
 import { quoteName, type Bytes, type Value } from '../server/connection.ts';
-import { insertColumns, literal } from '../schema/column-sql.ts';
+import { comparand, insertColumns, literal } from '../schema/column-sql.ts';
 import type { Table } from '../schema/table.ts';
 import type { FinalState, TableWindow } from './window.ts';
 import { assert } from '../../core/errors.ts';
@@ -71,7 +71,7 @@ function tableSql(table: Table): TableSql {
     replacePrefix: `REPLACE INTO ${name} (${names}) VALUES `,
     written,
     deletePrefix: `DELETE FROM ${name} WHERE ${tuple(keyColumns.map((column) => quoteName(column.name)))} IN (`,
-    key: keyColumns.map((column) => literal(column)),
+    key: keyColumns.map((column) => comparand(column)),
   };
   cache.set(table, sql);
   return sql;

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import type { ProxyAck } from '../core/control/protocol.ts';
+import { Fleet, type ProxyPeer } from './fleet.ts';
+
+/** A proxy whose socket the test can close; what travels over it is tested with core/control. */
+function proxy() {
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+  return { peer: { closed, notify: () => {}, close: () => {} } as unknown as ProxyPeer, close };
+}
+
+function ack(instanceId: string, epoch: number, state: ProxyAck['state']): ProxyAck {
+  return { instanceId, epoch, state, sessions: 0, undrained: [] };
+}
+
+test('waits for every proxy, and for the right epoch and state', async () => {
+  const fleet = new Fleet();
+  fleet.join('a', proxy().peer);
+  fleet.join('b', proxy().peer);
+  const waiting = fleet.wait(5, 'drained', 5000);
+  fleet.acknowledge(ack('a', 5, 'drained'));
+  fleet.acknowledge(ack('b', 5, 'applied'));
+  let ended = false;
+  void waiting.then(() => (ended = true));
+  await Promise.resolve();
+  expect(ended).toBe(false);
+  fleet.acknowledge(ack('b', 5, 'drained'));
+  expect(await waiting).toMatchObject({ reached: true, proxies: [{ instanceId: 'a' }, { instanceId: 'b' }] });
+});
+
+test('a proxy that is only on an older epoch is named when the time is over', async () => {
+  const fleet = new Fleet();
+  fleet.join('a', proxy().peer);
+  fleet.acknowledge(ack('a', 4, 'drained'));
+  expect(await fleet.wait(5, 'applied', 20)).toMatchObject({ reached: false, proxies: [{ epoch: 4 }] });
+});
+
+test('an old acknowledgement does not undo a newer one', async () => {
+  const fleet = new Fleet();
+  fleet.join('a', proxy().peer);
+  fleet.acknowledge(ack('a', 6, 'applied'));
+  fleet.acknowledge(ack('a', 5, 'drained'));
+  expect(fleet.report().proxies[0]).toMatchObject({ epoch: 6, state: 'applied' });
+});
+
+test('nobody waits for a proxy that has gone', async () => {
+  const fleet = new Fleet();
+  const leaving = proxy();
+  fleet.join('a', leaving.peer);
+  const waiting = fleet.wait(1, 'applied', 5000);
+  leaving.close();
+  expect(await waiting).toEqual({ reached: true, proxies: [] });
+});

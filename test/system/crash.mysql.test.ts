@@ -1,0 +1,84 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+
+/** The engine that runs now, once it is another than `before`. */
+async function nextEngine(rehearsal: Rehearsal, before?: number): Promise<number> {
+  await rehearsal.until(() => rehearsal.switchyard.pids('engine').at(-1) !== before);
+  const pid = rehearsal.switchyard.pids('engine').at(-1);
+  if (pid === undefined) throw new Error('no engine');
+  return pid;
+}
+
+test('kill -9 of the engine in the middle of copy and replication: traffic goes on, the import ends equal', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 200_000 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { connections: 1 } }));
+  const traffic = rehearsal.traffic();
+  let engine = await nextEngine(rehearsal);
+  for (const share of [0.1, 0.4, 0.8]) {
+    await rehearsal.until(({ tables, phase }) => phase === 'running' || sum(tables.map((t) => t.rowsCopied)) > share * 200_000);
+    process.kill(engine, 'SIGKILL');
+    engine = await nextEngine(rehearsal, engine);
+  }
+  await rehearsal.reach('running');
+  for (let i = 0; i < 3; i += 1) {
+    const { streams } = await rehearsal.until(({ streams }) => (streams[0]?.rowChangesApplied ?? 0) > 20);
+    expect(streams[0]?.direction).toBe('forward');
+    process.kill(engine, 'SIGKILL');
+    engine = await nextEngine(rehearsal, engine);
+  }
+  await client.verify(IMPORT);
+  expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
+  await client.switchTraffic(IMPORT, { kind: 'primaries' });
+  await traffic.stop();
+  expect(traffic.errors).toEqual([]);
+  expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
+});
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+const STEPS = ['switch.intent', 'switch.hold', 'switch.fenced', 'switch.caught_up', 'switch.reverse_ready', 'switch.decided', 'switch.released'];
+
+test.each(STEPS)('the engine killed at %s: the ledger is exact, traffic is on one side, and the switch can be repeated', async (step) => {
+  await using rehearsal = await Rehearsal.start({ rows: 5000 });
+  const { switchyard } = rehearsal;
+  const { client } = switchyard;
+  const marker = join(switchyard.dataDir, 'killed');
+  await switchyard.stop();
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` } });
+  await client.createImport(rehearsal.request());
+  const traffic = rehearsal.traffic();
+  await rehearsal.reach('running');
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+  expect(existsSync(marker)).toBe(true);
+  // The next engine finishes what was decided, or undoes what was not.
+  const decided = step === 'switch.decided' || step === 'switch.released';
+  const { traffic: route } = await rehearsal.until(({ phase }) => phase === (decided ? 'switched_primaries' : 'running'));
+  expect(route.primary).toBe(decided ? 'target' : 'source');
+  if (!decided) await client.switchTraffic(IMPORT, { kind: 'primaries' });
+  await client.switchTraffic(IMPORT, { kind: 'primaries', back: true });
+  await traffic.stop();
+  expect(traffic.errors).toEqual([]);
+  expect(await rehearsal.ledger(traffic, rehearsal.source)).toMatchObject({ exact: true, lost: 0 });
+});
+
+test('kill -9 of the supervisor: proxies serve on, accept new clients, and are adopted by the next one', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 5000 });
+  const { switchyard } = rehearsal;
+  const { client } = switchyard;
+  await client.createImport(rehearsal.request());
+  const traffic = rehearsal.traffic();
+  await rehearsal.reach('running');
+  const workers = switchyard.pids('proxy');
+  await switchyard.killSupervisor();
+  expect(await rehearsal.asApplication('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  await switchyard.startProcess();
+  await client.switchTraffic(IMPORT, { kind: 'primaries' });
+  expect(switchyard.pids('proxy')).toEqual(workers);
+  await traffic.stop();
+  expect(traffic.errors).toEqual([]);
+});

@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+
+test('the whole way under traffic: no error, no lost write, and the way back', async () => {
+  await using rehearsal = await Rehearsal.start();
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request());
+  const traffic = rehearsal.traffic();
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  const { verify } = await rehearsal.reach('verified_data');
+  expect(verify).toMatchObject({ state: 'equal' });
+
+  const switches = [
+    { kind: 'replicas' },
+    { kind: 'primaries' },
+    { kind: 'primaries', back: true },
+    { kind: 'primaries' },
+  ] as const;
+  for (const request of switches) {
+    const report = await client.switchTraffic(IMPORT, request);
+    expect(report).toMatchObject({ switched: true, refusals: [] });
+  }
+  expect((await client.getImport(IMPORT)).traffic).toMatchObject({ primary: 'target', replica: 'target' });
+
+  await traffic.stop();
+  expect(traffic.errors).toEqual([]);
+  expect(traffic.stats.acknowledgedWrites).toBeGreaterThan(200);
+  expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0, duplicated: 0, unknown: 0 });
+  // The reverse stream kept the source up to date: it is where switching back would lead.
+  await rehearsal.until(({ streams }) => streams[0]?.state === 'running' && streams[0].lagMs === 0);
+  expect(await rehearsal.differingTables()).toEqual([]);
+
+  await expect(client.complete(IMPORT, 'another')).rejects.toMatchObject({ code: 'CONFIRMATION_REQUIRED' });
+  expect((await client.complete(IMPORT, IMPORT)).phase).toBe('completed');
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries', back: true })).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+  expect(filesWith(rehearsal.switchyard.dataDir, 'engine-secret-1')).toEqual([]);
+});
+
+/** Secrets are sealed while they are stored, and never logged. */
+function filesWith(folder: string, text: string): string[] {
+  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.map(({ name }) => name).filter((name) => readFileSync(join(folder, name)).includes(text));
+}
+
+test('cancelling removes what Switchyard made, and the source is as it was', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 5000 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request());
+  await rehearsal.reach('running');
+  expect((await client.cancelImport(IMPORT)).phase).toBe('cancelled');
+  for (const server of [rehearsal.source, rehearsal.target]) {
+    expect(await rehearsal.schemas(server)).toEqual(server === rehearsal.source ? ['shop'] : []);
+  }
+  // The name is taken, another one is free: the same import can be made again.
+  await expect(client.createImport(rehearsal.request())).rejects.toMatchObject({ code: 'IMPORT_EXISTS' });
+  await client.createImport(rehearsal.request({ id: 'again' }));
+});
