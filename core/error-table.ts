@@ -255,10 +255,20 @@ export const ERROR_TABLE = {
     meaning: 'A requested table does not exist in the source schema, or is no base table.',
     remedy: 'Correct the name; views, sequences and system-versioned tables are not imported.',
   },
+  TARGET_TABLE_EXISTS: {
+    kind: 'refused',
+    meaning: 'The target has a table of that name that Switchyard did not create.',
+    remedy: 'Drop or rename it on the target, if its rows are not needed.',
+  },
   DDL_UNSUPPORTED: {
     kind: 'fatal',
     meaning: 'The definition of a table uses something that the target cannot hold or that Switchyard cannot translate.',
     remedy: 'Change the table on the source as the message says, or leave it out of the import.',
+  },
+  TARGET_TABLE_EXISTS: {
+    kind: 'fatal',
+    meaning: 'The target has a table of that name that Switchyard did not make.',
+    remedy: 'Drop or rename it on the target, or leave the table out of the import.',
   },
   COPY_VALUE_REFUSED: {
     kind: 'fatal',

@@ -1,5 +1,6 @@
 import mysql, { type Connection, type ConnectionOptions, type QueryOptions, type ResultSetHeader } from 'mysql2';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { checkServerIdentity as checkIdentity } from 'node:tls';
 import { AppError } from '../../core/errors.ts';
 import type { ServerDefinition } from '../api.ts';
@@ -132,9 +133,10 @@ export class ServerConnection implements AsyncDisposable {
     this.raw.destroy();
   }
 
-  /** Ends it at once, whatever is under way. */
+  /** Ends it at once, whatever is under way: mysql2's own `destroy` closes our half only, and a paused socket never hears of it. */
   destroy(): void {
     this.raw.destroy();
+    (this.raw as unknown as { stream: Socket }).stream.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,308 @@
+import type { Finding } from '../api.ts';
+
+/** What a finding means and what to do; docs/troubleshooting.md is made from it. Codes never change their meaning. */
+export interface FindingEntry {
+  severity: Finding['severity'];
+  /** An error that an import may be started with all the same (`skipValidationErrors`). */
+  skippable: boolean;
+  meaning: string;
+  fix: string;
+}
+
+export const FINDINGS = {
+  // the servers
+  SERVER_UNREACHABLE: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'There is no connection to the server.',
+    fix: 'Check host, port, firewall and that the server runs.',
+  },
+  LOGIN_REFUSED: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The server refused the login of the Switchyard user.',
+    fix: 'Check user, password, the host part of the account and its TLS requirements.',
+  },
+  SERVER_CHECK_FAILED: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The server answered a question of the validation with an error.',
+    fix: "Read the server's own message; most often a grant is missing.",
+  },
+  REPLICA_HOST_UNREACHABLE: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The replica host does not accept the Switchyard user, or no connection at all.',
+    fix: 'Check the address; the user and password are those of the source. Or leave the replica host out.',
+  },
+  SAME_SERVER: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'Source and target are the same server.',
+    fix: 'Name another server as the target.',
+  },
+  TARGET_NOT_MYSQL: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The target is no MySQL server; Switchyard imports into MySQL only.',
+    fix: 'Name a MySQL server, 8.0 or later, as the target.',
+  },
+  VERSION_UNSUPPORTED: {
+    severity: 'error',
+    skippable: true,
+    meaning: 'The version is older than those that Switchyard is tested with (MySQL 5.7, target 8.0; MariaDB 10.5).',
+    fix: 'Upgrade the server, or skip this after a rehearsal with a copy of it.',
+  },
+  VERSION_DOWNGRADE: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'The target is an older version than the source; definitions and functions may be missing there.',
+    fix: 'Rehearse with a copy, above all generated columns, defaults and collations.',
+  },
+  LOWER_CASE_TABLE_NAMES: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The servers treat upper and lower case in table names differently.',
+    fix: 'Initialise the target with the same lower_case_table_names as the source; it cannot be changed later.',
+  },
+  TIME_ZONE_DIFFERENT: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'The default time zones differ: applications that set none of their own will see other local times after the switch.',
+    fix: 'Set the same default_time_zone on the target. The data itself is copied in UTC and is not affected.',
+  },
+  SQL_MODE_DIFFERENT: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'The default sql_mode differs: statements of applications may be refused or accepted otherwise after the switch.',
+    fix: 'Set the same sql_mode on the target, or have the applications set it.',
+  },
+  MAX_ALLOWED_PACKET: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'max_allowed_packet of the target is smaller: a row or statement that the source takes may be refused there.',
+    fix: 'Raise max_allowed_packet on the target to that of the source.',
+  },
+  LOCAL_INFILE_OFF: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'The target does not allow LOAD DATA LOCAL; rows are copied with statements, which is slower.',
+    fix: 'SET GLOBAL local_infile = ON on the target for the time of the copy.',
+  },
+  STORAGE_NEEDED: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'How much the tables occupy on the source; the target needs about as much, and its binary log of the copy as much again.',
+    fix: 'Check the free space of the target.',
+  },
+  // grants
+  GRANT_MISSING: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The Switchyard user lacks a privilege that the import needs.',
+    fix: 'Run the GRANT statement that the finding shows.',
+  },
+  GRANT_FENCE_MISSING: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'No fence can be put up: after a switch nothing but the proxy keeps writes away from the old primary.',
+    fix: 'Run one of the GRANT statements that the finding shows.',
+  },
+  GRANT_PROCESS_MISSING: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Without PROCESS, connections that bypass the proxy cannot be found and named before a switch.',
+    fix: 'Run the GRANT statement that the finding shows.',
+  },
+  // the binary log
+  BINLOG_OFF: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The server writes no binary log, so changes cannot be followed.',
+    fix: 'Start it with --log-bin and a --server-id; on managed services, switch automated backups on.',
+  },
+  GTID_MODE_OFF: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The server gives transactions no global identifiers, which positions are kept in.',
+    fix: 'Set enforce_gtid_consistency=ON, then gtid_mode step by step: OFF_PERMISSIVE, ON_PERMISSIVE, ON (no restart needed).',
+  },
+  BINLOG_FORMAT: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'binlog_format is not ROW: the log may hold statements instead of rows.',
+    fix: "SET GLOBAL binlog_format = 'ROW', and let the applications connect again.",
+  },
+  BINLOG_ROW_IMAGE: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'binlog_row_image is not FULL: the log does not hold whole rows.',
+    fix: "SET GLOBAL binlog_row_image = 'FULL', and let the applications connect again.",
+  },
+  BINLOG_PARTIAL_JSON: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'binlog_row_value_options=PARTIAL_JSON: the log holds differences of JSON documents, not documents.',
+    fix: "SET GLOBAL binlog_row_value_options = '', and let the applications connect again.",
+  },
+  BINLOG_RETENTION: {
+    severity: 'error',
+    skippable: true,
+    meaning: 'The binary log is kept two days or less: an import that is interrupted for longer would have to begin again.',
+    fix: 'SET GLOBAL binlog_expire_logs_seconds = 604800 (before MySQL 8.0 and MariaDB 10.6: expire_logs_days = 7).',
+  },
+  BINLOG_FILTERED: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'binlog-do-db or binlog-ignore-db leaves the database out of the binary log.',
+    fix: 'Remove the filter from the configuration and restart the server.',
+  },
+  BINLOG_COMPRESSED: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'Transactions are compressed in the binary log; they are read all the same, at some cost of processor time.',
+    fix: 'Nothing has to be done.',
+  },
+  // the schema
+  SCHEMA_UNKNOWN: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The database to be imported does not exist on the source, or is not visible to the Switchyard user.',
+    fix: 'Check the name and the grants on it.',
+  },
+  NO_TABLES: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The database has no tables that could be imported.',
+    fix: 'Check the name of the database.',
+  },
+  TABLE_UNKNOWN: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'A requested table does not exist, or is no base table.',
+    fix: 'Correct the name; views, sequences and system-versioned tables are not imported.',
+  },
+  TABLE_WITHOUT_KEY: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The table has neither a primary key nor a unique key of NOT NULL columns, so its rows cannot be told apart.',
+    fix: 'Add a primary key; on MySQL 8.0.23 and later it may be invisible to applications.',
+  },
+  ENGINE_NOT_INNODB: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'The table is in a storage engine other than InnoDB. It becomes InnoDB on the target; on the source its changes are not transactional.',
+    fix: 'ALTER TABLE … ENGINE = InnoDB on the source beforehand shows whether anything depends on the old engine.',
+  },
+  ENGINE_REMOTE: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The table is kept by an engine whose rows are elsewhere, or are not in the binary log.',
+    fix: 'Leave the table out of the import, or convert it to InnoDB.',
+  },
+  DDL_UNSUPPORTED: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The definition of the table uses something that the target lacks and that has no counterpart there.',
+    fix: 'Change the definition on the source, or leave the table out of the import.',
+  },
+  TYPE_TRANSLATED: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'A column has a type that MySQL lacks; it becomes text there, with the same values.',
+    fix: 'Check that the applications do not use functions of the old type.',
+  },
+  COLLATION_TRANSLATED: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'The target lacks a collation; the nearest one is taken. Sorting and comparison of rare characters, and of trailing spaces, may differ.',
+    fix: 'Check unique keys and sorted lists, or convert the table on the source to a collation that both servers have.',
+  },
+  DEFINITION_REDUCED: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'Something of the definition that MySQL lacks and that does not change the rows is left out on the target.',
+    fix: 'Nothing has to be done.',
+  },
+  NAME_NOT_ASCII: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'A name has characters outside ASCII, which some client tools cannot handle.',
+    fix: 'Nothing has to be done for the import.',
+  },
+  COLUMNS_GENERATED: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'The table has generated columns; the target computes them itself.',
+    fix: 'Check that their expressions do not depend on the version or the sql_mode.',
+  },
+  COLUMNS_INVISIBLE: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'The table has invisible columns; they are copied like the others.',
+    fix: 'Nothing has to be done; the target must know invisible columns (MySQL 8.0.23).',
+  },
+  PARTITIONED: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'The table is partitioned; the target gets the same partitions, and jobs that manage them have to move as well.',
+    fix: 'Move jobs that add or drop partitions at the switch; during the import they count as DDL.',
+  },
+  FOREIGN_KEYS: {
+    severity: 'info',
+    skippable: true,
+    meaning: 'Foreign keys are added on the target after the rows.',
+    fix: 'Nothing has to be done.',
+  },
+  FOREIGN_KEY_CASCADES: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'Foreign keys change rows of other tables (CASCADE, SET NULL), and this server does not write those changes to its binary log (MySQL before 9.6, MariaDB).',
+    fix: 'Change the foreign keys to RESTRICT, let the application do it, or leave the tables out of the import.',
+  },
+  FOREIGN_KEY_OUTSIDE: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'A foreign key joins an imported table with one that is not imported.',
+    fix: 'Import all tables of the database, or drop the foreign key.',
+  },
+  VIEWS: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Views are not imported.',
+    fix: 'Create them on the target before the switch, from SHOW CREATE VIEW.',
+  },
+  TRIGGERS: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Triggers are not imported: their effects arrive as rows, and a trigger on the target would repeat them.',
+    fix: 'Create them on the target at the switch, from SHOW CREATE TRIGGER.',
+  },
+  ROUTINES: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Stored procedures and functions are not imported.',
+    fix: 'Create them on the target before the switch (mysqldump --no-data --no-create-info --routines).',
+  },
+  EVENTS: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Events of the scheduler are not imported: they must run on one side only.',
+    fix: 'Create them disabled on the target; enable them there, and disable them on the source, at the switch.',
+  },
+  NOT_IMPORTABLE: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Sequences and system-versioned tables of MariaDB have no counterpart in MySQL and are not imported.',
+    fix: 'Replace a sequence by an AUTO_INCREMENT column, drop system versioning, or do without them on the target.',
+  },
+  // the target's tables
+  TARGET_TABLE_EXISTS: {
+    severity: 'error',
+    skippable: false,
+    meaning: 'The target has a table of that name already.',
+    fix: 'Drop or rename it on the target, if its rows are not needed.',
+  },
+} as const satisfies Record<string, FindingEntry>;
+
+export type FindingCode = keyof typeof FINDINGS;
