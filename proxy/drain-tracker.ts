@@ -63,7 +63,10 @@ export class DrainTracker<Session extends DrainableSession> {
   }
 
   #progress(): DrainProgress {
-    const undrained = [...this.#unsettled].map((session) => session.describe(session.undrainedReasons() ?? []));
-    return { state: undrained.length === 0 ? 'drained' : 'applied', undrained };
+    // Without a reason: about to settle by itself.
+    const undrained = [...this.#unsettled]
+      .map((session) => session.describe(session.undrainedReasons() ?? []))
+      .filter(({ reasons }) => reasons.length > 0);
+    return { state: this.#unsettled.size === 0 ? 'drained' : 'applied', undrained };
   }
 }

@@ -192,7 +192,7 @@ export class Session {
     if (this.#shuttingDown) {
       this.fail(CLIENT_ERROR.shutdown());
     } else if (held) {
-      if (this.#phase !== 'held') void this.#settle();
+      if (this.#phase !== 'held') this.#settle();
     } else if (mustMove) {
       void this.#move(destination);
     } else {
@@ -528,27 +528,42 @@ export class Session {
     this.#pump();
   }
 
-  async #settle(): Promise<void> {
-    this.#phase = 'settling';
-    this.#detach(this.#backend);
-    try {
-      await this.#readState();
-    } catch (error) {
-      this.fail(packetOf(error, CLIENT_ERROR.backendLost));
+  /** Within a hold, at a boundary: from here on nothing of the session is under way. */
+  #settle(): void {
+    if (!this.#needsToRead()) {
+      this.#snapshot = EMPTY_SNAPSHOT;
+      this.#onSettled();
       return;
     }
-    if (this.#isClosing()) return;
-    this.#attach(this.#backend);
+    this.#phase = 'settling';
+    this.#detach(this.#backend);
+    void this.#readState().then(
+      () => {
+        if (this.#isClosing()) return;
+        this.#attach(this.#backend);
+        this.#onSettled();
+        // The hold may have ended meanwhile.
+        this.reconsider();
+      },
+      (error: unknown) => this.fail(packetOf(error, CLIENT_ERROR.backendLost)),
+    );
+  }
+
+  #onSettled(): void {
     if (this.#backend.socket.destroyed) this.#backendLost = true;
-    const isSettled = this.#blockers().length === 0;
-    this.#phase = isSettled ? 'held' : 'relay';
-    if (isSettled) {
+    // The server knew better: a transaction is open after all.
+    if (this.#blockers().length > 0) {
+      this.#phase = 'relay';
+    } else {
+      this.#phase = 'held';
       this.#context.onSettled(this);
       this.#preparedMove?.refresh(this.#carried(), this.#snapshot ?? EMPTY_SNAPSHOT);
-      // What the client sent before it was held.
     }
     this.#pump();
-    if (this.#phase === 'held' && !this.#context.router.route(this.role).held) this.reconsider();
+  }
+
+  #needsToRead(): boolean {
+    return this.#state.statusFlags === null || this.#state.needsReadBack || this.#preparedMove?.isStale(this.#carried()) === true;
   }
 
   /** Everything that only the old server can tell, while it still can. */
