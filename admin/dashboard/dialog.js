@@ -43,12 +43,18 @@ export function openDialog({ title, wide = false, body }) {
   return dialog;
 }
 
+let fields = 0;
+
+/** A control with its label, and a hint that does not become part of the label. */
 export function field(label, control, hint = '') {
+  fields += 1;
+  control.id = `field-${fields}`;
+  if (hint !== '') control.setAttribute('aria-describedby', `${control.id}-hint`);
   return h(
-    'label',
+    'div',
     { class: 'field' },
-    h('span', { class: 'field-label' }, label),
+    h('label', { class: 'field-label', for: control.id }, label),
     control,
-    hint === '' ? null : h('span', { class: 'hint' }, hint),
+    hint === '' ? null : h('span', { class: 'hint', id: `${control.id}-hint` }, hint),
   );
 }

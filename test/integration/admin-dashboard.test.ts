@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs';
+import { chromium, type Page } from 'playwright-core';
+import { expect, onTestFinished, test } from 'vitest';
+import { standInImport } from '../../admin/stand-in/stand-in-import.ts';
+import { play } from '../../admin/stand-in/stand-in-play.ts';
+import { startStandIn } from '../../admin/stand-in/start-stand-in.ts';
+
+/** The dashboard in a real browser, where there is one. */
+const executablePath =
+  ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync) ?? '';
+const TOKEN = '0123456789abcdef';
+
+/** A page that fails the test on an error of the script or a breach of the content security policy. */
+async function openPage(url: string): Promise<Page> {
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-background-networking'] });
+  const errors: string[] = [];
+  onTestFinished(async () => {
+    await browser.close();
+    expect(errors).toEqual([]);
+  });
+  const page = await browser.newPage();
+  page.setDefaultTimeout(10_000);
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+      errors.push(message.text());
+  });
+  await page.goto(url);
+  return page;
+}
+
+test.skipIf(executablePath === '')(
+  'an import from the form to completion, by clicks',
+  { timeout: 60_000 },
+  async () => {
+    await using standIn = await startStandIn();
+    const timer = setInterval(() => play(standIn.backend, 5000), 100);
+    onTestFinished(() => clearInterval(timer));
+    const page = await openPage(standIn.url);
+
+    await page.getByRole('button', { name: 'Create an import' }).click();
+    await page.getByLabel('Name of the import', { exact: true }).fill('shop');
+    await page.getByLabel('Database', { exact: true }).fill('shop');
+    const source = page.getByRole('group', { name: 'Source' });
+    await source.getByLabel('Host', { exact: true }).fill('db.example');
+    await source.getByLabel('User', { exact: true }).fill('nobody');
+    await page.getByRole('button', { name: 'Check', exact: true }).click();
+    await page.getByText('The import cannot be created yet.').waitFor();
+    await source.getByLabel('User', { exact: true }).fill('switchyard');
+    await source.getByLabel('Password', { exact: true }).fill('hunter2');
+    await page.getByRole('button', { name: 'Create import' }).click();
+
+    await page.getByRole('button', { name: 'Verify data' }).click();
+    await page.getByText('copy finished; replicating both ways').waitFor();
+    const primaries = page.getByRole('button', { name: 'Switch primaries…' });
+    await page.locator('.phase.verified_data').waitFor();
+    await primaries.click();
+    await page.getByText('Nothing stands against it.').waitFor();
+    await page.getByRole('button', { name: 'Switch to the target' }).click();
+    await page.getByText('84 ms pause').first().waitFor();
+    await page.keyboard.press('Escape');
+    expect(await primaries.isDisabled()).toBe(true);
+
+    await page.getByRole('button', { name: 'Complete…' }).click();
+    const complete = page.getByRole('button', { name: 'Complete for good' });
+    expect(await complete.isDisabled()).toBe(true);
+    await page.getByLabel('Type shop to confirm', { exact: true }).fill('shop');
+    await complete.click();
+    await page.locator('.phase.completed').waitFor();
+    expect(standIn.backend.engine.calls.find(({ method }) => method === 'createImport')?.args).toMatchObject({
+      source: { host: 'db.example', user: 'switchyard', password: 'hunter2' },
+      actor: 'dashboard',
+    });
+  },
+);
+
+test.skipIf(executablePath === '')(
+  'asks for the token; shows refusals and texts of a database as text',
+  { timeout: 60_000 },
+  async () => {
+    await using standIn = await startStandIn({ token: TOKEN });
+    const { engine } = standIn.backend;
+    const view = standInImport({ id: 'shop' });
+    engine.imports.set('shop', view);
+    engine.move(view, 'running');
+    const page = await openPage(standIn.url);
+    await page.getByLabel('Token', { exact: true }).fill(TOKEN);
+    await page.getByRole('button', { name: 'Continue' }).click();
+
+    engine.refusals = [
+      { code: 'DIRECT_WRITERS', message: '<img src=x onerror=alert(1)> writes past the proxy', forceable: false },
+    ];
+    await page.getByRole('button', { name: 'Switch primaries…' }).click();
+    await page.getByText('<img src=x onerror=alert(1)> writes past the proxy').waitFor();
+    expect(await page.getByRole('button', { name: 'Switch to the target' }).isDisabled()).toBe(true);
+    await page.keyboard.press('Escape');
+
+    view.phase = 'error';
+    view.error = {
+      code: 'DDL_STOPPED',
+      message: 'ALTER TABLE x',
+      details: {},
+      fromPhase: 'running',
+      atMs: 1,
+      remedy: 'Make the change.',
+    };
+    engine.changed(view);
+    await page.getByRole('alert').getByText('DDL_STOPPED').waitFor();
+    await page.getByRole('button', { name: 'Resume…' }).click();
+    await page.getByLabel('The DDL statement', { exact: true }).selectOption('apply');
+    await page.getByRole('button', { name: 'Resume', exact: true }).click();
+    await page.locator('.phase.running').waitFor();
+    expect(engine.calls.find(({ method }) => method === 'resume')?.args).toEqual({
+      id: 'shop',
+      ddl: 'apply',
+      actor: 'dashboard',
+    });
+  },
+);
