@@ -159,7 +159,8 @@ export const fleetReportSchema: z.ZodType<FleetReport> = z.object({
   proxies: z.array(
     z.object({
       instanceId: z.string(),
-      epoch: count,
+      // -1: the proxy has no route yet.
+      epoch: z.int(),
       state: z.enum(['applied', 'drained']),
       sessions: count,
       undrained: z.array(pinnedSession),

@@ -36,9 +36,10 @@ export function readTextFile(file: string, what: string): string {
 }
 
 async function prompt(question: string): Promise<string> {
-  process.stderr.write(question);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = createInterface({ input: process.stdin, output: silent, terminal: true });
+  // Only now: the terminal echoes what is typed until the interface has taken it over.
+  process.stderr.write(question);
   const interrupted = new AbortController();
   terminal.once('SIGINT', () => interrupted.abort());
   try {

@@ -96,7 +96,11 @@ export function sessions({ list, proxies }) {
           'p',
           { class: 'chips' },
           proxies.map(({ instanceId, epoch, state }) =>
-            h('span', { class: 'chip' }, `${instanceId}: epoch ${epoch} ${state}`),
+            h(
+              'span',
+              { class: 'chip' },
+              epoch < 0 ? `${instanceId}: no route yet` : `${instanceId}: epoch ${epoch} ${state}`,
+            ),
           ),
         ),
     list.length === 0
