@@ -27,7 +27,7 @@ export async function startDockerServer({
   port,
 }: Omit<StartOptions, 'port'> & { port: number | undefined }): Promise<RunningServer> {
   // Imported late: it is large, and most machines of developers and CI come without Docker.
-  const { GenericContainer } = await import('testcontainers');
+  const { GenericContainer, Wait } = await import('testcontainers');
   const { family, dockerImage } = FLAVOR_SPECS[flavor];
   // Fixed, so that the address stays the same over a restart.
   const hostPort = port ?? (await freePort());
@@ -38,26 +38,36 @@ export async function startDockerServer({
       .withEnvironment({ [`${variable}_ROOT_PASSWORD`]: ADMIN_PASSWORD, [`${variable}_ROOT_HOST`]: '%' })
       .withExposedPorts({ container: CONTAINER_PORT, host: hostPort })
       .withCommand([...serverOptions(family, { serverId, port: CONTAINER_PORT }), ...options])
+      // Any sign of life: what is waited for is a login, below. The default would look for a shell in the image.
+      .withWaitStrategy(Wait.forLogMessage(/./))
       .withStartupTimeout(120_000)
       .start();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const hint = 'SWITCHYARD_SERVERS=process leaves Docker out';
-    throw new AppError('SERVER_NOT_STARTED', `${dockerImage} could not be started: ${reason} (${hint})`, { cause });
+    throw new AppError('SERVER_NOT_STARTED', `${dockerImage} could not be started: ${reason}`, { cause });
   }
-  const server = dockerServer(container, { flavor, host: container.getHost(), port: hostPort });
-  await assertLogin(server, container);
-  return server;
+  const server = await dockerServer(container, { flavor, host: hostOf(container), port: hostPort });
+  try {
+    await assertLogin(server);
+    return server;
+  } catch (error) {
+    await container.stop();
+    throw error;
+  }
 }
 
-function dockerServer(
+async function dockerServer(
   container: StartedTestContainer,
   { flavor, host, port }: Pick<RunningServer, 'flavor' | 'host' | 'port'>,
-): RunningServer {
-  const restart = async () => {
-    await container.restart();
-    await assertLogin(server, container);
+): Promise<RunningServer> {
+  const { getContainerRuntimeClient } = await import('testcontainers');
+  // The engine itself, as testcontainers' own `stop` is meant for the end: it does nothing the second time.
+  const engine = (await getContainerRuntimeClient()).container.getById(container.getId());
+  const start = async () => {
+    await engine.start();
+    await assertLogin(server);
   };
+  const stop = async () => void (await engine.stop());
   const server: RunningServer = {
     flavor,
     origin: 'docker',
@@ -70,20 +80,28 @@ function dockerServer(
     adminUser: ADMIN_USER,
     adminPassword: ADMIN_PASSWORD,
     dsn: `mysql://${ADMIN_USER}:${ADMIN_PASSWORD}@${host}:${port}`,
-    stop: async () => void (await container.stop({ remove: false, removeVolumes: false })),
-    kill: async () => void (await container.stop({ remove: false, removeVolumes: false, timeout: 0 })),
-    start: restart,
-    restart,
+    stop,
+    kill: async () => void (await engine.kill()),
+    start,
+    restart: async () => {
+      await stop();
+      await start();
+    },
     [Symbol.asyncDispose]: async () => void (await container.stop()),
   };
   return server;
 }
 
 /** While an image initialises its data, its server does not listen on TCP: a login means that it is done with that. */
-async function assertLogin({ dsn, flavor }: RunningServer, container: StartedTestContainer): Promise<void> {
+async function assertLogin({ dsn, flavor }: RunningServer): Promise<void> {
   if (await waitForLogin(dsn, { deadlineMs: 120_000 })) return;
-  await container.stop();
   throw new AppError('SERVER_NOT_STARTED', `the container of ${flavor} takes no login`);
+}
+
+/** By number: `localhost` may mean ::1 first, where a container's port is not always published. */
+function hostOf(container: StartedTestContainer): string {
+  const host = container.getHost();
+  return host === 'localhost' ? '127.0.0.1' : host;
 }
 
 async function ping(): Promise<boolean> {

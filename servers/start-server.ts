@@ -5,6 +5,7 @@ import { findInstallation } from './installation.ts';
 import type { RunningServer, StartOptions } from './running-server.ts';
 import { ServerProcess } from './server-process.ts';
 
+let withoutDocker = process.env['SWITCHYARD_SERVERS'] === 'process';
 let nextServerId = 1 + Math.floor(Math.random() * 1_000_000) * 100;
 
 /**
@@ -22,8 +23,14 @@ export async function startServer({
   const given = process.env[role === 'source' ? 'SWITCHYARD_TEST_SOURCE' : 'SWITCHYARD_TEST_TARGET'];
   if (given !== undefined && given !== '') return givenServer(given, flavor);
   const id = serverId ?? nextServerId++;
-  if (process.env['SWITCHYARD_SERVERS'] !== 'process' && (await dockerAnswers())) {
-    return startDockerServer({ flavor, options, serverId: id, port });
+  if (!withoutDocker && (await dockerAnswers())) {
+    try {
+      return await startDockerServer({ flavor, options, serverId: id, port });
+    } catch (error) {
+      // An engine that cannot pull the image is common behind a firewall; the other origins may well do.
+      withoutDocker = true;
+      console.error(`${error instanceof Error ? error.message : String(error)}; going on without Docker`);
+    }
   }
   const installation = await findInstallation(flavor);
   const start = async () =>
