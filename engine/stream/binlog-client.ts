@@ -93,6 +93,8 @@ export class BinlogClient {
     this.#ended = true;
     clearInterval(this.#timer);
     this.#connection.destroy();
+    // mysql2 only half-closes: a dump thread does not read, so it would go on sending to a socket that nobody needs.
+    this.#socket.destroy();
   }
 
   #start(command: Buffer): void {
@@ -111,23 +113,22 @@ export class BinlogClient {
     this.#timer.unref();
   }
 
-  /** Every event is a packet of its own behind an OK byte; an EOF packet ends the dump. */
-  #packet(payload: Buffer): boolean {
-    if (this.#ended) return true;
+  /**
+   * Every event is a packet of its own behind an OK byte; an EOF packet ends the dump. The command is never told to be
+   * done: mysql2 would make an error of each packet that was already received.
+   */
+  #packet(payload: Buffer): false {
+    if (this.#ended) return false;
     this.#lastHeardAtMs = Date.now();
-    if (payload[0] === 0xfe) {
-      this.#end(this.#gone('the server ended the stream'));
-      return true;
-    }
     try {
+      if (payload[0] === 0xfe) throw this.#gone('the server ended the stream');
       if (payload[0] !== 0) throw malformed(`a packet that begins with ${payload[0]}`);
       this.#handler.event(this.#reader.read(payload.subarray(1)));
-      return false;
     } catch (error) {
       // Reading past the end of an event is a RangeError of Buffer.
       this.#end(error instanceof RangeError ? malformed(`an event that ends too early (${error.message})`) : (error as Error));
-      return true;
     }
+    return false;
   }
 
   /**

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { EVENT, type BinlogEvent } from './event.ts';
+import { TransactionAssembler } from './transaction-assembler.ts';
+
+const scope = { tableOf: () => undefined, inScope: (schema: string) => schema === 'shop' };
+
+function event(type: number, body: Buffer, ignorable = false): BinlogEvent {
+  return { type, timestamp: 1_700_000_000, serverId: 7, ignorable, size: body.length + 19, body };
+}
+
+/** MariaDB's, the simpler one. Flag 1: what follows stands alone. */
+function gtid(sequence: number, flags = 0): BinlogEvent {
+  const body = Buffer.alloc(19);
+  body.writeBigUInt64LE(BigInt(sequence));
+  body.writeUInt8(flags, 12);
+  return event(EVENT.MARIADB_GTID, body);
+}
+
+function query(sql: string, schema = 'shop'): BinlogEvent {
+  const head = Buffer.alloc(13);
+  head.writeUInt8(schema.length, 8);
+  return event(EVENT.QUERY, Buffer.concat([head, Buffer.from(`${schema}\0${sql}`)]));
+}
+
+const xid = () => event(EVENT.XID, Buffer.alloc(8));
+
+describe('TransactionAssembler', () => {
+  it('ends a transaction at XID, COMMIT or its only statement', () => {
+    const assembler = new TransactionAssembler(scope);
+    expect(assembler.feed(gtid(1))).toBeUndefined();
+    expect(assembler.feed(xid())).toMatchObject({ gtid: '0-7-1', changes: [], ddl: null, ours: false, committedAtMs: 1_700_000_000_000 });
+    assembler.feed(gtid(2));
+    expect(assembler.feed(query('COMMIT'))?.gtid).toBe('0-7-2');
+    assembler.feed(gtid(3, 1));
+    expect(assembler.feed(query('CREATE USER a'))?.gtid).toBe('0-7-3');
+    assembler.feed(gtid(4, 1));
+    assembler.feed(query('CREATE TABLE x (a INT) START TRANSACTION'));
+    expect(assembler.feed(xid())?.gtid).toBe('0-7-4');
+  });
+
+  it('drops what a crash of the server cut off', () => {
+    const assembler = new TransactionAssembler(scope);
+    assembler.feed(gtid(1));
+    assembler.feed(event(EVENT.FORMAT_DESCRIPTION, Buffer.alloc(10)));
+    assembler.feed(gtid(2));
+    expect(assembler.feed(xid())?.gtid).toBe('0-7-2');
+  });
+
+  it.each([
+    ['an unknown event', event(99, Buffer.alloc(0)), 'STREAM_EVENT_UNKNOWN'],
+    ['an incident', event(EVENT.INCIDENT, Buffer.alloc(4)), 'STREAM_INCIDENT'],
+    ['a transaction without a GTID', event(EVENT.ANONYMOUS_GTID, Buffer.alloc(42)), 'STREAM_GTID_OFF'],
+    ['a GTID inside a transaction', gtid(2), 'STREAM_EVENT_MALFORMED'],
+    ['a statement that changes rows', query('INSERT INTO t VALUES (1)'), 'STREAM_STATEMENT_DML'],
+    ['a file loaded by a statement', event(EVENT.EXECUTE_LOAD_QUERY, Buffer.concat([query('').body.subarray(0, 13), Buffer.alloc(13), Buffer.from('shop\0LOAD DATA INFILE "x" INTO TABLE t')])), 'STREAM_STATEMENT_DML'],
+    ['rows of a table that was not announced', event(EVENT.WRITE_ROWS, Buffer.alloc(20)), 'STREAM_EVENT_MALFORMED'],
+    ['an XA COMMIT without its PREPARE', query("XA COMMIT X'61',X'',1"), 'STREAM_XA_UNKNOWN'],
+  ])('stops at %s (I4)', (_, stop, code) => {
+    const assembler = new TransactionAssembler(scope);
+    assembler.feed(gtid(1));
+    expect(() => assembler.feed(stop)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('passes over events that say they may be ignored', () => {
+    const assembler = new TransactionAssembler(scope);
+    assembler.feed(gtid(1));
+    assembler.feed(event(99, Buffer.alloc(0), true));
+    expect(assembler.feed(xid())?.gtid).toBe('0-7-1');
+  });
+
+  it('takes no ROLLBACK without changes for a problem', () => {
+    const assembler = new TransactionAssembler(scope);
+    assembler.feed(gtid(1));
+    assembler.feed(query('SAVEPOINT `a`'));
+    assembler.feed(query('ROLLBACK TO `a`'));
+    assembler.feed(query('RELEASE SAVEPOINT `a`'));
+    expect(assembler.feed(query('ROLLBACK'))).toMatchObject({ gtid: '0-7-1', changes: [] });
+  });
+});
