@@ -28,6 +28,9 @@ export interface AdminClientOptions {
   actor?: string;
 }
 
+/** Three heartbeats of an event stream: a server whose machine is gone sends no end either. */
+const SILENCE_MS_MAX = 45_000;
+
 interface Call {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path: string;
@@ -135,6 +138,7 @@ export class AdminClient implements AsyncDisposable {
         headers: body === undefined ? this.#headers : { ...this.#headers, 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         ...(signal === undefined ? {} : { signal }),
+        ...(path.includes('/events') ? { bodyTimeout: SILENCE_MS_MAX } : {}),
       });
     } catch (cause) {
       throw isAbort(cause) ? cause : this.#unreachable(cause, method);

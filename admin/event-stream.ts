@@ -53,6 +53,8 @@ export class EventStream {
   readonly #heartbeat: NodeJS.Timeout;
   readonly #pendingViews = new Map<string, unknown>();
   #blocked = false;
+  /** The view written last may still be on its way; with thousands of tables it alone exceeds the bound. */
+  #viewBytes = 0;
 
   constructor(response: ServerResponse, bufferBytesMax: number) {
     this.#response = response;
@@ -80,7 +82,7 @@ export class EventStream {
       return;
     }
     if (event.kind === 'import') {
-      this.#write(frame('import', event.view));
+      this.#writeView(event.view);
     } else {
       const { kind: _, ...entry } = event;
       this.#write(frame('log', redact(entry)));
@@ -91,12 +93,17 @@ export class EventStream {
     this.#response.end();
   }
 
+  #writeView(view: unknown): void {
+    const text = frame('import', view);
+    this.#viewBytes = Buffer.byteLength(text);
+    this.#write(text);
+  }
+
   #write(text: string): void {
     if (this.#response.destroyed || this.#response.writableEnded) return;
     this.#blocked = !this.#response.write(text);
-    // A single event larger than the bound passes, alone.
     const backlogBytes = this.#response.writableLength - Buffer.byteLength(text);
-    if (backlogBytes > this.#bufferBytesMax) this.#response.destroy();
+    if (backlogBytes > this.#bufferBytesMax + this.#viewBytes) this.#response.destroy();
   }
 
   #drained(): void {
@@ -104,7 +111,7 @@ export class EventStream {
     for (const [importId, view] of this.#pendingViews) {
       if (this.#blocked) return;
       this.#pendingViews.delete(importId);
-      this.#write(frame('import', view));
+      this.#writeView(view);
     }
   }
 }

@@ -17,19 +17,20 @@ export async function followImport(
 ): Promise<ImportView> {
   const backoff = new Backoff({ initialMs: 200, maxMs: 5000 });
   const forever = new AbortController().signal;
-  let lastSuccessMs = performance.now();
+  let failingSinceMs: number | undefined;
   for (;;) {
     try {
       for await (const event of client.watch(id)) {
         if (event.kind !== 'import') continue;
-        lastSuccessMs = performance.now();
+        failingSinceMs = undefined;
         backoff.reset();
         onView(event.view);
         if (done(event.view)) return event.view;
       }
     } catch (error) {
       const retryable = error instanceof AppError && error.entry.kind === 'retryable';
-      if (!retryable || performance.now() - lastSuccessMs > PATIENCE_MS) throw error;
+      failingSinceMs ??= performance.now();
+      if (!retryable || performance.now() - failingSinceMs > PATIENCE_MS) throw error;
     }
     await backoff.wait(forever);
   }

@@ -53,15 +53,37 @@ export async function readiness() {
   return response.json();
 }
 
-/** Server-sent events by `fetch`, because EventSource cannot send the token. Resolves when the server ends the stream. */
-export async function follow(path, { onOpen, onEvent, signal }) {
-  const response = await call(`/api/v1${path}`, { headers: headers({}), signal });
+/** Three heartbeats: a server whose machine is gone sends no end of the stream. */
+const SILENCE_MS_MAX = 45_000;
+
+/** Server-sent events by `fetch`, because EventSource cannot send the token. Resolves when the stream has ended. */
+export async function follow(path, { onOpen, onEvent }) {
+  const silence = new AbortController();
+  let timer;
+  const restart = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), SILENCE_MS_MAX);
+  };
+  restart();
+  try {
+    await readEvents(await call(`/api/v1${path}`, { headers: headers({}), signal: silence.signal }), {
+      onOpen,
+      onEvent,
+      onChunk: restart,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readEvents(response, { onOpen, onEvent, onChunk }) {
   onOpen();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let pending = '';
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    onChunk();
     const blocks = (pending + value).split('\n\n');
     pending = blocks.pop();
     for (const block of blocks) {

@@ -1,6 +1,6 @@
 import { actions } from './actions.js';
 import { askForToken } from './action-dialogs.js';
-import { follow, get, readiness, setToken } from './api.js';
+import { follow, get, Problem, readiness, setToken } from './api.js';
 import { copyProgress } from './copy-progress.js';
 import { openCreateDialog } from './create-dialog.js';
 import { byId, h, renderInto } from './dom.js';
@@ -188,7 +188,7 @@ async function followForever() {
       await follow('/events', { onOpen: onConnected, onEvent });
     } catch (error) {
       if (error.code === 'UNAUTHORIZED') setToken(await askForToken());
-      else if (error.code !== undefined && error.code !== 'ADMIN_UNREACHABLE') notice(error);
+      else if (error instanceof Problem && error.code !== 'ADMIN_UNREACHABLE') notice(error);
     }
     state.live = false;
     render();
