@@ -11,7 +11,6 @@ export interface DdlNote {
 export interface Translation {
   /** Collations of the target. */
   collations: ReadonlySet<string>;
-  /** Names of storage engines, upper case, that stay as they are. */
   note: (note: DdlNote) => void;
 }
 
@@ -29,6 +28,9 @@ export function translateColumn(tokens: Token[], subject: string, context: Trans
   const output: Token[] = [];
   const type = (tokens[skipSpace(tokens, 1)]?.text ?? '').toUpperCase();
   const replacement = TYPES[type];
+  if (tokens.some((token, at) => isWord(token, 'NEXTVAL') || (isWord(token, 'ROW') && /^(START|END)$/i.test(tokens[skipSpace(tokens, at + 1)]?.text ?? '')))) {
+    context.note({ kind: 'unsupported', subject, text: 'sequences and system versioning have no counterpart in MySQL' });
+  }
   for (let at = 0; at < tokens.length; at += 1) {
     const token = tokens[at];
     if (token === undefined) break;
@@ -48,9 +50,6 @@ export function translateColumn(tokens: Token[], subject: string, context: Trans
       // Meant for MariaDB 10 and later only (COMPRESSED).
       while (at < tokens.length && tokens[at]?.text !== '*/') at += 1;
     } else output.push(token);
-    if (isWord(token, 'NEXTVAL') || (isWord(token, 'ROW') && /^(START|END)$/i.test(tokens[skipSpace(tokens, at + 1)]?.text ?? ''))) {
-      context.note({ kind: 'unsupported', subject, text: 'sequences and system versioning have no counterpart in MySQL' });
-    }
   }
   return output;
 }

@@ -1,0 +1,75 @@
+import type { Finding } from '../api.ts';
+import { quoteText, type ServerConnection } from '../server/connection.ts';
+import { quoted } from '../schema/target-ddl.ts';
+import type { Table } from '../schema/table.ts';
+import { finding, listed } from './finding.ts';
+
+/** Engines whose rows are elsewhere, or never logged as rows. */
+const REMOTE_ENGINES = new Set(['BLACKHOLE', 'FEDERATED', 'FEDERATEDX', 'CONNECT', 'SPIDER', 'S3', 'MRG_MYISAM', 'PERFORMANCE_SCHEMA', 'NDBCLUSTER', 'OQGRAPH', 'SPHINX', 'MROONGA', 'COLUMNSTORE']);
+
+/** Each imported table by itself, on the source. */
+export async function checkTables(source: ServerConnection, database: string, tables: Table[]): Promise<Finding[]> {
+  const engines = await enginesOf(source, database);
+  const invisible = await invisibleColumns(source, database);
+  return tables.flatMap((table) => [
+    ...checkKey(table),
+    ...checkEngine(table, engines.get(table.name) ?? 'InnoDB'),
+    ...checkName(table),
+    ...checkColumns(table, invisible.get(table.name) ?? []),
+  ]);
+}
+
+function checkKey(table: Table): Finding[] {
+  if (table.key !== null) return [];
+  const name = `${quoted(table.schema)}.${quoted(table.name)}`;
+  return [
+    finding(
+      'TABLE_WITHOUT_KEY',
+      'source',
+      table.name,
+      `${table.name} has no primary key and no unique key of whole NOT NULL columns`,
+      `ALTER TABLE ${name} ADD COLUMN switchyard_row_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY; (before MySQL 8.0.23 and MariaDB 10.3 it cannot be made INVISIBLE), or name existing columns: ALTER TABLE ${name} ADD PRIMARY KEY (…);`,
+    ),
+  ];
+}
+
+function checkEngine(table: Table, engine: string): Finding[] {
+  if (engine.toUpperCase() === 'INNODB') return [];
+  if (REMOTE_ENGINES.has(engine.toUpperCase())) return [finding('ENGINE_REMOTE', 'source', table.name, `${table.name} is a ${engine} table`)];
+  return [
+    finding('ENGINE_NOT_INNODB', 'source', table.name, `${table.name} is a ${engine} table`, `ALTER TABLE ${quoted(table.schema)}.${quoted(table.name)} ENGINE = InnoDB; beforehand shows whether anything depends on the old engine.`),
+  ];
+}
+
+function checkName(table: Table): Finding[] {
+  const names = [table.name, ...table.columns.map(({ name }) => name)].filter((name) => /[^\x20-\x7e]/.test(name));
+  return names.length === 0 ? [] : [finding('NAME_NOT_ASCII', 'source', table.name, `names outside ASCII: ${listed(names)}`)];
+}
+
+function checkColumns(table: Table, invisible: string[]): Finding[] {
+  const generated = table.columns.filter((column) => column.generated !== null).map(({ name }) => name);
+  return [
+    ...(generated.length === 0 ? [] : [finding('COLUMNS_GENERATED', 'source', table.name, `${table.name}: ${listed(generated)}`)]),
+    ...(invisible.length === 0 ? [] : [finding('COLUMNS_INVISIBLE', 'source', table.name, `${table.name}: ${listed(invisible)}`)]),
+    ...(/\bPARTITION BY\b/.test(afterDefinitions(table.createSql)) ? [finding('PARTITIONED', 'source', table.name, `${table.name} is partitioned`)] : []),
+  ];
+}
+
+/** The options and partitions stand on the last lines; column comments do not. */
+function afterDefinitions(createSql: string): string {
+  return createSql.slice(createSql.lastIndexOf('\n) ') + 1);
+}
+
+async function enginesOf(source: ServerConnection, database: string): Promise<Map<string, string>> {
+  const rows = await source.select<{ name: string; engine: string | null }>(
+    `SELECT TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`,
+  );
+  return new Map(rows.map(({ name, engine }) => [name, engine ?? 'unknown']));
+}
+
+async function invisibleColumns(source: ServerConnection, database: string): Promise<Map<string, string[]>> {
+  const rows = await source.select<{ name: string; columnName: string }>(
+    `SELECT TABLE_NAME AS name, COLUMN_NAME AS columnName FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ${quoteText(database)} AND EXTRA LIKE '%INVISIBLE%'`,
+  );
+  return new Map([...Map.groupBy(rows, ({ name }) => name)].map(([name, columns]) => [name, columns.map(({ columnName }) => columnName)]));
+}

@@ -1,0 +1,275 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { importRequestSchema, type Finding, type ServerDefinition, type ValidationReport } from '../../engine/api.ts';
+import { checkVersion } from '../../engine/preflight/check-servers.ts';
+import { FINDINGS, type FindingCode } from '../../engine/preflight/finding-table.ts';
+import { viewServer } from '../../engine/preflight/server-view.ts';
+import { validateImport, type TargetedRequest } from '../../engine/preflight/validate-import.ts';
+import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServer } from '../../servers/start-server.ts';
+import { definitionOf } from '../support/stream-fixture.ts';
+
+let source: RunningServer;
+let target: RunningServer;
+let mariadb: RunningServer;
+/** Codes that a real server was made to answer; the last test looks for the ones that none was. */
+const provoked = new Set<string>();
+
+beforeAll(async () => {
+  [source, target, mariadb] = await Promise.all([
+    startServer({ flavor: 'mysql-9.7', role: 'source' }),
+    startServer({ flavor: 'mysql-9.7', role: 'target' }),
+    startServer({ flavor: 'mariadb-11.8', role: 'source', options: ['--lower-case-table-names=1', '--binlog-ignore-db=shop'] }),
+  ]);
+  await run(source, ...SHOP);
+});
+
+afterAll(async () => {
+  for (const server of [source, target, mariadb]) await server[Symbol.asyncDispose]();
+});
+
+const SHOP = [
+  'CREATE DATABASE shop',
+  'CREATE TABLE shop.customer (id INT PRIMARY KEY, name VARCHAR(40)) ENGINE=InnoDB',
+  'CREATE TABLE shop.`order` (id INT PRIMARY KEY, customer_id INT NOT NULL) ENGINE=InnoDB',
+];
+
+async function run(server: RunningServer, ...statements: string[]): Promise<void> {
+  await using connection = await ServerConnection.open(definitionOf(server), { session: ['SET NAMES utf8mb4'] });
+  for (const statement of statements) await connection.write(bytesOf(statement));
+}
+
+async function validate(changes: Partial<TargetedRequest> = {}): Promise<ValidationReport> {
+  const request = importRequestSchema.parse({ id: 'x', database: 'shop', source: definitionOf(source), target: definitionOf(target), ...changes });
+  const report = await validateImport({ ...request, target: request.target ?? definitionOf(target) });
+  for (const { code } of report.findings) provoked.add(code);
+  return report;
+}
+
+async function findingOf(code: FindingCode, changes: Partial<TargetedRequest> = {}): Promise<Finding> {
+  const { findings } = await validate(changes);
+  const found = findings.find((finding) => finding.code === code);
+  if (found === undefined) throw new Error(`no ${code} among ${findings.map((finding) => finding.code).join(', ')}`);
+  return found;
+}
+
+/** `code` shows while `setup` is in force, and neither before nor after. */
+async function provoke(code: FindingCode, server: RunningServer, setup: string[], undo: string[], changes: Partial<TargetedRequest> = {}): Promise<Finding> {
+  const codes = async () => (await validate(changes)).findings.map((finding) => finding.code);
+  expect(await codes()).not.toContain(code);
+  await run(server, ...setup);
+  try {
+    return await findingOf(code, changes);
+  } finally {
+    await run(server, ...undo);
+    expect(await codes()).not.toContain(code);
+  }
+}
+
+test('a clean pair is ok, with its facts and tables', async () => {
+  const report = await validate();
+  expect(report.findings.map(({ code }) => code)).toEqual(['STORAGE_NEEDED']);
+  expect(report.ok).toBe(true);
+  expect(report.source?.flavor).toBe('mysql');
+  expect(report.tables.map(({ name }) => name)).toEqual(['customer', 'order']);
+});
+
+describe('reaching the servers', () => {
+  test('nobody listens, or the password is wrong', async () => {
+    const closed: ServerDefinition = { ...definitionOf(source), port: 1 };
+    expect(await findingOf('SERVER_UNREACHABLE', { source: closed })).toMatchObject({ severity: 'error', skippable: false, side: 'source' });
+    const report = await validate({ target: { ...definitionOf(target), password: 'wrong' } });
+    expect(report.ok).toBe(false);
+    expect(report.target).toBeNull();
+    expect(report.tables).toHaveLength(2);
+    expect(report.findings).toContainEqual(expect.objectContaining({ code: 'LOGIN_REFUSED', side: 'target' }));
+  });
+
+  test('the replica host', async () => {
+    expect(await findingOf('REPLICA_HOST_UNREACHABLE', { replicaHost: { host: '127.0.0.1', port: 1 } })).toMatchObject({ subject: '127.0.0.1:1' });
+  });
+
+  test('the same server twice', async () => {
+    const report = await validate({ target: definitionOf(source) });
+    expect(report.findings.map(({ code }) => code)).toEqual(expect.arrayContaining(['SAME_SERVER', 'TARGET_TABLE_EXISTS']));
+    expect(report.ok).toBe(false);
+  });
+
+  test('MariaDB as the target; versions that are too old or go back', async () => {
+    expect(await findingOf('TARGET_NOT_MYSQL', { target: definitionOf(mariadb) })).toMatchObject({ side: 'target' });
+    await using connection = await ServerConnection.open(definitionOf(source));
+    const view = await viewServer('source', connection);
+    const old = { ...view, version: { major: 5, minor: 6, patch: 24 } };
+    expect(checkVersion(old)).toMatchObject([{ code: 'VERSION_UNSUPPORTED', skippable: true }]);
+    expect(checkVersion(view)).toEqual([]);
+  });
+});
+
+describe('settings of the source', () => {
+  test.each<[FindingCode, string, string]>([
+    ['BINLOG_FORMAT', "SET GLOBAL binlog_format = 'MIXED'", "SET GLOBAL binlog_format = 'ROW'"],
+    ['BINLOG_ROW_IMAGE', "SET GLOBAL binlog_row_image = 'MINIMAL'", "SET GLOBAL binlog_row_image = 'FULL'"],
+    ['BINLOG_PARTIAL_JSON', "SET GLOBAL binlog_row_value_options = 'PARTIAL_JSON'", "SET GLOBAL binlog_row_value_options = ''"],
+    ['BINLOG_RETENTION', 'SET GLOBAL binlog_expire_logs_seconds = 172800', 'SET GLOBAL binlog_expire_logs_seconds = 604800'],
+    ['BINLOG_COMPRESSED', 'SET GLOBAL binlog_transaction_compression = ON', 'SET GLOBAL binlog_transaction_compression = OFF'],
+    ['GTID_MODE_OFF', 'SET GLOBAL gtid_mode = ON_PERMISSIVE', 'SET GLOBAL gtid_mode = ON'],
+    ['TIME_ZONE_DIFFERENT', "SET GLOBAL time_zone = '+05:30'", "SET GLOBAL time_zone = 'SYSTEM'"],
+    ['SQL_MODE_DIFFERENT', "SET GLOBAL sql_mode = ''", 'SET GLOBAL sql_mode = DEFAULT'],
+  ])('%s', async (code, setup, undo) => {
+    expect(await provoke(code, source, [setup], [undo])).toMatchObject({ code, severity: FINDINGS[code].severity });
+  });
+
+  test('settings of the target', async () => {
+    await provoke('LOCAL_INFILE_OFF', target, ['SET GLOBAL local_infile = OFF'], ['SET GLOBAL local_infile = ON']);
+    const { message } = await provoke('MAX_ALLOWED_PACKET', target, ['SET GLOBAL max_allowed_packet = 1048576'], ['SET GLOBAL max_allowed_packet = 1073741824']);
+    expect(message).toContain('1073741824 on the source and 1048576 on the target');
+  });
+
+  test('a source without binary log, with filters, with other rules for names', async () => {
+    await run(mariadb, ...SHOP);
+    const filtered = (await validate({ source: definitionOf(mariadb) })).findings;
+    expect(filtered.map(({ code }) => code)).toEqual(expect.arrayContaining(['BINLOG_FILTERED', 'LOWER_CASE_TABLE_NAMES', 'COLLATION_TRANSLATED']));
+    await using silent = await startServer({ flavor: 'mariadb-11.8', options: ['--skip-log-bin'] });
+    await run(silent, ...SHOP);
+    expect(await findingOf('BINLOG_OFF', { source: definitionOf(silent) })).toMatchObject({ severity: 'error', skippable: false });
+  });
+});
+
+describe('grants, one by one', () => {
+  const user = (server: RunningServer): ServerDefinition => ({ ...definitionOf(server), user: 'sy', password: 'sy' });
+  const missing = (report: ValidationReport) => report.findings.filter(({ code }) => code === 'GRANT_MISSING').map(({ side, subject }) => `${side} ${subject}`);
+
+  beforeAll(async () => {
+    for (const server of [source, target]) await run(server, "CREATE USER sy@'%' IDENTIFIED BY 'sy'", "GRANT SHOW DATABASES ON *.* TO sy@'%'");
+  });
+
+  test('each fix, when run, takes its finding away until none is left', async () => {
+    const changes = { source: user(source), target: user(target) };
+    // Without SELECT the schema has no tables to see: grant that first, as the first report says.
+    const first = await validate(changes);
+    expect(missing(first)).toEqual(expect.arrayContaining(['source SELECT', 'source REPLICATION SLAVE', 'target CREATE']));
+    expect(first.findings.find(({ subject }) => subject === 'REPLICATION SLAVE')?.fix).toBe("GRANT REPLICATION SLAVE ON *.* TO 'sy'@'%';");
+    expect(first.findings.map(({ code }) => code)).toEqual(expect.arrayContaining(['GRANT_FENCE_MISSING', 'GRANT_PROCESS_MISSING']));
+    for (const { side, fix, code } of first.findings) {
+      if (code !== 'GRANT_MISSING' && code !== 'GRANT_PROCESS_MISSING') continue;
+      await run(side === 'source' ? source : target, fix);
+    }
+    const second = await validate(changes);
+    expect(missing(second)).toEqual([]);
+    expect(second.findings.filter(({ code }) => code === 'GRANT_FENCE_MISSING')).toHaveLength(2);
+    await run(source, "GRANT TRIGGER ON shop.* TO sy@'%'");
+    await run(target, "GRANT CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN ON *.* TO sy@'%'");
+    const third = await validate(changes);
+    expect(third.findings.map(({ code }) => code)).toEqual(['STORAGE_NEEDED']);
+    expect(third.ok).toBe(true);
+  });
+
+  test('grants on patterns and through roles count', async () => {
+    await run(
+      source,
+      "CREATE USER ro@'%' IDENTIFIED BY 'sy'",
+      'CREATE ROLE mover',
+      'GRANT REPLICATION SLAVE, REPLICATION CLIENT, PROCESS ON *.* TO mover',
+      'GRANT ALL ON `sh%`.* TO mover',
+      'GRANT ALL ON `\\_switchyard`.* TO mover',
+      "GRANT mover TO ro@'%'",
+      "SET DEFAULT ROLE mover TO ro@'%'",
+    );
+    const report = await validate({ source: { ...definitionOf(source), user: 'ro', password: 'sy' } });
+    expect(missing(report)).toEqual([]);
+  });
+});
+
+describe('the schema', () => {
+  test('unknown database, no tables, unknown table', async () => {
+    expect(await findingOf('SCHEMA_UNKNOWN', { database: 'nowhere' })).toMatchObject({ subject: 'nowhere' });
+    await run(source, 'CREATE DATABASE bare');
+    await findingOf('NO_TABLES', { database: 'bare' });
+    expect(await findingOf('TABLE_UNKNOWN', { tables: ['customer', 'nothing'] })).toMatchObject({ subject: 'nothing' });
+  });
+
+  test.each<[FindingCode, string[]]>([
+    ['TABLE_WITHOUT_KEY', ['CREATE TABLE shop.t (a INT NOT NULL, b INT NULL, UNIQUE KEY (b), KEY (a))']],
+    ['ENGINE_NOT_INNODB', ['CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=MyISAM']],
+    ['ENGINE_REMOTE', ['CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=BLACKHOLE']],
+    ['NAME_NOT_ASCII', ['CREATE TABLE shop.t (a INT PRIMARY KEY, größe INT)']],
+    ['COLUMNS_GENERATED', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT AS (a + 1))']],
+    ['COLUMNS_INVISIBLE', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT INVISIBLE)']],
+    ['PARTITIONED', ["CREATE TABLE shop.t (a INT PRIMARY KEY COMMENT 'x') PARTITION BY HASH (a) PARTITIONS 2"]],
+    ['FOREIGN_KEYS', ['CREATE TABLE shop.t (a INT PRIMARY KEY, FOREIGN KEY (a) REFERENCES shop.customer (id))']],
+  ])('%s', async (code, setup) => {
+    await provoke(code, source, setup, ['DROP TABLE shop.t']);
+  });
+
+  test.each<[FindingCode, string, string, string]>([
+    ['VIEWS', 'CREATE VIEW shop.v AS SELECT 1 AS a', 'DROP VIEW shop.v', 'v'],
+    ['TRIGGERS', 'CREATE TRIGGER shop.g BEFORE INSERT ON shop.customer FOR EACH ROW SET NEW.id = NEW.id', 'DROP TRIGGER shop.g', 'g on customer'],
+    ['ROUTINES', 'CREATE PROCEDURE shop.p() SELECT 1', 'DROP PROCEDURE shop.p', 'procedure p'],
+    ['EVENTS', 'CREATE EVENT shop.e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1', 'DROP EVENT shop.e', 'e (disabled)'],
+  ])('%s', async (code, setup, undo, message) => {
+    expect(await provoke(code, source, [setup], [undo])).toMatchObject({ message });
+  });
+
+  test('a foreign key to a table that stays behind', async () => {
+    await run(source, 'CREATE TABLE shop.child (a INT PRIMARY KEY, FOREIGN KEY (a) REFERENCES shop.customer (id))');
+    try {
+      expect(await findingOf('FOREIGN_KEY_OUTSIDE', { tables: ['child'] })).toMatchObject({ severity: 'error' });
+      expect((await validate()).findings.map(({ code }) => code)).not.toContain('FOREIGN_KEY_OUTSIDE');
+    } finally {
+      await run(source, 'DROP TABLE shop.child');
+    }
+  });
+
+  test("MariaDB's own: cascades that are not logged, types, options, sequences, versioning", async () => {
+    await run(
+      mariadb,
+      'CREATE DATABASE own',
+      'CREATE TABLE own.a (id UUID PRIMARY KEY DEFAULT uuid(), n INT) ENGINE=InnoDB',
+      'CREATE TABLE own.b (id INT PRIMARY KEY, a UUID, FOREIGN KEY (a) REFERENCES own.a (id) ON DELETE CASCADE) ENGINE=InnoDB',
+      'CREATE TABLE own.c (id INT PRIMARY KEY) ENGINE=Aria PAGE_CHECKSUM=1',
+      'CREATE SEQUENCE own.s',
+      'CREATE TABLE own.d (id INT PRIMARY KEY) WITH SYSTEM VERSIONING',
+      'CREATE TABLE own.e (id INT PRIMARY KEY DEFAULT (NEXT VALUE FOR own.s))',
+    );
+    const report = await validate({ source: definitionOf(mariadb), database: 'own' });
+    const subjects = (code: FindingCode) => report.findings.filter((finding) => finding.code === code).map(({ subject, message }) => subject ?? message);
+    expect(subjects('FOREIGN_KEY_CASCADES')).toHaveLength(1);
+    expect(subjects('TYPE_TRANSLATED')).toEqual(['a', 'b']);
+    expect(subjects('DEFINITION_REDUCED')).toEqual(['c']);
+    expect(subjects('ENGINE_NOT_INNODB')).toEqual(['c']);
+    expect(subjects('NOT_IMPORTABLE')).toEqual(['d (system versioned), s (sequence)']);
+    expect(subjects('DDL_UNSUPPORTED')).toEqual(['e']);
+  });
+});
+
+describe('the target', () => {
+  test('a table in the way, unless the import is being resumed', async () => {
+    await run(target, 'CREATE DATABASE shop', 'CREATE TABLE shop.customer (id INT PRIMARY KEY)', 'INSERT INTO shop.customer VALUES (1)');
+    try {
+      expect(await findingOf('TARGET_TABLE_EXISTS')).toMatchObject({ subject: 'customer', message: 'the target has shop.customer already, with rows' });
+      const request = importRequestSchema.parse({ id: 'x', database: 'shop', source: definitionOf(source) });
+      const resumed = await validateImport({ ...request, target: definitionOf(target) }, { resuming: true });
+      expect(resumed.ok).toBe(true);
+    } finally {
+      await run(target, 'DROP DATABASE shop');
+    }
+  });
+
+  test('skippable errors do not stop an import that skips them', async () => {
+    await run(source, 'SET GLOBAL binlog_expire_logs_seconds = 3600');
+    try {
+      expect((await validate()).ok).toBe(false);
+      const options = importRequestSchema.shape.options.parse({ skipValidationErrors: true });
+      const skipped = await validate({ options });
+      expect(skipped.ok).toBe(true);
+      expect(skipped.findings.map(({ code }) => code)).toContain('BINLOG_RETENTION');
+    } finally {
+      await run(source, 'SET GLOBAL binlog_expire_logs_seconds = 604800');
+    }
+  });
+});
+
+test('every finding but those that need other servers was provoked', () => {
+  const elsewhere = ['SERVER_CHECK_FAILED', 'VERSION_UNSUPPORTED', 'VERSION_DOWNGRADE'];
+  expect(Object.keys(FINDINGS).filter((code) => !provoked.has(code) && !elsewhere.includes(code))).toEqual([]);
+});
