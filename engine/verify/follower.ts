@@ -1,0 +1,26 @@
+import type { StreamPosition } from '../../core/gtid.ts';
+import type { RowKey } from '../apply/window.ts';
+import type { Value } from '../server/connection.ts';
+
+export type TouchListener = (tableName: string, keys: Iterable<{ key: RowKey; values: Value[] }>) => void;
+
+/**
+ * What verification needs to know of the replication that keeps the target up to date; `Replication` has it all. The
+ * argument in recheck-keys.ts rests on each sentence here.
+ */
+export interface Follower {
+  /**
+   * Everything in it is applied on the target, and every window that listeners have heard of is in it. Undefined while
+   * nothing is known (no connection yet).
+   */
+  readonly applied: StreamPosition | undefined;
+  /** Resolves when everything in `position` is applied on the target; rejects when replication stops or `signal` aborts. */
+  waitFor(position: StreamPosition, signal: AbortSignal): Promise<void>;
+  /**
+   * The keys of every window after the attempt to commit it, also after one that failed or whose COMMIT had no answer:
+   * it may have happened.
+   */
+  onTouched(listener: TouchListener): Disposable;
+  /** Resolves when a window that is being committed at the time of the call, if any, has been told to the listeners. */
+  reported(): Promise<void>;
+}

@@ -1,0 +1,105 @@
+import { childController } from '../../core/abort.ts';
+import { Backoff } from '../../core/backoff.ts';
+import { AppError } from '../../core/errors.ts';
+import type { ServerDefinition, VerifyView } from '../api.ts';
+import type { Table } from '../schema/table.ts';
+import { ConnectionPair, type Flavors } from './connection-pair.ts';
+import type { Follower } from './follower.ts';
+import { selfTest } from './pair-self-test.ts';
+import { pairAll } from './table-pair.ts';
+import { TableVerification } from './table-verification.ts';
+import { VerifyProgress } from './verify-progress.ts';
+
+/** Small enough that few rows change while a chunk is compared, large enough that round trips do not matter. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+const SETTLE_MS_MAX = 60_000;
+
+export interface VerifyOptions {
+  flavors: Flavors;
+  source: ServerDefinition;
+  target: ServerDefinition;
+  sourceTables: Table[];
+  targetTables: Table[];
+  follower: Follower;
+  /** Pairs of connections, one to each side. */
+  connections: number;
+  signal: AbortSignal;
+  onProgress: (view: VerifyView) => void;
+  chunkBytes?: number;
+  /** How long rows that change all the time are looked at again at the end. */
+  settleMsMax?: number;
+}
+
+/**
+ * Compares every row of the tables on both sides while the source is written to and replication runs (I9). Resolves with
+ * `equal` or `different`. Rejects where neither can be said: with VERIFY_UNSETTLED, VERIFY_PAIR_UNEQUAL,
+ * VERIFY_TABLES_DIFFER, VERIFY_ROW_UNREADABLE, an error of a server or of the replication, or an AbortError; the last view
+ * has then been shown as `failed`. DDL on the tables makes it void.
+ */
+export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
+  const controller = childController(options.signal);
+  const { signal } = controller;
+  const pairs = Array.from({ length: Math.max(1, options.connections) }, () => new ConnectionPair({ ...options, signal }));
+  let progress = new VerifyProgress([], options.onProgress);
+  try {
+    const tables = await prepare(options, pairs);
+    progress = new VerifyProgress(tables.map((table) => table.progress), options.onProgress);
+    progress.changed();
+    const context = { flavors: options.flavors, follower: options.follower, signal };
+    await Promise.all(pairs.map((pair) => checkChunks(pair, tables, context, progress)));
+    await settle(pairs[0], tables, context, options.settleMsMax ?? SETTLE_MS_MAX);
+    return conclude(tables, progress);
+  } catch (error) {
+    progress.end('failed');
+    throw error;
+  } finally {
+    // What still runs for another worker would only hold the servers.
+    controller.abort();
+    for (const pair of pairs) pair[Symbol.dispose]();
+  }
+}
+
+type Context = { flavors: Flavors; follower: Follower; signal: AbortSignal };
+
+async function prepare({ flavors, sourceTables, targetTables, chunkBytes = CHUNK_BYTES }: VerifyOptions, [pair]: ConnectionPair[]): Promise<TableVerification[]> {
+  const aggregates = await pair?.use(async ({ source, target }) => ({
+    source: await selfTest(source, flavors.source),
+    target: await selfTest(target, flavors.target),
+  }));
+  if (aggregates === undefined) throw new Error('no pair of connections');
+  const largestFirst = [...sourceTables].sort((a, b) => b.bytes - a.bytes);
+  return pairAll(largestFirst, targetTables, aggregates).map((table) => new TableVerification(table, chunkBytes));
+}
+
+/** Chunk after chunk of table after table; the workers share the tables, so the last one has them all. */
+async function checkChunks(pair: ConnectionPair, tables: TableVerification[], context: Context, progress: VerifyProgress): Promise<void> {
+  for (const table of tables) {
+    for (;;) {
+      const range = await pair.use(({ source }) => table.nextChunk(source));
+      if (range === null) break;
+      await pair.use((open) => table.check({ ...context, pair: open }, range));
+      progress.changed();
+    }
+  }
+}
+
+/** Rows that were being written whenever they were looked at. */
+async function settle(pair: ConnectionPair | undefined, tables: TableVerification[], context: Context, msMax: number): Promise<void> {
+  const backoff = new Backoff({ initialMs: 5, maxMs: 1000 });
+  const deadlineMs = performance.now() + msMax;
+  while (tables.some(({ unsure }) => unsure > 0) && performance.now() < deadlineMs) {
+    for (const table of tables) {
+      if (table.unsure > 0) await pair?.use((open) => table.settle({ ...context, pair: open }));
+    }
+    if (tables.some(({ unsure }) => unsure > 0)) await backoff.wait(context.signal);
+  }
+}
+
+/** A difference is one whatever else is unsure; without one, unsure is not equal. */
+function conclude(tables: TableVerification[], progress: VerifyProgress): VerifyView {
+  if (tables.some((table) => table.progress.view.differencesTotal > 0)) return progress.end('different');
+  const unsure = tables.filter((table) => table.unsure > 0);
+  if (unsure.length === 0) return progress.end('equal');
+  const counts = Object.fromEntries(unsure.map((table) => [table.table.name, table.unsure]));
+  throw new AppError('VERIFY_UNSETTLED', `rows changed faster than they could be compared: ${JSON.stringify(counts)}`, { details: { tables: counts } });
+}

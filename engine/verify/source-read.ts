@@ -1,0 +1,93 @@
+import { Backoff } from '../../core/backoff.ts';
+import { parsePosition, type Flavor, type StreamPosition } from '../../core/gtid.ts';
+import type { Bytes, ServerConnection, Value } from '../server/connection.ts';
+import { executedPosition } from '../server/position.ts';
+
+/** Longest wait for a transaction that is between the binlog and its visibility. */
+const SETTLING_MS_MAX = 10_000;
+
+export interface SourceRead {
+  rows: Value[][];
+  /** Everything that the rows show is in it. */
+  until: StreamPosition;
+}
+
+export interface SourceReadOptions {
+  connection: ServerConnection;
+  flavor: Flavor;
+  /** What the rows must show at least; undefined: no matter. */
+  from: StreamPosition | undefined;
+  sql: Bytes;
+  signal: AbortSignal;
+}
+
+/**
+ * Rows of one statement, between two positions: they show everything that is in `from`, and nothing that is not in
+ * `until`. Answers null where that could not be had in a few seconds.
+ *
+ * MySQL: a transaction is visible once it is in gtid_executed, so `from` must be in there before the read. It is visible
+ * a moment *before* it gets in there, too; but from the moment it has a GTID until then it is in gtid_owned
+ * (sql/binlog.cc, ordered_commit; sql/rpl_gtid_state.cc, update_commit_group). So after the read: whatever is owned then has
+ * to be over before gtid_executed is read as `until`.
+ *
+ * MariaDB: gtid_binlog_pos runs ahead of what is visible, so it gives no `from`. A consistent snapshot has an exact place in
+ * the binlog, which is both.
+ */
+export async function readBetween(options: SourceReadOptions): Promise<SourceRead | null> {
+  return options.flavor === 'mysql' ? await readMysql(options) : await readMariadb(options);
+}
+
+async function readMysql({ connection, flavor, from, sql, signal }: SourceReadOptions): Promise<SourceRead | null> {
+  const visible = async () => from === undefined || (await executedPosition(connection, flavor)).covers(from);
+  if (!(await holdsSoon(visible, signal))) return null;
+  const rows = await connection.rows(sql);
+  const owned = await ownedGtids(connection);
+  const over = async () => owned.size === 0 || (await ownedGtids(connection)).isDisjointFrom(owned);
+  if (!(await holdsSoon(over, signal))) return null;
+  return { rows, until: await executedPosition(connection, flavor) };
+}
+
+/** Transactions with a GTID that are not over, in the notation `uuid:number#thread`. */
+async function ownedGtids(connection: ServerConnection): Promise<Set<string>> {
+  const [row] = await connection.rows('SELECT @@GLOBAL.gtid_owned');
+  const gtids = new Set<string>();
+  for (const block of (row?.[0] ?? '').split(',')) {
+    const [uuid = '', ...numbers] = block.trim().split(':');
+    for (const number of numbers.filter((part) => part.includes('#'))) gtids.add(`${uuid}:${number}`);
+  }
+  return gtids;
+}
+
+async function readMariadb({ connection, from, sql, signal }: SourceReadOptions): Promise<SourceRead | null> {
+  let until: StreamPosition | undefined;
+  const snapshot = async () => {
+    until = await openSnapshot(connection);
+    if (from === undefined || until.covers(from)) return true;
+    await connection.write('ROLLBACK');
+    return false;
+  };
+  if (!(await holdsSoon(snapshot, signal)) || until === undefined) return null;
+  const rows = await connection.rows(sql);
+  await connection.write('ROLLBACK');
+  return { rows, until };
+}
+
+async function openSnapshot(connection: ServerConnection): Promise<StreamPosition> {
+  await connection.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+  await connection.write('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
+  const status = new Map(await connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").then((rows) => rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? ''])));
+  const file = status.get('binlog_snapshot_file') ?? '';
+  const [row] = await connection.rows(`SELECT BINLOG_GTID_POS('${file}',${Number(status.get('binlog_snapshot_position'))})`);
+  return parsePosition('mariadb', row?.[0] ?? '');
+}
+
+/** Asks until it holds; false when it did not in time. */
+async function holdsSoon(condition: () => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+  const backoff = new Backoff({ initialMs: 1, maxMs: 100 });
+  const deadlineMs = performance.now() + SETTLING_MS_MAX;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) return false;
+    await backoff.wait(signal);
+  }
+  return true;
+}

@@ -1,0 +1,67 @@
+import { AppError, assert } from '../../core/errors.ts';
+import { keyColumns } from '../copy/key-range.ts';
+import type { Column, Table } from '../schema/table.ts';
+import { insertColumns } from '../schema/column-sql.ts';
+import { columnForm } from './column-form.ts';
+import type { Aggregate } from './fingerprint.ts';
+import type { ComparedColumn } from './row-text.ts';
+import { TableSql } from './table-sql.ts';
+
+/** A table on both sides, with the SQL that compares it. */
+export interface TablePair {
+  name: string;
+  source: TableSql;
+  target: TableSql;
+  /** As the source calls them, in the order of the digests of `TableSql.rowsOf`. */
+  columns: string[];
+}
+
+/**
+ * Pairs the columns that hold data of their own, by name; generated ones follow from them. Throws VERIFY_TABLES_DIFFER
+ * where the tables could not hold the same rows.
+ */
+export function pairTables(source: Table, target: Table, aggregates: { source: Aggregate; target: Aggregate }): TablePair {
+  const targets = new Map(insertColumns(target).map((column) => [column.name.toLowerCase(), column]));
+  const counterpart = (column: Column): Column => {
+    const found = targets.get(column.name.toLowerCase());
+    if (found === undefined) throw differ(source, `the target has no column ${column.name}`);
+    return found;
+  };
+  const sources = insertColumns(source);
+  const extra = targets.size - sources.length;
+  const pairs = sources.map((column) => ({ column, other: counterpart(column) }));
+  if (extra !== 0) throw differ(source, `the target has ${extra} columns more than the source`);
+  const compared = (side: 'column' | 'other'): ComparedColumn[] =>
+    pairs.map((pair) => ({
+      name: pair[side].name,
+      form: columnForm(pair.column, pair.other),
+      nullable: pair.column.nullable || pair.other.nullable,
+    }));
+  const sourceKey = keyColumns(source);
+  const targetKey = sourceKey.map(counterpart);
+  if (!sameKey(targetKey, keyColumns(target))) throw differ(source, 'the target has another key');
+  return {
+    name: source.name,
+    columns: pairs.map(({ column }) => column.name),
+    source: new TableSql({ side: 'source', table: source, key: sourceKey, columns: compared('column'), aggregate: aggregates.source }),
+    target: new TableSql({ side: 'target', table: target, key: targetKey, columns: compared('other'), aggregate: aggregates.target }),
+  };
+}
+
+/** Pairs every source table. Throws VERIFY_TABLES_DIFFER where the target has none of that name. */
+export function pairAll(sources: Table[], targets: Table[], aggregates: { source: Aggregate; target: Aggregate }): TablePair[] {
+  return sources.map((source) => {
+    const target = targets.find(({ name }) => name === source.name) ?? targets.find(({ name }) => name.toLowerCase() === source.name.toLowerCase());
+    if (target === undefined) throw differ(source, 'the target does not have it');
+    return pairTables(source, target, aggregates);
+  });
+}
+
+function sameKey(a: Column[], b: Column[]): boolean {
+  assert(a.length > 0, 'a table that is verified has a key');
+  return a.length === b.length && a.every((column, i) => column === b[i]);
+}
+
+function differ(table: Table, why: string): AppError {
+  return new AppError('VERIFY_TABLES_DIFFER', `${table.schema}.${table.name}: ${why}`, { details: { table: table.name } });
+}

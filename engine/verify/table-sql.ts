@@ -1,0 +1,97 @@
+import { keyColumns, rangePredicate, tableByKey, type KeyRange } from '../copy/key-range.ts';
+import { comparand, normalizer, selectExpression } from '../schema/column-sql.ts';
+import type { Column, Table } from '../schema/table.ts';
+import { quoteName, quoteText, type Bytes, type Value } from '../server/connection.ts';
+import { rowKey, type RowKey } from '../apply/window.ts';
+import { AppError } from '../../core/errors.ts';
+import { digestSql, fingerprintSql, type Aggregate } from './fingerprint.ts';
+import { columnText, rowText, type ComparedColumn } from './row-text.ts';
+
+/** A row as it is compared: never its values, which may be large, but for the key. */
+export interface RowDigest {
+  key: Value[];
+  digest: Bytes;
+  /** One for each compared column; empty where they were not asked for. */
+  columns: Bytes[];
+}
+
+export interface TableSqlOptions {
+  side: 'source' | 'target';
+  table: Table;
+  /** The key's columns in the source's order. */
+  key: Column[];
+  columns: ComparedColumn[];
+  aggregate: Aggregate;
+}
+
+/** Reads of one table on one side. None locks anything: plain SELECTs read a snapshot. */
+export class TableSql {
+  readonly table: Table;
+  readonly #key: Column[];
+  readonly #from: Bytes;
+  readonly #fingerprint: Bytes;
+  readonly #digests: Bytes;
+  readonly #columnDigests: Bytes;
+  readonly #normalize: ((value: Value) => Value)[];
+
+  constructor({ side, table, key, columns, aggregate }: TableSqlOptions) {
+    this.table = table;
+    this.#key = key;
+    this.#from = ` FROM ${tableByKey(table)}`;
+    const text = rowText(columns);
+    const names = keyColumns(table).map(({ name }) => quoteName(name));
+    const instead = `CONCAT_WS('/',${quoteText(`unreadable on the ${side}`)},${names.join(',')})`;
+    this.#fingerprint = `SELECT ${fingerprintSql(aggregate, text, instead)}${this.#from}`;
+    this.#digests = `SELECT ${[...key.map(selectExpression), digestSql(text)].join(',')}`;
+    this.#columnDigests = columns.map((column) => `,${digestSql(columnText(column))}`).join('');
+    this.#normalize = key.map((column) => {
+      const normalize = normalizer(column);
+      return (value) => (value === null || normalize === null ? value : normalize(value));
+    });
+  }
+
+  fingerprint(range: KeyRange): Bytes {
+    return this.#fingerprint + rangePredicate(this.#key, range);
+  }
+
+  digests(range: KeyRange): Bytes {
+    return this.#digests + this.#from + rangePredicate(this.#key, range);
+  }
+
+  /** The key of the row at `offset` in a range. */
+  keyAt(range: KeyRange, offset: number): Bytes {
+    const order = this.#key.map(({ name }) => quoteName(name)).join(',');
+    return `SELECT ${this.#key.map(selectExpression).join(',')}${this.#from}${rangePredicate(this.#key, range)} ORDER BY ${order} LIMIT 1 OFFSET ${offset}`;
+  }
+
+  parseKey([row]: Value[][]): Bytes[] | undefined {
+    return row === undefined ? undefined : this.#keyOf(row).map((value) => value ?? '');
+  }
+
+  /** Rows whose key equals one of `keys` in the column's collation, with a digest for each column. */
+  rowsOf(keys: Iterable<readonly Value[]>): Bytes {
+    const equal = [...keys].map((values) => `(${this.#key.map((column, i) => `${quoteName(column.name)}=${comparand(column)(values[i] ?? null)}`).join(' AND ')})`);
+    return `${this.#digests}${this.#columnDigests}${this.#from} WHERE ${equal.join(' OR ')}`;
+  }
+
+  /** By key bytes. Throws VERIFY_ROW_UNREADABLE for a row that has no text. */
+  parse(rows: Value[][]): Map<RowKey, RowDigest> {
+    const parsed = new Map<RowKey, RowDigest>();
+    for (const row of rows) {
+      const key = this.#keyOf(row);
+      const [digest, ...columns] = row.slice(key.length);
+      if (digest == null || columns.includes(null)) throw this.#unreadable(key);
+      parsed.set(rowKey(key), { key, digest, columns: columns.map((column) => column ?? '') });
+    }
+    return parsed;
+  }
+
+  #keyOf(row: Value[]): Value[] {
+    return this.#normalize.map((normalize, i) => normalize(row[i] ?? null));
+  }
+
+  #unreadable(key: Value[]): AppError {
+    const { schema, name } = this.table;
+    return new AppError('VERIFY_ROW_UNREADABLE', `the server made no text of a row of ${schema}.${name}`, { details: { table: name, key: rowKey(key).slice(0, 200) } });
+  }
+}
