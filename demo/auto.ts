@@ -54,6 +54,7 @@ export async function runAuto(
     await delay(BETWEEN_MS);
     const verified = await driver.verify();
     onProgress(`verification: ${verified.verify?.state ?? 'missing'}`);
+    for (const line of differenceLines(verified.verify)) onProgress(line);
     const switches: SwitchOutcome[] = [];
     for (const { name, ...request } of STEPS) {
       const { report, clientPausesMs } = await driver.switchTraffic(workload, request);
@@ -61,7 +62,7 @@ export async function runAuto(
       const clientPauseMs = Math.max(...clientPausesMs);
       switches.push({ name, switched, pauseMs, clientPauseMs, fence });
       onProgress(
-        `switched ${name}: pause ${pauseMs ?? '?'} ms, longest wait of a client ${Math.round(clientPauseMs)} ms`,
+        `switched ${name}: pause ${pauseMs === null ? '?' : Math.round(pauseMs)} ms, longest wait of a client ${Math.round(clientPauseMs)} ms`,
       );
       await delay(BETWEEN_MS);
     }
@@ -82,6 +83,14 @@ export async function runAuto(
   } finally {
     await workload.stop();
   }
+}
+
+function differenceLines(verify: VerifyView | null): string[] {
+  const tables = verify?.tables.filter(({ state }) => state === 'different') ?? [];
+  return tables.map(({ name, differences, differencesTotal }) => {
+    const rows = differences.slice(0, 5).map(({ key, kind, columns }) => `${key} ${kind} ${columns.join(',')}`);
+    return `${name}: ${differencesTotal} differing rows: ${rows.join('; ')}`;
+  });
 }
 
 /** Past the proxy: the server that is primary now must itself have every acknowledged write. */

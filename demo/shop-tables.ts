@@ -32,7 +32,7 @@ export const SHOP_TABLES: readonly ShopTable[] = [
       CONCAT(ELT(1 + n % 6, 'Ada', 'Björn', 'Chloé', '大輔', 'Ольга', 'Zoë 🛒'), ' ', CRC32(n) % 5000),
       ELT(1 + n % 7, 'DE', 'FR', 'US', 'JP', 'BR', 'IN', 'SE'),
       (CAST(CRC32(n) % 2000000 AS SIGNED) - 500000) / 100,
-      JSON_OBJECT('newsletter', n % 2 = 0, 'visits', n % 300, 'score', n / 8, 'tags', JSON_ARRAY('a', n % 9, NULL)),
+      JSON_OBJECT('newsletter', n % 2 = 0, 'visits', n % 300, 'score', CAST(n / 8 AS DOUBLE), 'tags', JSON_ARRAY('a', n % 9, NULL)),
       TIMESTAMPADD(MICROSECOND, CRC32(n), TIMESTAMPADD(MINUTE, n % 1500000, '2021-01-01 00:00:00')),
       IF(n % 5 = 0, NULL, TIMESTAMPADD(MINUTE, n % 400000, '2025-01-01 00:00:00')),
       n % 256`,
