@@ -10,7 +10,7 @@ import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { logInClient, type ClientLogin } from './client-login.ts';
 import { CredentialCache } from './credentials.ts';
 import { MessageStream } from './message-stream.ts';
-import type { BackendConnection, LoginProfile } from './backend-connection.ts';
+import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import type { ServerIdentities } from './server-identity.ts';
 import { openBackend } from './session-carrier.ts';
@@ -91,7 +91,7 @@ export class ClientDoor {
       // Held clients wait longer than a handshake may take.
       clearTimeout(timer);
       const role = login.role ?? listenerRole;
-      const backend = await this.#logInBackend(role, login.profile, login.database);
+      const backend = await this.#logInBackend(role, { client: socket, profile: login.profile, database: login.database });
       if (socket.destroyed) {
         backend.quit();
         return;
@@ -103,7 +103,8 @@ export class ClientDoor {
       const client = login.stream.socket;
       const { profile } = login;
       const database = login.database?.toString('utf8') ?? null;
-      const session = new Session({ context, client, backend, profile, role, database, connectionId, address });
+      const { isMixed } = login.identity;
+      const session = new Session({ context, client, backend, profile, role, database, connectionId, address, isMixed });
       this.#options.onSession(session);
       client.resume();
       session.begin(ahead);
@@ -144,7 +145,7 @@ export class ClientDoor {
       });
       const collation = (request.collation ?? session.profile.collation) & 0xff;
       const profile: LoginProfile = { ...session.profile, credentials, collation, attributes: request.attributes };
-      const backend = await this.#logInBackend(session.role, profile, database);
+      const backend = await this.#logInBackend(session.role, { client: session.client, profile, database });
       stream.write(buildOk({ statusFlags: 2 }));
       session.adopt(backend, { profile, database: database?.toString('utf8') ?? null });
       session.returnClient(stream.detach());
@@ -168,8 +169,8 @@ export class ClientDoor {
   }
 
   /** Waits for the end of a hold, then lets the server decide. */
-  async #logInBackend(role: Role, profile: LoginProfile, database: Buffer | null): Promise<BackendConnection> {
-    const destination = await this.#options.context.router.destination(role);
+  async #logInBackend(role: Role, { client, profile, database }: { client: Socket; profile: LoginProfile; database: Buffer | null }): Promise<BackendConnection> {
+    const destination = await this.#whereTo(role, client);
     if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
     try {
       const backend = await openBackend(destination, profile, database);
@@ -178,6 +179,25 @@ export class ClientDoor {
     } catch (error) {
       if (error instanceof ClientError && error.packet.code === 1045) this.#cache.refused(profile.credentials);
       throw error;
+    }
+  }
+
+  /** Waits for the end of a hold, while the client does, and not longer than a hold may last before the fence (I6). */
+  async #whereTo(role: Role, client: Socket): Promise<Destination | null> {
+    const { router, holdTimeoutMs } = this.#options.context;
+    if (!router.route(role).held) return router.route(role).destination;
+    const giveUp = new AbortController();
+    const onClosed = () => giveUp.abort(new ClientError(CLIENT_ERROR.badHandshake()));
+    const onTimeout = () => {
+      if (router.record?.fenced !== true) giveUp.abort(new ClientError(CLIENT_ERROR.heldTooLong()));
+    };
+    client.once('close', onClosed);
+    const timer = setTimeout(onTimeout, holdTimeoutMs);
+    try {
+      return await router.destination(role, giveUp.signal);
+    } finally {
+      clearTimeout(timer);
+      client.off('close', onClosed);
     }
   }
 

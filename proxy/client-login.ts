@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Role } from '../core/routing-record.ts';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
-import { CAPABILITY, hasCapability, without } from '../core/wire/capabilities.ts';
+import { CAPABILITY, without } from '../core/wire/capabilities.ts';
 import { buildHandshake } from '../core/wire/handshake.ts';
 import { isProtocol41, isSslRequest, parseHandshakeResponse, type HandshakeResponse } from '../core/wire/handshake-response.ts';
 import { newScramble } from '../core/wire/scramble.ts';
@@ -35,6 +35,8 @@ export interface ClientLogin {
   /** Chosen with a suffix of the database's name; null: the listener decides. */
   role: Role | null;
   isSecure: boolean;
+  /** What the greeting said. */
+  identity: ServerIdentity;
 }
 
 const HANDSHAKE_BYTES_MAX = 1 << 20;
@@ -78,7 +80,7 @@ export async function logInClient(options: ClientLoginOptions, onStream: (stream
   const { database, role } = splitRoleSuffix(response.database ?? Buffer.alloc(0));
   const { maxPacketBytes, attributes } = response;
   const profile = { credentials, capabilities: response.capabilities, maxPacketBytes, collation: response.collation, attributes };
-  return { stream, profile, database, role, isSecure };
+  return { stream, profile, database, role, isSecure, identity };
 }
 
 /** Clients may set flags that were not offered: those do not count. */
@@ -100,8 +102,4 @@ function startTls(plain: MessageStream, { secureContext }: TlsMaterial): Message
   const secure = new TLSSocket(plain.socket, { isServer: true, secureContext });
   // The request for TLS had sequence 1, and the response within TLS goes on with 2.
   return new MessageStream(secure, { maxBytes: HANDSHAKE_BYTES_MAX, sequence: 1 });
-}
-
-export function wantsSessionTrack({ capabilities }: LoginProfile): boolean {
-  return hasCapability(capabilities, CAPABILITY.SESSION_TRACK);
 }

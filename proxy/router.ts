@@ -1,3 +1,4 @@
+import { abortable } from '../core/abort.ts';
 import { systemClock, type Clock } from '../core/clock.ts';
 import { endpointOf, isHeld, sideOf, ROLES, type Role, type RoutingRecord } from '../core/routing-record.ts';
 import type { Destination } from './backend-connection.ts';
@@ -57,12 +58,12 @@ export class Router {
     return true;
   }
 
-  /** Resolves with where `role` goes, once it is not held; null when there is no route. */
-  async destination(role: Role): Promise<Destination | null> {
+  /** Resolves with where `role` goes, once it is not held; null when there is no route. Rejects when `signal` aborts. */
+  async destination(role: Role, signal?: AbortSignal): Promise<Destination | null> {
     while (this.#routes[role].held) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#waiting.push(resolve);
-      await promise;
+      await (signal === undefined ? promise : abortable(promise, signal));
     }
     return this.#routes[role].destination;
   }

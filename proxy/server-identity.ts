@@ -1,9 +1,7 @@
-import type { Endpoint, Role, RoutingRecord } from '../core/routing-record.ts';
-import { endpointOf, endpointOfSide } from '../core/routing-record.ts';
-import { otherSide } from '../core/phase.ts';
-import { sideOf } from '../core/routing-record.ts';
-import { CAPABILITY, combine } from '../core/wire/capabilities.ts';
 import { connect } from 'node:net';
+import { otherSide } from '../core/phase.ts';
+import { endpointOf, endpointOfSide, sideOf, type Endpoint, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import { CAPABILITY, combine } from '../core/wire/capabilities.ts';
 import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
 import { MessageStream } from './message-stream.ts';
 
@@ -12,6 +10,8 @@ export interface ServerIdentity {
   serverVersion: string;
   capabilities: number;
   collation: number;
+  /** One side is MariaDB and the other is not: they do not know the same collations. */
+  isMixed: boolean;
 }
 
 /** utf8mb4_0900_ai_ci, the default of MySQL 8.0 and later. */
@@ -64,6 +64,7 @@ const FALLBACK: ServerIdentity = {
   serverVersion: '8.0.0-switchyard',
   capabilities: SUPPORTED,
   collation: DEFAULT_COLLATION,
+  isMixed: false,
 };
 
 const GREETING_TIMEOUT_MS = 2000;
@@ -91,6 +92,7 @@ export class ServerIdentities {
       serverVersion: current?.serverVersion ?? FALLBACK.serverVersion,
       capabilities: combine(supported, OURS),
       collation: current?.collation ?? DEFAULT_COLLATION,
+      isMixed: current !== null && other !== null && current.isMariaDb !== other.isMariaDb,
     };
   }
 

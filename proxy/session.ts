@@ -42,6 +42,7 @@ export interface SessionOptions {
   database: string | null;
   connectionId: number;
   address: string;
+  isMixed: boolean;
 }
 
 /**
@@ -53,6 +54,8 @@ type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 
 /** A command up to this size is gathered before it goes on; a larger one passes through in pieces. */
 const GATHERED_BYTES_MAX = 1 << 20;
+/** Collation ids that MySQL and MariaDB have in common end here. */
+const SHARED_COLLATION_MAX = 247;
 /** What a client may send ahead of an answer before its socket is no longer read (I8). */
 const AHEAD_BYTES_MAX = 1 << 16;
 
@@ -94,7 +97,7 @@ export class Session {
   #bytesIn = 0;
   #bytesOut = 0;
 
-  constructor({ context, client, backend, profile, role, database, connectionId, address }: SessionOptions) {
+  constructor({ context, client, backend, profile, role, database, connectionId, address, isMixed }: SessionOptions) {
     this.#context = context;
     this.#client = client;
     this.#backend = backend;
@@ -104,6 +107,8 @@ export class Session {
     this.id = String(connectionId);
     this.#address = address;
     this.#state = new SessionState(database);
+    // A collation that the other family does not know would silently become its default there (I5).
+    this.#state.charsetTouched = isMixed && profile.collation > SHARED_COLLATION_MAX;
     this.#tracker = this.#newTracker();
     client.on('data', this.#onClientData);
     client.on('drain', this.#onClientDrain);
