@@ -265,11 +265,6 @@ export const ERROR_TABLE = {
     meaning: 'The definition of a table uses something that the target cannot hold or that Switchyard cannot translate.',
     remedy: 'Change the table on the source as the message says, or leave it out of the import.',
   },
-  TARGET_TABLE_EXISTS: {
-    kind: 'fatal',
-    meaning: 'The target has a table of that name that Switchyard did not make.',
-    remedy: 'Drop or rename it on the target, or leave the table out of the import.',
-  },
   COPY_VALUE_REFUSED: {
     kind: 'fatal',
     meaning: 'The target warned while it loaded copied rows: a value would not have arrived unchanged. Nothing of that chunk was kept.',

@@ -48,8 +48,8 @@ export function ddlHandler({ world, destination, policy, takeDecision }: DdlHand
   };
 }
 
-async function execute({ connect }: DdlWorld, destination: Side, schema: string, sql: string): Promise<void> {
-  await using connection = await connect(destination);
+async function execute(world: DdlWorld, destination: Side, schema: string, sql: string): Promise<void> {
+  await using connection = await world.connect(destination);
   await connection.write(`USE ${quoteName(schema)}`);
   await connection.write('SET SESSION foreign_key_checks=0');
   // The comment marks the statement as ours in the binlog of the destination (I7).

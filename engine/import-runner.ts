@@ -20,7 +20,7 @@ import { checkSwitch } from './switch/switch-preflight.ts';
 import { fenceContext, recoverSwitch, TrafficSwitch, type SwitchWorld } from './switch/traffic-switch.ts';
 import { persistFence } from './switch/fence.ts';
 import { runVerify } from './verify/run-verify.ts';
-import type { Follower } from './verify/follower.ts';
+import type { Follower, TouchListener } from './verify/follower.ts';
 import { rowKey } from './apply/window.ts';
 
 export interface RunnerOptions {
@@ -34,8 +34,6 @@ export interface RunnerOptions {
 }
 
 const PUBLISH_INTERVAL_MS = 250;
-
-type TouchListener = Parameters<Follower['onTouched']>[0];
 
 /**
  * One import: brings it to where its phase says it is after a start, runs what the phase needs, and carries out
@@ -331,12 +329,17 @@ export class ImportRunner implements SwitchWorld {
   }
 
   #follower(): Follower {
+    const stream = () => {
+      const running = this.#streams.get('target');
+      if (running === undefined) throw new AppError('SERVER_GONE', 'replication to the target is not running');
+      return running;
+    };
     return {
-      waitFor: async (position, signal) => {
-        const stream = this.#streams.get('target');
-        if (stream === undefined) throw new AppError('SERVER_GONE', 'replication to the target is not running');
-        await stream.waitFor(position, signal);
+      get applied() {
+        return stream().applied;
       },
+      waitFor: (position, signal) => stream().waitFor(position, signal),
+      reported: () => stream().reported(),
       onTouched: (listener) => {
         this.#touchListeners.add(listener);
         return { [Symbol.dispose]: () => void this.#touchListeners.delete(listener) };

@@ -30,7 +30,7 @@ export interface ReplicationOptions {
   /** The imported tables as they are on the origin now; read again after DDL. */
   loadTables: () => Promise<Table[]>;
   onDdl: DdlHandler;
-  /** Hears the tables and keys of each window after its commit. */
+  /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
   onRetry?: (error: AppError) => void;
 }
@@ -47,6 +47,7 @@ export class Replication {
   #failure: unknown;
   #stream: ChangeStream | undefined;
   #oldestPendingMs: number | undefined;
+  #committing: Promise<void> = Promise.resolve();
   #transactions = 0;
   #rowChanges = 0;
 
@@ -86,6 +87,11 @@ export class Replication {
       transactionsApplied: this.#transactions,
       rowChangesApplied: this.#rowChanges,
     };
+  }
+
+  /** Resolves when a window that is being committed at the time of the call, if any, has been told to `onApplied`. */
+  async reported(): Promise<void> {
+    await this.#committing;
   }
 
   /** Resolves when everything in `position` is applied; rejects when the stream stops first or `signal` aborts. */
@@ -172,8 +178,7 @@ export class Replication {
       if (!window.isEmpty || (idle && !durable)) {
         const next = applied.clone();
         for (const gtid of window.gtids) next.advance(gtid);
-        await applier.apply(window, next.toString());
-        this.#options.onApplied?.(window.tables.values());
+        await this.#commit(applier, window, next.toString());
         this.#transactions += window.transactions;
         this.#rowChanges += window.rowChanges;
         durable = true;
@@ -187,6 +192,17 @@ export class Replication {
         await this.#handleDdl(ddl, applier, applied);
         return;
       }
+    }
+  }
+
+  async #commit(applier: Applier, window: ApplyWindow, position: string): Promise<void> {
+    const told = Promise.withResolvers<void>();
+    this.#committing = told.promise;
+    try {
+      await applier.apply(window, position);
+    } finally {
+      this.#options.onApplied?.(window.tables.values());
+      told.resolve();
     }
   }
 

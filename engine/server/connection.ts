@@ -31,6 +31,9 @@ export function quoteText(text: string): Bytes {
   return `_utf8mb4'${escapeBytes(bytesOf(text))}'`;
 }
 
+/** Longest wait for the server to close a connection that is given up. */
+const CLOSE_MS = 1000;
+
 const ESCAPED = /[\0\n\r\x1a'\\]/g;
 const ESCAPES: Record<string, string> = { '\0': '\\0', '\n': '\\n', '\r': '\\r', '\x1a': '\\Z', "'": "\\'", '\\': '\\\\' };
 
@@ -129,12 +132,21 @@ export class ServerConnection implements AsyncDisposable {
     return rows.map(({ Code, Message }) => `${Code}: ${Message}`);
   }
 
+  /** Says goodbye and waits for it, but not long. */
   async close(): Promise<void> {
-    this.raw.destroy();
+    if (this.#failure === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, CLOSE_MS);
+      this.raw.end(() => resolve());
+      await promise;
+      clearTimeout(timer);
+    }
+    this.destroy();
   }
 
-  /** Ends it at once, whatever is under way: mysql2's own `destroy` closes our half only, and a paused socket never hears of it. */
+  /** Ends it at once, whatever is under way. mysql2's `destroy` only half-closes: a paused socket would stay. */
   destroy(): void {
+    this.#failure ??= new Error('the connection was closed');
     this.raw.destroy();
     (this.raw as unknown as { stream: Socket }).stream.destroy();
   }

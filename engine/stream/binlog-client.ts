@@ -143,7 +143,7 @@ export class BinlogClient {
       return;
     }
     this.#silentTicks += 1;
-    if (this.#silentTicks * TICK_MS >= this.#silenceMaxMs) this.#end(this.#gone(`nothing was heard for ${this.#silenceMaxMs} ms`));
+    if (this.#silentTicks * TICK_MS >= this.#silenceMaxMs) this.#end(this.#gone(`nothing was heard for ${this.#silenceMaxMs} ms DEBUG ${JSON.stringify({ p: this.#socket.isPaused(), f: this.#socket.readableFlowing, rl: this.#socket.readableLength, nd: (this.#connection.raw as any)._paused, pp: (this.#connection.raw as any)._paused_packets.length, br: this.#socket.bytesRead, ago: Date.now() - this.#lastHeardAtMs, ctor: this.#socket.constructor.name, h: (this.#socket as any)._handle?.reading })}`));
   }
 
   #gone(why: string): AppError {

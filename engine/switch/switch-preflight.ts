@@ -2,6 +2,7 @@ import { AppError } from '../../core/errors.ts';
 import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
+import { executedPosition } from '../server/position.ts';
 import { fenceContext, type SwitchPlan, type SwitchWorld } from './traffic-switch.ts';
 import { planFence } from './fence.ts';
 
@@ -28,7 +29,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none' };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
-  checkStream(world, plan, refusals);
+  await checkStream(world, plan, refusals);
   checkVerification(document.verify as VerifyView | null, refusals);
   if (kind === 'primaries') {
     await checkFence(world, plan, refusals, warnings);
@@ -38,15 +39,23 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   return { plan, refusals, warnings };
 }
 
-function checkStream({ record, replicationTo }: SwitchWorld, { kind, to }: SwitchPlan, refusals: SwitchRefusal[]): void {
+/** Lag is measured, not read: what the old primary has now must be applied within the time allowed. */
+async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
   if (kind === 'replicas' && to === 'source') return;
-  const stream = replicationTo(to)?.view();
-  const { maxLagMs } = record.document.options;
-  if (stream === undefined || stream.state === 'stopped' || stream.state === 'failed') {
+  const stream = world.replicationTo(to);
+  const { state } = stream?.view() ?? { state: 'stopped' };
+  if (stream === undefined || state === 'stopped' || state === 'failed') {
     refusals.push({ code: 'STREAM_NOT_RUNNING', message: `replication to the ${to} is not running`, forceable: false });
-  } else if (stream.lagMs === null || stream.lagMs > maxLagMs) {
-    const lag = stream.lagMs === null ? 'unknown' : `${Math.round(stream.lagMs)} ms`;
-    refusals.push({ code: 'LAG_TOO_HIGH', message: `replication lag is ${lag}, allowed are ${maxLagMs} ms`, forceable: false });
+    return;
+  }
+  const { document } = world.record;
+  const { maxLagMs } = document.options;
+  await using connection = await world.connect(otherSide(to));
+  const position = await executedPosition(connection, to === 'target' ? document.sourceFacts.flavor : document.targetFacts.flavor);
+  try {
+    await stream.waitFor(position, AbortSignal.timeout(maxLagMs));
+  } catch {
+    refusals.push({ code: 'LAG_TOO_HIGH', message: `replication to the ${to} is more than ${maxLagMs} ms behind`, forceable: false });
   }
 }
 
@@ -73,10 +82,10 @@ async function checkFence(world: SwitchWorld, plan: SwitchPlan, refusals: Switch
   }
 }
 
-async function checkWritable({ record, connect }: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
-  const { fence } = record.document;
+async function checkWritable(world: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
+  const { fence } = world.record.document;
   if (fence?.side === to && fence.kind === 'read_only') return;
-  await using connection = await connect(to);
+  await using connection = await world.connect(to);
   const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
   if (row?.readOnly === '0') return;
   refusals.push({ code: 'DESTINATION_READ_ONLY', message: `the ${to} is read_only, and Switchyard did not make it so`, forceable: false });

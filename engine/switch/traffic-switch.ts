@@ -93,7 +93,7 @@ export class TrafficSwitch {
 
   /** Step 2: no new work on what moves; what is open ends normally. Tries again when the budget passes. */
   async #hold(before: RoutingRecord): Promise<RoutingRecord> {
-    const { route, fleet, record, log } = this.#world;
+    const { route, fleet, record } = this.#world;
     const { drainBudgetMs, pauseDeadlineMs } = record.document.options;
     let epoch = before.epoch;
     for (let attempt = 1; ; attempt += 1) {
@@ -107,7 +107,7 @@ export class TrafficSwitch {
       epoch = released.epoch;
       const undrained = report.proxies.flatMap((proxy) => proxy.undrained);
       const names = undrained.slice(0, 10).map(({ user, address, reasons }) => `${user} from ${address} (${reasons.join(', ')})`);
-      log('warn', `sessions did not reach the end of their transaction within ${drainBudgetMs} ms`, { attempt, undrained: names });
+      this.#world.log('warn', `sessions did not reach the end of their transaction within ${drainBudgetMs} ms`, { attempt, undrained: names });
       if (attempt === HOLD_ATTEMPTS) {
         throw new AppError('SWITCH_ROLLED_BACK', `${undrained.length} sessions were still busy after ${drainBudgetMs} ms: ${names.join('; ')}`, {
           details: { undrained },
@@ -197,11 +197,11 @@ async function withinDeadline<T>({ deadlineMs }: RoutingRecord, work: (deadline:
 }
 
 /** A fence that still waits on the server must not go up after the rollback took it down. */
-async function endStatements({ connect, log }: SwitchWorld, side: Side, connection: ServerConnection): Promise<void> {
+async function endStatements(world: SwitchWorld, side: Side, connection: ServerConnection): Promise<void> {
   const { threadId } = connection;
   connection.destroy();
   try {
-    await using other = await connect(side);
+    await using other = await world.connect(side);
     await other.write(`KILL ${threadId}`).catch(() => {});
     for (let attempt = 0; attempt < 20; attempt += 1) {
       const rows = await other.rows(`SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ${threadId}`);
@@ -209,7 +209,7 @@ async function endStatements({ connect, log }: SwitchWorld, side: Side, connecti
       await systemClock.sleep(50);
     }
   } catch (error) {
-    log('warn', `the statements of the switch on the ${side} could not be ended: ${(error as Error).message}`);
+    world.log('warn', `the statements of the switch on the ${side} could not be ended: ${(error as Error).message}`);
   }
 }
 
@@ -280,22 +280,22 @@ async function rollBackSwitch(world: SwitchWorld, intent: SwitchIntent): Promise
  * The fences as they stood before the switch. A server that cannot be reached keeps nobody waiting: a fence that
  * stays costs errors on writes, holding on would cost all traffic, and neither loses a write.
  */
-async function restoreFences({ record, connect, log }: SwitchWorld, { to, fence }: SwitchIntent): Promise<void> {
-  const { document } = record;
+async function restoreFences(world: SwitchWorld, { to, fence }: SwitchIntent): Promise<void> {
+  const { document } = world.record;
   const from = otherSide(to);
   try {
-    await using connection = await connect(from);
+    await using connection = await world.connect(from);
     await lowerFence(fence, fenceContext(document, from, connection));
   } catch (error) {
-    log('error', `the fence (${fence}) on the ${from} could not be taken away, writes there may be refused: ${(error as Error).message}`);
+    world.log('error', `the fence (${fence}) on the ${from} could not be taken away, writes there may be refused: ${(error as Error).message}`);
   }
   const standing = document.fence;
   if (standing === null || standing.side !== to) return;
   try {
-    await using connection = await connect(to);
+    await using connection = await world.connect(to);
     await raiseFence(standing.kind, fenceContext(document, to, connection));
   } catch (error) {
-    log('error', `the fence (${standing.kind}) on the ${to} could not be put back: ${(error as Error).message}`);
+    world.log('error', `the fence (${standing.kind}) on the ${to} could not be put back: ${(error as Error).message}`);
   }
 }
 

@@ -16,7 +16,10 @@ beforeAll(async () => {
 });
 afterAll(async () => server[Symbol.asyncDispose]());
 
-async function runTraffic(database: string, options: { rows?: number; during?: () => Promise<void> } = {}): Promise<Workload> {
+async function runTraffic(
+  database: string,
+  options: { rows?: number; during?: () => Promise<void> } = {},
+): Promise<Workload> {
   await using admin = await connect(server);
   await admin.query(`CREATE DATABASE ${database}`);
   await admin.changeUser({ database });
@@ -57,13 +60,21 @@ test('a lost write, a lost increment, a repeated one, a foreign row and missing 
 
   const [sequence] = workload.ledger.of(2).acknowledged;
   await connection.query(`DELETE FROM traffic_ledger WHERE session = 2 AND sequence = ${sequence}`);
-  expect(await check()).toMatchObject({ exact: false, lost: 1, duplicated: 0, foreign: 0, lostExamples: [`2:${sequence}`] });
+  expect(await check()).toMatchObject({
+    exact: false,
+    lost: 1,
+    duplicated: 0,
+    foreign: 0,
+    lostExamples: [`2:${sequence}`],
+  });
 
   await connection.query('UPDATE traffic_counters SET value = value - 1 WHERE session = 0');
   await connection.query('UPDATE traffic_counters SET value = value + 1 WHERE session = 1');
   expect(await check()).toMatchObject({ lost: 2, duplicated: 1 });
 
-  await connection.query("INSERT INTO traffic_ledger (session, sequence, kind, note) VALUES (3, 99999999, 'order', '')");
+  await connection.query(
+    "INSERT INTO traffic_ledger (session, sequence, kind, note) VALUES (3, 99999999, 'order', '')",
+  );
   await connection.query('UPDATE traffic_accounts SET balance = balance - 5 WHERE id = 1');
   expect(await check()).toMatchObject({ lost: 2, duplicated: 1, foreign: 1, balanceOff: -5n });
 });

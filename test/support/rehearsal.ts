@@ -3,6 +3,7 @@ import { checkLedger, type LedgerReport } from '../../bench/workload/check-ledge
 import { createLedgerTables } from '../../bench/workload/ledger-tables.ts';
 import { Workload } from '../../bench/workload/workload.ts';
 import type { ImportRequestInput } from '../../admin/client.ts';
+import { parsePosition } from '../../core/gtid.ts';
 import type { Phase } from '../../core/phase.ts';
 import type { ImportView } from '../../engine/api.ts';
 import { createShop } from '../../demo/shop.ts';
@@ -107,6 +108,17 @@ export class Rehearsal implements AsyncDisposable {
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+  }
+
+  /** Everything that `from` has executed by now is applied on the other side. */
+  async caughtUpWith(from: RunningServer): Promise<void> {
+    await using connection = await connect(from);
+    const [row] = await rows(connection, 'SELECT @@global.gtid_executed AS executed');
+    const executed = parsePosition('mysql', String(row?.['executed']));
+    await this.until(({ streams }) => {
+      const position = streams[0]?.position;
+      return typeof position === 'string' && parsePosition('mysql', position).covers(executed);
+    });
   }
 
   /** Compares what clients were promised with what the server that is primary now has. */

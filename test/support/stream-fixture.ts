@@ -9,7 +9,13 @@ import { FLAVOR_SPECS } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 
 export function definitionOf(server: RunningServer): ServerDefinition {
-  return { host: server.host, port: server.port, user: server.adminUser, password: server.adminPassword, tls: { mode: 'preferred', minVersion: 'TLSv1.2' } };
+  return {
+    host: server.host,
+    port: server.port,
+    user: server.adminUser,
+    password: server.adminPassword,
+    tls: { mode: 'preferred', minVersion: 'TLSv1.2' },
+  };
 }
 
 export function familyOf(server: RunningServer): Flavor {
@@ -47,7 +53,9 @@ export class StreamFixture implements AsyncDisposable {
   /** What the server has executed. */
   async position(): Promise<StreamPosition> {
     const family = familyOf(this.server);
-    const rows = await this.connection.rows(family === 'mysql' ? 'SELECT @@GLOBAL.gtid_executed' : 'SELECT @@GLOBAL.gtid_binlog_pos');
+    const rows = await this.connection.rows(
+      family === 'mysql' ? 'SELECT @@GLOBAL.gtid_executed' : 'SELECT @@GLOBAL.gtid_binlog_pos',
+    );
     return parsePosition(family, rows[0]?.[0] ?? '');
   }
 
@@ -78,7 +86,11 @@ export class StreamFixture implements AsyncDisposable {
 }
 
 /** The transactions from `from` to `until`; fails when the stream stays behind. */
-export async function readUntil(stream: ChangeStream, from: StreamPosition, until: StreamPosition): Promise<StreamTransaction[]> {
+export async function readUntil(
+  stream: ChangeStream,
+  from: StreamPosition,
+  until: StreamPosition,
+): Promise<StreamTransaction[]> {
   const seen = from.clone();
   const transactions: StreamTransaction[] = [];
   while (!seen.covers(until)) {

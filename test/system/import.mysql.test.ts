@@ -30,7 +30,7 @@ test('the whole way under traffic: no error, no lost write, and the way back', a
   expect(traffic.stats.acknowledgedWrites).toBeGreaterThan(200);
   expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0, duplicated: 0, unknown: 0 });
   // The reverse stream kept the source up to date: it is where switching back would lead.
-  await rehearsal.until(({ streams }) => streams[0]?.state === 'running' && streams[0].lagMs === 0);
+  await rehearsal.caughtUpWith(rehearsal.target);
   expect(await rehearsal.differingTables()).toEqual([]);
 
   await expect(client.complete(IMPORT, 'another')).rejects.toMatchObject({ code: 'CONFIRMATION_REQUIRED' });

@@ -1,0 +1,147 @@
+import { Backoff } from '../core/backoff.ts';
+import { AppError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
+import { parsePosition } from '../core/gtid.ts';
+import type { Side } from '../core/phase.ts';
+import type { TableView } from './api.ts';
+import { COPY_CHUNKS_DDL } from './copy/copy-chunks-table.ts';
+import { runCopy } from './copy/run-copy.ts';
+import { addDeferredIndexes, addForeignKeys } from './copy/deferred-parts.ts';
+import type { ImportSecrets } from './import-document.ts';
+import type { ImportRecord } from './import-store.ts';
+import type { Replication } from './replication.ts';
+import { createSchema, createTable, openForDdl, targetDdls } from './schema/create-target.ts';
+import { inspectTables } from './schema/inspect.ts';
+import type { Table } from './schema/table.ts';
+import type { TargetDdl } from './schema/target-ddl.ts';
+import type { ServerConnection } from './server/connection.ts';
+import { executedPosition } from './server/position.ts';
+import { quoteText } from './server/connection.ts';
+import { createSidecar, ProgressRow } from './sidecar.ts';
+
+export interface CopyWorld {
+  readonly record: ImportRecord;
+  connect(side: Side): Promise<ServerConnection>;
+  startReplicationTo(side: Side): void;
+  replicationTo(side: Side): Replication | undefined;
+  log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void;
+}
+
+export interface CopyPhaseOptions {
+  world: CopyWorld;
+  credentials: ImportSecrets;
+  signal: AbortSignal;
+  onTables: (tables: TableView[]) => void;
+}
+
+/**
+ * From nothing to a target that follows the source. Every step is idempotent and looks at what is done already, so the
+ * whole is simply run again after a crash or a lost connection.
+ */
+export async function runCopyPhase(options: CopyPhaseOptions): Promise<void> {
+  const { world, signal } = options;
+  const backoff = new Backoff({ initialMs: 500, maxMs: 10_000 });
+  for (;;) {
+    try {
+      await copyOnce(options);
+      return;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof AppError) || error.entry.kind !== 'retryable') throw error;
+      world.log('warn', `the copy was interrupted and goes on where it was: ${error.message}`);
+      await backoff.wait(signal);
+    }
+  }
+}
+
+async function copyOnce({ world, credentials, signal, onTables }: CopyPhaseOptions): Promise<void> {
+  const { record } = world;
+  if (record.document.copiedPosition === null) {
+    const { tables, ddls } = await prepareTarget(world, credentials);
+    await copyRows({ world, credentials, signal, onTables, tables, ddls });
+  }
+  const { copiedPosition, sourceFacts } = record.document;
+  signal.throwIfAborted();
+  world.startReplicationTo('target');
+  const stream = world.replicationTo('target');
+  if (stream === undefined || copiedPosition === null) throw new AppError('INTERNAL', 'the copy ended without a position');
+  // Until everything that was read has been overtaken, rows of different chunks are of different times.
+  await stream.waitFor(parsePosition(sourceFacts.flavor, copiedPosition), signal);
+}
+
+/** Start position, sidecar, schema and tables: what has to be there before the first row is read. */
+async function prepareTarget(world: CopyWorld, credentials: ImportSecrets): Promise<{ tables: Table[]; ddls: TargetDdl[] }> {
+  const { record } = world;
+  await using source = await world.connect('source');
+  await using target = await openForDdl(credentials.target);
+  await createSidecar(target, [COPY_CHUNKS_DDL]);
+  await storeStartPosition(record, source, target);
+  const { database, tables: names, options } = record.document;
+  const tables = await inspectTables(source, database, names);
+  const ddls = await targetDdls(target, tables, options.deferIndexes);
+  await createTables(record, source, target, ddls);
+  return { tables, ddls };
+}
+
+/** P0: nothing may be read before it is durable, on both sides of the engine's life. */
+async function storeStartPosition(record: ImportRecord, source: ServerConnection, target: ServerConnection): Promise<void> {
+  const { id, startPosition, sourceFacts } = record.document;
+  const position = startPosition ?? (await executedPosition(source, sourceFacts.flavor)).toString();
+  if (startPosition === null) {
+    await record.update(() => ({ startPosition: position, copy: { rows: 0, bytes: 0, startedAtMs: Date.now(), finishedAtMs: null } }));
+  }
+  const progress = new ProgressRow(id, 'forward');
+  if ((await progress.read(target)) === undefined) await progress.reset(target, position);
+}
+
+/** What is going to be made is recorded before: cancelling drops exactly what is on that list. */
+async function createTables(record: ImportRecord, source: ServerConnection, target: ServerConnection, ddls: TargetDdl[]): Promise<void> {
+  const { database, created } = record.document;
+  const there = new Set((await target.rows(`SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`)).map(([name]) => name));
+  const schemas = await target.rows(`SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`);
+  if (schemas.length === 0) {
+    await record.update(() => ({ created: { ...created, schema: true } }));
+    await createSchema(source, target, database);
+  }
+  const recorded = new Set(created.tables);
+  const foreign = ddls.filter(({ table }) => there.has(table) && !recorded.has(table)).map(({ table }) => table);
+  if (foreign.length > 0) {
+    throw new AppError('TARGET_TABLE_EXISTS', `the target has tables that Switchyard did not make: ${foreign.slice(0, 10).join(', ')}`);
+  }
+  await record.update((document) => ({ created: { ...document.created, tables: ddls.map(({ table }) => table) } }));
+  for (const ddl of ddls) if (!there.has(ddl.table)) await createTable(target, ddl);
+}
+
+interface CopyRowsOptions extends CopyPhaseOptions {
+  tables: Table[];
+  ddls: TargetDdl[];
+}
+
+async function copyRows({ world, credentials, signal, onTables, tables, ddls }: CopyRowsOptions): Promise<void> {
+  const { record } = world;
+  const { id, options, replicaHost } = record.document;
+  const views = new Map<string, TableView>();
+  const show = (view: TableView) => {
+    views.set(view.name, view);
+    onTables([...views.values()]);
+  };
+  await failpoint('copy.started');
+  const { rows, bytes, stamp } = await runCopy({
+    importId: id,
+    source: { ...credentials.source, ...replicaHost },
+    target: credentials.target,
+    tables,
+    connections: options.connections,
+    signal,
+    onProgress: ({ bytes: _bytes, ...view }) => show(view),
+  });
+  world.log('info', `${rows} rows copied`, { rows, bytes });
+  const onProgress = (table: string, state: 'indexing' | 'done') => {
+    const view = views.get(table);
+    if (view !== undefined) show({ ...view, state: state === 'done' ? 'copied' : state });
+  };
+  const finishing = { target: credentials.target, ddls, signal, onProgress };
+  await addDeferredIndexes({ ...finishing, connections: Math.min(2, options.connections) });
+  await addForeignKeys(finishing);
+  await failpoint('copy.finished');
+  await record.update(({ copy }) => ({ copiedPosition: stamp, copy: { ...copy, rows, bytes, finishedAtMs: Date.now() } }));
+}
