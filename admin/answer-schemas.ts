@@ -185,7 +185,7 @@ export const sessionViewSchema: z.ZodType<SessionView> = z.object({
 });
 
 export const lagSampleSchema: z.ZodType<LagSample> = z.object({
-  atMs: z.number(),
+  ageMs: z.number(),
   forwardMs: z.number().nullable(),
   reverseMs: z.number().nullable(),
 });

@@ -16,5 +16,5 @@ test('a sample a second, none before replication, the last quarter of an hour', 
   }
   const samples = history.of('shop');
   expect(samples).toHaveLength(900);
-  expect(samples.at(-1)).toEqual({ atMs: 999_000, forwardMs: 12, reverseMs: 12 });
+  expect(samples.at(-1)).toEqual({ ageMs: 750, forwardMs: 12, reverseMs: 12 });
 });

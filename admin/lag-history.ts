@@ -2,10 +2,13 @@ import type { PublishedEvent } from '../core/control/protocol.ts';
 import type { StreamView } from '../engine/api.ts';
 
 export interface LagSample {
-  atMs: number;
+  /** How long ago, since the reader's clock may differ from ours. */
+  ageMs: number;
   forwardMs: number | null;
   reverseMs: number | null;
 }
+
+type Sample = Omit<LagSample, 'ageMs'> & { atMs: number };
 
 const SAMPLE_EVERY_MS = 1000;
 const SAMPLES_MAX = 900;
@@ -13,7 +16,7 @@ const IMPORTS_MAX = 20;
 
 /** The lag of the last quarter of an hour, so that the graph is there when the dashboard is opened. */
 export class LagHistory {
-  readonly #samples = new Map<string, LagSample[]>();
+  readonly #samples = new Map<string, Sample[]>();
   readonly #now: () => number;
 
   constructor(now: () => number = Date.now) {
@@ -34,15 +37,16 @@ export class LagHistory {
   }
 
   of(importId: string): LagSample[] {
-    return this.#samples.get(importId) ?? [];
+    const nowMs = this.#now();
+    return (this.#samples.get(importId) ?? []).map(({ atMs, ...lag }) => ({ ageMs: nowMs - atMs, ...lag }));
   }
 
-  #samplesOf(importId: string): LagSample[] {
+  #samplesOf(importId: string): Sample[] {
     const known = this.#samples.get(importId);
     if (known !== undefined) return known;
     const [oldest] = this.#samples.keys();
     if (this.#samples.size >= IMPORTS_MAX && oldest !== undefined) this.#samples.delete(oldest);
-    const samples: LagSample[] = [];
+    const samples: Sample[] = [];
     this.#samples.set(importId, samples);
     return samples;
   }

@@ -29,5 +29,6 @@ export function formatTime(atMs: number): string {
 }
 
 export function formatPercent(part: number, whole: number): string {
-  return whole === 0 ? '100.0%' : `${Math.min(100, (part / whole) * 100).toFixed(1)}%`;
+  // Of nothing, nothing is done yet: totals are unknown for the first moments.
+  return whole === 0 ? '0.0%' : `${Math.min(100, (part / whole) * 100).toFixed(1)}%`;
 }

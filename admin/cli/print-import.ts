@@ -86,7 +86,7 @@ function tablesText(view: ImportView): string {
       formatCount(rowsCopied),
       formatCount(rowsTotal),
       state === 'copied' ? '100.0%' : formatPercent(rowsCopied, rowsTotal),
-      etaMs === null ? '-' : formatDuration(etaMs),
+      etaMs === null || state === 'copied' ? '-' : formatDuration(etaMs),
     ]),
   );
 }

@@ -9,18 +9,17 @@ function copying() {
   if (first === undefined || second === undefined) throw new Error('the stand-in has tables');
   Object.assign(first, { state: 'copied', rowsCopied: first.rowsTotal });
   Object.assign(second, { state: 'copying', rowsCopied: second.rowsTotal / 2, etaMs: 65_000 });
-  view.copy.startedAtMs = view.updatedAtMs - 10_000;
   return view;
 }
 
 test('a line tells phase, rows, percent, time left and lag', () => {
-  expect(progressLine(copying())).toBe(
+  expect(progressLine(copying(), 250_000)).toBe(
     'shop  copying  232,425 / 6,049,739 rows  3.8%  1/8 tables  ETA 4:10 min  lag -',
   );
 });
 
 test('a frame fits its terminal; what moves is never left out', () => {
-  const frame = progressFrame(copying(), { columns: 60, rows: 7 });
+  const frame = progressFrame(copying(), { columns: 60, rows: 7, etaMs: null });
   expect(frame.length).toBeLessThanOrEqual(6);
   expect(frame.every((line) => line.length < 60)).toBe(true);
   expect(frame.join('\n')).toMatch(/cart_items +█{12}░{12} +50%/);
@@ -30,5 +29,5 @@ test('a frame fits its terminal; what moves is never left out', () => {
 test('where nothing is being copied, one line is enough', () => {
   const view = standInImport({ id: 'shop' });
   moveTo(view, 'running');
-  expect(progressFrame(view, { columns: 80, rows: 24 })).toEqual(['shop  running  lag 12 ms']);
+  expect(progressFrame(view, { columns: 80, rows: 24, etaMs: null })).toEqual(['shop  running  lag 12 ms']);
 });

@@ -5,6 +5,13 @@ import { printable } from './text-table.ts';
 
 const BAR_WIDTH = 24;
 
+export interface FrameOptions {
+  columns: number;
+  rows: number;
+  /** Of the whole copy. */
+  etaMs: number | null;
+}
+
 interface Item {
   name: string;
   done: number;
@@ -37,22 +44,22 @@ function itemsOf(view: ImportView): Item[] {
 }
 
 /** One line for a log file. */
-export function progressLine(view: ImportView): string {
+export function progressLine(view: ImportView, etaMs: number | null): string {
   const items = itemsOf(view);
   const finished = items.filter((item) => item.finished).length;
   const parts = [view.id, view.phase];
   if (isWorking(view)) {
     parts.push(...totals(view, items), `${finished}/${items.length} tables`);
-    if (view.phase === 'copying') parts.push(`ETA ${etaText(view)}`);
+    if (view.phase === 'copying') parts.push(`ETA ${etaMs === null ? '-' : formatDuration(etaMs)}`);
   }
   if (view.error !== null) parts.push(`${view.error.code}: ${view.error.message}`);
   return printable([...parts, `lag ${lagText(view)}`].join('  '));
 }
 
 /** Lines for a terminal of that size: finished and waiting tables are summed up, so that what moves stays in sight. */
-export function progressFrame(view: ImportView, { columns, rows }: { columns: number; rows: number }): string[] {
+export function progressFrame(view: ImportView, { columns, rows, etaMs }: FrameOptions): string[] {
   const items = itemsOf(view);
-  const lines = [progressLine(view)];
+  const lines = [progressLine(view, etaMs)];
   if (isWorking(view)) {
     const room = Math.max(1, rows - 4);
     const active = items.filter(({ active }) => active);
@@ -78,14 +85,6 @@ function totals(view: ImportView, items: readonly Item[]): string[] {
       ? `${formatCount(view.verify?.rows ?? 0)} rows`
       : `${formatCount(done)} / ${formatCount(total)} rows`;
   return [rows, formatPercent(done, total)];
-}
-
-/** From the average pace so far; the tables' own estimates do not add up, since they are copied side by side. */
-function etaText(view: ImportView): string {
-  const done = view.tables.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0);
-  const left = view.tables.reduce((sum, { rowsCopied, rowsTotal }) => sum + Math.max(0, rowsTotal - rowsCopied), 0);
-  const elapsedMs = view.copy.startedAtMs === null ? 0 : view.updatedAtMs - view.copy.startedAtMs;
-  return done === 0 || elapsedMs <= 0 ? '-' : formatDuration((left / done) * elapsedMs);
 }
 
 function bar({ done, total, finished }: Item): string {

@@ -1,12 +1,13 @@
 import { actions } from './actions.js';
 import { askForToken } from './action-dialogs.js';
 import { follow, get, Problem, readiness, setToken } from './api.js';
-import { copyProgress } from './copy-progress.js';
+import { copyProgress, rowsCopied, rowsLeft } from './copy-progress.js';
 import { openCreateDialog } from './create-dialog.js';
 import { byId, h, renderInto } from './dom.js';
 import { findings, sessions, switches } from './facts.js';
 import { dateTime } from './format.js';
 import { LogView } from './log-view.js';
+import { Pace } from './pace.js';
 import { importError, problemPanel } from './problem-panel.js';
 import { isFinal } from './phases.js';
 import { replication } from './replication.js';
@@ -28,6 +29,7 @@ const state = {
   live: false,
   ready: { ready: true, reasons: [] },
   lag: [],
+  pace: new Pace(),
   sessions: { list: [], proxies: [] },
   allTables: false,
   lastNewsMs: 0,
@@ -48,6 +50,7 @@ function defaultChoice() {
 async function choose(id) {
   state.chosen = id;
   state.lag = [];
+  state.pace = new Pace();
   state.allTables = false;
   log.reset([]);
   render();
@@ -58,7 +61,7 @@ async function choose(id) {
   ]);
   if (state.chosen !== id) return;
   log.reset(entries);
-  state.lag = samples;
+  state.lag = samples.map(({ ageMs, ...lag }) => ({ atMs: Date.now() - ageMs, ...lag }));
   render();
 }
 
@@ -68,16 +71,22 @@ function takeView(view) {
   if ((state.views.get(view.id)?.updatedAtMs ?? 0) > view.updatedAtMs) return;
   state.views.set(view.id, view);
   state.lastNewsMs = Date.now();
-  if (view.id === state.chosen) sampleLag(view);
+  if (view.id === state.chosen) {
+    sampleLag(view);
+    state.pace.add(rowsCopied(view));
+  }
   const current = chosenView();
   if (state.chosen === null || (isNew && (current === null || isFinal(current.phase)))) void choose(view.id);
   else render();
 }
 
-function sampleLag({ streams, updatedAtMs }) {
-  if (updatedAtMs - (state.lag.at(-1)?.atMs ?? 0) < 900) return;
+/** With our own clock, like the ages that the server tells: its own may differ. */
+function sampleLag({ streams }) {
+  const atMs = Date.now();
+  if (atMs - (state.lag.at(-1)?.atMs ?? 0) < 900) return;
   const lagOf = (direction) => streams.find((stream) => stream.direction === direction)?.lagMs ?? null;
-  state.lag.push({ atMs: updatedAtMs, forwardMs: lagOf('forward'), reverseMs: lagOf('reverse') });
+  if (lagOf('forward') === null && lagOf('reverse') === null) return;
+  state.lag.push({ atMs, forwardMs: lagOf('forward'), reverseMs: lagOf('reverse') });
   if (state.lag.length > LAG_SAMPLES_MAX) state.lag.shift();
 }
 
@@ -134,7 +143,7 @@ function renderImport(view) {
     actions(view, { onView: takeView, onProblem: notice }),
   );
   renderInto(byId('copy'), [view.tables, view.copy, phase, state.allTables], () =>
-    copyProgress(view, { all: state.allTables, showAll }),
+    copyProgress(view, { all: state.allTables, showAll, etaMs: state.pace.etaMs(rowsLeft(view)) }),
   );
   renderInto(byId('replication'), [streams, state.lag.at(-1), state.lag.length, traffic], () =>
     replication(view, state.lag),

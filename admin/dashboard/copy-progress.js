@@ -4,9 +4,10 @@ import { bytes, count, duration, percent } from './format.js';
 const TABLES_SHOWN = 60;
 const ORDER = { copying: 0, indexing: 1, waiting: 2, copied: 3 };
 
-export function copyProgress(view, { all, showAll }) {
-  const total = sum(view.tables, 'rowsTotal');
-  const done = sum(view.tables, 'rowsCopied');
+export function copyProgress(view, { all, showAll, etaMs }) {
+  // An engine that was restarted remembers the sum, not the rows of each table.
+  const total = Math.max(sum(view.tables, 'rowsTotal'), view.copy.rows);
+  const done = Math.max(rowsCopied(view), view.copy.rows);
   const copied = view.tables.filter(({ state }) => state === 'copied').length;
   const rows = view.tables.toSorted((left, right) => ORDER[left.state] - ORDER[right.state]);
   const shown = all ? rows : rows.slice(0, TABLES_SHOWN);
@@ -22,9 +23,9 @@ export function copyProgress(view, { all, showAll }) {
       { class: 'totals' },
       figure('rows', count(done), `of ${count(total)}`),
       figure('data', bytes(view.copy.bytes)),
-      figure(...timeOf(view, done, total)),
+      figure(...timeOf(view, etaMs)),
     ),
-    bar(percent(done, total), 'All tables', view.phase === 'copying'),
+    bar(copied === view.tables.length ? 100 : percent(done, total), 'All tables', view.phase === 'copying'),
     h(
       'ul',
       { class: 'tables scroll', tabindex: 0, 'aria-label': 'Progress by table' },
@@ -87,13 +88,16 @@ export function figure(label, value, more = '') {
   );
 }
 
-/** Time left while copying (from the average pace), time taken afterwards. */
-function timeOf({ copy, phase, updatedAtMs }, done, total) {
-  if (copy.startedAtMs === null) return ['time', '–'];
-  if (copy.finishedAtMs !== null) return ['took', duration(copy.finishedAtMs - copy.startedAtMs)];
-  const elapsedMs = updatedAtMs - copy.startedAtMs;
-  const left = done > 0 && phase === 'copying' ? duration(((total - done) / done) * elapsedMs) : '–';
-  return ['time left', left, `${duration(elapsedMs)} so far`];
+/** Time left while copying, time taken afterwards. */
+function timeOf({ copy, phase }, etaMs) {
+  if (copy.startedAtMs !== null && copy.finishedAtMs !== null)
+    return ['took', duration(copy.finishedAtMs - copy.startedAtMs)];
+  return ['time left', phase === 'copying' ? duration(etaMs) : '–'];
 }
+
+export const rowsCopied = (view) => sum(view.tables, 'rowsCopied');
+
+export const rowsLeft = (view) =>
+  view.tables.reduce((left, table) => left + Math.max(0, table.rowsTotal - table.rowsCopied), 0);
 
 const sum = (items, key) => items.reduce((total, item) => total + item[key], 0);

@@ -18,7 +18,7 @@ export function duration(ms) {
   return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)} h`;
 }
 
-export const percent = (part, whole) => (whole === 0 ? 100 : Math.min(100, (part / whole) * 100));
+export const percent = (part, whole) => (whole === 0 ? 0 : Math.min(100, (part / whole) * 100));
 
 export const clock = (ms) => new Date(ms).toLocaleTimeString('en-GB');
 
