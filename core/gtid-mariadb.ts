@@ -62,7 +62,10 @@ function split(gtid: string): { domain: number; server: number; sequence: number
   const match = GTID.exec(gtid);
   const [domain, server, sequence] = [Number(match?.[1]), Number(match?.[2]), Number(match?.[3])];
   if (match === null || !Number.isSafeInteger(sequence)) {
-    throw new AppError('GTID_INVALID', `${JSON.stringify(gtid.slice(0, 100))} is no GTID of the form domain-server-sequence`);
+    throw new AppError(
+      'GTID_INVALID',
+      `${JSON.stringify(gtid.slice(0, 100))} is no GTID of the form domain-server-sequence`,
+    );
   }
   return { domain, server, sequence };
 }

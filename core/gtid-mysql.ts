@@ -16,7 +16,11 @@ export class MysqlGtidSet implements StreamPosition {
   static parse(text: string): MysqlGtidSet {
     const set = new MysqlGtidSet();
     for (const block of text.split(',')) {
-      const parts = block.trim().toLowerCase().split(':').map((part) => part.trim());
+      const parts = block
+        .trim()
+        .toLowerCase()
+        .split(':')
+        .map((part) => part.trim());
       const uuid = parts[0] ?? '';
       if (uuid === '' && parts.length === 1) continue;
       if (!UUID.test(uuid)) throw invalid(text, `${uuid} is no server uuid`);
@@ -91,7 +95,9 @@ export class MysqlGtidSet implements StreamPosition {
     const blocks: string[] = [];
     let lastUuid = '';
     for (const [source, intervals] of this.#sorted()) {
-      const ranges = [...pairs(intervals)].map(([first, end]) => (end === first + 1 ? `${first}` : `${first}-${end - 1}`)).join(':');
+      const ranges = [...pairs(intervals)]
+        .map(([first, end]) => (end === first + 1 ? `${first}` : `${first}-${end - 1}`))
+        .join(':');
       const [uuid = '', tag] = source.split(':');
       if (uuid === lastUuid) blocks.push(`:${tag ?? ''}:${ranges}`);
       else blocks.push(`${blocks.length === 0 ? '' : ','}${source}:${ranges}`);
@@ -107,7 +113,9 @@ export class MysqlGtidSet implements StreamPosition {
   encode(): Buffer {
     const sources = this.#sorted();
     const tagged = sources.some(([source]) => source.includes(':'));
-    const parts: Buffer[] = [uint64(tagged ? (1n << 56n) | (BigInt(sources.length) << 8n) | 1n : BigInt(sources.length))];
+    const parts: Buffer[] = [
+      uint64(tagged ? (1n << 56n) | (BigInt(sources.length) << 8n) | 1n : BigInt(sources.length)),
+    ];
     for (const [source, intervals] of sources) {
       const [uuid = '', tag = ''] = source.split(':');
       parts.push(Buffer.from(uuid.replaceAll('-', ''), 'hex'));
@@ -155,7 +163,8 @@ function parseInterval(text: string, part: string): [number, number] {
   const match = INTERVAL.exec(part);
   const first = Number(match?.[1] ?? Number.NaN);
   const last = match?.[2] === undefined ? first : Number(match[2]);
-  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last + 1) || first < 1 || last < first) throw invalid(text, `${part} is no interval`);
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last + 1) || first < 1 || last < first)
+    throw invalid(text, `${part} is no interval`);
   return [first, last + 1];
 }
 
@@ -163,7 +172,8 @@ function parseInterval(text: string, part: string): [number, number] {
 function splitGtid(gtid: string): { source: string; number: number } {
   const colon = gtid.lastIndexOf(':');
   const number = Number(gtid.slice(colon + 1));
-  if (colon < 36 || !Number.isSafeInteger(number) || number < 1) throw invalid(gtid, 'it should be one uuid and one number');
+  if (colon < 36 || !Number.isSafeInteger(number) || number < 1)
+    throw invalid(gtid, 'it should be one uuid and one number');
   return { source: gtid.slice(0, colon), number };
 }
 

@@ -29,6 +29,7 @@ export interface BinlogClientOptions {
 /** Of the server's own errors: it cannot serve this position any more (ER_SOURCE_FATAL_ERROR_READING_BINLOG). */
 const ERRNO_FATAL_READING = 1236;
 const TICK_MS = 1000;
+const FIRST_EVENT_MAX_MS = 60_000;
 
 /**
  * Reads the binary log as a replica does, with the command of our own on a connection of mysql2 (ADR 0003). Slowing it
@@ -45,11 +46,19 @@ export class BinlogClient {
   #paused = false;
   #ended = false;
   #bytesSeen = 0;
+  #events = 0;
   #silentTicks = 0;
   #lastHeardAtMs = Date.now();
 
   /** Rejects with STREAM_PURGED, STREAM_DIVERGED, STREAM_GTID_OFF where reading cannot begin at `from`. */
-  static async open({ server, flavor, from, handler, heartbeatMs = 1000, silenceMaxMs = 20_000 }: BinlogClientOptions): Promise<BinlogClient> {
+  static async open({
+    server,
+    flavor,
+    from,
+    handler,
+    heartbeatMs = 1000,
+    silenceMaxMs = 20_000,
+  }: BinlogClientOptions): Promise<BinlogClient> {
     const dump = { from, serverId: randomInt(0x40000000, 0xfffffff0), heartbeatMs };
     const connection = await ServerConnection.open(server, { session: dumpSession(flavor, dump, randomUUID()) });
     try {
@@ -120,13 +129,16 @@ export class BinlogClient {
   #packet(payload: Buffer): false {
     if (this.#ended) return false;
     this.#lastHeardAtMs = Date.now();
+    this.#events += 1;
     try {
       if (payload[0] === 0xfe) throw this.#gone('the server ended the stream');
       if (payload[0] !== 0) throw malformed(`a packet that begins with ${payload[0]}`);
       this.#handler.event(this.#reader.read(payload.subarray(1)));
     } catch (error) {
       // Reading past the end of an event is a RangeError of Buffer.
-      this.#end(error instanceof RangeError ? malformed(`an event that ends too early (${error.message})`) : (error as Error));
+      this.#end(
+        error instanceof RangeError ? malformed(`an event that ends too early (${error.message})`) : (error as Error),
+      );
     }
     return false;
   }
@@ -143,12 +155,16 @@ export class BinlogClient {
       return;
     }
     this.#silentTicks += 1;
-    if (this.#silentTicks * TICK_MS >= this.#silenceMaxMs) this.#end(this.#gone(`nothing was heard for ${this.#silenceMaxMs} ms DEBUG ${JSON.stringify({ p: this.#socket.isPaused(), f: this.#socket.readableFlowing, rl: this.#socket.readableLength, nd: (this.#connection.raw as any)._paused, pp: (this.#connection.raw as any)._paused_packets.length, br: this.#socket.bytesRead, ago: Date.now() - this.#lastHeardAtMs, ctor: this.#socket.constructor.name, h: (this.#socket as any)._handle?.reading })}`));
+    // Before the first event the server may have to look through many files for the position.
+    const allowedMs = this.#events === 0 ? Math.max(this.#silenceMaxMs, FIRST_EVENT_MAX_MS) : this.#silenceMaxMs;
+    if (this.#silentTicks * TICK_MS >= allowedMs) this.#end(this.#gone(`nothing was heard for ${allowedMs} ms`));
   }
 
   #gone(why: string): AppError {
     const { host, port } = this.#connection.server;
-    return new AppError('SERVER_GONE', `the replication stream from ${host}:${port} broke: ${why}`);
+    return new AppError('SERVER_GONE', `the replication stream from ${host}:${port} broke: ${why}`, {
+      details: { errno: 0, events: this.#events, bytesRead: this.#bytesSeen, socketPaused: this.#socket.isPaused() },
+    });
   }
 
   #refusal(error: Error): AppError {
@@ -160,7 +176,8 @@ export class BinlogClient {
         ? new AppError('STREAM_DIVERGED', error.message, { cause: error })
         : new AppError('STREAM_PURGED', error.message, { cause: error });
     }
-    if (/more GTIDs than|has GTID position that is ahead|missing|errant/i.test(error.message)) return new AppError('STREAM_DIVERGED', error.message, { cause: error });
+    if (/more GTIDs than|has GTID position that is ahead|missing|errant/i.test(error.message))
+      return new AppError('STREAM_DIVERGED', error.message, { cause: error });
     return failure;
   }
 

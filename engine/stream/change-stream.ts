@@ -39,7 +39,17 @@ export class ChangeStream implements AsyncDisposable {
   #draining = false;
 
   /** Rejects with STREAM_PURGED, STREAM_DIVERGED, SERVER_UNREACHABLE, …; what the server refuses later rejects `next`. */
-  static async open({ server, flavor, from, signal, bufferBytesMax, heartbeatMs, silenceMaxMs, tableOf, inScope }: ChangeStreamOptions): Promise<ChangeStream> {
+  static async open({
+    server,
+    flavor,
+    from,
+    signal,
+    bufferBytesMax,
+    heartbeatMs,
+    silenceMaxMs,
+    tableOf,
+    inScope,
+  }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const stream = new ChangeStream(from.clone(), { tableOf, inScope }, bufferBytesMax);
     const client = await BinlogClient.open({

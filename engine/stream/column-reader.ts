@@ -51,7 +51,14 @@ const EXPECTED: Record<string, readonly number[]> = {
   inet6: [TYPE.STRING],
 };
 
-const BLOBS = [TYPE.BLOB, TYPE.TINY_BLOB, TYPE.MEDIUM_BLOB, TYPE.LONG_BLOB, TYPE.GEOMETRY, TYPE.MARIADB_BLOB_COMPRESSED];
+const BLOBS = [
+  TYPE.BLOB,
+  TYPE.TINY_BLOB,
+  TYPE.MEDIUM_BLOB,
+  TYPE.LONG_BLOB,
+  TYPE.GEOMETRY,
+  TYPE.MARIADB_BLOB_COMPRESSED,
+];
 
 /** Whether row images of `mapped` can be those of `column`. */
 export function fits(mapped: MappedColumn, column: Column): boolean {
@@ -129,7 +136,10 @@ export function columnReader(mapped: MappedColumn, column: Column): ColumnReader
     case TYPE.MARIADB_BLOB_COMPRESSED:
       return (cursor) => decompressed(cursor.slice(cursor.uint(low)));
     default:
-      throw new AppError('STREAM_EVENT_UNKNOWN', `column ${column.name} has type ${type} in the binary log, which is not known`);
+      throw new AppError(
+        'STREAM_EVENT_UNKNOWN',
+        `column ${column.name} has type ${type} in the binary log, which is not known`,
+      );
   }
 }
 
@@ -169,7 +179,8 @@ function bitReader(size: number): ColumnReader {
 
 /** CHAR loses its trailing spaces in the log and in a SELECT alike; BINARY(n) loses its zeros in the log alone. */
 function stringReader(bytesMax: number, column: Column): ColumnReader {
-  const read: ColumnReader = bytesMax < 256 ? (cursor) => cursor.latin1(cursor.uint8()) : (cursor) => cursor.latin1(cursor.uint16());
+  const read: ColumnReader =
+    bytesMax < 256 ? (cursor) => cursor.latin1(cursor.uint8()) : (cursor) => cursor.latin1(cursor.uint16());
   switch (column.dataType) {
     case 'binary': {
       const length = column.length ?? bytesMax;
@@ -189,9 +200,13 @@ function stringReader(bytesMax: number, column: Column): ColumnReader {
 /** The old formats have no room for a fraction; MariaDB's own (mysql56_temporal_format=OFF) cannot be told apart. */
 function withoutFraction(column: Column, reader: ColumnReader): ColumnReader {
   if (/\([1-6]\)/.test(column.columnType)) {
-    throw new AppError('STREAM_EVENT_UNKNOWN', `column ${column.name} has a fraction of seconds in MariaDB's old format, which the binary log does not describe`, {
-      details: { remedy: 'ALTER TABLE … FORCE with mysql56_temporal_format=ON rewrites the column.' },
-    });
+    throw new AppError(
+      'STREAM_EVENT_UNKNOWN',
+      `column ${column.name} has a fraction of seconds in MariaDB's old format, which the binary log does not describe`,
+      {
+        details: { remedy: 'ALTER TABLE … FORCE with mysql56_temporal_format=ON rewrites the column.' },
+      },
+    );
   }
   return reader;
 }

@@ -43,7 +43,9 @@ describe('EventReader', () => {
   it('reads a log without checksums whole', () => {
     const reader = new EventReader();
     reader.read(description(0));
-    expect(reader.read(event(EVENT.XID, Buffer.from('12345678'), { checksum: false })).body.toString()).toBe('12345678');
+    expect(reader.read(event(EVENT.XID, Buffer.from('12345678'), { checksum: false })).body.toString()).toBe(
+      '12345678',
+    );
   });
 
   it('refuses an unknown algorithm and a cut header', () => {

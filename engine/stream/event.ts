@@ -105,7 +105,11 @@ export function eventOf(bytes: Buffer, end: number): BinlogEvent {
 /** A FORMAT_DESCRIPTION ends with the algorithm (0 none, 1 CRC32) and always four bytes of checksum. */
 function hasChecksums(bytes: Buffer): boolean {
   const algorithm = bytes.readUInt8(bytes.length - CHECKSUM_BYTES - 1);
-  if (algorithm > 1) throw new AppError('STREAM_EVENT_UNKNOWN', `the binary log uses checksum algorithm ${algorithm}, which is not known`);
+  if (algorithm > 1)
+    throw new AppError(
+      'STREAM_EVENT_UNKNOWN',
+      `the binary log uses checksum algorithm ${algorithm}, which is not known`,
+    );
   return algorithm === 1;
 }
 

@@ -66,7 +66,12 @@ function readTaggedGtid(event: BinlogEvent): TransactionStart {
     else break;
   }
   if (uuid === '' || number <= 0n) throw malformed('a tagged GTID without uuid or number');
-  return { gtid: tag === '' ? `${uuid}:${number}` : `${uuid}:${tag}:${number}`, committedAtMs, opensTransaction: false, xid: null };
+  return {
+    gtid: tag === '' ? `${uuid}:${number}` : `${uuid}:${tag}:${number}`,
+    committedAtMs,
+    opensTransaction: false,
+    xid: null,
+  };
 }
 
 /** As many bytes as the first one has trailing ones, and one; the value is in the bits above them. */

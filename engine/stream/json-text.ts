@@ -95,7 +95,8 @@ function container(bytes: Buffer, start: number, width: 2 | 4, object: boolean):
   for (let index = 0; index < count; index += 1) {
     const entry = values + index * (1 + width);
     const type = bytes[entry] ?? -1;
-    const inline = type === LITERAL || type === INT16 || type === UINT16 || (width === 4 && (type === INT32 || type === UINT32));
+    const inline =
+      type === LITERAL || type === INT16 || type === UINT16 || (width === 4 && (type === INT32 || type === UINT32));
     const text = value(bytes, type, inline ? entry + 1 : start + number(entry + 1));
     if (!object) parts.push(text);
     else {
@@ -137,15 +138,14 @@ function opaque(bytes: Buffer, at: number): Bytes {
       return `"${packedTimeText(bytes.readBigInt64LE(next))}"`;
     default:
       // The server breaks base64 into lines of 76 (mysys/base64), and JSON writes the break as \n.
-      return `"base64:type${type}:${bytes.subarray(next, next + length).toString('base64').replace(/.{76}(?=.)/g, '$&\\n')}"`;
+      return `"base64:type${type}:${bytes
+        .subarray(next, next + length)
+        .toString('base64')
+        .replace(/.{76}(?=.)/g, '$&\\n')}"`;
   }
 }
 
-const SPECIAL = /["\\\u0000-\u001f]/;
-const SPECIALS = /["\\\u0000-\u001f]/g;
-const SHORT: Record<string, string> = { '"': '\\"', '\\': '\\\\', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-
+/** Of characters up to U+00FF, JSON.stringify escapes exactly those that JSON wants escaped: the UTF-8 bytes stay. */
 function quote(text: Bytes): Bytes {
-  if (!SPECIAL.test(text)) return `"${text}"`;
-  return `"${text.replace(SPECIALS, (character) => SHORT[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+  return JSON.stringify(text);
 }

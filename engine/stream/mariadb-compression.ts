@@ -11,6 +11,7 @@ export function inflateMariadb(bytes: Buffer): Buffer {
   const lengthBytes = head & 7;
   if (method !== 0 || lengthBytes < 1 || lengthBytes > 4) throw malformed(`an event compressed with method ${method}`);
   const plain = inflateSync(bytes.subarray(1 + lengthBytes));
-  if (plain.length !== bytes.readUIntBE(1, lengthBytes)) throw malformed('a compressed event of another length than it says');
+  if (plain.length !== bytes.readUIntBE(1, lengthBytes))
+    throw malformed('a compressed event of another length than it says');
   return plain;
 }

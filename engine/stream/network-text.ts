@@ -19,7 +19,10 @@ const WORDS = 8;
  * written as IPv4 behind `::` or `::ffff:`; as MariaDB does it (sql/item_inetfunc.cc), which is not quite RFC 5952.
  */
 export function inet6Text(stored: Bytes): string {
-  const words = Array.from({ length: WORDS }, (_, index) => (stored.charCodeAt(2 * index) << 8) | stored.charCodeAt(2 * index + 1));
+  const words = Array.from(
+    { length: WORDS },
+    (_, index) => (stored.charCodeAt(2 * index) << 8) | stored.charCodeAt(2 * index + 1),
+  );
   const gap = longestZeroRun(words);
   const isIpv4 = gap.start === 0 && (gap.length === 6 || (gap.length === 5 && words[5] === 0xffff));
   let text = '';

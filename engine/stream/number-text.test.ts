@@ -8,7 +8,12 @@ describe('floatText', () => {
       fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
         const text = floatText(value);
         expect(Object.is(Math.fround(Number(text)), value)).toBe(true);
-        expect(text.replace(/e.*/, '').replace(/^-?0*\.?0*|\.|-/g, '').replace(/0+$/, '').length).toBeLessThanOrEqual(9);
+        expect(
+          text
+            .replace(/e.*/, '')
+            .replace(/^-?0*\.?0*|\.|-/g, '')
+            .replace(/0+$/, '').length,
+        ).toBeLessThanOrEqual(9);
       }),
     );
   });

@@ -30,7 +30,10 @@ export function readXaPrepare({ body }: BinlogEvent): { xid: string; onePhase: b
   const format = cursor.uint32();
   const gtridBytes = cursor.uint32();
   const bqualBytes = cursor.uint32();
-  return { xid: `${format}:${cursor.slice(gtridBytes).toString('hex')}:${cursor.slice(bqualBytes).toString('hex')}`, onePhase };
+  return {
+    xid: `${format}:${cursor.slice(gtridBytes).toString('hex')}:${cursor.slice(bqualBytes).toString('hex')}`,
+    onePhase,
+  };
 }
 
 const XA = /^XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+X'([0-9a-f]*)'\s*,\s*X'([0-9a-f]*)'\s*,\s*(\d+)/i;

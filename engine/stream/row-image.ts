@@ -14,14 +14,20 @@ export class RowDecoder {
   constructor(map: TableMap, table: Table) {
     const { columns } = table;
     if (map.columns.length !== columns.length) {
-      throw changed(table, `it has ${map.columns.length} columns in the binary log and ${columns.length} in the import`);
+      throw changed(
+        table,
+        `it has ${map.columns.length} columns in the binary log and ${columns.length} in the import`,
+      );
     }
     this.table = table;
     this.columnCount = columns.length;
     this.#readers = map.columns.map((mapped, index) => {
       const column = columns[index];
       if (column === undefined || !fits(mapped, column)) {
-        throw changed(table, `column ${column?.name ?? index} (${column?.columnType ?? 'unknown'}) has type ${mapped.type} under the name ${mapped.name ?? '(not logged)'} in the binary log`);
+        throw changed(
+          table,
+          `column ${column?.name ?? index} (${column?.columnType ?? 'unknown'}) has type ${mapped.type} under the name ${mapped.name ?? '(not logged)'} in the binary log`,
+        );
       }
       return columnReader(mapped, column);
     });
@@ -36,7 +42,10 @@ export class RowDecoder {
     for (let index = 0; index < this.columnCount; index += 1) {
       if ((((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1) === 1) columns.push(index);
       else if (this.table.columns[index]?.generated === null) {
-        throw new AppError('STREAM_ROW_IMAGE_NOT_FULL', `a row change of ${this.table.schema}.${this.table.name} lacks column ${this.table.columns[index]?.name}`);
+        throw new AppError(
+          'STREAM_ROW_IMAGE_NOT_FULL',
+          `a row change of ${this.table.schema}.${this.table.name} lacks column ${this.table.columns[index]?.name}`,
+        );
       }
     }
     return columns.length === this.columnCount ? null : columns;
@@ -45,24 +54,24 @@ export class RowDecoder {
   /** One row image; the bits of NULL values count only the columns that are present. */
   read(cursor: Cursor, present: number[] | null): RowImage {
     const readers = this.#readers;
-    if (present !== null) return this.#readSome(cursor, present);
+    if (present !== null) return this.#readSome(cursor, present, readers);
     const count = readers.length;
     const nulls = cursor.take((count + 7) >> 3);
     const { bytes } = cursor;
-    const image: RowImage = new Array<RowImage[number]>(count);
+    const image: RowImage = [];
     for (let index = 0; index < count; index += 1) {
       const isNull = (((bytes[nulls + (index >> 3)] ?? 0) >> (index & 7)) & 1) === 1;
-      image[index] = isNull ? null : readers[index]?.(cursor);
+      image.push(isNull ? null : readers[index]?.(cursor));
     }
     return image;
   }
 
-  #readSome(cursor: Cursor, present: number[]): RowImage {
+  #readSome(cursor: Cursor, present: number[], readers: ColumnReader[]): RowImage {
     const nulls = cursor.take((present.length + 7) >> 3);
-    const image: RowImage = new Array<RowImage[number]>(this.columnCount).fill(undefined);
+    const image: RowImage = readers.map(() => undefined);
     present.forEach((column, index) => {
       const isNull = (((cursor.bytes[nulls + (index >> 3)] ?? 0) >> (index & 7)) & 1) === 1;
-      image[column] = isNull ? null : this.#readers[column]?.(cursor);
+      image[column] = isNull ? null : readers[column]?.(cursor);
     });
     return image;
   }

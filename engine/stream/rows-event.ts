@@ -13,8 +13,18 @@ interface RowsForm {
   partial: boolean;
 }
 
-const plain = (kind: RowChange['kind'], extra: boolean): RowsForm => ({ kind, extra, compressed: false, partial: false });
-const packed = (kind: RowChange['kind'], extra: boolean): RowsForm => ({ kind, extra, compressed: true, partial: false });
+const plain = (kind: RowChange['kind'], extra: boolean): RowsForm => ({
+  kind,
+  extra,
+  compressed: false,
+  partial: false,
+});
+const packed = (kind: RowChange['kind'], extra: boolean): RowsForm => ({
+  kind,
+  extra,
+  compressed: true,
+  partial: false,
+});
 
 const FORMS: ReadonlyMap<number, RowsForm> = new Map([
   [EVENT.WRITE_ROWS_V1, plain('insert', false)],
@@ -46,7 +56,8 @@ export function readRows({ type, body }: BinlogEvent, decoder: RowDecoder, chang
   let cursor = new Cursor(body, 8);
   if (form.extra) cursor.skip(cursor.uint16() - 2);
   const columns = cursor.lenenc();
-  if (columns !== decoder.columnCount) throw malformed(`${columns} columns in an event whose table has ${decoder.columnCount}`);
+  if (columns !== decoder.columnCount)
+    throw malformed(`${columns} columns in an event whose table has ${decoder.columnCount}`);
   const bitmapBytes = (columns + 7) >> 3;
   const first = decoder.present(cursor.slice(bitmapBytes));
   const second = form.kind === 'update' ? decoder.present(cursor.slice(bitmapBytes)) : null;
@@ -66,5 +77,8 @@ export function readRows({ type, body }: BinlogEvent, decoder: RowDecoder, chang
 /** WL#2955: option 1 announces changes of JSON documents instead of the documents. */
 function refusePartial(cursor: Cursor, { table }: RowDecoder): void {
   if ((cursor.lenenc() & 1) === 0) return;
-  throw new AppError('STREAM_ROW_IMAGE_NOT_FULL', `a row change of ${table.schema}.${table.name} has only parts of its JSON documents (binlog_row_value_options=PARTIAL_JSON)`);
+  throw new AppError(
+    'STREAM_ROW_IMAGE_NOT_FULL',
+    `a row change of ${table.schema}.${table.name} has only parts of its JSON documents (binlog_row_value_options=PARTIAL_JSON)`,
+  );
 }

@@ -19,7 +19,10 @@ export function* sqlTokens(sql: string): Generator<SqlToken, undefined> {
     const next = sql[at + 1] ?? '';
     if (SPACE.test(character)) {
       at += 1;
-    } else if (character === '#' || (character === '-' && next === '-' && (sql[at + 2] === undefined || SPACE.test(sql[at + 2] ?? '')))) {
+    } else if (
+      character === '#' ||
+      (character === '-' && next === '-' && (sql[at + 2] === undefined || SPACE.test(sql[at + 2] ?? '')))
+    ) {
       const end = sql.indexOf('\n', at);
       at = end < 0 ? sql.length : end + 1;
     } else if (character === '/' && next === '*') {

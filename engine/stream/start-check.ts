@@ -20,10 +20,14 @@ export async function checkStart(connection: ServerConnection, from: StreamPosit
   const executed = MysqlGtidSet.parse(row.executed);
   if (!from.covers(purged)) {
     const missing = from instanceof MysqlGtidSet ? purged.subtract(from).toString() : purged.toString();
-    throw new AppError('STREAM_PURGED', `the server has purged ${missing}, which was not read yet`, { details: { missing } });
+    throw new AppError('STREAM_PURGED', `the server has purged ${missing}, which was not read yet`, {
+      details: { missing },
+    });
   }
   if (!executed.covers(from)) {
     const unknown = from instanceof MysqlGtidSet ? from.subtract(executed).toString() : from.toString();
-    throw new AppError('STREAM_DIVERGED', `the server does not have ${unknown}, which was read before`, { details: { unknown } });
+    throw new AppError('STREAM_DIVERGED', `the server does not have ${unknown}, which was read before`, {
+      details: { unknown },
+    });
   }
 }

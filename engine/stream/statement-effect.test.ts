@@ -84,11 +84,11 @@ describe('statements that pass', () => {
     'OPTIMIZE TABLE orders',
     'REPAIR TABLE orders',
     "SET PASSWORD FOR 'a'='b'",
-    "CREATE DEFINER=`root`@`localhost` TRIGGER t BEFORE INSERT ON orders FOR EACH ROW SET NEW.a = 1",
+    'CREATE DEFINER=`root`@`localhost` TRIGGER t BEFORE INSERT ON orders FOR EACH ROW SET NEW.a = 1',
     'DROP TRIGGER t',
     'CREATE ALGORITHM=UNDEFINED DEFINER=`table`@`%` SQL SECURITY DEFINER VIEW v AS SELECT * FROM orders',
     'DROP VIEW IF EXISTS v',
-    "CREATE DEFINER=`a`@`%` PROCEDURE p() BEGIN TRUNCATE TABLE orders; END",
+    'CREATE DEFINER=`a`@`%` PROCEDURE p() BEGIN TRUNCATE TABLE orders; END',
     'ALTER PROCEDURE p COMMENT "x"',
     'CREATE FUNCTION f() RETURNS INT RETURN 1',
     'CREATE AGGREGATE FUNCTION f RETURNS INT SONAME "x.so"',
@@ -108,9 +108,13 @@ describe('statements that pass', () => {
 });
 
 describe('rows changed by a statement', () => {
-  it.each(['INSERT INTO orders VALUES (1)', 'UPDATE other, orders SET a = 1', 'DELETE FROM shop.orders', 'REPLACE INTO `orders` SELECT 1', 'CALL p()'])('%s', (sql) =>
-    expect(verdict(sql)).toBe('dml'),
-  );
+  it.each([
+    'INSERT INTO orders VALUES (1)',
+    'UPDATE other, orders SET a = 1',
+    'DELETE FROM shop.orders',
+    'REPLACE INTO `orders` SELECT 1',
+    'CALL p()',
+  ])('%s', (sql) => expect(verdict(sql)).toBe('dml'));
 
   it('by its qualified name from another schema', () => {
     expect(verdict('INSERT INTO shop.orders VALUES (1)', 'other')).toBe('dml');

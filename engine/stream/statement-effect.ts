@@ -25,14 +25,66 @@ const UNKNOWN: StatementEffect = { kind: 'unknown' };
 
 /** First words of statements that servers log and that change neither definitions nor rows of base tables. */
 const HARMLESS = new Set([
-  'GRANT', 'REVOKE', 'SET', 'FLUSH', 'ANALYZE', 'OPTIMIZE', 'REPAIR', 'CHECK', 'CHECKSUM', 'CACHE', 'INSTALL', 'UNINSTALL',
-  'RESET', 'SAVEPOINT', 'RELEASE', 'USE', 'LOCK', 'UNLOCK', 'PURGE', 'CHANGE', 'START', 'STOP', 'SHOW', 'CLONE', 'SHUTDOWN',
+  'GRANT',
+  'REVOKE',
+  'SET',
+  'FLUSH',
+  'ANALYZE',
+  'OPTIMIZE',
+  'REPAIR',
+  'CHECK',
+  'CHECKSUM',
+  'CACHE',
+  'INSTALL',
+  'UNINSTALL',
+  'RESET',
+  'SAVEPOINT',
+  'RELEASE',
+  'USE',
+  'LOCK',
+  'UNLOCK',
+  'PURGE',
+  'CHANGE',
+  'START',
+  'STOP',
+  'SHOW',
+  'CLONE',
+  'SHUTDOWN',
 ]);
-const ROWS = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE', 'LOAD', 'WITH', 'CALL', 'DO', 'SELECT', 'VALUES', 'HANDLER', 'MERGE']);
+const ROWS = new Set([
+  'INSERT',
+  'REPLACE',
+  'UPDATE',
+  'DELETE',
+  'LOAD',
+  'WITH',
+  'CALL',
+  'DO',
+  'SELECT',
+  'VALUES',
+  'HANDLER',
+  'MERGE',
+]);
 /** What CREATE, ALTER and DROP may be about, other than tables, indexes, schemas and sequences. */
 const OTHER_OBJECTS = new Set([
-  'VIEW', 'TRIGGER', 'PROCEDURE', 'FUNCTION', 'EVENT', 'USER', 'ROLE', 'SERVER', 'TABLESPACE', 'LOGFILE', 'PACKAGE', 'RESOURCE',
-  'REFERENCE', 'INSTANCE', 'PREPARE', 'LIBRARY', 'CATALOG', 'MASKING',
+  'VIEW',
+  'TRIGGER',
+  'PROCEDURE',
+  'FUNCTION',
+  'EVENT',
+  'USER',
+  'ROLE',
+  'SERVER',
+  'TABLESPACE',
+  'LOGFILE',
+  'PACKAGE',
+  'RESOURCE',
+  'REFERENCE',
+  'INSTANCE',
+  'PREPARE',
+  'LIBRARY',
+  'CATALOG',
+  'MASKING',
 ]);
 
 /** `sql` as logged, `schema` the session's default one. */
@@ -62,7 +114,9 @@ class StatementParser {
       case 'DROP':
         return this.#definition(verb);
       case 'RENAME':
-        return this.#word() === 'TABLE' || this.#word() === 'TABLES' ? { kind: 'tables', tables: this.#allNames() } : NONE;
+        return this.#word() === 'TABLE' || this.#word() === 'TABLES'
+          ? { kind: 'tables', tables: this.#allNames() }
+          : NONE;
       case 'TRUNCATE':
         if (this.#word() === 'TABLE') this.#advance();
         return this.#oneTable();

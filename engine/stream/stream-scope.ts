@@ -9,8 +9,8 @@ export const OWN_COMMENT = '/* switchyard */';
 
 export interface StreamScope {
   /** Undefined: out of scope. */
-  tableOf(schema: string, name: string): Table | undefined;
-  inScope(schema: string): boolean;
+  readonly tableOf: (schema: string, name: string) => Table | undefined;
+  readonly inScope: (schema: string) => boolean;
 }
 
 export type StatementVerdict =
@@ -40,7 +40,9 @@ export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope)
       const touched = effect.tables.filter((table) => scope.tableOf(table.schema, table.name) !== undefined);
       if (touched.length > 0) return { kind: 'dml', tables: touched };
       const cleared = /^\s*(DELETE|TRUNCATE)\b/i.test(sql);
-      return scope.inScope(schema) && !cleared ? { kind: 'dml', tables: [] } : { kind: 'pass', ours: marked || isOurs(effect.tables) };
+      return scope.inScope(schema) && !cleared
+        ? { kind: 'dml', tables: [] }
+        : { kind: 'pass', ours: marked || isOurs(effect.tables) };
     }
     case 'unknown':
       return { kind: 'ddl', schema, ours: marked };

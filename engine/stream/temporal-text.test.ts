@@ -38,7 +38,9 @@ describe('dates and times of row images', () => {
       fc.property(fc.integer({ min: 1, max: 2 ** 32 - 1 }), (seconds) => {
         const stored = Buffer.alloc(4);
         stored.writeUInt32BE(seconds);
-        expect(timestamp2Text(stored, 0, 0)).toBe(new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' '));
+        expect(timestamp2Text(stored, 0, 0)).toBe(
+          new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' '),
+        );
       }),
     );
     expect(timestamp2Text(bytes('00000000000000'), 0, 6)).toBe('0000-00-00 00:00:00.000000');

@@ -19,7 +19,9 @@ export function fractionBytes(digits: number): number {
 /** The stored fraction has an even number of digits: .5 of a DATETIME(1) is stored as 50. */
 function fractionText(value: number, digits: number): string {
   if (digits === 0) return '';
-  return `.${String(value).padStart(2 * fractionBytes(digits), '0').slice(0, digits)}`;
+  return `.${String(value)
+    .padStart(2 * fractionBytes(digits), '0')
+    .slice(0, digits)}`;
 }
 
 export function dateText(packed: number): string {
@@ -44,7 +46,9 @@ function civilText(days: number): string {
   const shifted = days + 719_468;
   const era = Math.floor(shifted / 146_097);
   const dayOfEra = shifted - era * 146_097;
-  const yearOfEra = Math.floor((dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365);
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
+  );
   const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
   const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153);
   const day = dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1;
@@ -63,7 +67,11 @@ function timestampText(seconds: number, fraction: number, digits: number): strin
 
 /** TIMESTAMP2: big-endian. Unsigned: MariaDB 11.5 and later reach 2106. */
 export function timestamp2Text(bytes: Buffer, at: number, digits: number): string {
-  return timestampText(bytes.readUInt32BE(at), digits === 0 ? 0 : bytes.readUIntBE(at + 4, fractionBytes(digits)), digits);
+  return timestampText(
+    bytes.readUInt32BE(at),
+    digits === 0 ? 0 : bytes.readUIntBE(at + 4, fractionBytes(digits)),
+    digits,
+  );
 }
 
 /** TIME2: one big-endian number of 3 bytes and the fraction, offset so that negative times sort first. */

@@ -28,7 +28,13 @@ describe('TransactionAssembler', () => {
   it('ends a transaction at XID, COMMIT or its only statement', () => {
     const assembler = new TransactionAssembler(scope);
     expect(assembler.feed(gtid(1))).toBeUndefined();
-    expect(assembler.feed(xid())).toMatchObject({ gtid: '0-7-1', changes: [], ddl: null, ours: false, committedAtMs: 1_700_000_000_000 });
+    expect(assembler.feed(xid())).toMatchObject({
+      gtid: '0-7-1',
+      changes: [],
+      ddl: null,
+      ours: false,
+      committedAtMs: 1_700_000_000_000,
+    });
     assembler.feed(gtid(2));
     expect(assembler.feed(query('COMMIT'))?.gtid).toBe('0-7-2');
     assembler.feed(gtid(3, 1));
@@ -52,7 +58,18 @@ describe('TransactionAssembler', () => {
     ['a transaction without a GTID', event(EVENT.ANONYMOUS_GTID, Buffer.alloc(42)), 'STREAM_GTID_OFF'],
     ['a GTID inside a transaction', gtid(2), 'STREAM_EVENT_MALFORMED'],
     ['a statement that changes rows', query('INSERT INTO t VALUES (1)'), 'STREAM_STATEMENT_DML'],
-    ['a file loaded by a statement', event(EVENT.EXECUTE_LOAD_QUERY, Buffer.concat([query('').body.subarray(0, 13), Buffer.alloc(13), Buffer.from('shop\0LOAD DATA INFILE "x" INTO TABLE t')])), 'STREAM_STATEMENT_DML'],
+    [
+      'a file loaded by a statement',
+      event(
+        EVENT.EXECUTE_LOAD_QUERY,
+        Buffer.concat([
+          query('').body.subarray(0, 13),
+          Buffer.alloc(13),
+          Buffer.from('shop\0LOAD DATA INFILE "x" INTO TABLE t'),
+        ]),
+      ),
+      'STREAM_STATEMENT_DML',
+    ],
     ['rows of a table that was not announced', event(EVENT.WRITE_ROWS, Buffer.alloc(20)), 'STREAM_EVENT_MALFORMED'],
     ['an XA COMMIT without its PREPARE', query("XA COMMIT X'61',X'',1"), 'STREAM_XA_UNKNOWN'],
   ])('stops at %s (I4)', (_, stop, code) => {

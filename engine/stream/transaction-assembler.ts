@@ -95,20 +95,33 @@ export class TransactionAssembler {
       case EVENT.ANONYMOUS_GTID:
         throw new AppError('STREAM_GTID_OFF', 'a transaction without a GTID is in the binary log');
       case EVENT.INCIDENT:
-        throw new AppError('STREAM_INCIDENT', 'the binary log has an INCIDENT event', { details: { after: this.#open?.start.gtid ?? null } });
+        throw new AppError('STREAM_INCIDENT', 'the binary log has an INCIDENT event', {
+          details: { after: this.#open?.start.gtid ?? null },
+        });
       default:
         if (PASSED.has(type) || event.ignorable) return undefined;
-        throw new AppError('STREAM_EVENT_UNKNOWN', `the binary log has an event of type ${type}, which is not known`, { details: { eventType: type } });
+        throw new AppError('STREAM_EVENT_UNKNOWN', `the binary log has an event of type ${type}, which is not known`, {
+          details: { eventType: type },
+        });
     }
   }
 
   #begin(start: TransactionStart): void {
     if (this.#open !== null) throw malformed(`transaction ${start.gtid} within ${this.#open.start.gtid}`);
-    this.#open = { start, begun: start.opensTransaction, changes: [], ours: false, bytes: 256, ddl: null, xid: start.xid };
+    this.#open = {
+      start,
+      begun: start.opensTransaction,
+      changes: [],
+      ours: false,
+      bytes: 256,
+      ddl: null,
+      xid: start.xid,
+    };
   }
 
   #current(): OpenTransaction {
-    if (this.#open === null) throw new AppError('STREAM_GTID_OFF', 'the binary log has changes without a GTID before them');
+    if (this.#open === null)
+      throw new AppError('STREAM_GTID_OFF', 'the binary log has changes without a GTID before them');
     return this.#open;
   }
 
@@ -117,7 +130,14 @@ export class TransactionAssembler {
     this.#open = null;
     const { ours, bytes } = content;
     const changes = ours ? [] : content.changes;
-    return { gtid: start.gtid, committedAtMs: start.committedAtMs, ours, changes, ddl, bytes: changes.length === 0 ? 256 : bytes };
+    return {
+      gtid: start.gtid,
+      committedAtMs: start.committedAtMs,
+      ours,
+      changes,
+      ddl,
+      bytes: changes.length === 0 ? 256 : bytes,
+    };
   }
 
   #tableMap(event: BinlogEvent): void {
@@ -181,9 +201,13 @@ export class TransactionAssembler {
     const verdict = judgeStatement(query, this.#scope);
     switch (verdict.kind) {
       case 'dml':
-        throw new AppError('STREAM_STATEMENT_DML', `the change of transaction ${open.start.gtid} was logged as a statement: ${query.sql.slice(0, 200)}`, {
-          details: { gtid: open.start.gtid, tables: verdict.tables },
-        });
+        throw new AppError(
+          'STREAM_STATEMENT_DML',
+          `the change of transaction ${open.start.gtid} was logged as a statement: ${query.sql.slice(0, 200)}`,
+          {
+            details: { gtid: open.start.gtid, tables: verdict.tables },
+          },
+        );
       case 'ddl':
         open.ddl ??= { schema: verdict.schema, sql: query.sql };
         open.ours ||= verdict.ours;
@@ -221,9 +245,13 @@ export class TransactionAssembler {
       default: {
         const content = this.#prepared.get(xid);
         if (content === undefined) {
-          throw new AppError('STREAM_XA_UNKNOWN', `transaction ${open.start.gtid} commits XA transaction ${xid}, whose rows were logged before the position where reading began`, {
-            details: { gtid: open.start.gtid, xid },
-          });
+          throw new AppError(
+            'STREAM_XA_UNKNOWN',
+            `transaction ${open.start.gtid} commits XA transaction ${xid}, whose rows were logged before the position where reading began`,
+            {
+              details: { gtid: open.start.gtid, xid },
+            },
+          );
         }
         this.#prepared.delete(xid);
         return this.#finish(content);
@@ -244,7 +272,9 @@ export class TransactionAssembler {
   /** Logged only when tables without transactions took part: which rows stay cannot be told. */
   #refusePartRollback({ changes, start }: OpenTransaction): void {
     if (changes.length === 0) return;
-    throw new AppError('STREAM_MIXED_ENGINES', `transaction ${start.gtid} was rolled back in part`, { details: { gtid: start.gtid } });
+    throw new AppError('STREAM_MIXED_ENGINES', `transaction ${start.gtid} was rolled back in part`, {
+      details: { gtid: start.gtid },
+    });
   }
 
   #payload(event: BinlogEvent): StreamTransaction | undefined {

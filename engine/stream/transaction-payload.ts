@@ -24,10 +24,12 @@ export function* payloadEvents({ body }: BinlogEvent): Generator<BinlogEvent> {
   const stored = cursor.slice(cursor.left);
   if (method !== ZSTD && method !== NONE) throw malformed(`a transaction compressed with method ${method}`);
   const events = method === ZSTD ? zstdDecompressSync(stored) : stored;
-  if (method === ZSTD && events.length !== size) throw malformed('a compressed transaction of another length than it says');
-  for (let at = 0; at < events.length; ) {
+  if (method === ZSTD && events.length !== size)
+    throw malformed('a compressed transaction of another length than it says');
+  for (let at = 0; at < events.length;) {
     const end = at + (at + HEADER_BYTES <= events.length ? events.readUInt32LE(at + 9) : 0);
-    if (end < at + HEADER_BYTES || end > events.length) throw malformed('a compressed transaction that ends within an event');
+    if (end < at + HEADER_BYTES || end > events.length)
+      throw malformed('a compressed transaction that ends within an event');
     const event = events.subarray(at, end);
     yield eventOf(event, event.length);
     at = end;

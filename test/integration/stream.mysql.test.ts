@@ -57,7 +57,10 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     await fixture?.[Symbol.asyncDispose]();
     schemaNumber += 1;
     fixture = await StreamFixture.create(server, `app${schemaNumber}`);
-    await fixture.run('CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(200)) ENGINE=InnoDB', 'CREATE TABLE aside (id INT PRIMARY KEY)');
+    await fixture.run(
+      'CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(200)) ENGINE=InnoDB',
+      'CREATE TABLE aside (id INT PRIMARY KEY)',
+    );
     await fixture.inspect();
     fixture.tables = fixture.tables.filter(({ name }) => name === 't');
   });
@@ -65,12 +68,23 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   it('gives whole transactions in commit order, those out of scope empty', async () => {
     const transactions = await fixture.record(async () => {
       await fixture.run("INSERT INTO t VALUES (1,'a'),(2,'b')");
-      await fixture.run('BEGIN', "UPDATE t SET name='c' WHERE id=1", 'INSERT INTO aside VALUES (1)', 'DELETE FROM t WHERE id=2', 'COMMIT');
+      await fixture.run(
+        'BEGIN',
+        "UPDATE t SET name='c' WHERE id=1",
+        'INSERT INTO aside VALUES (1)',
+        'DELETE FROM t WHERE id=2',
+        'COMMIT',
+      );
       await fixture.run('INSERT INTO aside VALUES (2)');
       await fixture.run('BEGIN', "INSERT INTO t VALUES (9,'never')", 'ROLLBACK');
       await fixture.run('UPDATE t SET id=3');
     });
-    expect(transactions.map(({ changes }) => changes.map(short))).toEqual([['+1:a', '+2:b'], ['1:a>1:c', '-2:b'], [], ['1:c>3:c']]);
+    expect(transactions.map(({ changes }) => changes.map(short))).toEqual([
+      ['+1:a', '+2:b'],
+      ['1:a>1:c', '-2:b'],
+      [],
+      ['1:c>3:c'],
+    ]);
     expect(transactions.every(({ ours, ddl }) => !ours && ddl === null)).toBe(true);
     for (const { committedAtMs } of transactions) expect(Math.abs(committedAtMs - Date.now())).toBeLessThan(60_000);
   });
@@ -139,7 +153,9 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     await using stream = await fixture.open(await fixture.position(), { heartbeatMs: 200 });
     const heard = stream.lastHeardAtMs;
     await expect.poll(() => stream.lastHeardAtMs, { timeout: 5000 }).toBeGreaterThan(heard + 1000);
-    const [row] = await fixture.connection.rows("SELECT id FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' ORDER BY id DESC LIMIT 1");
+    const [row] = await fixture.connection.rows(
+      "SELECT id FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' ORDER BY id DESC LIMIT 1",
+    );
     await fixture.run(`KILL ${row?.[0]}`);
     expect(await failureOf(stream)).toMatchObject({ code: 'SERVER_GONE' });
   });
@@ -165,7 +181,10 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     await fixture.run("INSERT INTO t VALUES (1,'a')");
     expect((await stream.next(AbortSignal.timeout(5000))).changes.map(short)).toEqual(['+1:a']);
     silent = true;
-    expect(await failureOf(stream)).toMatchObject({ code: 'SERVER_GONE', message: expect.stringContaining('nothing was heard') });
+    expect(await failureOf(stream)).toMatchObject({
+      code: 'SERVER_GONE',
+      message: expect.stringContaining('nothing was heard'),
+    });
     for (const socket of sockets) socket.destroy();
     relay.close();
   });
@@ -173,7 +192,7 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   it('gives what is buffered before it fails', async () => {
     const from = await fixture.position();
     await using stream = await fixture.open(from);
-    await fixture.run("INSERT INTO t VALUES (1,'a')", 'ALTER TABLE t ADD extra INT', 'INSERT INTO t VALUES (2,\'b\',1)');
+    await fixture.run("INSERT INTO t VALUES (1,'a')", 'ALTER TABLE t ADD extra INT', "INSERT INTO t VALUES (2,'b',1)");
     const seen: string[] = [];
     const failure = await (async () => {
       for (;;) {
@@ -198,7 +217,11 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   });
 
   it('shows DDL that touches imported tables, and no other', async () => {
-    await fixture.run('CREATE DATABASE IF NOT EXISTS elsewhere', 'CREATE DATABASE IF NOT EXISTS _switchyard', 'CREATE TABLE IF NOT EXISTS elsewhere.t (id INT PRIMARY KEY)');
+    await fixture.run(
+      'CREATE DATABASE IF NOT EXISTS elsewhere',
+      'CREATE DATABASE IF NOT EXISTS _switchyard',
+      'CREATE TABLE IF NOT EXISTS elsewhere.t (id INT PRIMARY KEY)',
+    );
     const transactions = await fixture.record(async () => {
       await fixture.run(
         'ALTER TABLE elsewhere.t ADD x INT',
@@ -241,23 +264,52 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   });
 
   it('knows what is ours (I7)', async () => {
-    await fixture.run('CREATE DATABASE IF NOT EXISTS _switchyard', 'CREATE TABLE IF NOT EXISTS _switchyard.progress (id INT PRIMARY KEY, n INT)', 'DELETE FROM _switchyard.progress');
+    await fixture.run(
+      'CREATE DATABASE IF NOT EXISTS _switchyard',
+      'CREATE TABLE IF NOT EXISTS _switchyard.progress (id INT PRIMARY KEY, n INT)',
+      'DELETE FROM _switchyard.progress',
+    );
     const transactions = await fixture.record(async () => {
-      await fixture.run('BEGIN', "INSERT INTO t VALUES (1,'a')", 'INSERT INTO _switchyard.progress VALUES (1,1)', 'COMMIT');
+      await fixture.run(
+        'BEGIN',
+        "INSERT INTO t VALUES (1,'a')",
+        'INSERT INTO _switchyard.progress VALUES (1,1)',
+        'COMMIT',
+      );
       await fixture.run("INSERT INTO t VALUES (2,'b')");
       await fixture.run('CREATE TRIGGER own /* switchyard */ BEFORE INSERT ON t FOR EACH ROW SET NEW.name = NEW.name');
     });
-    expect(transactions.map(({ ours, changes }) => [ours, changes.length])).toEqual([[true, 0], [false, 1], [true, 0]]);
+    expect(transactions.map(({ ours, changes }) => [ours, changes.length])).toEqual([
+      [true, 0],
+      [false, 1],
+      [true, 0],
+    ]);
   });
 
   it('holds XA transactions from PREPARE to COMMIT', async () => {
     const transactions = await fixture.record(async () => {
-      await fixture.run("XA START 'g1','b1',7", "INSERT INTO t VALUES (1,'kept')", "XA END 'g1','b1',7", "XA PREPARE 'g1','b1',7");
+      await fixture.run(
+        "XA START 'g1','b1',7",
+        "INSERT INTO t VALUES (1,'kept')",
+        "XA END 'g1','b1',7",
+        "XA PREPARE 'g1','b1',7",
+      );
       await using other = await ServerConnection.open(definitionOf(server), { database: fixture.schema });
       await other.write("INSERT INTO t VALUES (5,'between')");
       await fixture.run("XA COMMIT 'g1','b1',7");
-      await fixture.run("XA START 'g2'", "INSERT INTO t VALUES (2,'dropped')", "XA END 'g2'", "XA PREPARE 'g2'", "XA ROLLBACK 'g2'");
-      await fixture.run("XA START 'g3'", "INSERT INTO t VALUES (3,'one phase')", "XA END 'g3'", "XA COMMIT 'g3' ONE PHASE");
+      await fixture.run(
+        "XA START 'g2'",
+        "INSERT INTO t VALUES (2,'dropped')",
+        "XA END 'g2'",
+        "XA PREPARE 'g2'",
+        "XA ROLLBACK 'g2'",
+      );
+      await fixture.run(
+        "XA START 'g3'",
+        "INSERT INTO t VALUES (3,'one phase')",
+        "XA END 'g3'",
+        "XA COMMIT 'g3' ONE PHASE",
+      );
     });
     expect(changesOf(transactions)).toEqual(['+5:between', '+1:kept', '+3:one phase']);
   });
@@ -272,13 +324,23 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   it('stops at row images that are not full (I4)', async () => {
     await fixture.run("INSERT INTO t VALUES (1,'a')");
     await using stream = await fixture.open(await fixture.position());
-    await fixture.run('SET SESSION binlog_row_image=MINIMAL', "UPDATE t SET name='b'", 'SET SESSION binlog_row_image=FULL');
+    await fixture.run(
+      'SET SESSION binlog_row_image=MINIMAL',
+      "UPDATE t SET name='b'",
+      'SET SESSION binlog_row_image=FULL',
+    );
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_ROW_IMAGE_NOT_FULL' });
   });
 
   it('stops at changes logged as statements (I4)', async () => {
     await using stream = await fixture.open(await fixture.position());
-    await fixture.run('SET SESSION binlog_format=STATEMENT', 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'INSERT INTO aside VALUES (7)', "INSERT INTO t VALUES (1,'a')", 'SET SESSION binlog_format=ROW');
+    await fixture.run(
+      'SET SESSION binlog_format=STATEMENT',
+      'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+      'INSERT INTO aside VALUES (7)',
+      "INSERT INTO t VALUES (1,'a')",
+      'SET SESSION binlog_format=ROW',
+    );
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_STATEMENT_DML' });
   });
 
@@ -296,14 +358,28 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     await fixture.inspect();
     const transactions = await fixture.record(async () => {
       await fixture.run("INSERT INTO m VALUES (1,'m')");
-      await fixture.run('BEGIN', "INSERT INTO t VALUES (1,'a')", 'SAVEPOINT s', "INSERT INTO t VALUES (2,'b')", 'ROLLBACK TO s', "INSERT INTO t VALUES (3,'c')", 'COMMIT');
+      await fixture.run(
+        'BEGIN',
+        "INSERT INTO t VALUES (1,'a')",
+        'SAVEPOINT s',
+        "INSERT INTO t VALUES (2,'b')",
+        'ROLLBACK TO s',
+        "INSERT INTO t VALUES (3,'c')",
+        'COMMIT',
+      );
     });
     expect(changesOf(transactions)).toEqual(['+1:m', '+1:a', '+3:c']);
   });
 
   it('says that the log was purged', async () => {
     const from = await fixture.position();
-    await fixture.run("INSERT INTO t VALUES (1,'a')", 'FLUSH BINARY LOGS', "INSERT INTO t VALUES (2,'b')", 'FLUSH BINARY LOGS', 'FLUSH BINARY LOGS');
+    await fixture.run(
+      "INSERT INTO t VALUES (1,'a')",
+      'FLUSH BINARY LOGS',
+      "INSERT INTO t VALUES (2,'b')",
+      'FLUSH BINARY LOGS',
+      'FLUSH BINARY LOGS',
+    );
     const logs = await fixture.connection.rows('SHOW BINARY LOGS');
     await fixture.run(`PURGE BINARY LOGS TO '${logs.at(-1)?.[0]}'`);
     const failure = await fixture.open(from).then(failureOf, (error: unknown) => error);
@@ -313,7 +389,12 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   it('says that the server lacks what was read before', async () => {
     const ahead: StreamPosition = await fixture.position();
     if (ahead instanceof MysqlGtidSet) ahead.advance('11111111-1111-1111-1111-111111111111:5');
-    else ahead.advance(ahead.toString().replace(/^(\d+-\d+)-(\d+).*$/, (_, head: string, last: string) => `${head}-${Number(last) + 1000}`));
+    else
+      ahead.advance(
+        ahead
+          .toString()
+          .replace(/^(\d+-\d+)-(\d+).*$/, (_, head: string, last: string) => `${head}-${Number(last) + 1000}`),
+      );
     const failure = await fixture.open(ahead).then(failureOf, (error: unknown) => error);
     expect(failure).toMatchObject({ code: 'STREAM_DIVERGED' });
   });
@@ -343,7 +424,14 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   onMysql('reads compressed transactions', async () => {
     await fixture.run('SET SESSION binlog_transaction_compression=ON');
     const transactions = await fixture.record(async () => {
-      await fixture.run("INSERT INTO t VALUES (1, REPEAT('z', 200)), (2, 'b')", 'BEGIN', "UPDATE t SET name='c' WHERE id=2", 'INSERT INTO aside VALUES (3)', 'DELETE FROM t WHERE id=1', 'COMMIT');
+      await fixture.run(
+        "INSERT INTO t VALUES (1, REPEAT('z', 200)), (2, 'b')",
+        'BEGIN',
+        "UPDATE t SET name='c' WHERE id=2",
+        'INSERT INTO aside VALUES (3)',
+        'DELETE FROM t WHERE id=1',
+        'COMMIT',
+      );
     });
     await fixture.run('SET SESSION binlog_transaction_compression=OFF');
     expect(changesOf(transactions)).toEqual([`+1:${'z'.repeat(200)}`, '+2:b', '2:b>2:c', `-1:${'z'.repeat(200)}`]);
@@ -351,7 +439,13 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
 
   onMysql('reads tagged GTIDs and resumes from them', async () => {
     const from = await fixture.position();
-    await fixture.run("SET SESSION gtid_next='AUTOMATIC:blue_1'", "INSERT INTO t VALUES (1,'a')", "INSERT INTO t VALUES (2,'b')", "SET SESSION gtid_next='AUTOMATIC'", "INSERT INTO t VALUES (3,'c')");
+    await fixture.run(
+      "SET SESSION gtid_next='AUTOMATIC:blue_1'",
+      "INSERT INTO t VALUES (1,'a')",
+      "INSERT INTO t VALUES (2,'b')",
+      "SET SESSION gtid_next='AUTOMATIC'",
+      "INSERT INTO t VALUES (3,'c')",
+    );
     const until = await fixture.position();
     expect(until.toString()).toContain(':blue_1:1-2');
     await using stream = await fixture.open(from);
@@ -365,13 +459,27 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   });
 
   onMysql('stops at parts of JSON documents, and takes whole ones', async () => {
-    await fixture.run('CREATE TABLE j (id INT PRIMARY KEY, d JSON)', `INSERT INTO j VALUES (1, JSON_OBJECT(_utf8mb4'a', REPEAT(_utf8mb4'x', 500), _utf8mb4'b', 1))`);
+    await fixture.run(
+      'CREATE TABLE j (id INT PRIMARY KEY, d JSON)',
+      `INSERT INTO j VALUES (1, JSON_OBJECT(_utf8mb4'a', REPEAT(_utf8mb4'x', 500), _utf8mb4'b', 1))`,
+    );
     await fixture.inspect();
     const from = await fixture.position();
-    await fixture.run("SET SESSION binlog_row_value_options='PARTIAL_JSON'", "UPDATE j SET d = JSON_OBJECT(_utf8mb4'n', 1)");
+    await fixture.run(
+      "SET SESSION binlog_row_value_options='PARTIAL_JSON'",
+      "UPDATE j SET d = JSON_OBJECT(_utf8mb4'n', 1)",
+    );
     await using stream = await fixture.open(from);
-    expect((await stream.next(AbortSignal.timeout(5000))).changes.map((change) => (change.kind === 'update' ? change.after[1] : ''))).toEqual(['{"n": 1}']);
-    await fixture.run(`UPDATE j SET d = JSON_OBJECT(_utf8mb4'a', REPEAT(_utf8mb4'x', 500), _utf8mb4'b', 1)`, "UPDATE j SET d = JSON_SET(d, _utf8mb4'$.b', 2)", "SET SESSION binlog_row_value_options=''");
+    expect(
+      (await stream.next(AbortSignal.timeout(5000))).changes.map((change) =>
+        change.kind === 'update' ? change.after[1] : '',
+      ),
+    ).toEqual(['{"n": 1}']);
+    await fixture.run(
+      `UPDATE j SET d = JSON_OBJECT(_utf8mb4'a', REPEAT(_utf8mb4'x', 500), _utf8mb4'b', 1)`,
+      "UPDATE j SET d = JSON_SET(d, _utf8mb4'$.b', 2)",
+      "SET SESSION binlog_row_value_options=''",
+    );
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_ROW_IMAGE_NOT_FULL' });
   });
 
@@ -385,7 +493,9 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
         `INSERT INTO j VALUES (3, JSON_ARRAY(ST_GeomFromText('POINT(1 2)'), CAST(2024 AS YEAR), CAST(REPEAT(0x41, 57) AS BINARY), CAST(REPEAT(0x41, 58) AS BINARY)))`,
       );
     });
-    const texts = transactions.flatMap(({ changes }) => changes.map((change) => (change.kind === 'insert' ? change.after[1] : '')));
+    const texts = transactions.flatMap(({ changes }) =>
+      changes.map((change) => (change.kind === 'insert' ? change.after[1] : '')),
+    );
     const rows = await fixture.connection.rows('SELECT CAST(d AS CHAR) FROM j ORDER BY id');
     expect(texts).toEqual(rows.map(([text]) => text));
   });
@@ -415,13 +525,26 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     });
     await fixture.run('SET GLOBAL log_bin_compress=OFF');
     const [z, y, x] = ['z', 'y', 'x'].map((letter) => letter.repeat(200));
-    expect(changesOf(transactions)).toEqual([`+1:${z}`, `+2:${y}`, `1:${z}>1:${x}`, `2:${y}>2:${x}`, `-1:${x}`, `-2:${x}`]);
+    expect(changesOf(transactions)).toEqual([
+      `+1:${z}`,
+      `+2:${y}`,
+      `1:${z}>1:${x}`,
+      `2:${y}>2:${x}`,
+      `-1:${x}`,
+      `-2:${x}`,
+    ]);
     expect(transactions.at(-1)?.ddl?.sql).toContain('CREATE INDEX long_name');
   });
 
   it.runIf(family === 'mariadb')('follows several domains', async () => {
     const transactions = await fixture.record(async () => {
-      await fixture.run("INSERT INTO t VALUES (1,'a')", 'SET SESSION gtid_domain_id=5', "INSERT INTO t VALUES (2,'b')", 'SET SESSION gtid_domain_id=0', "INSERT INTO t VALUES (3,'c')");
+      await fixture.run(
+        "INSERT INTO t VALUES (1,'a')",
+        'SET SESSION gtid_domain_id=5',
+        "INSERT INTO t VALUES (2,'b')",
+        'SET SESSION gtid_domain_id=0',
+        "INSERT INTO t VALUES (3,'c')",
+      );
     });
     expect(changesOf(transactions)).toEqual(['+1:a', '+2:b', '+3:c']);
     expect(transactions[1]?.gtid).toMatch(/^5-/);
