@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
-import { ServerConnection } from '../../engine/server/connection.ts';
+import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
 import type { ChangeStream } from '../../engine/stream/change-stream.ts';
 import type { RowChange, StreamTransaction } from '../../engine/stream/transaction.ts';
 import { FLAVOR_SPECS } from '../../servers/flavor.ts';
@@ -419,6 +419,78 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     await using again = await fixture.open(middle, { inScope: (name) => name === schema });
     const rest = await readUntil(again, middle, await fixture.position());
     expect(changesOf([...first, ...rest])).toEqual([...Array.from({ length: 20 }, (_, id) => `+${id}:x`), '+100:y']);
+  });
+
+  it('takes any name and a thousand columns', async () => {
+    const odd = 'od`d näme % 表';
+    const columns = Array.from({ length: 999 }, (_, index) => `c${index} TINYINT NULL`);
+    await fixture.run(
+      bytesOf(`CREATE TABLE ${'`od``d näme % 表`'} (${'`i d`'} INT PRIMARY KEY, ${'`ünï`'} INT)`),
+      `CREATE TABLE wide (id INT PRIMARY KEY, ${columns.join(', ')})`,
+    );
+    await fixture.inspect();
+    expect(fixture.tables.map(({ name }) => name)).toContain(odd);
+    const transactions = await fixture.record(async () => {
+      await fixture.run(
+        bytesOf('INSERT INTO `od``d näme % 表` VALUES (1, 2)'),
+        'INSERT INTO wide (id, c0, c7, c998) VALUES (1, 5, 6, 7)',
+        bytesOf('ALTER TABLE `od``d näme % 表` ADD x INT'),
+      );
+    });
+    const [first, second] = transactions.flatMap(({ changes }) => changes);
+    expect(first?.table.name).toBe(odd);
+    const image = second?.kind === 'insert' ? second.after : [];
+    expect(image).toHaveLength(1000);
+    expect([...image.entries()].filter(([, value]) => value !== null)).toEqual([
+      [0, '1'],
+      [1, '5'],
+      [8, '6'],
+      [999, '7'],
+    ]);
+    expect(transactions.at(-1)?.ddl).not.toBeNull();
+  });
+
+  it.each(['MINIMAL', 'FULL'])('needs no more metadata of tables than there is (%s)', async (metadata) => {
+    await fixture.run(
+      `SET GLOBAL binlog_row_metadata=${metadata}`,
+      'CREATE TABLE n (a SMALLINT UNSIGNED PRIMARY KEY, b YEAR, c SMALLINT, d DECIMAL(4,1) UNSIGNED, e FLOAT, f BIGINT UNSIGNED)',
+    );
+    await fixture.inspect();
+    const transactions = await fixture.record(async () => {
+      await fixture.run('INSERT INTO n VALUES (65535, 2024, -1, 999.9, -1.5, 18446744073709551615)');
+    });
+    await fixture.run('SET GLOBAL binlog_row_metadata=FULL');
+    const [change] = transactions.flatMap(({ changes }) => changes);
+    expect(change?.kind === 'insert' ? change.after : []).toEqual([
+      '65535',
+      '2024',
+      '-1',
+      '999.9',
+      '-1.5',
+      '18446744073709551615',
+    ]);
+  });
+
+  it.runIf(family === 'mariadb')('reads dates and times in the formats before 5.6', async () => {
+    await fixture.run(
+      'SET GLOBAL mysql56_temporal_format=OFF',
+      'CREATE TABLE o (id INT PRIMARY KEY, d DATETIME, t TIME, s TIMESTAMP NULL)',
+      'CREATE TABLE fine (id INT PRIMARY KEY, d DATETIME(3))',
+      'SET GLOBAL mysql56_temporal_format=ON',
+    );
+    await fixture.inspect();
+    const transactions = await fixture.record(async () => {
+      await fixture.run(
+        "INSERT INTO o VALUES (1, '2024-02-29 12:34:56', '-838:59:59', '2024-02-29 12:34:56'), (2, 0, 0, 0), (3, NULL, '00:00:01', NULL)",
+      );
+    });
+    const images = transactions.flatMap(({ changes }) =>
+      changes.map((change) => (change.kind === 'insert' ? change.after : [])),
+    );
+    expect(images).toEqual(await fixture.connection.rows('SELECT * FROM o ORDER BY id'));
+    await using stream = await fixture.open(await fixture.position());
+    await fixture.run("INSERT INTO fine VALUES (1, '2024-02-29 12:34:56.789')");
+    expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_EVENT_UNKNOWN' });
   });
 
   onMysql('reads compressed transactions', async () => {
