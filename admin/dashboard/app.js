@@ -210,11 +210,11 @@ function onConnected() {
   state.lastNewsMs = Date.now();
   render();
   // What was said while nobody listened.
-  void list().then(() => choose(state.chosen ?? defaultChoice()));
+  void listImports().then(() => choose(state.chosen ?? defaultChoice()));
 }
 
 /** Refused while the engine is away; then what was last heard stays. */
-async function list() {
+async function listImports() {
   const views = await get('/imports').catch(() => null);
   if (views === null) return;
   state.listed = true;
@@ -226,7 +226,7 @@ async function poll() {
   for (;;) {
     if (state.live && document.visibilityState === 'visible') {
       state.ready = await readiness().catch(() => state.ready);
-      if (!state.listed || Date.now() - state.lastNewsMs > ASK_AFTER_MS) await list();
+      if (!state.listed || Date.now() - state.lastNewsMs > ASK_AFTER_MS) await listImports();
       const [list, fleet] = await Promise.all([
         get('/sessions').catch(() => []),
         get('/fleet').catch(() => ({ proxies: [] })),
