@@ -7,10 +7,12 @@ import type { Table } from './table.ts';
 
 /**
  * A connection for DDL: texts in a definition (defaults, comments) are utf8mb4, unlike everywhere else, since the
- * server converts a default to its column's charset. Foreign keys are taken as they are: the rows are the source's.
+ * server converts a default to its column's charset. Not by SET NAMES: mysql2 follows `character_set_client` and would
+ * encode our bytes once more; from a binary client the server takes them for `collation_connection`'s as they are.
+ * Foreign keys are not checked: the rows are the source's.
  */
 export async function openForDdl(target: ServerDefinition): Promise<ServerConnection> {
-  const connection = await ServerConnection.open(target, { session: ['SET NAMES utf8mb4', 'SET SESSION foreign_key_checks = 0'] });
+  const connection = await ServerConnection.open(target, { session: ["SET SESSION collation_connection = 'utf8mb4_general_ci', foreign_key_checks = 0"] });
   try {
     // A table keyed by a unique key must not get a hidden column. 1193: does not know the variable, 1227: may not set it.
     await connection.write('SET SESSION sql_generate_invisible_primary_key = 0').catch((error: unknown) => {

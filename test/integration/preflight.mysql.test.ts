@@ -35,7 +35,7 @@ const SHOP = [
 ];
 
 async function run(server: RunningServer, ...statements: string[]): Promise<void> {
-  await using connection = await ServerConnection.open(definitionOf(server), { session: ['SET NAMES utf8mb4'] });
+  await using connection = await ServerConnection.open(definitionOf(server), { session: ["SET SESSION collation_connection = 'utf8mb4_general_ci'"] });
   for (const statement of statements) await connection.write(bytesOf(statement));
 }
 
