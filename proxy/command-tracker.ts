@@ -51,6 +51,8 @@ export interface CommandTrackerOptions {
   backendIdOf(connectionId: number): number | null | undefined;
 }
 
+const FOLLOW_UP_MS = 50;
+
 const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 
 /**
@@ -64,6 +66,7 @@ export class CommandTracker {
   #capabilities: number;
   #current: CurrentCommand | null = null;
   #afterReset = false;
+  #followUpUntilMs = 0;
 
   constructor(options: CommandTrackerOptions) {
     this.#options = options;
@@ -98,6 +101,11 @@ export class CommandTracker {
   /** With MULTI_STATEMENTS as COM_SET_OPTION left it. */
   get capabilities(): number {
     return this.#capabilities;
+  }
+
+  /** Until when the client is likely to read what only this server remembers of the last statement; monotonic. */
+  get followUpUntilMs(): number {
+    return this.#followUpUntilMs;
   }
 
   get isBetweenPackets(): boolean {
@@ -300,6 +308,7 @@ export class CommandTracker {
     if (current !== null) {
       const { command, effects, failed, text } = current;
       this.#options.state.onEnd(effects, { failed });
+      this.#followUpUntilMs = effects.some(({ kind }) => kind === 'found-rows') ? performance.now() + FOLLOW_UP_MS : 0;
       if (command === COMMAND.SET_OPTION && !failed && text !== null) this.#setOption(text);
       this.#afterReset = command === COMMAND.RESET_CONNECTION && !failed;
       if (this.#afterReset) {

@@ -119,6 +119,11 @@ export class ResponseWalker {
           this.#inContinuation = length === MAX_PAYLOAD_BYTES;
         } else {
           if (next > end) break;
+          // What comes after the end of a response ends the session: the client gets its answer first.
+          if (this.#state === 'idle' && offset > forwarded) {
+            this.#events.forward(bytes.subarray(forwarded, offset));
+            forwarded = offset;
+          }
           const replaced = this.#onPacket(bytes.subarray(offset + HEADER_BYTES, next), first);
           if (replaced !== null) {
             if (offset > forwarded) this.#events.forward(bytes.subarray(forwarded, offset));

@@ -77,6 +77,7 @@ export class Session {
   readonly #context: SessionContext;
   readonly #client: Socket;
   readonly #address: string;
+  readonly #isMixed: boolean;
   readonly #startedAt = performance.now();
   #profile: LoginProfile;
   #backend: BackendConnection;
@@ -89,6 +90,7 @@ export class Session {
   /** Since when a command waits for the end of the hold. */
   #heldSince: number | null = null;
   #holdTimer: NodeJS.Timeout | undefined;
+  #followUpTimer: NodeJS.Timeout | undefined;
   #snapshot: SessionSnapshot | null = null;
   #preparedMove: PreparedMove | null = null;
   /** The server closed the connection while the session was held: it can still move, its state was read. */
@@ -106,9 +108,8 @@ export class Session {
     this.connectionId = connectionId;
     this.id = String(connectionId);
     this.#address = address;
-    this.#state = new SessionState(database);
-    // A collation that the other family does not know would silently become its default there (I5).
-    this.#state.charsetTouched = isMixed && profile.collation > SHARED_COLLATION_MAX;
+    this.#isMixed = isMixed;
+    this.#state = this.#newState(database);
     this.#tracker = this.#newTracker();
     client.on('data', this.#onClientData);
     client.on('drain', this.#onClientDrain);
@@ -197,7 +198,7 @@ export class Session {
     if (this.#shuttingDown) {
       this.fail(CLIENT_ERROR.shutdown());
     } else if (held) {
-      if (this.#phase !== 'held') this.#settle();
+      if (this.#phase !== 'held' && !this.#waitsForFollowUp()) this.#settle();
     } else if (mustMove) {
       void this.#move(destination);
     } else {
@@ -249,7 +250,7 @@ export class Session {
     this.dropPreparedMove();
     this.#profile = profile;
     this.#backend = backend;
-    this.#state = new SessionState(database);
+    this.#state = this.#newState(database);
     this.#statements = new PreparedStatements();
     this.#tracker = this.#newTracker();
     this.#attach(backend);
@@ -270,6 +271,13 @@ export class Session {
     this.#phase = 'relay';
     this.begin(ahead);
     this.#updateReading();
+  }
+
+  #newState(database: string | null): SessionState {
+    const state = new SessionState(database);
+    // A collation that the other family does not know would silently become its default there (I5).
+    state.charsetTouched = this.#isMixed && this.#profile.collation > SHARED_COLLATION_MAX;
+    return state;
   }
 
   #newTracker(): CommandTracker {
@@ -391,6 +399,8 @@ export class Session {
     switch (decision.kind) {
       case 'forward':
         this.#toBackend(decision.packet);
+        // Without an answer there is no later event: closing a statement may have been what a drain waits for.
+        if (!decision.isAnswered && this.#context.router.route(this.role).held) this.reconsider();
         return;
       case 'answer':
         // The rest of a large command that is refused cannot be told from the next one.
@@ -501,6 +511,7 @@ export class Session {
   }
 
   #onFinished(): void {
+    if (this.#phase === 'closing') return;
     if (this.#tracker.takeNeedsTrackers()) {
       void this.#runOwn(async () => {
         requireSuccess(await runCommands(this.#backend, [trackerCommand(this.#backend)]));
@@ -531,6 +542,20 @@ export class Session {
     }
     this.reconsider();
     this.#pump();
+  }
+
+  /**
+   * FOUND_ROWS() cannot be carried over. The statement that reads it comes at once where it comes at all, so the
+   * session gets a moment for it.
+   */
+  #waitsForFollowUp(): boolean {
+    const leftMs = this.#tracker.followUpUntilMs - performance.now();
+    if (leftMs <= 0) return false;
+    this.#followUpTimer ??= setTimeout(() => {
+      this.#followUpTimer = undefined;
+      this.reconsider();
+    }, leftMs);
+    return true;
   }
 
   /** Within a hold, at a boundary: from here on nothing of the session is under way. */
@@ -641,6 +666,7 @@ export class Session {
     if (this.#phase === 'closing') return;
     this.#phase = 'closing';
     clearTimeout(this.#holdTimer);
+    clearTimeout(this.#followUpTimer);
     this.dropPreparedMove();
     this.#client.off('data', this.#onClientData);
     this.#client.resume();

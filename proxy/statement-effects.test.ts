@@ -44,6 +44,7 @@ test.each<[string, string[]]>([
   ['/*!50003 SET @old = 1 */', ['sets-state', 'user-variable old']],
   ["INSERT INTO t VALUES ('it''s; @a'); SET @b = 1", ['sets-state', 'user-variable b']],
   ['KILL QUERY 5', ['kill']],
+  ['SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1', ['found-rows']],
 ])('%s', (sql, expected) => {
   expect(effectsOf(sql).map(brief)).toEqual(expected);
 });

@@ -22,6 +22,8 @@ export type StatementEffect =
   | { kind: 'calls-routine' }
   /** A statement that is known to change the state in ways that trackers report by name. */
   | { kind: 'sets-state' }
+  /** SQL_CALC_FOUND_ROWS: the next statement is likely to read FOUND_ROWS(). */
+  | { kind: 'found-rows' }
   | { kind: 'kill'; id: number; target: 'connection' | 'query' };
 
 export const NO_EFFECTS: readonly StatementEffect[] = [];
@@ -38,7 +40,7 @@ const PIN = {
 const INSPECTED_BYTES_MAX = 1 << 16;
 
 const PLAIN = /^\s*(?:select|insert|update|delete|replace|begin|commit|rollback|start|show|explain|with|savepoint)\b/i;
-const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id/i;
+const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id|sql_calc_found_rows/i;
 
 /** `text` is the statement as latin1: every byte one character. */
 export function effectsOf(text: string): readonly StatementEffect[] {
@@ -181,6 +183,7 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
     if (token.text === 'GET_LOCK') effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
     else if (token.text === 'RELEASE_LOCK') effects.push({ kind: 'unpin', key: PIN.userLock + lockName(tokens, index) });
     else if (token.text === 'RELEASE_ALL_LOCKS') effects.push({ kind: 'unpin-prefix', prefix: PIN.userLock });
+    else if (token.text === 'SQL_CALC_FOUND_ROWS') effects.push({ kind: 'found-rows' });
     else if (token.text === 'LAST_INSERT_ID') effects.push({ kind: 'last-insert-id' });
   }
   return effects;

@@ -42,6 +42,7 @@ class ProxyWorker implements SessionContext {
   readonly #identities = new ServerIdentities();
   readonly #drains: DrainTracker<Session>;
   readonly #drained = new AbortController();
+  readonly #welcomed = Promise.withResolvers<void>();
   #supervisor: SupervisorPeer | undefined;
   #door: ClientDoor | undefined;
   #progress: DrainProgress = { state: 'applied', undrained: [] };
@@ -90,6 +91,8 @@ class ProxyWorker implements SessionContext {
       },
     });
     try {
+      // Before the first word of the supervisor nobody could be told where to go.
+      await Promise.race([this.#welcomed.promise, control]);
       this.#listeners.push(await listen('primary', config.proxy.listen, (socket, role) => door.accept(socket, role)));
       const { replicaListen } = config.proxy;
       if (replicaListen !== null) this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
@@ -140,6 +143,7 @@ class ProxyWorker implements SessionContext {
 
   #onConnected(peer: SupervisorPeer, route: RoutingRecord | null): void {
     this.#supervisor = peer;
+    this.#welcomed.resolve();
     if (route === null) return;
     if (route.epoch === this.router.epoch) this.#acknowledge();
     else this.#apply(route);

@@ -144,6 +144,29 @@ describe('hold', () => {
     expect(await answer).toEqual([{ name: 'target' }]);
   });
 
+  test('FOUND_ROWS() right after the statement that counted', async () => {
+    await using connection = await client(proxy.port);
+    await connection.query('SELECT SQL_CALC_FOUND_ROWS 1 FROM information_schema.collations LIMIT 1');
+    const count = rowsOf(connection, 'SELECT FOUND_ROWS() AS count');
+    await proxy.switchTo('target');
+    expect((await count)[0]?.['count']).toBeGreaterThan(50);
+    expect(await rowsOf(connection, WHO)).toEqual([{ name: 'target' }]);
+  });
+
+  test('parameter data sent ahead keeps the session until the statement is closed, which nobody answers', async () => {
+    await using connection = await client(proxy.port);
+    const statement = await connection.prepare('SELECT ? AS a');
+    const id = (statement as unknown as { statement: { id: number } }).statement.id;
+    const socket = (connection as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection.stream;
+    socket.write(Buffer.of(8, 0, 0, 0, 0x18, id, 0, 0, 0, 0, 0, 65));
+    await expect.poll(async () => (await proxy.sessions())[0]?.pins).toEqual(['parameter data sent ahead of an execution']);
+    const epoch = proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 });
+    expect((await proxy.acknowledged(epoch)).undrained).toHaveLength(1);
+    await statement.close();
+    await proxy.acknowledged(epoch, 'drained');
+    proxy.push({ hold: 'none', deadlineMs: null });
+  });
+
   test('a ping is answered during the hold', async () => {
     await using connection = await client(proxy.port);
     await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
