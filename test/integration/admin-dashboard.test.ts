@@ -117,3 +117,15 @@ test.skipIf(executablePath === '')(
     });
   },
 );
+
+test.skipIf(executablePath === '')(
+  'an import that appeared without an event is found by asking',
+  { timeout: 60_000 },
+  async () => {
+    await using standIn = await startStandIn();
+    const page = await openPage(standIn.url);
+    await page.getByRole('heading', { name: 'No import yet' }).waitFor();
+    standIn.backend.engine.imports.set('shop', standInImport({ id: 'shop' }));
+    await page.locator('.phase.pending').waitFor({ timeout: 20_000 });
+  },
+);

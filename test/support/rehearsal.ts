@@ -89,6 +89,12 @@ export class Rehearsal implements AsyncDisposable {
     }
   }
 
+  /** For another workload on the same stage: its sessions count from 1 again. */
+  async clearLedger(): Promise<void> {
+    await using connection = await connect(this.source, 'shop');
+    await connection.query('DELETE FROM traffic_ledger; UPDATE traffic_counters SET value = 0');
+  }
+
   /** Waits on the import's event stream; rejects when it fails instead, or after `timeoutMs`. */
   async reach(phase: Phase, timeoutMs = 120_000): Promise<ImportView> {
     return await this.until((view) => view.phase === phase, timeoutMs);

@@ -32,7 +32,7 @@ const BOTH: ZooColumn[] = [
   { name: 'uc', type: 'varchar(20) character set ucs2', values: ['\x5c\x5c\x00\x27'] },
   { name: 'u4', type: 'varchar(20) character set utf8mb4', values: ['\xf0\x9f\x98\x80', '\n\r\t\0\x1a\\\'"`%_', 'NULL', '\\N', 'N', '\x1cN'] },
   { name: 'u3', type: 'varchar(20) character set utf8mb3', values: ['\xc3\xa9'] },
-  { name: 'as', type: 'varchar(20) character set ascii', values: ['abc ', 'a\x7f'] },
+  { name: 'ai', type: 'varchar(20) character set ascii', values: ['abc ', 'a\x7f'] },
   { name: 'ch', type: 'char(9) character set utf8mb4', values: ['abc', '\xc3\xa4'] },
   { name: 'bi', type: 'binary(5)', values: ['ab\0\0\0', '\0\0\0\0\0', "\\'\xff\xfe\x27"] },
   { name: 'vb', type: 'varbinary(300)', values: ['', '\0\\\'\xff', '\x1c\x1d\x1e', '\x1e'.repeat(251), '\xfb\xfc\xfd\xfe\xff'] },

@@ -1,0 +1,381 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COPY_CHUNKS_DDL, forgetChunks, landedChunks, type LandedChunk } from '../../engine/copy/copy-chunks-table.ts';
+import { CopyPair } from '../../engine/copy/copy-pair.ts';
+import type { TableProgress } from '../../engine/copy/copy-progress.ts';
+import { runCopy, type CopyOptions, type CopyResult } from '../../engine/copy/run-copy.ts';
+import { tablePlan } from '../../engine/copy/table-plan.ts';
+import { literal } from '../../engine/schema/column-sql.ts';
+import { createSchema, createTable, openForDdl, targetDdls } from '../../engine/schema/create-target.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import type { Table } from '../../engine/schema/table.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import { createSidecar } from '../../engine/sidecar.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServer } from '../../servers/start-server.ts';
+import { definitionOf } from '../support/stream-fixture.ts';
+import { hexRows, tableSum, ZOO } from '../support/value-zoo.ts';
+
+let mysql: RunningServer;
+let mariadb: RunningServer;
+let target: RunningServer;
+let there: ServerConnection;
+
+beforeAll(async () => {
+  const options = ['--sync-binlog=0', '--innodb-flush-log-at-trx-commit=0'];
+  [mysql, mariadb, target] = await Promise.all([
+    startServer({ flavor: 'mysql-9.7', role: 'source', options }),
+    startServer({ flavor: 'mariadb-11.8', role: 'source', options }),
+    startServer({ flavor: 'mysql-9.7', role: 'target', options }),
+  ]);
+  there = await connect(target);
+  await createSidecar(there, [COPY_CHUNKS_DDL]);
+});
+
+afterAll(async () => {
+  await there.close();
+  for (const server of [mysql, mariadb, target]) await server[Symbol.asyncDispose]();
+});
+
+async function connect(server: RunningServer): Promise<ServerConnection> {
+  return await ServerConnection.open(definitionOf(server));
+}
+
+/** Rows numbered from 1 to `count`, as `n`. */
+function numbers(count: number): string {
+  const digits = '(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)';
+  const names = ['a', 'b', 'c', 'e', 'f', 'g'].slice(0, Math.ceil(Math.log10(count)));
+  const sum = names.map((name, i) => `${name}.d*${10 ** i}`).join('+');
+  return `(SELECT ${sum}+1 AS n FROM ${names.map((name) => `${digits} ${name}`).join(',')} HAVING n <= ${count}) numbers`;
+}
+
+/** The schema's tables made on the target, empty, without any chunk of an earlier copy. */
+async function prepare(server: RunningServer, schema: string): Promise<Table[]> {
+  await using source = await connect(server);
+  await using ddl = await openForDdl(definitionOf(target));
+  await ddl.write(`DROP DATABASE IF EXISTS ${schema}`);
+  await forgetChunks(ddl, schema);
+  const tables = await inspectTables(source, schema, 'all');
+  await createSchema(source, ddl, schema);
+  for (const statements of await targetDdls(ddl, tables, true)) await createTable(ddl, statements);
+  return tables;
+}
+
+function copy(server: RunningServer, tables: Table[], changes: Partial<CopyOptions> = {}): Promise<CopyResult> {
+  return runCopy({
+    importId: tables[0]?.schema ?? '',
+    source: definitionOf(server),
+    target: definitionOf(target),
+    tables,
+    connections: 3,
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    ...changes,
+  });
+}
+
+async function expectEqual(server: RunningServer, tables: Table[]): Promise<void> {
+  await using source = await connect(server);
+  for (const table of tables) expect(`${table.name} ${await tableSum(there, table)}`).toBe(`${table.name} ${await tableSum(source, table)}`);
+}
+
+async function chunksOf(table: Table): Promise<LandedChunk[]> {
+  return await landedChunks(there, table.schema, table.name);
+}
+
+describe.each(['mysql', 'mariadb'] as const)('values from %s', (flavor) => {
+  const server = () => (flavor === 'mysql' ? mysql : mariadb);
+  const schema = `zoo_${flavor}`;
+
+  beforeAll(async () => {
+    await using source = await connect(server());
+    await source.write(`CREATE DATABASE ${schema} CHARACTER SET utf8mb4`);
+    await source.write(`USE ${schema}`);
+    for (const { name, type, values } of ZOO[flavor]) {
+      await source.write(`CREATE TABLE v_${name} (id INT PRIMARY KEY, v ${type})`);
+      const [table] = await inspectTables(source, schema, [`v_${name}`]);
+      const column = table?.columns[1];
+      if (column === undefined) throw new Error('no column');
+      const assign = literal(column);
+      await source.write(`INSERT INTO v_${name} VALUES ${[...values, null].map((value, id) => `(${id},${assign(value)})`).join(',')}`);
+    }
+    // All of them in one table, so that expressions and plain fields stand side by side.
+    const columns = ZOO[flavor].map(({ name, type }) => `${name} ${type}`);
+    await source.write(`CREATE TABLE wide (id INT AUTO_INCREMENT PRIMARY KEY, ${columns.join(',')}, gv INT AS (id + 1), gs INT AS (id + 2) STORED, hidden INT INVISIBLE DEFAULT 7)`);
+    const rows = Math.max(...ZOO[flavor].map(({ values }) => values.length)) + 1;
+    for (let i = 0; i < rows; i += 1) {
+      const picks = ZOO[flavor].map(({ name }) => `(SELECT v FROM v_${name} WHERE id = ${i})`);
+      await source.write(`INSERT INTO wide (${ZOO[flavor].map(({ name }) => name).join(',')}) SELECT ${picks.join(',')}`);
+    }
+    await source.write('CREATE TABLE bare (id INT PRIMARY KEY)');
+    await source.write('CREATE TABLE zero (id INT AUTO_INCREMENT PRIMARY KEY)');
+    await source.write('INSERT INTO zero VALUES (0)');
+  });
+
+  test.each(['ON', 'OFF'])('every byte arrives, with local_infile %s', async (localInfile) => {
+    await there.write(`SET GLOBAL local_infile = ${localInfile}`);
+    try {
+      const tables = await prepare(server(), schema);
+      const { rows } = await copy(server(), tables);
+      await using source = await connect(server());
+      let expected = 0;
+      for (const table of tables) {
+        const [here, moved] = [await hexRows(source, table), await hexRows(there, table)];
+        expect([table.name, ...moved]).toEqual([table.name, ...here]);
+        expected += here.length;
+      }
+      expect(rows).toBe(expected);
+    } finally {
+      await there.write('SET GLOBAL local_infile = ON');
+    }
+  });
+});
+
+describe.each(['mysql', 'mariadb'] as const)('chunks of keys of every kind from %s', (flavor) => {
+  const server = () => (flavor === 'mysql' ? mysql : mariadb);
+  const schema = `keys_${flavor}`;
+  const kinds: [string, string, string][] = [
+    ['negative', 'k INT', 'n - 3000'],
+    ['sparse', 'k BIGINT', 'n * n * 1000003'],
+    ['unsigned', 'k BIGINT UNSIGNED', '18446744073709551615 - n'],
+    ['zerofill', 'k INT(9) UNSIGNED ZEROFILL', 'n'],
+    ['collated', 'k VARCHAR(40) CHARACTER SET utf8mb4', "CONCAT(ELT(n % 4 + 1, 'ä', 'Z', 'ß', 'a'), n)"],
+    ['latin', 'k VARCHAR(40) CHARACTER SET latin1', "CONCAT(CHAR(n % 100 + 150), n)"],
+    ['wide', 'k VARCHAR(40) CHARACTER SET utf16', "CONCAT('\\'', n)"],
+    ['bytes', 'k VARBINARY(40)', 'UNHEX(SHA2(n, 224))'],
+    ['padded', 'k BINARY(6)', 'UNHEX(HEX(n))'],
+    ['decimals', 'k DECIMAL(40,9)', '(n - 2000) / 7'],
+    ['moments', 'k DATETIME(3)', "DATE_ADD('1970-01-02', INTERVAL n * 7001 SECOND)"],
+    ['stamps', 'k TIMESTAMP(2)', "DATE_ADD('1971-01-02', INTERVAL n * 7001 SECOND)"],
+    ['doubles', 'k DOUBLE', 'n / 3 - 500'],
+    ['floats', 'k FLOAT', 'n + 0.1'],
+    ['bits', 'k BIT(40)', 'n * 99999'],
+    ['enums', "e ENUM('x','y','z'), k INT", 'n % 3 + 1, n'],
+    ['sets', "s SET('x','y','z'), k INT", 'n % 8, n'],
+    ['three', 'a INT, b VARCHAR(9), k INT', "n % 5, CONCAT('b', n % 7), n"],
+  ];
+
+  beforeAll(async () => {
+    await using source = await connect(server());
+    await source.write(`CREATE DATABASE ${schema} CHARACTER SET utf8mb4`);
+    await source.write(`USE ${schema}`);
+    for (const [name, columns, values] of kinds) {
+      const key = columns.split(', ').map((column) => column.split(' ')[0]).join(',');
+      await source.write(`CREATE TABLE k_${name} (${columns}, pad CHAR(200) CHARACTER SET latin1, PRIMARY KEY (${key}))`);
+      await source.write(Buffer.from(`INSERT INTO k_${name} SELECT ${values}, REPEAT('p', 200) FROM ${numbers(5000)}`).toString('latin1'));
+    }
+    await source.write(`CREATE TABLE uniq (v INT, k VARCHAR(9) NOT NULL, pad CHAR(200) CHARACTER SET latin1, UNIQUE KEY u (k))`);
+    await source.write(`INSERT INTO uniq SELECT n, n, REPEAT('p', 200) FROM ${numbers(5000)}`);
+    await source.rows(`ANALYZE TABLE ${[...kinds.map(([name]) => `k_${name}`), 'uniq'].join(',')}`);
+  });
+
+  test('many small chunks make the same table, once each', async () => {
+    const tables = await prepare(server(), schema);
+    const { rows } = await copy(server(), tables, { chunkBytes: 100_000 });
+    expect(rows).toBe(tables.length * 5000);
+    await expectEqual(server(), tables);
+    for (const table of tables) {
+      const chunks = await chunksOf(table);
+      expect([table.name, chunks.length >= 6]).toEqual([table.name, true]);
+      for (const [i, chunk] of chunks.entries()) expect(chunk.lower).toEqual(i === 0 ? null : chunks[i - 1]?.upper);
+      expect(chunks.at(-1)?.upper).toBeNull();
+      // No chunk swallows the table; the enum's first member alone is a third of it, in every possible cut.
+      expect([table.name, Math.max(...chunks.map((chunk) => chunk.rows)) <= 2500]).toEqual([table.name, true]);
+    }
+  });
+});
+
+describe('a table of 200,000 rows', () => {
+  const schema = 'many';
+  let tables: Table[];
+
+  beforeAll(async () => {
+    await using source = await connect(mysql);
+    await source.write(`CREATE DATABASE ${schema}`);
+    await source.write(`USE ${schema}`);
+    await source.write('CREATE TABLE plain (id INT PRIMARY KEY, v INT NOT NULL, pad VARCHAR(100), u INT, UNIQUE KEY (u))');
+    await source.write('CREATE TABLE named (k VARCHAR(40) PRIMARY KEY, v INT NOT NULL, pad VARCHAR(100))');
+    await source.write(`INSERT INTO plain SELECT n, 0, REPEAT('x', n % 100), n FROM ${numbers(200_000)}`);
+    await source.write(`INSERT INTO named SELECT CONCAT('k', LEFT(SHA2(n, 224), 30)), 0, REPEAT('y', n % 100) FROM ${numbers(50_000)}`);
+    await source.rows('ANALYZE TABLE plain, named');
+  });
+
+  const small = { chunkBytes: 300_000 };
+
+  test('progress ends with exact counts, and the stamp is what the source has executed', async () => {
+    tables = await prepare(mysql, schema);
+    const views = new Map<string, TableProgress>();
+    const { rows, bytes, stamp } = await copy(mysql, tables, { ...small, onProgress: (view) => views.set(view.name, view) });
+    expect(rows).toBe(250_000);
+    expect(views.get('plain')).toMatchObject({ rowsTotal: 200_000, rowsCopied: 200_000, state: 'copied', etaMs: 0 });
+    expect([...views.values()].reduce((sum, view) => sum + view.bytes, 0)).toBe(bytes);
+    await using source = await connect(mysql);
+    expect((await source.rows('SELECT @@GLOBAL.gtid_executed'))[0]?.[0]?.replaceAll('\n', '')).toBe(stamp);
+    await expectEqual(mysql, tables);
+  });
+
+  test('aborted in the middle, it goes on where it was', async () => {
+    tables = await prepare(mysql, schema);
+    let landed = 0;
+    for (const stopAt of [60_000, 120_000]) {
+      const controller = new AbortController();
+      const copied = new Map<string, number>();
+      const run = copy(mysql, tables, {
+        ...small,
+        signal: controller.signal,
+        onProgress: ({ name, rowsCopied }) => {
+          copied.set(name, rowsCopied);
+          if ([...copied.values()].reduce((sum, rows) => sum + rows, 0) > stopAt) controller.abort();
+        },
+      });
+      await expect(run).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+      const before = landed;
+      landed = (await Promise.all(tables.map(chunksOf))).flat().reduce((sum, { rows }) => sum + rows, 0);
+      expect(landed).toBeGreaterThan(Math.max(before, stopAt - 1));
+      expect(landed).toBeLessThan(250_000);
+      // What is not marked is not there: rows and marker are one transaction.
+      const counts = await Promise.all(tables.map(async ({ name }) => Number((await there.rows(`SELECT COUNT(*) FROM ${schema}.${name}`))[0]?.[0])));
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(landed);
+    }
+    await using source = await connect(mysql);
+    // Rows that landed before are not read again: changed on the source, they stay as they were copied.
+    const first = (await chunksOf(tables.find(({ name }) => name === 'plain') ?? expect.fail()))[0];
+    await source.write(`UPDATE ${schema}.plain SET v = 1 WHERE id = 1`);
+    const { rows } = await copy(mysql, tables, small);
+    expect(first?.seq).toBe(0);
+    expect(rows).toBe(250_000);
+    expect(await there.rows(`SELECT v FROM ${schema}.plain WHERE id = 1`)).toEqual([['0']]);
+    await source.write(`UPDATE ${schema}.plain SET v = 0 WHERE id = 1`);
+    await expectEqual(mysql, tables);
+  });
+
+  test('connections killed on both sides, again and again', async () => {
+    tables = await prepare(mysql, schema);
+    let kills = 0;
+    let events = 0;
+    const killing: Promise<void>[] = [];
+    const { rows } = await copy(mysql, tables, {
+      ...small,
+      onProgress: () => {
+        events += 1;
+        if (events % 25 === 0 && kills < 8) {
+          kills += 1;
+          killing.push(killOthers(kills % 2 === 0 ? mysql : target));
+        }
+      },
+    });
+    await Promise.all(killing);
+    expect(kills).toBe(8);
+    expect(rows).toBe(250_000);
+    await expectEqual(mysql, tables);
+  });
+
+  test('under writes it ends, and what nobody wrote to is equal', async () => {
+    tables = await prepare(mysql, schema);
+    const done = new AbortController();
+    const writers = [0, 1].map(async (lane) => {
+      await using writer = await connect(mysql);
+      for (let i = lane; !done.signal.aborted; i += 2) {
+        const id = 100_000 + ((i * 7919) % 100_000);
+        await writer.write(`UPDATE ${schema}.plain SET v = v + 1, pad = REPEAT('w', ${i % 100}) WHERE id = ${id}`);
+        await writer.write(`DELETE FROM ${schema}.plain WHERE id = ${id + 1}`);
+        await writer.write(`INSERT INTO ${schema}.plain VALUES (${300_000 + i}, 1, 'new', ${300_000 + i})`);
+      }
+      return lane;
+    });
+    const { stamp } = await copy(mysql, tables, { ...small, connections: 2 }).finally(() => done.abort());
+    await Promise.all(writers);
+    expect(stamp).toMatch(/^[0-9a-f-]{36}:1-\d+$/);
+    await using source = await connect(mysql);
+    const untouched = `SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', id, v, pad, u))) FROM ${schema}.plain WHERE id < 100000`;
+    expect(await there.rows(untouched)).toEqual(await source.rows(untouched));
+    // Quiet now, and once more over what is there: REPLACE brings every row to its last state.
+    await forgetChunks(there, schema);
+    await copy(mysql, tables, small);
+    const missing = `SELECT GROUP_CONCAT(id) FROM (SELECT id FROM ${schema}.plain ORDER BY id) t WHERE id IN `;
+    const [ids] = await source.rows(`SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', id, v, pad, u))) FROM ${schema}.plain`);
+    const extra = await there.rows(`SELECT id FROM ${schema}.plain`).then((rows) => rows.map(([id]) => id));
+    const present = new Set((await source.rows(`SELECT id FROM ${schema}.plain`)).map(([id]) => id));
+    const gone = extra.filter((id) => !present.has(id));
+    expect(missing).toContain('plain');
+    // Rows deleted while they were copied may be left: the stream's business.
+    if (gone.length > 0) await there.write(`DELETE FROM ${schema}.plain WHERE id IN (${gone.join(',')})`);
+    expect(await there.rows(`SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', id, v, pad, u))) FROM ${schema}.plain`)).toEqual([ids]);
+  });
+
+  test('a chunk whose COMMIT went without an answer is not copied twice', async () => {
+    tables = await prepare(mysql, schema);
+    const table = tables.find(({ name }) => name === 'named') ?? expect.fail();
+    const plan = tablePlan(table, 'load_data');
+    const chunk = { seq: 0, lower: null, upper: null };
+    const pair = await CopyPair.open(definitionOf(mysql), definitionOf(target), 'mysql');
+    const first = await pair.copy(schema, table, plan, chunk, false);
+    expect(first.rows).toBe(50_000);
+    await there.write(`DELETE FROM ${schema}.named`);
+    expect(await pair.copy(schema, table, plan, chunk, true)).toMatchObject({ rows: 50_000 });
+    expect(await there.rows(`SELECT COUNT(*) FROM ${schema}.named`)).toEqual([['0']]);
+    await expect(pair.copy(schema, table, plan, chunk, false)).rejects.toMatchObject({ details: { errno: 1062 } });
+    pair.destroy();
+  });
+
+  async function killOthers(server: RunningServer): Promise<void> {
+    await using connection = await connect(server);
+    const rows = await connection.rows("SELECT id FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID() AND command IN ('Query','Sleep') AND user <> 'event_scheduler'");
+    const keep = server === target ? String(there.threadId) : '';
+    for (const [id] of rows) if (id !== keep) await connection.write(`KILL ${id}`).catch(() => {});
+  }
+});
+
+test('a value that would not arrive unchanged stops the copy, and nothing of its chunk is kept', async () => {
+  await using source = await connect(mysql);
+  await source.write('CREATE DATABASE narrow');
+  await source.write('CREATE TABLE narrow.t (id INT PRIMARY KEY, v VARCHAR(9))');
+  await source.write("INSERT INTO narrow.t VALUES (1, 'short'), (2, 'toolong')");
+  const tables = await prepare(mysql, 'narrow');
+  await there.write('ALTER TABLE narrow.t MODIFY v VARCHAR(5)');
+  for (const localInfile of ['ON', 'OFF']) {
+    await there.write(`SET GLOBAL local_infile = ${localInfile}`);
+    const failure = expect.objectContaining({ code: 'COPY_VALUE_REFUSED', message: expect.stringMatching(/narrow\.t, chunk 0 .*Data truncated for column 'v' at row 2/) as unknown });
+    await expect(copy(mysql, tables)).rejects.toThrow(failure as unknown as Error);
+    expect(await there.rows('SELECT COUNT(*) FROM narrow.t')).toEqual([['0']]);
+    expect(await landedChunks(there, 'narrow', 't')).toEqual([]);
+  }
+  await there.write('SET GLOBAL local_infile = ON');
+});
+
+test('rows of 20 MB, among small ones, in bounded memory', async () => {
+  await using source = await connect(mysql);
+  await source.write('CREATE DATABASE large');
+  await source.write('CREATE TABLE large.t (id INT PRIMARY KEY, b LONGBLOB, t LONGTEXT CHARACTER SET utf8mb4)');
+  for (let id = 0; id < 12; id += 1) {
+    const blob = id % 3 === 0 ? "REPEAT(UNHEX('001c1d1e0a5c27ff'), 2621440)" : `REPEAT('x', ${id * 30_000})`;
+    await source.write(`INSERT INTO large.t VALUES (${id}, ${blob}, REPEAT('ä', ${id * 7919}))`);
+  }
+  const tables = await prepare(mysql, 'large');
+  const before = process.memoryUsage.rss();
+  let most = 0;
+  await copy(mysql, tables, { onProgress: () => (most = Math.max(most, process.memoryUsage.rss())) });
+  await expectEqual(mysql, tables);
+  expect(most - before).toBeLessThan(400 * 1024 * 1024);
+});
+
+test('a server that is not there at first, and then is', async () => {
+  await using source = await connect(mysql);
+  await source.write('CREATE DATABASE late');
+  await source.write('CREATE TABLE late.t (id INT PRIMARY KEY)');
+  await source.write(`INSERT INTO late.t SELECT n FROM ${numbers(1000)}`);
+  const tables = await prepare(mysql, 'late');
+  await there.close();
+  await target.kill();
+  const [, result] = await Promise.all([
+    target.start(),
+    copy(mysql, tables).catch(async (error: unknown) => {
+      // The first connection of all is the caller's to repeat.
+      expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE' });
+      return undefined;
+    }),
+  ]);
+  there = await connect(target);
+  const { rows } = result ?? (await copy(mysql, tables));
+  expect(rows).toBe(1000);
+  await expectEqual(mysql, tables);
+});

@@ -1,0 +1,97 @@
+import { parsePosition, type Flavor } from '../../core/gtid.ts';
+import type { VerifyTableView, VerifyView } from '../../engine/api.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
+import type { Follower } from '../../engine/verify/follower.ts';
+import { runVerify, type VerifyOptions } from '../../engine/verify/run-verify.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServerPair } from '../../servers/start-server.ts';
+import { definitionOf, familyOf } from './stream-fixture.ts';
+
+/** A source and a target with one schema, for comparing what tests put into them. */
+export class VerifyFixture implements AsyncDisposable {
+  readonly source: ServerConnection;
+  readonly target: ServerConnection;
+  readonly #servers: Awaited<ReturnType<typeof startServerPair>>;
+  readonly #schema: string;
+
+  static async start(sourceFlavor: RunningServer['flavor'], schema = 'shop'): Promise<VerifyFixture> {
+    const servers = await startServerPair(sourceFlavor, 'mysql-9.7');
+    const [source, target] = [servers.source, servers.target].map((server) => ServerConnection.open(definitionOf(server)));
+    const fixture = new VerifyFixture(servers, await required(source), await required(target), schema);
+    await fixture.both('SET NAMES utf8mb4', `CREATE DATABASE \`${schema}\``, `USE \`${schema}\``);
+    return fixture;
+  }
+
+  private constructor(servers: Awaited<ReturnType<typeof startServerPair>>, source: ServerConnection, target: ServerConnection, schema: string) {
+    this.#servers = servers;
+    this.source = source;
+    this.target = target;
+    this.#schema = schema;
+  }
+
+  get servers(): { source: RunningServer; target: RunningServer } {
+    return this.#servers;
+  }
+
+  get flavor(): Flavor {
+    return familyOf(this.#servers.source);
+  }
+
+  async onSource(...statements: string[]): Promise<void> {
+    for (const statement of statements) await this.source.write(bytesOf(statement));
+  }
+
+  async onTarget(...statements: string[]): Promise<void> {
+    for (const statement of statements) await this.target.write(bytesOf(statement));
+  }
+
+  async both(...statements: string[]): Promise<void> {
+    await this.onSource(...statements);
+    await this.onTarget(...statements);
+  }
+
+  async verify(tables: 'all' | string[], options: Partial<VerifyOptions> = {}): Promise<VerifyView> {
+    return await runVerify({
+      flavors: { source: this.flavor, target: 'mysql' },
+      source: definitionOf(this.#servers.source),
+      target: definitionOf(this.#servers.target),
+      sourceTables: await inspectTables(this.source, this.#schema, tables),
+      targetTables: await inspectTables(this.target, this.#schema, tables),
+      follower: standInFollower(this.flavor),
+      connections: 2,
+      signal: new AbortController().signal,
+      onProgress: () => {},
+      ...options,
+    });
+  }
+
+  async verifyOne(table: string, options: Partial<VerifyOptions> = {}): Promise<VerifyTableView> {
+    const { tables } = await this.verify([table], options);
+    const [view] = tables;
+    if (view === undefined) throw new Error('no view of the table');
+    return view;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.source.destroy();
+    this.target.destroy();
+    await this.#servers[Symbol.asyncDispose]();
+  }
+}
+
+async function required<T>(promise: Promise<T> | undefined): Promise<T> {
+  if (promise === undefined) throw new Error('a pair has two servers');
+  return await promise;
+}
+
+/** For data that nobody writes: everything is applied always. */
+export function standInFollower(flavor: Flavor, changes: Partial<Follower> = {}): Follower {
+  return {
+    applied: parsePosition(flavor, ''),
+    waitFor: async () => {},
+    reported: async () => {},
+    onTouched: () => ({ [Symbol.dispose]: () => {} }),
+    ...changes,
+  };
+}
