@@ -27,32 +27,36 @@ export function replication(view, samples) {
       ),
     ),
     graph(samples, direction),
-    h(
-      'div',
-      { class: 'scroll-x' },
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            ['Stream', 'State', 'Lag', 'Transactions', 'Row changes'].map((title, at) =>
-              h('th', { scope: 'col', class: at > 1 ? 'number' : null }, title),
-            ),
-          ),
-        ),
-        h('tbody', {}, view.streams.map(streamRow)),
-      ),
-    ),
+    view.streams.length === 0 ? h('p', { class: 'muted' }, 'No replication at the moment.') : streamTable(view.streams),
     view.streams
       .filter(({ position }) => position !== null)
       .map(({ direction: name, position }) =>
         h('p', { class: 'muted small position' }, `${name} position: `, h('code', { title: position }, position)),
       ),
   ];
+}
+
+function streamTable(streams) {
+  return h(
+    'div',
+    { class: 'scroll-x' },
+    h(
+      'table',
+      {},
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          ['Stream', 'State', 'Lag', 'Transactions', 'Row changes'].map((title, at) =>
+            h('th', { scope: 'col', class: at > 1 ? 'number' : null }, title),
+          ),
+        ),
+      ),
+      h('tbody', {}, streams.map(streamRow)),
+    ),
+  );
 }
 
 function streamRow({ direction, state, lagMs, transactionsApplied, rowChangesApplied }) {

@@ -80,7 +80,7 @@ function trafficCard(view) {
 
 function points(view) {
   const curve = { source: 'M120 92 C120 60 60 62 6 34', target: 'M120 92 C120 60 180 62 234 34' };
-  const shifted = { source: 'M129 92 C129 68 66 72 6 50', target: 'M111 92 C111 68 174 72 234 50' };
+  const shifted = { source: 'M120 92 C116 70 62 76 6 52', target: 'M120 92 C124 70 178 76 234 52' };
   const rails = (role, paths) =>
     ['source', 'target'].map((side) =>
       svg('path', { class: `rail ${role}${view.traffic[role] === side ? ' on' : ''}`, d: paths[side] }),
