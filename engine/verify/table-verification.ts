@@ -1,5 +1,5 @@
 import { gapsOf } from '../copy/chunk.ts';
-import type { KeyRange } from '../copy/key-range.ts';
+import { keyColumns, type KeyRange } from '../copy/key-range.ts';
 import { TableChunks } from '../copy/table-chunks.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { ServerConnection, Value } from '../server/connection.ts';
@@ -25,7 +25,7 @@ export class TableVerification {
   constructor(table: TablePair, chunkBytes: number) {
     this.table = table;
     this.#chunks = new TableChunks(table.source.table, gapsOf([]), chunkBytes);
-    this.progress = new TableProgress(table.name, Math.max(1, Math.ceil(table.source.table.bytes / chunkBytes)));
+    this.progress = new TableProgress(table.name, keyColumns(table.source.table), Math.max(1, Math.ceil(table.source.table.bytes / chunkBytes)));
   }
 
   /** Null when all are handed out. */

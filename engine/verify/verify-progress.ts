@@ -1,16 +1,18 @@
-import { describeKey } from '../apply/applier.ts';
 import type { VerifyTableView, VerifyView } from '../api.ts';
+import type { Column } from '../schema/table.ts';
 import type { RowDifference } from './compare-digests.ts';
+import { keyText } from './key-text.ts';
 
 const DIFFERENCES_SHOWN_MAX = 100;
-const KEY_CHARACTERS_MAX = 200;
 const REPORT_INTERVAL_MS = 250;
 
 /** One table's part of the view, as it grows. */
 export class TableProgress {
   readonly view: VerifyTableView;
+  readonly #key: readonly Column[];
 
-  constructor(name: string, chunksTotal: number) {
+  constructor(name: string, key: readonly Column[], chunksTotal: number) {
+    this.#key = key;
     this.view = { name, state: 'waiting', rows: 0, chunksDone: 0, chunksTotal, differences: [], differencesTotal: 0 };
   }
 
@@ -33,7 +35,7 @@ export class TableProgress {
     this.view.differencesTotal += differences.length;
     for (const { key, kind, columns } of differences) {
       if (this.view.differences.length >= DIFFERENCES_SHOWN_MAX) return;
-      this.view.differences.push({ key: describeKey(key).slice(0, KEY_CHARACTERS_MAX), kind, columns });
+      this.view.differences.push({ key: keyText(this.#key, key), kind, columns });
     }
   }
 

@@ -1,7 +1,7 @@
 import { parsePosition, type Flavor } from '../../core/gtid.ts';
 import type { VerifyTableView, VerifyView } from '../../engine/api.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
-import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
 import type { Follower } from '../../engine/verify/follower.ts';
 import { runVerify, type VerifyOptions } from '../../engine/verify/run-verify.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
@@ -18,6 +18,7 @@ export class VerifyFixture implements AsyncDisposable {
   static async start(sourceFlavor: RunningServer['flavor'], schema = 'shop'): Promise<VerifyFixture> {
     const servers = await startServerPair(sourceFlavor, 'mysql-9.7');
     const [source, target] = [servers.source, servers.target].map((server) => ServerConnection.open(definitionOf(server)));
+    // With these names the driver takes statements as text.
     const fixture = new VerifyFixture(servers, await required(source), await required(target), schema);
     await fixture.both('SET NAMES utf8mb4', `CREATE DATABASE \`${schema}\``, `USE \`${schema}\``);
     return fixture;
@@ -39,11 +40,11 @@ export class VerifyFixture implements AsyncDisposable {
   }
 
   async onSource(...statements: string[]): Promise<void> {
-    for (const statement of statements) await this.source.write(bytesOf(statement));
+    for (const statement of statements) await this.source.write(statement);
   }
 
   async onTarget(...statements: string[]): Promise<void> {
-    for (const statement of statements) await this.target.write(bytesOf(statement));
+    for (const statement of statements) await this.target.write(statement);
   }
 
   async both(...statements: string[]): Promise<void> {
