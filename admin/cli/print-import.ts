@@ -92,6 +92,7 @@ function tablesText(view: ImportView): string {
 }
 
 function streamsText(view: ImportView): string {
+  if (view.streams.length === 0) return '';
   return textTable(
     [
       { title: 'stream' },
