@@ -13,7 +13,11 @@ import type { MessageStream } from './message-stream.ts';
 const NUL = Buffer.of(0);
 
 /** The first answer to `plugin`, sent within the handshake response or after an AuthSwitchRequest; null: not supported. */
-export function firstAuthResponse({ plugin, scramble }: AuthSwitch, password: Buffer, isSecure: boolean): Buffer | null {
+export function firstAuthResponse(
+  { plugin, scramble }: AuthSwitch,
+  password: Buffer,
+  isSecure: boolean,
+): Buffer | null {
   switch (plugin) {
     case 'caching_sha2_password':
       return cachingSha2Response(password, scramble);
@@ -64,7 +68,11 @@ export async function finishBackendAuthentication(
   }
 }
 
-function answerMoreData(data: Buffer, current: AuthSwitch, { password, isSecure }: { password: Buffer; isSecure: boolean }): Buffer | null {
+function answerMoreData(
+  data: Buffer,
+  current: AuthSwitch,
+  { password, isSecure }: { password: Buffer; isSecure: boolean },
+): Buffer | null {
   if (data.length === 1 && data[0] === CACHING_SHA2.FAST_SUCCESS) return null;
   if (data.length === 1 && data[0] === CACHING_SHA2.FULL_AUTHENTICATION) {
     return isSecure ? Buffer.concat([password, NUL]) : Buffer.of(CACHING_SHA2.REQUEST_PUBLIC_KEY);

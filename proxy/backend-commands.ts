@@ -35,7 +35,10 @@ export function ownQuery(connection: BackendConnection, sql: string): Buffer {
  * Sends commands of our own back to back and returns their results in order: one round trip for all. A server error
  * is a result; a lost connection rejects.
  */
-export async function runCommands(connection: BackendConnection, commands: readonly Buffer[]): Promise<CommandResult[]> {
+export async function runCommands(
+  connection: BackendConnection,
+  commands: readonly Buffer[],
+): Promise<CommandResult[]> {
   if (commands.length === 0) return [];
   const stream = connection.stream();
   const deprecateEof = hasCapability(connection.capabilities, CAPABILITY.DEPRECATE_EOF);

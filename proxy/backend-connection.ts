@@ -18,7 +18,9 @@ export interface Destination {
 }
 
 export function isSameDestination(one: Destination, other: Destination): boolean {
-  return one.side === other.side && one.endpoint.host === other.endpoint.host && one.endpoint.port === other.endpoint.port;
+  return (
+    one.side === other.side && one.endpoint.host === other.endpoint.host && one.endpoint.port === other.endpoint.port
+  );
 }
 
 /** How the client logged in: the login on its behalf is the same in everything the server may look at. */
@@ -57,7 +59,11 @@ export class BackendConnection {
   }
 
   /** Rejects with ClientError: the server's own refusal, or that it cannot be reached. */
-  static async open(destination: Destination, profile: LoginProfile, database: Buffer | null): Promise<BackendConnection> {
+  static async open(
+    destination: Destination,
+    profile: LoginProfile,
+    database: Buffer | null,
+  ): Promise<BackendConnection> {
     const { host, port } = destination.endpoint;
     try {
       return new BackendConnection(destination, await logIn(destination.endpoint, profile, database));
@@ -109,7 +115,10 @@ interface Opened {
 
 async function logIn(endpoint: Endpoint, profile: LoginProfile, database: Buffer | null): Promise<Opened> {
   const socket = await openSocket(endpoint);
-  const timer = setTimeout(() => socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
+  const timer = setTimeout(
+    () => socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
+    CONNECT_TIMEOUT_MS,
+  );
   let stream = new MessageStream(socket, { maxBytes: GREETING_BYTES_MAX });
   try {
     const greeting = await stream.next();
@@ -142,7 +151,10 @@ async function openSocket({ host, port }: Endpoint): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // Errors are told by whoever waits; one that comes between two waits must not end the process.
   socket.on('error', () => {});
-  const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
+  const timer = setTimeout(
+    () => socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),
+    CONNECT_TIMEOUT_MS,
+  );
   socket.once('connect', resolve);
   socket.once('error', reject);
   try {
@@ -220,7 +232,9 @@ function requireSameFraming(client: number, backend: number): void {
   const framing = combine(CAPABILITY.DEPRECATE_EOF, CAPABILITY.QUERY_ATTRIBUTES, CAPABILITY.PROTOCOL_41);
   const differing = ((client ^ backend) & framing) >>> 0;
   if (differing === 0) return;
-  throw new ClientError(CLIENT_ERROR.moveFailed(`the server lacks protocol capabilities 0x${differing.toString(16)} that the client uses`));
+  throw new ClientError(
+    CLIENT_ERROR.moveFailed(`the server lacks protocol capabilities 0x${differing.toString(16)} that the client uses`),
+  );
 }
 
 /** The server's default plugin where we know it: it then needs no switch for most accounts. */
@@ -228,4 +242,3 @@ function supportedPlugin({ authPlugin, scramble }: Handshake): { plugin: string;
   const known = authPlugin === 'mysql_native_password' ? authPlugin : 'caching_sha2_password';
   return { plugin: known, scramble };
 }
-

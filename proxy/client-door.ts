@@ -65,7 +65,12 @@ export class ClientDoor {
     // Errors are followed by close, which whoever owns the socket by then listens to.
     socket.on('error', () => {});
     if (this.#closed || this.#open >= this.#options.maxConnections) {
-      socket.end(framePacket(buildErrBeforeHandshake(this.#closed ? CLIENT_ERROR.shutdown() : CLIENT_ERROR.tooManyConnections()), 0));
+      socket.end(
+        framePacket(
+          buildErrBeforeHandshake(this.#closed ? CLIENT_ERROR.shutdown() : CLIENT_ERROR.tooManyConnections()),
+          0,
+        ),
+      );
       return;
     }
     this.#open += 1;
@@ -91,7 +96,11 @@ export class ClientDoor {
       // Held clients wait longer than a handshake may take.
       clearTimeout(timer);
       const role = login.role ?? listenerRole;
-      const backend = await this.#logInBackend(role, { client: socket, profile: login.profile, database: login.database });
+      const backend = await this.#logInBackend(role, {
+        client: socket,
+        profile: login.profile,
+        database: login.database,
+      });
       if (socket.destroyed) {
         backend.quit();
         return;
@@ -104,7 +113,17 @@ export class ClientDoor {
       const { profile } = login;
       const database = login.database?.toString('utf8') ?? null;
       const { isMixed } = login.identity;
-      const session = new Session({ context, client, backend, profile, role, database, connectionId, address, isMixed });
+      const session = new Session({
+        context,
+        client,
+        backend,
+        profile,
+        role,
+        database,
+        connectionId,
+        address,
+        isMixed,
+      });
       this.#options.onSession(session);
       client.resume();
       session.begin(ahead);
@@ -169,7 +188,10 @@ export class ClientDoor {
   }
 
   /** Waits for the end of a hold, then lets the server decide. */
-  async #logInBackend(role: Role, { client, profile, database }: { client: Socket; profile: LoginProfile; database: Buffer | null }): Promise<BackendConnection> {
+  async #logInBackend(
+    role: Role,
+    { client, profile, database }: { client: Socket; profile: LoginProfile; database: Buffer | null },
+  ): Promise<BackendConnection> {
     const destination = await this.#whereTo(role, client);
     if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
     try {

@@ -13,7 +13,11 @@ export class ClientError extends Error {
 
 /** What the proxy itself says to applications: server codes that drivers know, with texts that name the proxy. */
 export const CLIENT_ERROR = {
-  tooManyConnections: (): ErrPacket => ({ code: 1040, sqlState: '08004', message: 'Too many connections to Switchyard' }),
+  tooManyConnections: (): ErrPacket => ({
+    code: 1040,
+    sqlState: '08004',
+    message: 'Too many connections to Switchyard',
+  }),
   badHandshake: (): ErrPacket => ({ code: 1043, sqlState: '08S01', message: 'Bad handshake' }),
   oldClient: (): ErrPacket => ({
     code: 1251,
@@ -35,7 +39,11 @@ export const CLIENT_ERROR = {
     sqlState: '08S01',
     message: `Switchyard cannot reach the database server ${where}: ${why}`,
   }),
-  accessDenied: (user: string): ErrPacket => ({ code: 1045, sqlState: '28000', message: `Access denied for user '${user}'` }),
+  accessDenied: (user: string): ErrPacket => ({
+    code: 1045,
+    sqlState: '28000',
+    message: `Access denied for user '${user}'`,
+  }),
   unsupportedPlugin: (plugin: string): ErrPacket => ({
     code: 1251,
     sqlState: '08004',
@@ -61,7 +69,11 @@ export const CLIENT_ERROR = {
     sqlState: '08S01',
     message: 'Switchyard held this session longer than proxy.holdTimeoutMs allows',
   }),
-  shutdown: (): ErrPacket => ({ code: 1053, sqlState: '08S01', message: 'Server shutdown in progress (Switchyard proxy)' }),
+  shutdown: (): ErrPacket => ({
+    code: 1053,
+    sqlState: '08S01',
+    message: 'Server shutdown in progress (Switchyard proxy)',
+  }),
   unsupportedCommand: (name: string): ErrPacket => ({
     code: 1235,
     sqlState: '42000',
@@ -79,6 +91,10 @@ export const CLIENT_ERROR = {
     message: `Unknown prepared statement handler (${id}) given to ${where}`,
   }),
   /** ER_NEED_REPREPARE: drivers that know it prepare again. */
-  statementLost: (): ErrPacket => ({ code: 1615, sqlState: 'HY000', message: 'Prepared statement needs to be re-prepared' }),
+  statementLost: (): ErrPacket => ({
+    code: 1615,
+    sqlState: 'HY000',
+    message: 'Prepared statement needs to be re-prepared',
+  }),
   malformed: (): ErrPacket => ({ code: 1835, sqlState: 'HY000', message: 'Malformed communication packet' }),
 } as const;

@@ -4,7 +4,12 @@ import type { Role } from '../core/routing-record.ts';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import { CAPABILITY, without } from '../core/wire/capabilities.ts';
 import { buildHandshake } from '../core/wire/handshake.ts';
-import { isProtocol41, isSslRequest, parseHandshakeResponse, type HandshakeResponse } from '../core/wire/handshake-response.ts';
+import {
+  isProtocol41,
+  isSslRequest,
+  parseHandshakeResponse,
+  type HandshakeResponse,
+} from '../core/wire/handshake-response.ts';
 import { newScramble } from '../core/wire/scramble.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CAPTURE_PLUGIN, authenticateClient } from './client-authentication.ts';
@@ -48,14 +53,27 @@ const OWN_FLAGS = CAPABILITY.SSL;
  * Greets a client and learns who it is. `onStream` tells which stream answers now, so that an error finds its way also
  * after the change to TLS. Rejects with ClientError for what the client should read.
  */
-export async function logInClient(options: ClientLoginOptions, onStream: (stream: MessageStream) => void): Promise<ClientLogin> {
+export async function logInClient(
+  options: ClientLoginOptions,
+  onStream: (stream: MessageStream) => void,
+): Promise<ClientLogin> {
   const { socket, connectionId, identity, tls, cache } = options;
   const scramble = newScramble();
   let stream = new MessageStream(socket, { maxBytes: HANDSHAKE_BYTES_MAX });
   onStream(stream);
   const { serverVersion, capabilities, collation } = identity;
   const statusFlags = SERVER_STATUS.AUTOCOMMIT;
-  stream.write(buildHandshake({ serverVersion, connectionId, scramble, capabilities, collation, statusFlags, authPlugin: CAPTURE_PLUGIN }));
+  stream.write(
+    buildHandshake({
+      serverVersion,
+      connectionId,
+      scramble,
+      capabilities,
+      collation,
+      statusFlags,
+      authPlugin: CAPTURE_PLUGIN,
+    }),
+  );
   let payload = await stream.next();
   const isSecure = isSslRequest(payload);
   if (isSecure) {
@@ -79,7 +97,13 @@ export async function logInClient(options: ClientLoginOptions, onStream: (stream
   });
   const { database, role } = splitRoleSuffix(response.database ?? Buffer.alloc(0));
   const { maxPacketBytes, attributes } = response;
-  const profile = { credentials, capabilities: response.capabilities, maxPacketBytes, collation: response.collation, attributes };
+  const profile = {
+    credentials,
+    capabilities: response.capabilities,
+    maxPacketBytes,
+    collation: response.collation,
+    attributes,
+  };
   return { stream, profile, database, role, isSecure, identity };
 }
 

@@ -43,12 +43,12 @@ export interface CommandTrackerOptions {
   capabilities: number;
   state: SessionState;
   statements: PreparedStatements;
-  forward(bytes: Buffer): void;
-  onFinished(): void;
-  onUnsolicited(error: ErrPacket): void;
-  onLocalInfile(): void;
+  forward: (bytes: Buffer) => void;
+  onFinished: () => void;
+  onUnsolicited: (error: ErrPacket) => void;
+  onLocalInfile: () => void;
   /** The server's id for one of our connection ids; undefined: not one of ours; null: one of ours that is not here. */
-  backendIdOf(connectionId: number): number | null | undefined;
+  backendIdOf: (connectionId: number) => number | null | undefined;
 }
 
 const FOLLOW_UP_MS = 50;
@@ -165,7 +165,10 @@ export class CommandTracker {
     }
   }
 
-  #forward(packet: Buffer, current: Pick<CurrentCommand, 'command' | 'effects'> & Partial<CurrentCommand>): CommandDecision {
+  #forward(
+    packet: Buffer,
+    current: Pick<CurrentCommand, 'command' | 'effects'> & Partial<CurrentCommand>,
+  ): CommandDecision {
     this.#current = { statement: null, text: null, failed: false, ...current };
     this.#options.state.onStart(current.effects);
     this.#walker.begin(current.command);
@@ -206,7 +209,8 @@ export class CommandTracker {
 
   #execute(packet: Buffer, payload: Buffer): CommandDecision {
     const statement = this.#statementOf(payload);
-    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_execute'));
+    if (statement === undefined)
+      return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_execute'));
     if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
     const { wantsCursor, boundFlagOffset, types } = executeLayout(payload, statement, this.#capabilities);
     payload.writeUInt32LE(statement.backendId, 1);
@@ -230,7 +234,8 @@ export class CommandTracker {
 
   #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
     const statement = this.#statementOf(payload);
-    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_reset'));
+    if (statement === undefined)
+      return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_reset'));
     if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
     payload.writeUInt32LE(statement.backendId, 1);
     if (command === COMMAND.STMT_RESET) {
@@ -276,7 +281,8 @@ export class CommandTracker {
     this.#options.state.setStatus(flags);
     const current = this.#current;
     if (current === null || current.statement === null) return;
-    if (current.command === COMMAND.STMT_EXECUTE) current.statement.hasCursor = (flags & SERVER_STATUS.CURSOR_EXISTS) !== 0;
+    if (current.command === COMMAND.STMT_EXECUTE)
+      current.statement.hasCursor = (flags & SERVER_STATUS.CURSOR_EXISTS) !== 0;
     else if ((flags & SERVER_STATUS.LAST_ROW_SENT) !== 0) current.statement.hasCursor = false;
   }
 

@@ -20,7 +20,9 @@ export async function listen(
   { host, port }: { host: string; port: number },
   onConnection: (socket: Socket, role: Role) => void,
 ): Promise<Listener> {
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => onConnection(socket, role));
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) =>
+    onConnection(socket, role),
+  );
   try {
     await tryListen(server, { host, port, backlog: BACKLOG, reusePort: true });
   } catch (error) {
@@ -32,7 +34,10 @@ export async function listen(
   return { role, server, port: (server.address() as AddressInfo).port };
 }
 
-async function tryListen(server: Server, options: { host: string; port: number; backlog: number; reusePort?: boolean }): Promise<void> {
+async function tryListen(
+  server: Server,
+  options: { host: string; port: number; backlog: number; reusePort?: boolean },
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
   server.listen(options, resolve);
@@ -41,7 +46,11 @@ async function tryListen(server: Server, options: { host: string; port: number; 
 }
 
 function isUnsupported(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOTSUP' || error.code === 'EINVAL' || error.code === 'ENOPROTOOPT');
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'ENOTSUP' || error.code === 'EINVAL' || error.code === 'ENOPROTOOPT')
+  );
 }
 
 function named(error: unknown, address: string): unknown {

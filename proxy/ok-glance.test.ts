@@ -12,11 +12,21 @@ function report(name: string, value: string): Buffer {
 }
 
 test.each(['', 'Rows matched: 1'])('the id of the statement alone is no change (message %j)', (message) => {
-  const ok = { statusFlags: changed, affectedRows: 1n, message: Buffer.from(message), stateChanges: report('statement_id', '12345') };
+  const ok = {
+    statusFlags: changed,
+    affectedRows: 1n,
+    message: Buffer.from(message),
+    stateChanges: report('statement_id', '12345'),
+  };
   const glance = glanceAtOk(buildOk(ok));
   expect(glance?.statusFlags).toBe(changed);
   const stripped = withoutChangeFlag(glance?.stripped ?? Buffer.alloc(0), changed);
-  expect(parseOk(stripped)).toMatchObject({ statusFlags: 2, affectedRows: 1n, message: Buffer.from(message), stateChanges: null });
+  expect(parseOk(stripped)).toMatchObject({
+    statusFlags: 2,
+    affectedRows: 1n,
+    message: Buffer.from(message),
+    stateChanges: null,
+  });
 });
 
 test('anything else is decoded whole', () => {

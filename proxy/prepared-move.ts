@@ -41,7 +41,11 @@ export class PreparedMove {
   }
 
   /** The connection, up to date, for the session to own; null when it cannot be used. */
-  async take(destination: Destination, carried: Carried, snapshot: SessionSnapshot): Promise<RestoredConnection | null> {
+  async take(
+    destination: Destination,
+    carried: Carried,
+    snapshot: SessionSnapshot,
+  ): Promise<RestoredConnection | null> {
     if (!isSameDestination(destination, this.#destination)) this.drop();
     await this.#refreshing;
     if (!this.#dropped && !isUpToDate(this.#restored, carried)) {

@@ -4,7 +4,13 @@ import { PreparedStatements, executeLayout, withParameterTypes } from './prepare
 import { queryTextOffset } from './query-text.ts';
 
 function statementWith(parameterCount: number) {
-  return new PreparedStatements().add({ text: Buffer.from('x'), schema: null, effects: [], parameterCount, backendId: 9 });
+  return new PreparedStatements().add({
+    text: Buffer.from('x'),
+    schema: null,
+    effects: [],
+    parameterCount,
+    backendId: 9,
+  });
 }
 
 /** Command, id 9, flags, one iteration. */
@@ -26,13 +32,18 @@ test('with query attributes the packet tells its number of parameters, and their
   const statement = statementWith(0);
   const typesAndNames = Buffer.concat([Buffer.of(8, 0, 3), Buffer.from('abc')]);
   const payload = Buffer.concat([head(0x08), Buffer.of(1, 0, 1), typesAndNames, Buffer.alloc(8)]);
-  expect(executeLayout(payload, statement, CAPABILITY.QUERY_ATTRIBUTES)).toEqual({ wantsCursor: false, boundFlagOffset: 12, types: typesAndNames });
+  expect(executeLayout(payload, statement, CAPABILITY.QUERY_ATTRIBUTES)).toEqual({
+    wantsCursor: false,
+    boundFlagOffset: 12,
+    types: typesAndNames,
+  });
   expect(executeLayout(head(0), statement, 0)).toEqual({ wantsCursor: false, boundFlagOffset: null, types: null });
 });
 
 test('ids of our own are never given twice, also after a move', () => {
   const statements = new PreparedStatements();
-  const add = () => statements.add({ text: Buffer.from('x'), schema: null, effects: [], parameterCount: 0, backendId: 1 });
+  const add = () =>
+    statements.add({ text: Buffer.from('x'), schema: null, effects: [], parameterCount: 0, backendId: 1 });
   const first = add();
   statements.remove(first.clientId);
   const second = add();
@@ -47,6 +58,11 @@ test('the text of a query begins after its attributes', () => {
   const sql = Buffer.from('SELECT 1');
   expect(queryTextOffset(Buffer.concat([Buffer.of(3), sql]), 0)).toBe(1);
   expect(queryTextOffset(Buffer.concat([Buffer.of(3, 0, 1), sql]), CAPABILITY.QUERY_ATTRIBUTES)).toBe(3);
-  const attributes = Buffer.concat([Buffer.of(3, 1, 1, 0, 1, 254, 0, 1), Buffer.from('k'), Buffer.of(3), Buffer.from('val')]);
+  const attributes = Buffer.concat([
+    Buffer.of(3, 1, 1, 0, 1, 254, 0, 1),
+    Buffer.from('k'),
+    Buffer.of(3),
+    Buffer.from('val'),
+  ]);
   expect(queryTextOffset(Buffer.concat([attributes, sql]), CAPABILITY.QUERY_ATTRIBUTES)).toBe(attributes.length);
 });

@@ -45,7 +45,9 @@ export class PreparedStatements {
     return [...this.#byClientId.values()];
   }
 
-  add(prepared: Pick<PreparedStatement, 'text' | 'schema' | 'effects' | 'parameterCount'> & { backendId: number }): PreparedStatement {
+  add(
+    prepared: Pick<PreparedStatement, 'text' | 'schema' | 'effects' | 'parameterCount'> & { backendId: number },
+  ): PreparedStatement {
     this.#lastClientId += 1;
     const statement: PreparedStatement = {
       ...prepared,

@@ -27,7 +27,8 @@ function collect({ deprecateEof = true, replaceOk = null as Buffer | null } = {}
   return { walker, seen };
 }
 
-const stream = (...payloads: Buffer[]): Buffer => Buffer.concat(payloads.map((payload, index) => framePacket(payload, index + 1)));
+const stream = (...payloads: Buffer[]): Buffer =>
+  Buffer.concat(payloads.map((payload, index) => framePacket(payload, index + 1)));
 
 const column = Buffer.from('\x03def-a column definition', 'latin1');
 const row = Buffer.from('\x011\x02ab', 'latin1');
@@ -38,7 +39,8 @@ const endOkMore = buildOk({ header: 0xfe, statusFlags: 2 | SERVER_STATUS.MORE_RE
 const eof = buildEof(2);
 const cursor = buildEof(2 | SERVER_STATUS.CURSOR_EXISTS);
 const err = buildErr({ code: 1064, sqlState: '42000', message: 'no' });
-const preparedOk = (columns: number, parameters: number) => Buffer.of(0, 1, 0, 0, 0, columns, 0, parameters, 0, 0, 0, 0);
+const preparedOk = (columns: number, parameters: number) =>
+  Buffer.of(0, 1, 0, 0, 0, columns, 0, parameters, 0, 0, 0, 0);
 
 interface Case {
   name: string;
@@ -51,10 +53,34 @@ interface Case {
 const CASES: Case[] = [
   { name: 'OK', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(ok), events: ['ok', 'finished'] },
   { name: 'ERR', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(err), events: ['error', 'finished'] },
-  { name: 'rows', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(Buffer.of(2), column, column, row, row, endOk), events: ['ok', 'finished'] },
-  { name: 'no rows', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(Buffer.of(1), column, endOk), events: ['ok', 'finished'] },
-  { name: 'rows with EOF', command: COMMAND.QUERY, deprecateEof: false, bytes: stream(Buffer.of(1), column, eof, row, eof), events: ['status', 'finished'] },
-  { name: 'an error among rows', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(Buffer.of(1), column, row, err), events: ['error', 'finished'] },
+  {
+    name: 'rows',
+    command: COMMAND.QUERY,
+    deprecateEof: true,
+    bytes: stream(Buffer.of(2), column, column, row, row, endOk),
+    events: ['ok', 'finished'],
+  },
+  {
+    name: 'no rows',
+    command: COMMAND.QUERY,
+    deprecateEof: true,
+    bytes: stream(Buffer.of(1), column, endOk),
+    events: ['ok', 'finished'],
+  },
+  {
+    name: 'rows with EOF',
+    command: COMMAND.QUERY,
+    deprecateEof: false,
+    bytes: stream(Buffer.of(1), column, eof, row, eof),
+    events: ['status', 'finished'],
+  },
+  {
+    name: 'an error among rows',
+    command: COMMAND.QUERY,
+    deprecateEof: true,
+    bytes: stream(Buffer.of(1), column, row, err),
+    events: ['error', 'finished'],
+  },
   {
     name: 'several results',
     command: COMMAND.QUERY,
@@ -62,9 +88,27 @@ const CASES: Case[] = [
     bytes: stream(Buffer.of(1), column, row, endOkMore, more, Buffer.of(1), column, row, endOk),
     events: ['ok', 'ok', 'ok', 'finished'],
   },
-  { name: 'a cursor', command: COMMAND.STMT_EXECUTE, deprecateEof: false, bytes: stream(Buffer.of(1), column, cursor), events: ['status', 'finished'] },
-  { name: 'a fetch', command: COMMAND.STMT_FETCH, deprecateEof: false, bytes: stream(row, row, eof), events: ['status', 'finished'] },
-  { name: 'PREPARE without anything', command: COMMAND.STMT_PREPARE, deprecateEof: true, bytes: stream(preparedOk(0, 0)), events: ['prepared', 'finished'] },
+  {
+    name: 'a cursor',
+    command: COMMAND.STMT_EXECUTE,
+    deprecateEof: false,
+    bytes: stream(Buffer.of(1), column, cursor),
+    events: ['status', 'finished'],
+  },
+  {
+    name: 'a fetch',
+    command: COMMAND.STMT_FETCH,
+    deprecateEof: false,
+    bytes: stream(row, row, eof),
+    events: ['status', 'finished'],
+  },
+  {
+    name: 'PREPARE without anything',
+    command: COMMAND.STMT_PREPARE,
+    deprecateEof: true,
+    bytes: stream(preparedOk(0, 0)),
+    events: ['prepared', 'finished'],
+  },
   {
     name: 'PREPARE with parameters and columns',
     command: COMMAND.STMT_PREPARE,
@@ -79,9 +123,27 @@ const CASES: Case[] = [
     bytes: stream(preparedOk(1, 2), column, column, eof, column, eof),
     events: ['prepared', 'finished'],
   },
-  { name: 'COM_FIELD_LIST', command: COMMAND.FIELD_LIST, deprecateEof: false, bytes: stream(column, column, eof), events: ['status', 'finished'] },
-  { name: 'COM_STATISTICS', command: COMMAND.STATISTICS, deprecateEof: true, bytes: stream(Buffer.from('Uptime: 1')), events: ['finished'] },
-  { name: 'COM_SET_OPTION', command: COMMAND.SET_OPTION, deprecateEof: false, bytes: stream(eof), events: ['status', 'finished'] },
+  {
+    name: 'COM_FIELD_LIST',
+    command: COMMAND.FIELD_LIST,
+    deprecateEof: false,
+    bytes: stream(column, column, eof),
+    events: ['status', 'finished'],
+  },
+  {
+    name: 'COM_STATISTICS',
+    command: COMMAND.STATISTICS,
+    deprecateEof: true,
+    bytes: stream(Buffer.from('Uptime: 1')),
+    events: ['finished'],
+  },
+  {
+    name: 'COM_SET_OPTION',
+    command: COMMAND.SET_OPTION,
+    deprecateEof: false,
+    bytes: stream(eof),
+    events: ['status', 'finished'],
+  },
 ];
 
 describe('responses pass unchanged and end where they end', () => {

@@ -1,11 +1,6 @@
 import { COMMAND } from '../core/wire/command.ts';
 import { ERR_HEADER } from '../core/wire/err-packet.ts';
-import {
-  EOF_HEADER,
-  OK_HEADER,
-  statusFlagsOfEof,
-  statusFlagsOfOk,
-} from '../core/wire/ok-packet.ts';
+import { EOF_HEADER, OK_HEADER, statusFlagsOfEof, statusFlagsOfOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, writeHeader } from '../core/wire/packet.ts';
 import { ByteReader } from '../core/wire/byte-reader.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
@@ -140,7 +135,8 @@ export class ResponseWalker {
         offset = next;
       }
     }
-    if (offset > forwarded) this.#events.forward(forwarded === 0 && offset === end ? bytes : bytes.subarray(forwarded, offset));
+    if (offset > forwarded)
+      this.#events.forward(forwarded === 0 && offset === end ? bytes : bytes.subarray(forwarded, offset));
     if (offset < end) this.#carry = Buffer.from(bytes.subarray(offset));
     if (this.#finished) {
       this.#finished = false;

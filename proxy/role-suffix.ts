@@ -6,5 +6,8 @@ export function splitRoleSuffix(name: Buffer): { database: Buffer | null; role: 
   const match = /@(primary|replica)$/i.exec(text);
   if (match === null) return { database: name.length === 0 ? null : name, role: null };
   const database = name.subarray(0, match.index);
-  return { database: database.length === 0 ? null : database, role: match[1]?.toLowerCase() === 'replica' ? 'replica' : 'primary' };
+  return {
+    database: database.length === 0 ? null : database,
+    role: match[1]?.toLowerCase() === 'replica' ? 'replica' : 'primary',
+  };
 }

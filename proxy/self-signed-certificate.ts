@@ -4,7 +4,10 @@ import { createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto'
  * A self-signed X.509 certificate, since node:crypto reads certificates and makes none. Source of the structure:
  * RFC 5280, section 4.1; of the encoding: ITU-T X.690 (DER).
  */
-export function selfSignedCertificate(privateKey: KeyObject, { commonName, days, now }: { commonName: string; days: number; now: Date }): string {
+export function selfSignedCertificate(
+  privateKey: KeyObject,
+  { commonName, days, now }: { commonName: string; days: number; now: Date },
+): string {
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
   const name = sequence(set(sequence(oid(COMMON_NAME), utf8(commonName))));
   const until = new Date(now.getTime() + days * 86_400_000);

@@ -1,6 +1,13 @@
 import { connect } from 'node:net';
 import { otherSide } from '../core/phase.ts';
-import { endpointOf, endpointOfSide, sideOf, type Endpoint, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import {
+  endpointOf,
+  endpointOfSide,
+  sideOf,
+  type Endpoint,
+  type Role,
+  type RoutingRecord,
+} from '../core/routing-record.ts';
 import { CAPABILITY, combine } from '../core/wire/capabilities.ts';
 import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
 import { MessageStream } from './message-stream.ts';
@@ -87,7 +94,10 @@ export class ServerIdentities {
     if (record === null) return FALLBACK;
     const current = await this.#greetingOf(endpointOf(record, role));
     const other = await this.#greetingOf(endpointOfSide(record, otherSide(sideOf(record, role)), role));
-    const supported = [current, other].reduce((all, greeting) => (greeting === null ? all : all & greeting.capabilities), SUPPORTED);
+    const supported = [current, other].reduce(
+      (all, greeting) => (greeting === null ? all : all & greeting.capabilities),
+      SUPPORTED,
+    );
     return {
       serverVersion: current?.serverVersion ?? FALLBACK.serverVersion,
       capabilities: combine(supported, OURS),

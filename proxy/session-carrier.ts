@@ -22,7 +22,11 @@ export interface Carried {
 }
 
 /** Logs in and turns the trackers on: the beginning of every session. */
-export async function openBackend(destination: Destination, profile: LoginProfile, database: Buffer | null): Promise<BackendConnection> {
+export async function openBackend(
+  destination: Destination,
+  profile: LoginProfile,
+  database: Buffer | null,
+): Promise<BackendConnection> {
   const connection = await BackendConnection.open(destination, profile, database);
   try {
     requireSuccess(await runCommands(connection, [trackerCommand(connection)]));
@@ -77,14 +81,19 @@ export async function openRestored(
  * Brings a connection that was prepared ahead up to date, in one round trip: everything anew when the state changed,
  * else only the statements that are missing.
  */
-export async function refresh(prepared: RestoredConnection, { state, statements }: Carried, snapshot: SessionSnapshot): Promise<void> {
+export async function refresh(
+  prepared: RestoredConnection,
+  { state, statements }: Carried,
+  snapshot: SessionSnapshot,
+): Promise<void> {
   const { connection, statementIds } = prepared;
   const { version } = state;
   const isStale = prepared.version !== version;
   if (isStale) statementIds.clear();
   const commands = isStale ? restoreCommands(connection, state, { snapshot, isFresh: false }) : [];
   const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
-  for (const [clientId, id] of await restore(connection, commands, { state, statements: missing })) statementIds.set(clientId, id);
+  for (const [clientId, id] of await restore(connection, commands, { state, statements: missing }))
+    statementIds.set(clientId, id);
   prepared.version = version;
 }
 

@@ -34,7 +34,11 @@ export class ProxyMetrics {
     labelNames: ['outcome'],
     registers: this.#registers,
   });
-  readonly holds = new Counter({ name: 'switchyard_proxy_holds_total', help: 'Holds begun', registers: this.#registers });
+  readonly holds = new Counter({
+    name: 'switchyard_proxy_holds_total',
+    help: 'Holds begun',
+    registers: this.#registers,
+  });
   readonly deadlineReleases = new Counter({
     name: 'switchyard_proxy_deadline_releases_total',
     help: 'Holds that this worker ended by itself because their deadline passed before the fence',

@@ -50,7 +50,16 @@ export function parseReadBack(state: SessionState, result: Extract<CommandResult
   const userVariables = [...state.userVariables].map((name, position) => {
     const index = FIXED_COLUMNS.length + position * COLUMNS_PER_VARIABLE;
     const type = result.columns[index]?.type ?? -1;
-    return { name, literal: literalOf({ type, value: text(index), hex: text(index + 1), charset: text(index + 2), collation: text(index + 3) }) };
+    return {
+      name,
+      literal: literalOf({
+        type,
+        value: text(index),
+        hex: text(index + 1),
+        charset: text(index + 2),
+        collation: text(index + 3),
+      }),
+    };
   });
   return {
     userVariables,

@@ -8,7 +8,15 @@ import type { StatementEffect } from './statement-effects.ts';
 const USER_VARIABLES_MAX = 1000;
 
 /** Reported by trackers or touched by clients, but no part of what a session is: they describe one statement, or the past. */
-const NOT_RESTORED = new Set(['last_insert_id', 'identity', 'insert_id', 'statement_id', 'pseudo_thread_id', 'character_set_database', 'collation_database']);
+const NOT_RESTORED = new Set([
+  'last_insert_id',
+  'identity',
+  'insert_id',
+  'statement_id',
+  'pseudo_thread_id',
+  'character_set_database',
+  'collation_database',
+]);
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 

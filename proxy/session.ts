@@ -7,7 +7,12 @@ import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { requireSuccess, runCommands } from './backend-commands.ts';
-import { isSameDestination, type BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
+import {
+  isSameDestination,
+  type BackendConnection,
+  type Destination,
+  type LoginProfile,
+} from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { CommandTracker } from './command-tracker.ts';
 import { PreparedMove } from './prepared-move.ts';
@@ -154,11 +159,23 @@ export class Session {
   }
 
   describe(reasons: string[]): PinnedSession {
-    return { sessionId: this.id, user: this.#profile.credentials.user.toString('utf8'), address: this.#address, reasons };
+    return {
+      sessionId: this.id,
+      user: this.#profile.credentials.user.toString('utf8'),
+      address: this.#address,
+      reasons,
+    };
   }
 
   view(): SessionView {
-    const state = this.#phase === 'relay' ? (this.#tracker.isBusy ? 'busy' : 'idle') : this.#phase === 'settling' ? 'held' : this.#phase;
+    const state =
+      this.#phase === 'relay'
+        ? this.#tracker.isBusy
+          ? 'busy'
+          : 'idle'
+        : this.#phase === 'settling'
+          ? 'held'
+          : this.#phase;
     return {
       sessionId: this.id,
       instanceId: this.#context.instanceId,
@@ -359,7 +376,11 @@ export class Session {
     const end = HEADER_BYTES + length;
     const command = input.readUInt8(HEADER_BYTES);
     const isWhole = input.length >= end;
-    if (!isWhole && (end <= GATHERED_BYTES_MAX || input.length < GATHERED_BYTES_MAX || command === COMMAND.STMT_PREPARE)) return false;
+    if (
+      !isWhole &&
+      (end <= GATHERED_BYTES_MAX || input.length < GATHERED_BYTES_MAX || command === COMMAND.STMT_PREPARE)
+    )
+      return false;
     if (this.#phase !== 'relay') return this.#whileWaiting(command, input, end);
     const packet = isWhole && input.length > end ? input.subarray(0, end) : input;
     this.#input = input.length > end ? input.subarray(end) : null;
@@ -414,7 +435,7 @@ export class Session {
         this.#close();
         return;
       default:
-        throw new Error(`unknown decision ${decision satisfies never}`);
+        throw new Error(`unknown decision ${JSON.stringify(decision satisfies never)}`);
     }
   }
 
@@ -456,7 +477,8 @@ export class Session {
   #updateReading(): void {
     const { socket } = this.#backend;
     const isBlocked = socket.writableNeedDrain && this.#phase === 'relay';
-    const isAhead = this.#input !== null && this.#input.length > AHEAD_BYTES_MAX && (this.#phase !== 'relay' || this.#tracker.isBusy);
+    const isAhead =
+      this.#input !== null && this.#input.length > AHEAD_BYTES_MAX && (this.#phase !== 'relay' || this.#tracker.isBusy);
     if (isBlocked || isAhead || (this.#phase === 'held' && this.#heldSince !== null)) this.#client.pause();
     else if (this.#client.isPaused()) this.#client.resume();
   }
@@ -520,7 +542,10 @@ export class Session {
       return;
     }
     const { destination, held } = this.#context.router.route(this.role);
-    const isPlain = !held && !this.#shuttingDown && (destination === null || isSameDestination(destination, this.#backend.destination));
+    const isPlain =
+      !held &&
+      !this.#shuttingDown &&
+      (destination === null || isSameDestination(destination, this.#backend.destination));
     if (!isPlain) this.reconsider();
     if (this.#input !== null) this.#pump();
   }
@@ -593,7 +618,11 @@ export class Session {
   }
 
   #needsToRead(): boolean {
-    return this.#state.statusFlags === null || this.#state.needsReadBack || this.#preparedMove?.isStale(this.#carried()) === true;
+    return (
+      this.#state.statusFlags === null ||
+      this.#state.needsReadBack ||
+      this.#preparedMove?.isStale(this.#carried()) === true
+    );
   }
 
   /** Everything that only the old server can tell, while it still can. */
@@ -620,7 +649,8 @@ export class Session {
       const carried = this.#carried();
       const prepared = this.#preparedMove;
       this.#preparedMove = null;
-      const restored = (await prepared?.take(destination, carried, snapshot)) ?? (await openRestored(destination, carried, snapshot));
+      const restored =
+        (await prepared?.take(destination, carried, snapshot)) ?? (await openRestored(destination, carried, snapshot));
       old.quit();
       if (this.#isClosing()) {
         restored.connection.quit();

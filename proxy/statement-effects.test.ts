@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { effectsOf, type StatementEffect } from './statement-effects.ts';
 
 const brief = (effect: StatementEffect): string => {
-  const detail = 'key' in effect ? effect.key : 'prefix' in effect ? effect.prefix : 'name' in effect ? effect.name : '';
+  const detail =
+    'key' in effect ? effect.key : 'prefix' in effect ? effect.prefix : 'name' in effect ? effect.name : '';
   return `${effect.kind} ${detail}`.trim();
 };
 
@@ -50,7 +51,9 @@ test.each<[string, string[]]>([
 });
 
 test('a name with a string literal that holds both quotes is written out again as it was', () => {
-  expect(effectsOf(`PREPARE s FROM "SELECT 'a', ""b"""`)).toEqual([{ kind: 'text-prepare', name: 's', text: `SELECT ''a'', "b"` }]);
+  expect(effectsOf(`PREPARE s FROM "SELECT 'a', ""b"""`)).toEqual([
+    { kind: 'text-prepare', name: 's', text: `SELECT ''a'', "b"` },
+  ]);
 });
 
 test('a text of megabytes is looked at in its beginning only', () => {

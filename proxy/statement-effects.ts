@@ -98,11 +98,22 @@ function effectsOfCreate(tokens: SqlToken[]): StatementEffect[] {
   const temporary = tokens.findIndex((token) => token.kind === 'word' && token.text === 'TEMPORARY');
   const table = tokens.findIndex((token) => token.kind === 'word' && token.text === 'TABLE');
   if (temporary === -1 || table === -1 || table < temporary || temporary > 3) return [];
-  return [{ kind: 'pin', key: PIN.temporaryTable + tableNames(tokens.slice(table + 1)).slice(0, 1).join('') }];
+  return [
+    {
+      kind: 'pin',
+      key:
+        PIN.temporaryTable +
+        tableNames(tokens.slice(table + 1))
+          .slice(0, 1)
+          .join(''),
+    },
+  ];
 }
 
 function effectsOfDrop(tokens: SqlToken[]): StatementEffect[] {
-  const table = tokens.findIndex((token) => token.kind === 'word' && (token.text === 'TABLE' || token.text === 'TABLES'));
+  const table = tokens.findIndex(
+    (token) => token.kind === 'word' && (token.text === 'TABLE' || token.text === 'TABLES'),
+  );
   if (table === -1 || table > 2) return [];
   return tableNames(tokens.slice(table + 1)).map((name) => ({ kind: 'unpin', key: PIN.temporaryTable + name }));
 }
@@ -123,7 +134,11 @@ function tableNames(tokens: SqlToken[]): string[] {
   }
   // `t LIKE u`, `t SELECT …`: the word after the name ended the loop and is not the name.
   const first = tokens.filter((token) => !(token.kind === 'word' && ['IF', 'NOT', 'EXISTS'].includes(token.text)))[0];
-  if (names.length === 0 && ['like', 'select', 'as', 'engine', 'cascade', 'restrict'].includes(name) && first !== undefined) {
+  if (
+    names.length === 0 &&
+    ['like', 'select', 'as', 'engine', 'cascade', 'restrict'].includes(name) &&
+    first !== undefined
+  ) {
     return [lastOfQualified(tokens)];
   }
   if (name !== '') names.push(name);
@@ -152,10 +167,14 @@ function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
   if (words[1] === 'ROLE') effects.push({ kind: 'role', sql: rebuild(tokens) });
   for (const [index, token] of tokens.entries()) {
     const isTimestamp =
-      (token.kind === 'word' && token.text === 'TIMESTAMP') || (token.kind === 'system-variable' && token.text.endsWith('timestamp'));
+      (token.kind === 'word' && token.text === 'TIMESTAMP') ||
+      (token.kind === 'system-variable' && token.text.endsWith('timestamp'));
     if (!isTimestamp) continue;
-    const value = tokens.slice(index + 1).find((next) => !(next.kind === 'symbol' && (next.text === '=' || next.text === ':')));
-    if (value?.kind === 'word' && (value.text === 'DEFAULT' || value.text === '0')) effects.push({ kind: 'timestamp-default' });
+    const value = tokens
+      .slice(index + 1)
+      .find((next) => !(next.kind === 'symbol' && (next.text === '=' || next.text === ':')));
+    if (value?.kind === 'word' && (value.text === 'DEFAULT' || value.text === '0'))
+      effects.push({ kind: 'timestamp-default' });
   }
   return effects;
 }
@@ -181,7 +200,8 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
     if (token.kind === 'user-variable') effects.push({ kind: 'user-variable', name: token.text.toLowerCase() });
     if (token.kind !== 'word') continue;
     if (token.text === 'GET_LOCK') effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
-    else if (token.text === 'RELEASE_LOCK') effects.push({ kind: 'unpin', key: PIN.userLock + lockName(tokens, index) });
+    else if (token.text === 'RELEASE_LOCK')
+      effects.push({ kind: 'unpin', key: PIN.userLock + lockName(tokens, index) });
     else if (token.text === 'RELEASE_ALL_LOCKS') effects.push({ kind: 'unpin-prefix', prefix: PIN.userLock });
     else if (token.text === 'SQL_CALC_FOUND_ROWS') effects.push({ kind: 'found-rows' });
     else if (token.text === 'LAST_INSERT_ID') effects.push({ kind: 'last-insert-id' });

@@ -29,7 +29,10 @@ export async function loadTlsMaterial({ dataDir, certFile, keyFile }: TlsMateria
       : await readFile(certFile, 'utf8');
   const key = keyFile === undefined ? keyPem : await readFile(keyFile, 'utf8');
   const publicKeyPem = Buffer.from(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }));
-  return { secureContext: createSecureContext({ cert, key, minVersion: 'TLSv1.2' }), rsa: { privateKey, publicKeyPem } };
+  return {
+    secureContext: createSecureContext({ cert, key, minVersion: 'TLSv1.2' }),
+    rsa: { privateKey, publicKeyPem },
+  };
 }
 
 async function newKey(): Promise<string> {

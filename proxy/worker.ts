@@ -95,7 +95,8 @@ class ProxyWorker implements SessionContext {
       await Promise.race([this.#welcomed.promise, control]);
       this.#listeners.push(await listen('primary', config.proxy.listen, (socket, role) => door.accept(socket, role)));
       const { replicaListen } = config.proxy;
-      if (replicaListen !== null) this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
+      if (replicaListen !== null)
+        this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
       const portOf = (role: Role) => this.#listeners.find((listener) => listener.role === role)?.port;
       onListening?.({ primary: portOf('primary') ?? 0, replica: portOf('replica') ?? null });
       await control;
@@ -153,7 +154,16 @@ class ProxyWorker implements SessionContext {
     const wasHeld = this.router.heldRoles().length > 0;
     if (!this.router.apply(record)) return;
     this.#identities.learn(record);
-    this.#log.info({ epoch: record.epoch, primary: record.primary, replica: record.replica, hold: record.hold, fenced: record.fenced }, 'route');
+    this.#log.info(
+      {
+        epoch: record.epoch,
+        primary: record.primary,
+        replica: record.replica,
+        hold: record.hold,
+        fenced: record.fenced,
+      },
+      'route',
+    );
     if (record.hold === 'none') {
       for (const session of this.#sessions.values()) session.dropPreparedMove();
     } else if (!wasHeld) {
@@ -175,7 +185,10 @@ class ProxyWorker implements SessionContext {
     this.#progress = { state: 'applied', undrained: [] };
     if (this.router.releasedByDeadline) {
       this.metrics.deadlineReleases.inc();
-      this.#log.warn({ epoch: this.router.epoch }, 'the deadline of the hold passed before the fence: released to the current side');
+      this.#log.warn(
+        { epoch: this.router.epoch },
+        'the deadline of the hold passed before the fence: released to the current side',
+      );
     }
     this.#acknowledge();
   }
@@ -194,7 +207,10 @@ class ProxyWorker implements SessionContext {
     const { record } = this.router;
     if (record === null) return { prepared: 0, failures: [], pinned: [] };
     const destination = { side: to, endpoint: endpointOfSide(record, to, role) };
-    return prepareSessions([...this.#sessions.values()].filter((session) => session.role === role), destination);
+    return prepareSessions(
+      [...this.#sessions.values()].filter((session) => session.role === role),
+      destination,
+    );
   }
 
   async #collect(): Promise<string> {

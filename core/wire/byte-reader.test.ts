@@ -17,7 +17,14 @@ test('length-encoded integers, at every boundary and in between', () => {
 });
 
 test('values written one after the other are read again', () => {
-  const bytes = new ByteWriter().uint8(1).uint16(2).uint32(3).nulTerminated('four').lenencBytes(Buffer.from('five')).text('rest').toBuffer();
+  const bytes = new ByteWriter()
+    .uint8(1)
+    .uint16(2)
+    .uint32(3)
+    .nulTerminated('four')
+    .lenencBytes(Buffer.from('five'))
+    .text('rest')
+    .toBuffer();
   const reader = new ByteReader(bytes);
   expect([reader.uint8(), reader.uint16(), reader.uint32()]).toEqual([1, 2, 3]);
   expect(reader.nulTerminated().toString()).toBe('four');

@@ -7,7 +7,14 @@ import { CAPABILITY, combine } from './capabilities.ts';
 import { parseChangeUser } from './change-user.ts';
 import { buildHandshake, parseHandshake } from './handshake.ts';
 import { buildHandshakeResponse, buildSslRequest, isSslRequest, parseHandshakeResponse } from './handshake-response.ts';
-import { cachingSha2Response, decryptPassword, encryptPassword, isCachingSha2ResponseTo, nativePasswordResponse, newScramble } from './scramble.ts';
+import {
+  cachingSha2Response,
+  decryptPassword,
+  encryptPassword,
+  isCachingSha2ResponseTo,
+  nativePasswordResponse,
+  newScramble,
+} from './scramble.ts';
 
 const CAPABILITIES = combine(
   CAPABILITY.PROTOCOL_41,
@@ -64,7 +71,11 @@ test('a handshake response is read as it was written', () => {
 test('hostile logins end in the one error that is expected', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-      for (const parse of [parseHandshake, parseHandshakeResponse, (payload: Buffer) => parseChangeUser(payload, CAPABILITIES)]) {
+      for (const parse of [
+        parseHandshake,
+        parseHandshakeResponse,
+        (payload: Buffer) => parseChangeUser(payload, CAPABILITIES),
+      ]) {
         try {
           parse(Buffer.from(bytes));
         } catch (error) {
@@ -77,7 +88,10 @@ test('hostile logins end in the one error that is expected', () => {
 
 test('an authentication switch', () => {
   const scramble = newScramble();
-  expect(parseAuthSwitch(buildAuthSwitch({ plugin: 'caching_sha2_password', scramble }))).toEqual({ plugin: 'caching_sha2_password', scramble });
+  expect(parseAuthSwitch(buildAuthSwitch({ plugin: 'caching_sha2_password', scramble }))).toEqual({
+    plugin: 'caching_sha2_password',
+    scramble,
+  });
   expect(parseAuthSwitch(Buffer.of(0xfe)).plugin).toBe('mysql_old_password');
 });
 

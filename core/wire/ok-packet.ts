@@ -43,7 +43,12 @@ export function buildOk(ok: Partial<OkPacket>): Buffer {
   const { header = OK_HEADER, affectedRows = 0n, lastInsertId = 0n, statusFlags = 0, warnings = 0 } = ok;
   const { message = Buffer.alloc(0), stateChanges = null } = ok;
   const flags = stateChanges === null ? statusFlags & ~SERVER_STATUS.SESSION_STATE_CHANGED : statusFlags;
-  const writer = new ByteWriter().uint8(header).lenenc(affectedRows).lenenc(lastInsertId).uint16(flags).uint16(warnings);
+  const writer = new ByteWriter()
+    .uint8(header)
+    .lenenc(affectedRows)
+    .lenenc(lastInsertId)
+    .uint16(flags)
+    .uint16(warnings);
   if (message.length > 0 || stateChanges !== null) writer.lenencBytes(message);
   if (stateChanges !== null) writer.lenencBytes(stateChanges);
   return writer.toBuffer();

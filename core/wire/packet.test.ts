@@ -5,20 +5,25 @@ import { MAX_PAYLOAD_BYTES, MessageSplitter, framePacket } from './packet.ts';
 
 test('messages come out whole however the bytes are cut', () => {
   fc.assert(
-    fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }), fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }), (payloads, cuts) => {
-      const bytes = Buffer.concat(payloads.map((payload, index) => framePacket(Buffer.from(payload), index)));
-      const splitter = new MessageSplitter(1000);
-      const out: Buffer[] = [];
-      let offset = 0;
-      for (let turn = 0; offset < bytes.length; turn += 1) {
-        const size = cuts[turn % cuts.length] ?? 1;
-        splitter.push(bytes.subarray(offset, offset + size));
-        offset += size;
-        for (let message = splitter.next(); message !== undefined; message = splitter.next()) out.push(Buffer.from(message.payload));
-      }
-      expect(out).toEqual(payloads.map((payload) => Buffer.from(payload)));
-      expect(splitter.takeRest()).toHaveLength(0);
-    }),
+    fc.property(
+      fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }),
+      (payloads, cuts) => {
+        const bytes = Buffer.concat(payloads.map((payload, index) => framePacket(Buffer.from(payload), index)));
+        const splitter = new MessageSplitter(1000);
+        const out: Buffer[] = [];
+        let offset = 0;
+        for (let turn = 0; offset < bytes.length; turn += 1) {
+          const size = cuts[turn % cuts.length] ?? 1;
+          splitter.push(bytes.subarray(offset, offset + size));
+          offset += size;
+          for (let message = splitter.next(); message !== undefined; message = splitter.next())
+            out.push(Buffer.from(message.payload));
+        }
+        expect(out).toEqual(payloads.map((payload) => Buffer.from(payload)));
+        expect(splitter.takeRest()).toHaveLength(0);
+      },
+    ),
   );
 });
 

@@ -128,14 +128,18 @@ test('random commands', async () => {
 
 test('a server that answers with random bytes ends its session only', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 120 }), fc.constantFrom(0x03, 0x16, 0x1c, 0x04, 0x1b), async (bytes, command) => {
-      answer = () => Buffer.from(bytes);
-      const socket = await loggedIn();
-      socket.resume();
-      socket.write(framePacket(Buffer.concat([Buffer.of(command), Buffer.from('SELECT 1')]), 0));
-      socket.end();
-      await once(socket, 'close');
-    }),
+    fc.asyncProperty(
+      fc.uint8Array({ minLength: 1, maxLength: 120 }),
+      fc.constantFrom(0x03, 0x16, 0x1c, 0x04, 0x1b),
+      async (bytes, command) => {
+        answer = () => Buffer.from(bytes);
+        const socket = await loggedIn();
+        socket.resume();
+        socket.write(framePacket(Buffer.concat([Buffer.of(command), Buffer.from('SELECT 1')]), 0));
+        socket.end();
+        await once(socket, 'close');
+      },
+    ),
     { numRuns: 100 },
   );
   await isAlive();
@@ -154,7 +158,11 @@ test('the login in pieces, and commands in one piece behind it', async () => {
 });
 
 test('an error that the server sends unasked reaches the client with its own words', async () => {
-  answer = () => Buffer.concat([framePacket(buildOk({ statusFlags: 2 }), 1), framePacket(buildErr({ code: 4031, sqlState: 'HY000', message: 'idle too long' }), 0)]);
+  answer = () =>
+    Buffer.concat([
+      framePacket(buildOk({ statusFlags: 2 }), 1),
+      framePacket(buildErr({ code: 4031, sqlState: 'HY000', message: 'idle too long' }), 0),
+    ]);
   const socket = await loggedIn();
   socket.write(framePacket(Buffer.of(0x0e), 0));
   let received = Buffer.alloc(0);

@@ -42,10 +42,13 @@ describe('from MariaDB to MySQL and back', () => {
 
   test('a session with its state goes to MySQL and back', async () => {
     await using connection = await client(proxy.port);
-    await connection.query(`SET @text = 'grüße', @n = 5, SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+01:00', wait_timeout = 500`);
+    await connection.query(
+      `SET @text = 'grüße', @n = 5, SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+01:00', wait_timeout = 500`,
+    );
     await connection.query('USE other');
     const statement = await connection.prepare('SELECT ? AS a, @n AS n');
-    const sql = 'SELECT @text AS text, @n AS n, @@sql_mode AS mode, @@time_zone AS zone, @@wait_timeout AS wait, DATABASE() AS db';
+    const sql =
+      'SELECT @text AS text, @n AS n, @@sql_mode AS mode, @@time_zone AS zone, @@wait_timeout AS wait, DATABASE() AS db';
     const before = await rowsOf(connection, sql);
     expect((await statement.execute([1]))[0]).toEqual([{ a: 1, n: 5 }]);
     await proxy.switchTo('target');
@@ -60,8 +63,23 @@ describe('from MariaDB to MySQL and back', () => {
 
   test('the mariadb client', async () => {
     const mariadb = await serverBinary('mariadb', 'mariadb-11.8');
-    const login = ['--no-defaults', '--protocol=tcp', '-h127.0.0.1', `-P${proxy.port}`, '-uapp', '-papp-password', 'app', '-N', '-e', 'SELECT 40 + 2'];
-    const { stdout } = await promisify(execFile)(mariadb, ['--no-defaults', '--disable-ssl-verify-server-cert', ...login.slice(1)]);
+    const login = [
+      '--no-defaults',
+      '--protocol=tcp',
+      '-h127.0.0.1',
+      `-P${proxy.port}`,
+      '-uapp',
+      '-papp-password',
+      'app',
+      '-N',
+      '-e',
+      'SELECT 40 + 2',
+    ];
+    const { stdout } = await promisify(execFile)(mariadb, [
+      '--no-defaults',
+      '--disable-ssl-verify-server-cert',
+      ...login.slice(1),
+    ]);
     expect(stdout).toBe('42\n');
   });
 

@@ -40,9 +40,15 @@ describe('what moves with a session', () => {
   for (const prepare of [true, false]) {
     test(`variables, schema, character set, ${prepare ? 'prepared ahead' : 'at the switch'}`, async () => {
       await using connection = await client(proxy.port, { multipleStatements: true });
-      await connection.query(`SET @text = 'grüße', @number = -42, @big = 18446744073709551615, @decimal = 1.50, @double = 1.5e0, @nothing = NULL`);
-      await connection.query(`SET @bytes = X'00ff27', @latin = _latin1 X'e9' COLLATE latin1_bin, @\`odd name\` = 'o''dd'`);
-      await connection.query(`SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone = '+03:00', wait_timeout = 1234, group_concat_max_len = 77`);
+      await connection.query(
+        `SET @text = 'grüße', @number = -42, @big = 18446744073709551615, @decimal = 1.50, @double = 1.5e0, @nothing = NULL`,
+      );
+      await connection.query(
+        `SET @bytes = X'00ff27', @latin = _latin1 X'e9' COLLATE latin1_bin, @\`odd name\` = 'o''dd'`,
+      );
+      await connection.query(
+        `SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone = '+03:00', wait_timeout = 1234, group_concat_max_len = 77`,
+      );
       await connection.query(`SET NAMES utf8mb4 COLLATE utf8mb4_bin`);
       await connection.query(`USE other`);
       await connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE`);
@@ -69,7 +75,10 @@ describe('what moves with a session', () => {
     await connection.query(`SET @x = 2, SESSION wait_timeout = DEFAULT, SESSION sort_buffer_size = 40000`);
     await connection.query('USE other');
     await proxy.switchTo('target', { prepare: false });
-    const [row] = await rowsOf(connection, 'SELECT @x AS x, @@wait_timeout AS w, @@sort_buffer_size AS s, DATABASE() AS db');
+    const [row] = await rowsOf(
+      connection,
+      'SELECT @x AS x, @@wait_timeout AS w, @@sort_buffer_size AS s, DATABASE() AS db',
+    );
     expect(row).toEqual({ x: 2, w: 28_800, s: 40_000, db: 'other' });
   });
 
@@ -157,9 +166,12 @@ describe('hold', () => {
     await using connection = await client(proxy.port);
     const statement = await connection.prepare('SELECT ? AS a');
     const id = (statement as unknown as { statement: { id: number } }).statement.id;
-    const socket = (connection as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection.stream;
+    const socket = (connection as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection
+      .stream;
     socket.write(Buffer.of(8, 0, 0, 0, 0x18, id, 0, 0, 0, 0, 0, 65));
-    await expect.poll(async () => (await proxy.sessions())[0]?.pins).toEqual(['parameter data sent ahead of an execution']);
+    await expect
+      .poll(async () => (await proxy.sessions())[0]?.pins)
+      .toEqual(['parameter data sent ahead of an execution']);
     const epoch = proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 });
     expect((await proxy.acknowledged(epoch)).undrained).toHaveLength(1);
     await statement.close();
@@ -255,7 +267,10 @@ describe('hold', () => {
     await proxy.acknowledged(proxy.push({ fenced: true }), 'drained');
     const answer = rowsOf(connection, WHO);
     proxy.loseSupervisor();
-    const winner = await Promise.race([answer.then(() => 'released'), new Promise((resolve) => setTimeout(() => resolve('held'), deadlineMs + 300 - Date.now()))]);
+    const winner = await Promise.race([
+      answer.then(() => 'released'),
+      new Promise((resolve) => setTimeout(() => resolve('held'), deadlineMs + 300 - Date.now())),
+    ]);
     expect(winner).toBe('held');
     answer.catch(() => {});
   });
@@ -277,7 +292,9 @@ describe('hold', () => {
     const sessions = await rowsOf(root, `SELECT id FROM information_schema.processlist WHERE user = 'app'`);
     for (const { id } of sessions) await root.query(`KILL ${id}`);
     proxy.push({ hold: 'none', deadlineMs: null, primary: 'target' });
-    expect(await rowsOf(connection, 'SELECT @kept AS kept, (SELECT name FROM whoami) AS name')).toEqual([{ kept: 5, name: 'target' }]);
+    expect(await rowsOf(connection, 'SELECT @kept AS kept, (SELECT name FROM whoami) AS name')).toEqual([
+      { kept: 5, name: 'target' },
+    ]);
   });
 
   test('the replica role moves by itself', async () => {
@@ -325,12 +342,12 @@ describe('under load', () => {
       await root.query('DELETE FROM app.t');
     }
     const acknowledged = new Set<number>();
-    let stop = false;
+    const stop = new AbortController();
     let next = 1_000_000;
     const work = async (kind: number): Promise<void> => {
       await using connection = await client(proxy.port);
       await connection.query('SET @mine = ?', [kind]);
-      while (!stop) {
+      while (!stop.signal.aborted) {
         const n = next++;
         if (kind % 4 === 0) await connection.query('INSERT INTO t (n) VALUES (?)', [n]);
         else if (kind % 4 === 1) await connection.execute('INSERT INTO t (n, s) VALUES (?, ?)', [n, 'text']);
@@ -352,10 +369,13 @@ describe('under load', () => {
     const pauses: number[] = [];
     for (const side of ['target', 'source', 'target', 'source', 'target', 'source'] satisfies Side[]) {
       const count = acknowledged.size;
-      await Promise.race([failed, expect.poll(() => acknowledged.size, { timeout: 20_000 }).toBeGreaterThan(count + 200)]);
+      await Promise.race([
+        failed,
+        expect.poll(() => acknowledged.size, { timeout: 20_000 }).toBeGreaterThan(count + 200),
+      ]);
       pauses.push(await proxy.switchTo(side, { prepare: pauses.length % 3 !== 2 }));
     }
-    stop = true;
+    stop.abort();
     await failed;
     const stored = new Set<number>();
     for (const server of [source, target]) {

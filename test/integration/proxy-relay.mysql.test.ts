@@ -31,7 +31,9 @@ afterAll(async () => {
 describe('login', () => {
   test('with the right password, in plain with the RSA key and under TLS', async () => {
     await using plain = await client(proxy.port);
-    expect(await rowsOf(plain, 'SELECT CURRENT_USER() AS user, DATABASE() AS db')).toEqual([{ user: 'app@%', db: 'app' }]);
+    expect(await rowsOf(plain, 'SELECT CURRENT_USER() AS user, DATABASE() AS db')).toEqual([
+      { user: 'app@%', db: 'app' },
+    ]);
     await using secure = await client(proxy.port, { ssl: { rejectUnauthorized: false } });
     expect(await rowsOf(secure, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
@@ -69,17 +71,41 @@ describe('login', () => {
 
   test('the mysql client, with its defaults and without TLS', async () => {
     const mysqlClient = await serverBinary('mysql');
-    const login = ['--no-defaults', '--protocol=tcp', '-h127.0.0.1', `-P${proxy.port}`, '-uapp', '-papp-password', 'app', '-N'];
+    const login = [
+      '--no-defaults',
+      '--protocol=tcp',
+      '-h127.0.0.1',
+      `-P${proxy.port}`,
+      '-uapp',
+      '-papp-password',
+      'app',
+      '-N',
+    ];
     const { stdout } = await run(mysqlClient, [...login, '-e', 'SELECT 40 + 2; SELECT DATABASE()']);
     expect(stdout).toBe('42\napp\n');
-    const plain = await run(mysqlClient, [...login, '--ssl-mode=DISABLED', '--get-server-public-key', '-e', 'SELECT 1']);
+    const plain = await run(mysqlClient, [
+      ...login,
+      '--ssl-mode=DISABLED',
+      '--get-server-public-key',
+      '-e',
+      'SELECT 1',
+    ]);
     expect(plain.stdout).toBe('1\n');
     await expect(run(mysqlClient, [...login.slice(0, 5), '-pwrong', '-e', 'SELECT 1'])).rejects.toThrow(/1045/);
   });
 
   test('mysqldump through the proxy equals the direct one', async () => {
     const dump = await serverBinary('mysqldump');
-    const common = ['--no-defaults', '--protocol=tcp', '-h127.0.0.1', '-uapp', '-papp-password', '--skip-dump-date', '--no-tablespaces', '--set-gtid-purged=OFF'];
+    const common = [
+      '--no-defaults',
+      '--protocol=tcp',
+      '-h127.0.0.1',
+      '-uapp',
+      '-papp-password',
+      '--skip-dump-date',
+      '--no-tablespaces',
+      '--set-gtid-purged=OFF',
+    ];
     const through = await run(dump, [...common, `-P${proxy.port}`, 'app']);
     const directly = await run(dump, [...common, `-P${server.port}`, 'app']);
     expect(through.stdout).toBe(directly.stdout);
@@ -121,7 +147,11 @@ describe('login', () => {
   });
 
   test('a client that never answers the greeting is cut off', async () => {
-    await using strict = await ProxyHarness.start({ source: server, target: server, proxy: { handshakeTimeoutMs: 100 } });
+    await using strict = await ProxyHarness.start({
+      source: server,
+      target: server,
+      proxy: { handshakeTimeoutMs: 100 },
+    });
     const socket = connectTcp({ host: '127.0.0.1', port: strict.port });
     const { promise, resolve } = Promise.withResolvers<void>();
     socket.on('data', () => {});
@@ -137,7 +167,9 @@ describe('commands', () => {
     const sql = `SELECT 1 AS a, NULL AS b, 'ä€😀' AS c, 1.50 AS d, 1e100 AS e, X'00ff' AS f, NOW() > '2000-01-01' AS g, DATE '2020-02-03' AS h`;
     expect(await rowsOf(through, sql)).toEqual(await rowsOf(directly, sql));
     expect(await executeRows(through, sql, [])).toEqual(await executeRows(directly, sql, []));
-    expect(await executeRows(through, 'SELECT ? AS a, ? AS b, ? AS c', [1, 'x', null])).toEqual([{ a: 1, b: 'x', c: null }]);
+    expect(await executeRows(through, 'SELECT ? AS a, ? AS b, ? AS c', [1, 'x', null])).toEqual([
+      { a: 1, b: 'x', c: null },
+    ]);
   });
 
   test('several statements, several results, and an error among them', async () => {
@@ -178,7 +210,9 @@ describe('commands', () => {
 
   test('a large result to a client that reads slowly', async () => {
     await using connection = await client(proxy.port);
-    const [rows] = await connection.query(`WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 1000) SELECT a.n, REPEAT('x', 200) FROM r a, r b LIMIT 300000`);
+    const [rows] = await connection.query(
+      `WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 1000) SELECT a.n, REPEAT('x', 200) FROM r a, r b LIMIT 300000`,
+    );
     expect(rows).toHaveLength(300_000);
   });
 
@@ -188,10 +222,16 @@ describe('commands', () => {
     await writeFile(file, Array.from({ length: 20_000 }, (_, index) => `${index}\t${'v'.repeat(50)}`).join('\n'));
     await using connection = await client(proxy.port);
     await connection.query('DELETE FROM t');
-    await connection.query({ sql: `LOAD DATA LOCAL INFILE 'x' INTO TABLE t (n, s)`, infileStreamFactory: () => createReadStream(file) });
+    await connection.query({
+      sql: `LOAD DATA LOCAL INFILE 'x' INTO TABLE t (n, s)`,
+      infileStreamFactory: () => createReadStream(file),
+    });
     expect(await rowsOf(connection, 'SELECT COUNT(*) AS count FROM t')).toEqual([{ count: 20_000 }]);
     await writeFile(file, '');
-    await connection.query({ sql: `LOAD DATA LOCAL INFILE 'x' INTO TABLE t (n, s)`, infileStreamFactory: () => createReadStream(file) });
+    await connection.query({
+      sql: `LOAD DATA LOCAL INFILE 'x' INTO TABLE t (n, s)`,
+      infileStreamFactory: () => createReadStream(file),
+    });
     expect(await rowsOf(connection, 'SELECT COUNT(*) AS count FROM t')).toEqual([{ count: 20_000 }]);
     await connection.query('DELETE FROM t');
     await rm(folder, { recursive: true });
