@@ -29,7 +29,11 @@ export interface BinlogClientOptions {
 /** Of the server's own errors: it cannot serve this position any more (ER_SOURCE_FATAL_ERROR_READING_BINLOG). */
 const ERRNO_FATAL_READING = 1236;
 const TICK_MS = 1000;
-const FIRST_EVENT_MAX_MS = 60_000;
+/**
+ * Until the first byte after the start (the server may have to look through many files for the position) and after a
+ * pause (TCP with a closed window starts again at a probe whose timer has backed off; seen to take seconds).
+ */
+const WAKING_MAX_MS = 60_000;
 
 /**
  * Reads the binary log as a replica does, with the command of our own on a connection of mysql2 (ADR 0003). Slowing it
@@ -47,6 +51,7 @@ export class BinlogClient {
   #ended = false;
   #bytesSeen = 0;
   #events = 0;
+  #waking = true;
   #silentTicks = 0;
   #lastHeardAtMs = Date.now();
 
@@ -95,6 +100,8 @@ export class BinlogClient {
     if (!this.#paused || this.#ended) return;
     this.#paused = false;
     this.#silentTicks = 0;
+    this.#bytesSeen = this.#socket.bytesRead;
+    this.#waking = true;
     this.#io?.resume();
   }
 
@@ -150,13 +157,13 @@ export class BinlogClient {
   #tick(): void {
     const { bytesRead } = this.#socket;
     if (this.#paused || bytesRead !== this.#bytesSeen) {
+      if (!this.#paused && this.#events > 0) this.#waking = false;
       this.#bytesSeen = bytesRead;
       this.#silentTicks = 0;
       return;
     }
     this.#silentTicks += 1;
-    // Before the first event the server may have to look through many files for the position.
-    const allowedMs = this.#events === 0 ? Math.max(this.#silenceMaxMs, FIRST_EVENT_MAX_MS) : this.#silenceMaxMs;
+    const allowedMs = this.#waking ? Math.max(this.#silenceMaxMs, WAKING_MAX_MS) : this.#silenceMaxMs;
     if (this.#silentTicks * TICK_MS >= allowedMs) this.#end(this.#gone(`nothing was heard for ${allowedMs} ms`));
   }
 
