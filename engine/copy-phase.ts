@@ -6,7 +6,7 @@ import type { Side } from '../core/phase.ts';
 import type { TableView } from './api.ts';
 import { COPY_CHUNKS_DDL } from './copy/copy-chunks-table.ts';
 import { runCopy } from './copy/run-copy.ts';
-import { addDeferredIndexes, addForeignKeys } from './copy/deferred-parts.ts';
+import { finishTables } from './copy/finish-tables.ts';
 import type { ImportSecrets } from './import-document.ts';
 import type { ImportRecord } from './import-store.ts';
 import type { Replication } from './replication.ts';
@@ -135,13 +135,15 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     onProgress: ({ bytes: _bytes, ...view }) => show(view),
   });
   world.log('info', `${rows} rows copied`, { rows, bytes });
-  const onProgress = (table: string, state: 'indexing' | 'done') => {
-    const view = views.get(table);
-    if (view !== undefined) show({ ...view, state: state === 'done' ? 'copied' : state });
-  };
-  const finishing = { target: credentials.target, ddls, signal, onProgress };
-  await addDeferredIndexes({ ...finishing, connections: Math.min(2, options.connections) });
-  await addForeignKeys(finishing);
+  await finishTables({
+    target: credentials.target,
+    ddls,
+    signal,
+    onState: (table, state) => {
+      const view = views.get(table);
+      if (view !== undefined) show({ ...view, state });
+    },
+  });
   await failpoint('copy.finished');
   await record.update(({ copy }) => ({ copiedPosition: stamp, copy: { ...copy, rows, bytes, finishedAtMs: Date.now() } }));
 }

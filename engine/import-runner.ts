@@ -53,7 +53,7 @@ export class ImportRunner implements SwitchWorld {
   #verify: VerifyView | null;
   #background: { controller: AbortController; done: Promise<void> } | undefined;
   #exclusive: string | undefined;
-  #publishTimer: NodeJS.Timeout | undefined;
+  #publishDue = false;
   #heldBackFailure: unknown;
   #ddlDecision: DdlDecision | undefined;
 
@@ -110,8 +110,9 @@ export class ImportRunner implements SwitchWorld {
         throw new AppError('SWITCH_REFUSED', barred.map(({ message }) => message).join('; '), { details: { refusals } });
       }
       this.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
-      const pauseMs = await new TrafficSwitch(this, plan).run();
-      this.log('info', `${request.kind} are served by the ${plan.to}`, { pauseMs: Math.round(pauseMs) });
+      const trafficSwitch = new TrafficSwitch(this, plan);
+      const pauseMs = await trafficSwitch.run();
+      this.log('info', `${request.kind} are served by the ${plan.to}`, { pauseMs: Math.round(pauseMs), steps: trafficSwitch.steps });
       await this.#persistFences(plan.to);
       return { switched: true, refusals, warnings, pauseMs, fence: plan.fence, view: await this.view() };
     });
@@ -237,13 +238,15 @@ export class ImportRunner implements SwitchWorld {
 
   /** Publishes the view, at most a few times a second. */
   changed(): void {
-    this.#publishTimer ??= setTimeout(() => {
-      this.#publishTimer = undefined;
+    if (this.#publishDue) return;
+    this.#publishDue = true;
+    setTimeout(() => {
+      this.#publishDue = false;
       void this.view().then(
         (view) => this.#publish({ kind: 'import', importId: view.id, view }),
         () => {},
       );
-    }, PUBLISH_INTERVAL_MS);
+    }, PUBLISH_INTERVAL_MS).unref();
   }
 
   // Phases

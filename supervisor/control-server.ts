@@ -78,7 +78,7 @@ export class ControlServer {
 
   #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): void {
     if (hello.role === 'proxy') {
-      this.#options.fleet.join(hello.instanceId, peer as unknown as Peer<ProxyMethods, never>);
+      this.#options.fleet.join(hello.instanceId, peer);
     } else {
       const engine = peer as unknown as EnginePeer;
       this.#engine = engine;

@@ -30,9 +30,9 @@ async function pair() {
   await once(server, 'listening');
   const client = connect(path);
   const [accepted] = (await once(server, 'connection')) as [Socket];
-  new Peer<Methods, Methods>(accepted, handlers, gone);
+  const answering = new Peer<Methods, Methods>(accepted, handlers, gone);
   const peer = new Peer<Methods, Methods>(client, handlers, gone);
-  return { peer, accepted, server };
+  return { peer, answering, accepted, server };
 }
 
 test('answers and errors find their calls', async () => {

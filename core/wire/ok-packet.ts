@@ -4,8 +4,6 @@ import { SERVER_STATUS } from './server-status.ts';
 
 export const OK_HEADER = 0x00;
 export const EOF_HEADER = 0xfe;
-/** An EOF packet is shorter than this; with DEPRECATE_EOF an OK packet takes its place. */
-export const EOF_PACKET_LIMIT = 9;
 
 /** Source: MySQL internals, OK_Packet, as it is between peers that both have PROTOCOL_41 and SESSION_TRACK. */
 export interface OkPacket {

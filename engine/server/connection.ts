@@ -34,6 +34,7 @@ export function quoteText(text: string): Bytes {
 /** Longest wait for the server to close a connection that is given up. */
 const CLOSE_MS = 1000;
 
+// oxlint-disable-next-line no-control-regex -- NUL and Ctrl-Z are what has to be found
 const ESCAPED = /[\0\n\r\x1a'\\]/g;
 const ESCAPES: Record<string, string> = { '\0': '\\0', '\n': '\\n', '\r': '\\r', '\x1a': '\\Z', "'": "\\'", '\\': '\\\\' };
 

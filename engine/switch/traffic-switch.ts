@@ -49,11 +49,17 @@ export class TrafficSwitch {
   readonly #plan: SwitchPlan;
   readonly #from: Side;
   #heldAtMs = 0;
+  readonly #steps: Record<string, number> = {};
 
   constructor(world: SwitchWorld, plan: SwitchPlan) {
     this.#world = world;
     this.#plan = plan;
     this.#from = otherSide(plan.to);
+  }
+
+  /** When each step was done, ms after the hold. */
+  get steps(): Readonly<Record<string, number>> {
+    return this.#steps;
   }
 
   /** Milliseconds from the hold to the release. Rejects with SWITCH_ROLLED_BACK when it was given up before the decision. */
@@ -76,6 +82,7 @@ export class TrafficSwitch {
       );
       const decided = await this.#decide(epoch, record.document);
       await fleet.wait(decided.epoch, 'applied', 2000);
+      this.#done('applied');
     } catch (error) {
       // An answer that did not arrive is settled by reading the record, never by a guess.
       if (!isDecided(await route.of(record.document.id), intent)) {
@@ -102,6 +109,7 @@ export class TrafficSwitch {
       const held = await route.change(epoch, { hold: this.#holdOf(before), deadlineMs, fenced: false });
       await failpoint('switch.hold');
       const report = await fleet.wait(held.epoch, 'drained', drainBudgetMs);
+      this.#done('drained');
       if (report.reached) return held;
       const released = await route.change(held.epoch, { hold: 'none', deadlineMs: null, fenced: false });
       epoch = released.epoch;
@@ -139,10 +147,13 @@ export class TrafficSwitch {
     const { epoch } = await route.change(held.epoch, { fenced: true });
     const { reached } = await fleet.wait(epoch, 'drained', 1000);
     if (!reached) throw new AppError('SWITCH_ROLLED_BACK', 'a proxy did not confirm the hold in time');
+    this.#done('held');
     deadline.throwIfAborted();
     await raiseFence(this.#plan.fence, this.#fenceContext(this.#from, from));
+    this.#done('fenced');
     await failpoint('switch.fenced');
     await this.#catchUp(from, deadline);
+    this.#done('caughtUp');
     await failpoint('switch.caught_up');
     deadline.throwIfAborted();
     // The stream into the new primary ends before R is read, so that nothing of it can follow R.
@@ -152,6 +163,7 @@ export class TrafficSwitch {
     deadline.throwIfAborted();
     const standing = record.document.fence;
     if (standing !== null && standing.side === this.#plan.to) await lowerFence(standing.kind, this.#fenceContext(this.#plan.to, to));
+    this.#done('reverseReady');
     await failpoint('switch.reverse_ready');
     return epoch;
   }
@@ -174,8 +186,13 @@ export class TrafficSwitch {
     const { kind, to } = this.#plan;
     const sides = kind === 'primaries' ? { primary: to, replica: this.#replicaAfter(document) } : { replica: to };
     const decided = await this.#world.route.change(epoch, { ...sides, hold: 'none', deadlineMs: null, fenced: false });
+    this.#done('decided');
     await failpoint('switch.decided');
     return decided;
+  }
+
+  #done(step: string): void {
+    this.#steps[step] = Math.round(systemClock.monotonicMs() - this.#heldAtMs);
   }
 
   #fenceContext(side: Side, connection: ServerConnection): FenceContext {
