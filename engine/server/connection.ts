@@ -72,6 +72,8 @@ export class ServerConnection implements AsyncDisposable {
   readonly raw: Connection;
   readonly server: ServerDefinition;
   #failure: Error | undefined;
+  /** mysql2 forgets commands under way when we end the connection ourselves: `destroy` settles them. */
+  readonly #underWay = new Set<(error: unknown) => void>();
 
   private constructor(raw: Connection, server: ServerDefinition) {
     this.raw = raw;
@@ -85,8 +87,13 @@ export class ServerConnection implements AsyncDisposable {
   static async open(server: ServerDefinition, options: OpenOptions = {}): Promise<ServerConnection> {
     const raw = await connect(server, options);
     const connection = new ServerConnection(raw, server);
-    for (const statement of [...SESSION, ...(options.session ?? [])]) await connection.write(statement);
-    return connection;
+    try {
+      for (const statement of [...SESSION, ...(options.session ?? [])]) await connection.write(statement);
+      return connection;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
   }
 
   get broken(): boolean {
@@ -150,6 +157,7 @@ export class ServerConnection implements AsyncDisposable {
     this.#failure ??= new Error('the connection was closed');
     this.raw.destroy();
     (this.raw as unknown as { stream: Socket }).stream.destroy();
+    for (const reject of this.#underWay) reject(serverError(this.server, this.#failure));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -163,7 +171,12 @@ export class ServerConnection implements AsyncDisposable {
       if (error === null) resolve(result);
       else reject(serverError(this.server, error));
     });
-    return await promise;
+    this.#underWay.add(reject);
+    try {
+      return await promise;
+    } finally {
+      this.#underWay.delete(reject);
+    }
   }
 }
 
@@ -243,18 +256,19 @@ function at({ host, port }: ServerDefinition): string {
 }
 
 function connectError(server: ServerDefinition, cause: unknown): AppError {
-  const { code, errno, message } = cause as DriverError;
+  const { code, errno, message, sqlState } = cause as DriverError;
   if (errno === 1045 || errno === 1698) {
     return new AppError('LOGIN_REFUSED', `${at(server)} refused the login of ${server.user}: ${message}`, { cause });
   }
-  if (errno !== undefined && code?.startsWith('ER_') === true) return serverError(server, cause);
+  if (sqlState !== undefined) return serverError(server, cause);
   return new AppError('SERVER_UNREACHABLE', `${at(server)} cannot be reached: ${message || (code ?? 'no answer')}`, { cause });
 }
 
 /** What a server answered, as an AppError: `details.errno` is MySQL's error number, 0 for a lost connection. */
 export function serverError(server: ServerDefinition, cause: unknown): AppError {
-  const { errno, code, message, sqlState } = cause as DriverError;
-  const lost = code === undefined || !code.startsWith('ER_');
+  const { errno, message, sqlState } = cause as DriverError;
+  // Not by `code`: mysql2 has names for some of the servers' errors only. What a server says has an SQL state.
+  const lost = sqlState === undefined;
   // 1053 shutdown in progress, 1927/4031 killed for inactivity: the connection is gone as well.
   if (lost || errno === 1053 || errno === 1927 || errno === 4031 || errno === 3169) {
     return new AppError('SERVER_GONE', `the connection to ${at(server)} was lost: ${message}`, { cause, details: { errno: 0 } });
