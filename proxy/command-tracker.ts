@@ -336,7 +336,7 @@ export class CommandTracker {
     const isOn = payload.length >= 3 && payload.readUInt16LE(1) === 0;
     const flag = CAPABILITY.MULTI_STATEMENTS;
     this.#capabilities = (isOn ? this.#capabilities | flag : this.#capabilities & ~flag) >>> 0;
-    this.#options.state.version += 1;
+    this.#options.state.structureVersion += 1;
   }
 }
 

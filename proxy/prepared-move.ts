@@ -1,5 +1,12 @@
 import { isSameDestination, type Destination } from './backend-connection.ts';
-import { isUpToDate, openRestored, refresh, type Carried, type RestoredConnection } from './session-carrier.ts';
+import {
+  isStale,
+  isUpToDate,
+  openRestored,
+  refresh,
+  type Carried,
+  type RestoredConnection,
+} from './session-carrier.ts';
 import type { SessionSnapshot } from './session-snapshot.ts';
 
 /** A prepared connection that no switch claimed for this long is given back. */
@@ -26,12 +33,12 @@ export class PreparedMove {
   static async open(destination: Destination, carried: Carried): Promise<PreparedMove> {
     const restored = await openRestored(destination, carried);
     // What has to be read back from the old server is not in it yet.
-    if (carried.state.needsReadBack) restored.version = NEVER;
+    if (carried.state.needsReadBack) restored.valuesVersion = NEVER;
     return new PreparedMove(destination, restored);
   }
 
   isStale(carried: Carried): boolean {
-    return !this.#dropped && this.#restored.version !== carried.state.version;
+    return !this.#dropped && isStale(this.#restored, carried);
   }
 
   /** At the boundary, while the switch goes on elsewhere. */

@@ -1,7 +1,7 @@
 import { COMMAND } from '../core/wire/command.ts';
 import { ownQuery } from './backend-commands.ts';
 import type { BackendConnection } from './backend-connection.ts';
-import { quoteVariable, type SessionSnapshot } from './session-snapshot.ts';
+import { quoteVariable, type CharsetVariables, type SessionSnapshot } from './session-snapshot.ts';
 import type { SessionState } from './session-state.ts';
 
 /** Everything reported by name, the schema, and a flag for the rest. MariaDB knows `*` since 10.3. */
@@ -20,50 +20,69 @@ export function initDbCommand(schema: string): Buffer {
   return Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from(schema, 'utf8')]);
 }
 
-/**
- * The commands that give a connection the state of a session, to be sent back to back; each must succeed (I5).
- * `isFresh` is false for one that was restored before: it is reset first, which is exact whatever had changed.
- */
+/** The commands that give a fresh connection the state of a session, to be sent back to back; each must succeed (I5). */
 export function restoreCommands(
   connection: BackendConnection,
   state: SessionState,
-  { snapshot, isFresh }: { snapshot: SessionSnapshot; isFresh: boolean },
+  snapshot: SessionSnapshot,
 ): Buffer[] {
-  const commands: Buffer[] = [];
-  if (!isFresh) {
-    commands.push(Buffer.of(COMMAND.RESET_CONNECTION), trackerCommand(connection));
-    if (state.schema !== null) commands.push(initDbCommand(state.schema));
-  }
-  if (state.role !== null) commands.push(ownQuery(connection, state.role));
-  const assignments = assignmentsOf(state, snapshot);
+  const charset = state.charsetTouched ? snapshot.charset : null;
+  const commands: Buffer[] = state.role === null ? [] : [ownQuery(connection, state.role)];
+  const assignments = [
+    ...systemAssignments(state, charset),
+    ...charsetAssignments(charset),
+    ...valueAssignments(snapshot),
+  ];
   if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
   for (const [name, text] of state.textPrepared) {
     commands.push(ownQuery(connection, `PREPARE \`${name.replaceAll('`', '``')}\` FROM '${text}'`));
   }
-  if (state.nextTransaction !== null) commands.push(ownQuery(connection, state.nextTransaction));
-  return commands;
+  return [...commands, ...nextTransactionCommands(connection, state)];
 }
 
-function assignmentsOf(state: SessionState, snapshot: SessionSnapshot): string[] {
-  const assignments: string[] = [];
-  const { charset } = snapshot;
-  for (const [name, value] of state.systemVariables) {
-    if (charset !== null && READ_BACK_CHARSET.test(name)) continue;
-    assignments.push(`@@SESSION.${name}=${systemValue(name, value)}`);
-  }
-  if (charset !== null) {
-    // The collation last: setting the character set of the connection sets it to the default one.
-    assignments.push(
-      `@@SESSION.character_set_client=${charset.client}`,
-      `@@SESSION.character_set_results=${charset.results ?? 'NULL'}`,
-      `@@SESSION.character_set_connection=${charset.connection}`,
-      `@@SESSION.collation_connection=${charset.collation}`,
-    );
-  }
-  for (const { name, literal } of snapshot.userVariables) {
-    if (literal !== 'NULL') assignments.push(`${quoteVariable(name)}=${literal}`);
-  }
-  if (snapshot.lastInsertId !== null) assignments.push(`@@SESSION.last_insert_id=${snapshot.lastInsertId}`);
+/** The same for a connection that was restored before: it is reset first, which is exact whatever had changed. */
+export function resetCommands(connection: BackendConnection, state: SessionState, snapshot: SessionSnapshot): Buffer[] {
+  const commands = [Buffer.of(COMMAND.RESET_CONNECTION), trackerCommand(connection)];
+  if (state.schema !== null) commands.push(initDbCommand(state.schema));
+  // The reset took the server's default character set, not that of the login.
+  const assignments = charsetAssignments(snapshot.charset);
+  if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
+  return [...commands, ...restoreCommands(connection, state, snapshot)];
+}
+
+/** Only what the old server alone knows, on a connection that has all the rest already. */
+export function valueCommands(connection: BackendConnection, state: SessionState, snapshot: SessionSnapshot): Buffer[] {
+  const charset = state.charsetTouched ? snapshot.charset : null;
+  const assignments = [...charsetAssignments(charset), ...valueAssignments(snapshot)];
+  const commands = assignments.length === 0 ? [] : [ownQuery(connection, `SET ${assignments.join(', ')}`)];
+  return [...commands, ...nextTransactionCommands(connection, state)];
+}
+
+function nextTransactionCommands(connection: BackendConnection, { nextTransaction }: SessionState): Buffer[] {
+  return nextTransaction === null ? [] : [ownQuery(connection, nextTransaction)];
+}
+
+function systemAssignments({ systemVariables }: SessionState, charset: CharsetVariables | null): string[] {
+  return [...systemVariables]
+    .filter(([name]) => charset === null || !READ_BACK_CHARSET.test(name))
+    .map(([name, value]) => `@@SESSION.${name}=${systemValue(name, value)}`);
+}
+
+/** The collation last: setting the character set of the connection sets it to the default one. */
+function charsetAssignments(charset: CharsetVariables | null): string[] {
+  if (charset === null) return [];
+  return [
+    `@@SESSION.character_set_client=${charset.client}`,
+    `@@SESSION.character_set_results=${charset.results ?? 'NULL'}`,
+    `@@SESSION.character_set_connection=${charset.connection}`,
+    `@@SESSION.collation_connection=${charset.collation}`,
+  ];
+}
+
+/** Also NULL: the connection may have an older value. */
+function valueAssignments({ userVariables, lastInsertId }: SessionSnapshot): string[] {
+  const assignments = userVariables.map(({ name, literal }) => `${quoteVariable(name)}=${literal}`);
+  if (lastInsertId !== null) assignments.push(`@@SESSION.last_insert_id=${lastInsertId}`);
   return assignments;
 }
 

@@ -4,15 +4,16 @@ import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
 import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
-import { initDbCommand, restoreCommands, trackerCommand } from './restore-commands.ts';
+import { initDbCommand, resetCommands, restoreCommands, trackerCommand, valueCommands } from './restore-commands.ts';
 import { EMPTY_SNAPSHOT, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
 import type { SessionState } from './session-state.ts';
 
-/** A connection with the state of a session at `version`, and the ids that its prepared statements have there. */
+/** A connection with the state of a session at these versions, and the ids that its prepared statements have there. */
 export interface RestoredConnection {
   connection: BackendConnection;
   statementIds: Map<number, number>;
-  version: number;
+  structureVersion: number;
+  valuesVersion: number;
 }
 
 export interface Carried {
@@ -64,13 +65,13 @@ export async function openRestored(
   { profile, state, statements }: Carried,
   snapshot: SessionSnapshot = EMPTY_SNAPSHOT,
 ): Promise<RestoredConnection> {
-  const { version } = state;
+  const { structureVersion, valuesVersion } = state;
   const schema = state.schema === null ? null : Buffer.from(state.schema, 'utf8');
   const connection = await BackendConnection.open(destination, profile, schema);
   try {
-    const commands = [trackerCommand(connection), ...restoreCommands(connection, state, { snapshot, isFresh: true })];
+    const commands = [trackerCommand(connection), ...restoreCommands(connection, state, snapshot)];
     const statementIds = await restore(connection, commands, { state, statements: statements.all() });
-    return { connection, statementIds, version };
+    return { connection, statementIds, structureVersion, valuesVersion };
   } catch (error) {
     connection.destroy();
     throw error;
@@ -78,8 +79,8 @@ export async function openRestored(
 }
 
 /**
- * Brings a connection that was prepared ahead up to date, in one round trip: everything anew when the state changed,
- * else only the statements that are missing.
+ * Brings a connection that was prepared ahead up to date, in one round trip: everything anew when the structure of the
+ * state changed, else only values and the statements that are missing.
  */
 export async function refresh(
   prepared: RestoredConnection,
@@ -87,18 +88,30 @@ export async function refresh(
   snapshot: SessionSnapshot,
 ): Promise<void> {
   const { connection, statementIds } = prepared;
-  const { version } = state;
-  const isStale = prepared.version !== version;
-  if (isStale) statementIds.clear();
-  const commands = isStale ? restoreCommands(connection, state, { snapshot, isFresh: false }) : [];
+  const { structureVersion, valuesVersion } = state;
+  let commands: Buffer[] = [];
+  if (prepared.structureVersion !== structureVersion) {
+    statementIds.clear();
+    commands = resetCommands(connection, state, snapshot);
+  } else if (prepared.valuesVersion !== valuesVersion) {
+    commands = valueCommands(connection, state, snapshot);
+  }
   const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
   for (const [clientId, id] of await restore(connection, commands, { state, statements: missing }))
     statementIds.set(clientId, id);
-  prepared.version = version;
+  prepared.structureVersion = structureVersion;
+  prepared.valuesVersion = valuesVersion;
 }
 
-export function isUpToDate({ version, statementIds }: RestoredConnection, { state, statements }: Carried): boolean {
-  return version === state.version && statements.all().every(({ clientId }) => statementIds.has(clientId));
+/** True when values or structure changed: then those that only the old server knows are needed. */
+export function isStale({ structureVersion, valuesVersion }: RestoredConnection, { state }: Carried): boolean {
+  return structureVersion !== state.structureVersion || valuesVersion !== state.valuesVersion;
+}
+
+export function isUpToDate(prepared: RestoredConnection, carried: Carried): boolean {
+  return (
+    !isStale(prepared, carried) && carried.statements.all().every(({ clientId }) => prepared.statementIds.has(clientId))
+  );
 }
 
 /** Runs `commands`, then prepares `statements`, all sent at once. */

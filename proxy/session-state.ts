@@ -22,7 +22,7 @@ const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
 /**
  * What the client set up on its connection, as far as the server's trackers and the inspection of statements tell.
- * `version` changes whenever something does that a restored connection would have to follow (I5).
+ * The versions change whenever something does that a restored connection would have to follow (I5).
  */
 export class SessionState {
   schema: string | null;
@@ -39,7 +39,10 @@ export class SessionState {
   /** Null after an error: an ERR packet does not tell whether it ended the transaction. */
   statusFlags: number | null = SERVER_STATUS.AUTOCOMMIT;
   lastStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
-  version = 0;
+  /** Counts changes of what the trackers and the texts tell: variables, schema, statements in SQL, role. */
+  structureVersion = 0;
+  /** Counts what may have changed a value that only the server knows: user variables, LAST_INSERT_ID(). */
+  valuesVersion = 0;
   /** A statement was prepared or closed: the next state-change report is about that. */
   #expectsStateChange = false;
 
@@ -77,7 +80,7 @@ export class SessionState {
   onEnd(effects: readonly StatementEffect[], { failed }: { failed: boolean }): void {
     if (this.nextTransaction !== null && !effects.some(({ kind }) => kind === 'sets-state')) {
       this.nextTransaction = null;
-      this.version += 1;
+      this.structureVersion += 1;
     }
     for (const effect of effects) {
       if (failed) {
@@ -110,7 +113,7 @@ export class SessionState {
     this.role = null;
     this.#expectsStateChange = false;
     this.setStatus(SERVER_STATUS.AUTOCOMMIT);
-    this.version += 1;
+    this.structureVersion += 1;
   }
 
   #onStateChanges(info: Buffer, effects: readonly StatementEffect[]): void {
@@ -118,7 +121,7 @@ export class SessionState {
     for (const change of parseSessionStateChanges(info)) {
       if (change.kind === 'schema') {
         this.schema = change.name === '' ? null : change.name;
-        this.version += 1;
+        this.structureVersion += 1;
       } else if (change.kind === 'system-variable') {
         this.#onSystemVariable(change.name, change.value);
       } else if (change.kind === 'state-changed') {
@@ -140,7 +143,7 @@ export class SessionState {
     if (CHARSET_VARIABLE.test(name)) this.charsetTouched = true;
     this.systemVariables.delete(name);
     this.systemVariables.set(name, value);
-    this.version += 1;
+    this.structureVersion += 1;
   }
 
   #onSuccess(effect: StatementEffect): void {
@@ -169,18 +172,18 @@ export class SessionState {
       default:
         return;
     }
-    this.version += 1;
+    this.structureVersion += 1;
   }
 
   #addUserVariable(name: string): void {
     if (this.userVariables.size >= USER_VARIABLES_MAX) this.pins.add('more user variables than can be carried over');
     else this.userVariables.add(name);
-    this.version += 1;
+    this.valuesVersion += 1;
   }
 
   #touchLastInsertId(): void {
     this.lastInsertIdTouched = true;
-    this.version += 1;
+    this.valuesVersion += 1;
   }
 }
 

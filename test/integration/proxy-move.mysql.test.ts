@@ -82,6 +82,22 @@ describe('what moves with a session', () => {
     expect(row).toEqual({ x: 2, w: 28_800, s: 40_000, db: 'other' });
   });
 
+  test('values that changed, also to NULL, after the connection was prepared ahead', async () => {
+    await using connection = await client(proxy.port);
+    await connection.query(`SET NAMES utf8mb4 COLLATE utf8mb4_bin`);
+    await connection.query(`SET @x = 1, @y = 1`);
+    for (const side of ['target', 'source', 'target'] as const) {
+      await proxy.prepare('primary', side);
+      await connection.query(`SET @x = CONCAT(@x, '1'), @y = NULL`);
+      await connection.query('INSERT INTO t (n) VALUES (5)');
+      const sql = 'SELECT @x AS x, @y AS y, @@collation_connection AS c, LAST_INSERT_ID() AS id';
+      const before = await rowsOf(connection, sql);
+      await proxy.switchTo(side, { prepare: false });
+      expect(await rowsOf(connection, sql)).toEqual(before);
+      await connection.query(`SET @y = 2`);
+    }
+  });
+
   test('prepared statements with parameters of every kind, in the schema where they were prepared', async () => {
     await using connection = await client(proxy.port);
     const first = await connection.prepare('SELECT ? AS a, ? AS b, (SELECT name FROM whoami) AS name');
