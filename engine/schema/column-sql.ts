@@ -1,4 +1,5 @@
 import { quoteName, escapeBytes, type Bytes, type Value } from '../server/connection.ts';
+import { doubleText, floatText } from '../stream/number-text.ts';
 import { numbersMeanIndexes } from './enum-members.ts';
 import type { Column, Table } from './table.ts';
 
@@ -17,9 +18,11 @@ export function selectExpression(column: Column): Bytes {
       return `(${name}*1e0)`;
     case 'double':
       return isZerofill(column) ? `(${name}*1e0)` : name;
+    case 'set':
+      // A sum is signed: -1 where the 64th member is set.
+      return `CAST(${name} AS UNSIGNED)`;
     case 'bit':
     case 'enum':
-    case 'set':
       return `(${name}+0)`;
     default:
       return isZerofill(column) ? `(${name}+0)` : name;
@@ -28,12 +31,8 @@ export function selectExpression(column: Column): Bytes {
 
 /** What remains to be done with a value of `selectExpression`; null where it is canonical as it is. */
 export function normalizer(column: Column): ((value: Bytes) => Bytes) | null {
-  return column.dataType === 'float' || column.dataType === 'double' ? (value) => numberText(Number(value)) : null;
-}
-
-/** The canonical text of a FLOAT or DOUBLE: JavaScript's shortest form, with the sign of zero. */
-export function numberText(value: number): Bytes {
-  return Object.is(value, -0) ? '-0' : String(value);
+  if (column.dataType === 'float') return (value) => floatText(Number(value));
+  return column.dataType === 'double' ? (value) => doubleText(Number(value)) : null;
 }
 
 /**
@@ -70,7 +69,7 @@ function formatOf(column: Column): (value: Bytes) => Bytes {
       return (value) => value;
     case 'float':
       // The double that equals the stored float exactly: assigned it rounds to itself, compared it is equal.
-      return (value) => approximate(numberText(Math.fround(Number(value))));
+      return (value) => approximate(doubleText(Math.fround(Number(value))));
     case 'double':
       return approximate;
     case 'date':
