@@ -289,7 +289,7 @@ export const ERROR_TABLE = {
   VERIFY_UNSETTLED: {
     kind: 'retryable',
     meaning: 'Some rows changed faster than they could be compared. All others were equal.',
-    remedy: 'Verify again when there is less load; the switch compares these rows under its fence.',
+    remedy: 'Verify again when those rows are written less often; the message names their tables.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 
