@@ -140,7 +140,7 @@ describe.each(['mysql', 'mariadb'] as const)('chunks of keys of every kind from 
     ['zerofill', 'k INT(9) UNSIGNED ZEROFILL', 'n'],
     ['collated', 'k VARCHAR(40) CHARACTER SET utf8mb4', "CONCAT(ELT(n % 4 + 1, 'ä', 'Z', 'ß', 'a'), n)"],
     ['latin', 'k VARCHAR(40) CHARACTER SET latin1', "CONCAT(CHAR(n % 100 + 150), n)"],
-    ['wide', 'k VARCHAR(40) CHARACTER SET utf16', "CONCAT('\\'', n)"],
+    ['wide', 'k VARCHAR(40) CHARACTER SET utf16', "CONVERT(CONVERT(CONCAT('\\\\\\'', n) USING latin1) USING utf16)"],
     ['bytes', 'k VARBINARY(40)', 'UNHEX(SHA2(n, 224))'],
     ['padded', 'k BINARY(6)', 'LEFT(CONCAT(CHAR(n % 3), n), 6)'],
     ['decimals', 'k DECIMAL(40,9)', '(n - 2000) / 7'],
@@ -291,15 +291,11 @@ describe('a table of 200,000 rows', () => {
     // Quiet now, and once more over what is there: REPLACE brings every row to its last state.
     await forgetChunks(there, schema);
     await copy(mysql, tables, small);
-    const missing = `SELECT GROUP_CONCAT(id) FROM (SELECT id FROM ${schema}.plain ORDER BY id) t WHERE id IN `;
-    const [ids] = await source.rows(`SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', id, v, pad, u))) FROM ${schema}.plain`);
-    const extra = await there.rows(`SELECT id FROM ${schema}.plain`).then((rows) => rows.map(([id]) => id));
-    const present = new Set((await source.rows(`SELECT id FROM ${schema}.plain`)).map(([id]) => id));
-    const gone = extra.filter((id) => !present.has(id));
-    expect(missing).toContain('plain');
     // Rows deleted while they were copied may be left: the stream's business.
+    const present = new Set((await source.rows(`SELECT id FROM ${schema}.plain`)).map(([id]) => id));
+    const gone = (await there.rows(`SELECT id FROM ${schema}.plain`)).flatMap(([id]) => (present.has(id) ? [] : [id]));
     if (gone.length > 0) await there.write(`DELETE FROM ${schema}.plain WHERE id IN (${gone.join(',')})`);
-    expect(await there.rows(`SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', id, v, pad, u))) FROM ${schema}.plain`)).toEqual([ids]);
+    await expectEqual(mysql, tables);
   });
 
   test('a chunk whose COMMIT went without an answer is not copied twice', async () => {

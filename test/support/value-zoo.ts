@@ -91,8 +91,16 @@ function exactForm(column: Column): Bytes {
       return `HEX(CONCAT(${name}+0))`;
     case 'json':
       return `HEX(CAST(${name} AS CHAR))`;
-    default:
+    case 'decimal':
+    case 'tinyint':
+    case 'int':
+    case 'bigint':
+    case 'year':
+    case 'inet6':
+    case 'uuid':
       return `HEX(CONCAT(${name}))`;
+    default:
+      return `HEX(${name})`;
   }
 }
 
