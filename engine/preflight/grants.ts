@@ -29,7 +29,8 @@ export class Grants {
   static async read(connection: ServerConnection): Promise<Grants> {
     const [row] = await connection.rows('SELECT CURRENT_USER()');
     const user = textOf(row?.[0] ?? '');
-    const [name = '', host = '%'] = [user.slice(0, user.lastIndexOf('@')), user.slice(user.lastIndexOf('@') + 1)];
+    const at = user.lastIndexOf('@');
+    const [name, host] = [user.slice(0, at), user.slice(at + 1)];
     const roles = await connection.rows('SELECT CURRENT_ROLE()').then(([roles]) => roles?.[0] ?? 'NONE', () => 'NONE');
     // MariaDB shows the grants of the active role without being asked, MySQL with USING.
     const using = roles.startsWith('`') ? ` FOR CURRENT_USER() USING ${roles}` : '';
