@@ -61,7 +61,7 @@ export class MessageStream {
     this.socket.off('error', this.#onError);
     this.socket.off('close', this.#onClose);
     this.socket.pause();
-    this.#fail(new ConnectionLostError('the stream was detached'));
+    if (this.#waiting !== undefined) this.#fail(new ConnectionLostError('the stream was detached'));
     return this.#splitter.takeRest();
   }
 

@@ -11,8 +11,6 @@ import type { SessionSnapshot } from './session-snapshot.ts';
 
 /** A prepared connection that no switch claimed for this long is given back. */
 const UNUSED_MS = 30_000;
-/** Differs from every version of a session. */
-const NEVER = -1;
 
 /** A connection to the other side, opened and restored before the switch, so that the pause need not include it. */
 export class PreparedMove {
@@ -30,11 +28,8 @@ export class PreparedMove {
     restored.connection.socket.once('close', () => this.drop());
   }
 
-  static async open(destination: Destination, carried: Carried): Promise<PreparedMove> {
-    const restored = await openRestored(destination, carried);
-    // What has to be read back from the old server is not in it yet.
-    if (carried.state.needsReadBack) restored.valuesVersion = NEVER;
-    return new PreparedMove(destination, restored);
+  static async open(destination: Destination, carried: Carried, snapshot: SessionSnapshot): Promise<PreparedMove> {
+    return new PreparedMove(destination, await openRestored(destination, carried, snapshot));
   }
 
   isStale(carried: Carried): boolean {

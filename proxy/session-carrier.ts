@@ -5,7 +5,7 @@ import { BackendConnection, type Destination, type LoginProfile } from './backen
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
 import { initDbCommand, resetCommands, restoreCommands, trackerCommand, valueCommands } from './restore-commands.ts';
-import { EMPTY_SNAPSHOT, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
+import { parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
 import type { SessionState } from './session-state.ts';
 
 /** A connection with the state of a session at these versions, and the ids that its prepared statements have there. */
@@ -63,9 +63,10 @@ export async function readBack(connection: BackendConnection, state: SessionStat
 export async function openRestored(
   destination: Destination,
   { profile, state, statements }: Carried,
-  snapshot: SessionSnapshot = EMPTY_SNAPSHOT,
+  snapshot: SessionSnapshot,
 ): Promise<RestoredConnection> {
-  const { structureVersion, valuesVersion } = state;
+  const { structureVersion } = state;
+  const { valuesVersion } = snapshot;
   const schema = state.schema === null ? null : Buffer.from(state.schema, 'utf8');
   const connection = await BackendConnection.open(destination, profile, schema);
   try {
@@ -88,7 +89,8 @@ export async function refresh(
   snapshot: SessionSnapshot,
 ): Promise<void> {
   const { connection, statementIds } = prepared;
-  const { structureVersion, valuesVersion } = state;
+  const { structureVersion } = state;
+  const { valuesVersion } = snapshot;
   let commands: Buffer[] = [];
   if (prepared.structureVersion !== structureVersion) {
     statementIds.clear();

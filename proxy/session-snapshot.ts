@@ -6,6 +6,9 @@ export interface SessionSnapshot {
   userVariables: { name: string; literal: string }[];
   charset: CharsetVariables | null;
   lastInsertId: string | null;
+  /** Of the session's state when it was read. */
+  structureVersion: number;
+  valuesVersion: number;
 }
 
 /** The trackers do not report what SET NAMES … COLLATE and COM_RESET_CONNECTION do to these. */
@@ -16,7 +19,24 @@ export interface CharsetVariables {
   collation: string;
 }
 
-export const EMPTY_SNAPSHOT: SessionSnapshot = { userVariables: [], charset: null, lastInsertId: null };
+/** For a session of which there is nothing to read, or nothing could be read yet: then no version matches it. */
+export function emptySnapshot(state: SessionState): SessionSnapshot {
+  return {
+    userVariables: [],
+    charset: null,
+    lastInsertId: null,
+    structureVersion: state.structureVersion,
+    valuesVersion: state.needsReadBack ? NEVER : state.valuesVersion,
+  };
+}
+
+/** Nothing happened since that could have changed what was read. */
+export function isCurrent(snapshot: SessionSnapshot, state: SessionState): boolean {
+  return snapshot.structureVersion === state.structureVersion && snapshot.valuesVersion === state.valuesVersion;
+}
+
+/** Differs from every version of a session. */
+const NEVER = -1;
 
 /** Column types whose text is a number. Source: MySQL internals, enum_field_types. */
 const INTEGER_TYPES = new Set([1, 2, 3, 8, 9]);
@@ -65,6 +85,8 @@ export function parseReadBack(state: SessionState, result: Extract<CommandResult
     userVariables,
     charset: { client: text(1) ?? '', results: text(2), connection: text(3) ?? '', collation: text(4) ?? '' },
     lastInsertId: state.lastInsertIdTouched ? text(0) : null,
+    structureVersion: state.structureVersion,
+    valuesVersion: state.valuesVersion,
   };
 }
 

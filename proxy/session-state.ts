@@ -73,6 +73,7 @@ export class SessionState {
       if (effect.kind === 'pin') this.pins.add(effect.key);
       else if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
       else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
+      else if (effect.kind === 'values') this.valuesVersion += 1;
     }
   }
 

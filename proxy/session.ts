@@ -21,7 +21,7 @@ import { trackerCommand } from './restore-commands.ts';
 import type { Router } from './router.ts';
 import { openRestored, probeStatus, readBack, type Carried } from './session-carrier.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
-import { EMPTY_SNAPSHOT, type SessionSnapshot } from './session-snapshot.ts';
+import { emptySnapshot, isCurrent, type SessionSnapshot } from './session-snapshot.ts';
 import { SessionState } from './session-state.ts';
 
 /** What a session needs of its worker. */
@@ -61,6 +61,7 @@ type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 const GATHERED_BYTES_MAX = 1 << 20;
 /** Collation ids that MySQL and MariaDB have in common end here. */
 const SHARED_COLLATION_MAX = 247;
+const QUIT_DELAY_MS = 200;
 /** What a client may send ahead of an answer before its socket is no longer read (I8). */
 const AHEAD_BYTES_MAX = 1 << 16;
 
@@ -226,8 +227,9 @@ export class Session {
   /** Opens the connection to `destination` ahead of the switch; rejects with ClientError. */
   async prepareMove(destination: Destination): Promise<void> {
     if (this.#phase === 'closing' || isSameDestination(destination, this.#backend.destination)) return;
-    this.#preparedMove?.drop();
-    const prepared = await PreparedMove.open(destination, this.#carried());
+    this.dropPreparedMove();
+    await this.#readAhead();
+    const prepared = await PreparedMove.open(destination, this.#carried(), this.#latestSnapshot());
     if (this.#isClosing()) prepared.drop();
     else this.#preparedMove = prepared;
   }
@@ -586,7 +588,6 @@ export class Session {
   /** Within a hold, at a boundary: from here on nothing of the session is under way. */
   #settle(): void {
     if (!this.#needsToRead()) {
-      this.#snapshot = EMPTY_SNAPSHOT;
       this.#onSettled();
       return;
     }
@@ -612,17 +613,32 @@ export class Session {
     } else {
       this.#phase = 'held';
       this.#context.onSettled(this);
-      this.#preparedMove?.refresh(this.#carried(), this.#snapshot ?? EMPTY_SNAPSHOT);
+      this.#preparedMove?.refresh(this.#carried(), this.#latestSnapshot());
     }
     this.#pump();
   }
 
   #needsToRead(): boolean {
-    return (
-      this.#state.statusFlags === null ||
-      this.#state.needsReadBack ||
-      this.#preparedMove?.isStale(this.#carried()) === true
-    );
+    return this.#state.statusFlags === null || this.#needsSnapshot();
+  }
+
+  #needsSnapshot(): boolean {
+    if (this.#snapshot !== null && isCurrent(this.#snapshot, this.#state)) return false;
+    return this.#state.needsReadBack || this.#preparedMove?.isStale(this.#carried()) === true;
+  }
+
+  #latestSnapshot(): SessionSnapshot {
+    const snapshot = this.#snapshot;
+    return snapshot !== null && isCurrent(snapshot, this.#state) ? snapshot : emptySnapshot(this.#state);
+  }
+
+  /** Before a switch, where the session happens to be idle: what stays as it is need not be read in the pause. */
+  async #readAhead(): Promise<void> {
+    const isIdle = this.#phase === 'relay' && this.#input === null && this.#blockers().length === 0;
+    if (!isIdle || this.#state.statusFlags === null || !this.#needsSnapshot()) return;
+    await this.#runOwn(async () => {
+      this.#snapshot = await readBack(this.#backend, this.#state);
+    });
   }
 
   /** Everything that only the old server can tell, while it still can. */
@@ -631,8 +647,7 @@ export class Session {
       this.#state.setStatus(await probeStatus(this.#backend));
       if (this.#blockers().length > 0) return;
     }
-    const isNeeded = this.#state.needsReadBack || this.#preparedMove?.isStale(this.#carried()) === true;
-    this.#snapshot = isNeeded ? await readBack(this.#backend, this.#state) : EMPTY_SNAPSHOT;
+    if (this.#needsSnapshot()) this.#snapshot = await readBack(this.#backend, this.#state);
   }
 
   async #move(destination: Destination): Promise<void> {
@@ -645,20 +660,19 @@ export class Session {
         await this.#readState();
         if (this.#blockers().length > 0) throw new ClientError(CLIENT_ERROR.notMovable(this.#blockers().join(', ')));
       }
-      const snapshot = this.#snapshot ?? EMPTY_SNAPSHOT;
+      const snapshot = this.#latestSnapshot();
       const carried = this.#carried();
       const prepared = this.#preparedMove;
       this.#preparedMove = null;
       const restored =
         (await prepared?.take(destination, carried, snapshot)) ?? (await openRestored(destination, carried, snapshot));
-      old.quit();
+      quitLater(old);
       if (this.#isClosing()) {
         restored.connection.quit();
         return;
       }
       this.#backend = restored.connection;
       this.#backendLost = false;
-      this.#snapshot = null;
       this.#statements.rebind(restored.statementIds);
       this.#attach(restored.connection);
       this.#context.metrics.moves.inc({ outcome: 'moved' });
@@ -684,10 +698,7 @@ export class Session {
       this.#heldSince = null;
       clearTimeout(this.#holdTimer);
     }
-    if (this.#phase === 'held') {
-      this.#phase = 'relay';
-      this.#snapshot = null;
-    }
+    if (this.#phase === 'held') this.#phase = 'relay';
     if (this.#input !== null) this.#pump();
     else this.#updateReading();
   }
@@ -709,6 +720,11 @@ export class Session {
     else this.#backend.quit();
     this.#context.onClosed(this);
   }
+}
+
+/** Hundreds of goodbyes at the moment of the release would delay the commands that were held. */
+function quitLater(connection: BackendConnection): void {
+  setTimeout(() => connection.quit(), QUIT_DELAY_MS + Math.random() * QUIT_DELAY_MS);
 }
 
 function packetOf(error: unknown, fallback: (why: string) => ErrPacket): ErrPacket {

@@ -15,6 +15,8 @@ export type StatementEffect =
   /** SET TRANSACTION without SESSION: rules the next transaction only. */
   | { kind: 'next-transaction'; sql: string }
   | { kind: 'role'; sql: string }
+  /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
+  | { kind: 'values' }
   | { kind: 'last-insert-id' }
   /** The clock of the session runs again: the tracker reports a time that must not be restored. */
   | { kind: 'timestamp-default' }
@@ -66,7 +68,7 @@ function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
     case 'CALL':
       return [{ kind: 'calls-routine' }];
     case 'EXECUTE':
-      return [{ kind: 'sets-state' }];
+      return [{ kind: 'sets-state' }, { kind: 'values' }];
     case 'USE':
       return [{ kind: 'sets-state' }];
     case 'LOCK':
@@ -157,7 +159,10 @@ function effectsOfPrepare(tokens: SqlToken[]): StatementEffect[] {
   const name = nameAt(tokens, 1);
   // From a variable: what it held then cannot be known later.
   if (text?.kind !== 'string') return [{ kind: 'pin', key: `PREPARE ${name} FROM a variable` }, { kind: 'sets-state' }];
-  return [{ kind: 'text-prepare', name, text: text.text }];
+  const plain = text.text.replaceAll(`''`, `'`).replaceAll(/\\(.)/gs, '$1');
+  // What its execution may do counts from now on.
+  const inner = effectsOf(plain).filter(({ kind }) => kind === 'pin' || kind === 'user-variable');
+  return [{ kind: 'text-prepare', name, text: text.text }, ...inner];
 }
 
 function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
@@ -196,8 +201,10 @@ function effectsOfKill(tokens: SqlToken[]): StatementEffect[] {
 /** Functions and variables, wherever they stand. */
 function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
   const effects: StatementEffect[] = [];
+  const assigns = mayAssign(tokens);
   for (const [index, token] of tokens.entries()) {
-    if (token.kind === 'user-variable') effects.push({ kind: 'user-variable', name: token.text.toLowerCase() });
+    if (token.kind === 'user-variable' && assigns)
+      effects.push({ kind: 'user-variable', name: token.text.toLowerCase() });
     if (token.kind !== 'word') continue;
     if (token.text === 'GET_LOCK') effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
     else if (token.text === 'RELEASE_LOCK')
@@ -208,6 +215,22 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
   }
   return effects;
 }
+
+/**
+ * Whether user variables in a statement may be assigned and not only read. A function that assigns one on the side is
+ * told by the server's state-change tracker.
+ */
+function mayAssign(tokens: SqlToken[]): boolean {
+  const [first] = tokens;
+  if (first?.kind === 'word' && ASSIGNING_STATEMENTS.has(first.text)) return true;
+  return tokens.some((token, index) => {
+    if (token.kind === 'word') return token.text === 'INTO';
+    const next = tokens[index + 1];
+    return token.kind === 'symbol' && token.text === ':' && next?.kind === 'symbol' && next.text === '=';
+  });
+}
+
+const ASSIGNING_STATEMENTS: ReadonlySet<string> = new Set(['SET', 'CALL', 'GET', 'LOAD', 'IMPORT', 'FETCH']);
 
 /** A lock whose name is not written out can only be released by RELEASE_ALL_LOCKS, as far as we can see. */
 function lockName(tokens: SqlToken[], index: number): string {
