@@ -93,6 +93,8 @@ export async function refresh(
   const { valuesVersion } = snapshot;
   let commands: Buffer[] = [];
   if (prepared.structureVersion !== structureVersion) {
+    // It came after the values were read, and a reset without them would lose the character set.
+    if (snapshot.charset === null) throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
     statementIds.clear();
     commands = resetCommands(connection, state, snapshot);
   } else if (prepared.valuesVersion !== valuesVersion) {

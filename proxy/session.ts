@@ -5,7 +5,7 @@ import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
-import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
+import { framePacket } from '../core/wire/packet.ts';
 import { requireSuccess, runCommands } from './backend-commands.ts';
 import {
   isSameDestination,
@@ -14,14 +14,13 @@ import {
   type LoginProfile,
 } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { ClientInput } from './client-input.ts';
 import { CommandTracker } from './command-tracker.ts';
-import { PreparedMove } from './prepared-move.ts';
 import { PreparedStatements } from './prepared-statements.ts';
 import { trackerCommand } from './restore-commands.ts';
 import type { Router } from './router.ts';
-import { openRestored, probeStatus, readBack, type Carried } from './session-carrier.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
-import { emptySnapshot, isCurrent, type SessionSnapshot } from './session-snapshot.ts';
+import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
 
 /** What a session needs of its worker. */
@@ -57,23 +56,11 @@ export interface SessionOptions {
  */
 type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 
-/** A command up to this size is gathered before it goes on; a larger one passes through in pieces. */
-const GATHERED_BYTES_MAX = 1 << 20;
 /** Collation ids that MySQL and MariaDB have in common end here. */
 const SHARED_COLLATION_MAX = 247;
 const QUIT_DELAY_MS = 200;
 /** What a client may send ahead of an answer before its socket is no longer read (I8). */
 const AHEAD_BYTES_MAX = 1 << 16;
-
-/** The rest of a command, or of a client's file, that passes through. */
-interface Upload {
-  /** Of the packet under way. */
-  bytes: number;
-  /** The packet is full: another one of the same message follows. */
-  continues: boolean;
-  /** LOAD DATA LOCAL: packets until an empty one. */
-  isFile: boolean;
-}
 
 /** One client with its one connection to a database server. */
 export class Session {
@@ -91,14 +78,12 @@ export class Session {
   #statements = new PreparedStatements();
   #tracker: CommandTracker;
   #phase: Phase = 'relay';
-  #input: Buffer | null = null;
-  #upload: Upload | null = null;
+  readonly #input = new ClientInput();
   /** Since when a command waits for the end of the hold. */
   #heldSince: number | null = null;
   #holdTimer: NodeJS.Timeout | undefined;
   #followUpTimer: NodeJS.Timeout | undefined;
-  #snapshot: SessionSnapshot | null = null;
-  #preparedMove: PreparedMove | null = null;
+  #luggage: SessionLuggage;
   /** The server closed the connection while the session was held: it can still move, its state was read. */
   #backendLost = false;
   #shuttingDown = false;
@@ -117,6 +102,7 @@ export class Session {
     this.#isMixed = isMixed;
     this.#state = this.#newState(database);
     this.#tracker = this.#newTracker();
+    this.#luggage = this.#newLuggage();
     client.on('data', this.#onClientData);
     client.on('drain', this.#onClientDrain);
     client.on('error', () => client.destroy());
@@ -146,7 +132,7 @@ export class Session {
 
   /** First bytes that came with the login, and the first look at the route. */
   begin(ahead: Buffer): void {
-    if (ahead.length > 0) this.#input = ahead;
+    this.#input.push(ahead);
     this.reconsider();
     this.#pump();
   }
@@ -227,17 +213,13 @@ export class Session {
   /** Opens the connection to `destination` ahead of the switch; rejects with ClientError. */
   async prepareMove(destination: Destination): Promise<void> {
     if (this.#phase === 'closing' || isSameDestination(destination, this.#backend.destination)) return;
-    this.dropPreparedMove();
     await this.#readAhead();
-    const prepared = await PreparedMove.open(destination, this.#carried(), this.#latestSnapshot());
-    if (this.#isClosing()) prepared.drop();
-    else this.#preparedMove = prepared;
+    await this.#luggage.prepare(destination, () => !this.#isClosing());
   }
 
   /** The switch did not come. */
   dropPreparedMove(): void {
-    this.#preparedMove?.drop();
-    this.#preparedMove = null;
+    this.#luggage.drop();
   }
 
   /** Ends at the next boundary. */
@@ -249,7 +231,7 @@ export class Session {
   /** Tells the client where that is possible, and ends the session. */
   fail(error: ErrPacket): void {
     if (this.#phase === 'closing') return;
-    const isAsked = this.#tracker.isBusy || this.#input !== null;
+    const isAsked = this.#tracker.isBusy || !this.#input.isEmpty;
     const sequence = this.#tracker.isBusy ? this.#tracker.nextSequence : isAsked ? 1 : 0;
     if (this.#tracker.isBetweenPackets && !this.#client.destroyed) {
       this.#client.end(framePacket(buildErr(error), sequence));
@@ -272,6 +254,7 @@ export class Session {
     this.#state = this.#newState(database);
     this.#statements = new PreparedStatements();
     this.#tracker = this.#newTracker();
+    this.#luggage = this.#newLuggage();
     this.#attach(backend);
   }
 
@@ -279,9 +262,7 @@ export class Session {
   takeClient(): Buffer {
     this.#phase = 'moving';
     this.#client.off('data', this.#onClientData);
-    const ahead = this.#input ?? Buffer.alloc(0);
-    this.#input = null;
-    return ahead;
+    return this.#input.takeAll();
   }
 
   returnClient(ahead: Buffer): void {
@@ -308,9 +289,7 @@ export class Session {
       forward: (bytes) => this.#toClient(bytes),
       onFinished: () => this.#onFinished(),
       onUnsolicited: (error) => this.fail(error),
-      onLocalInfile: () => {
-        this.#upload = { bytes: 0, continues: false, isFile: true };
-      },
+      onLocalInfile: () => this.#input.beginFile(),
       backendIdOf: (id) => this.#context.backendIdOf(id),
     });
   }
@@ -319,15 +298,17 @@ export class Session {
     return this.#phase === 'closing';
   }
 
-  #carried(): Carried {
-    const profile = { ...this.#profile, capabilities: this.#tracker.capabilities };
-    return { profile, state: this.#state, statements: this.#statements };
+  #newLuggage(): SessionLuggage {
+    return new SessionLuggage(() => {
+      const profile = { ...this.#profile, capabilities: this.#tracker.capabilities };
+      return { profile, state: this.#state, statements: this.#statements };
+    });
   }
 
   /** What keeps the session on its server; empty at a boundary. */
   #blockers(): string[] {
     const reasons: string[] = [];
-    if (this.#tracker.isBusy || this.#upload !== null) reasons.push('a command is running');
+    if (this.#tracker.isBusy || this.#input.isUploading) reasons.push('a command is running');
     if (this.#state.inTransaction) reasons.push('open transaction');
     return [...reasons, ...this.pins()];
   }
@@ -337,7 +318,7 @@ export class Session {
   #onClientData = (chunk: Buffer): void => {
     this.#bytesIn += chunk.length;
     this.#context.metrics.onBytes('client', chunk.length);
-    this.#input = this.#input === null ? chunk : Buffer.concat([this.#input, chunk]);
+    this.#input.push(chunk);
     try {
       this.#pump();
     } catch (error) {
@@ -352,55 +333,39 @@ export class Session {
   }
 
   #pump(): void {
-    while (this.#input !== null) {
-      if (this.#upload !== null) {
-        if (!this.#passUpload(this.#input, this.#upload)) break;
-      } else if (this.#tracker.isRaw) {
-        this.#toBackend(this.#input);
-        this.#input = null;
-      } else if (!this.#tracker.isBusy) {
-        if (!this.#startCommand(this.#input)) break;
-      } else {
-        break;
-      }
-    }
+    while (!this.#input.isEmpty && this.#passNext());
     this.#updateReading();
   }
 
-  /** False when it has to wait: for more bytes, or for the session to be allowed to go on. */
-  #startCommand(input: Buffer): boolean {
-    if (input.length <= HEADER_BYTES) return false;
-    const length = input.readUIntLE(0, 3);
-    if (length === 0) {
-      this.fail(CLIENT_ERROR.malformed());
-      return false;
+  /** False when it has to wait: for more bytes, for an answer, or for the session to be allowed to go on. */
+  #passNext(): boolean {
+    if (this.#input.isUploading) {
+      const piece = this.#input.takeUpload();
+      if (piece === undefined) return false;
+      if (piece.fileEnd !== null) this.#tracker.localInfileSent(piece.fileEnd);
+      this.#toBackend(piece.bytes);
+      return true;
     }
-    const end = HEADER_BYTES + length;
-    const command = input.readUInt8(HEADER_BYTES);
-    const isWhole = input.length >= end;
-    if (
-      !isWhole &&
-      (end <= GATHERED_BYTES_MAX || input.length < GATHERED_BYTES_MAX || command === COMMAND.STMT_PREPARE)
-    )
-      return false;
-    if (this.#phase !== 'relay') return this.#whileWaiting(command, input, end);
-    const packet = isWhole && input.length > end ? input.subarray(0, end) : input;
-    this.#input = input.length > end ? input.subarray(end) : null;
-    if (!isWhole || length === MAX_PAYLOAD_BYTES) {
-      this.#upload = { bytes: end - packet.length, continues: length === MAX_PAYLOAD_BYTES, isFile: false };
+    if (this.#tracker.isRaw) {
+      this.#toBackend(this.#input.takeAll());
+      return true;
     }
-    this.#dispatch(packet);
+    if (this.#tracker.isBusy) return false;
+    const command = this.#input.peekCommand();
+    if (command === undefined) return false;
+    if (this.#phase !== 'relay') return this.#whileWaiting(command);
+    this.#dispatch(this.#input.takeCommand());
     return true;
   }
 
   /** A ping needs no server; the end of the session needs no release. Everything else waits. */
-  #whileWaiting(command: number, input: Buffer, end: number): boolean {
+  #whileWaiting(command: number): boolean {
     if (command === COMMAND.QUIT) {
       this.#close();
       return false;
     }
     if (command === COMMAND.PING) {
-      this.#input = input.length > end ? input.subarray(end) : null;
+      this.#input.takeCommand();
       this.#toClient(framePacket(buildOk({ statusFlags: this.#state.lastStatusFlags }), 1));
       return true;
     }
@@ -427,7 +392,7 @@ export class Session {
         return;
       case 'answer':
         // The rest of a large command that is refused cannot be told from the next one.
-        if (this.#upload !== null) this.fail(CLIENT_ERROR.malformed());
+        if (this.#input.isUploading) this.fail(CLIENT_ERROR.malformed());
         else this.#toClient(framePacket(decision.payload, 1));
         return;
       case 'change-user':
@@ -441,36 +406,6 @@ export class Session {
     }
   }
 
-  #passUpload(input: Buffer, upload: Upload): boolean {
-    if (upload.bytes === 0) {
-      if (!upload.isFile && !upload.continues) {
-        this.#upload = null;
-        return true;
-      }
-      if (input.length < HEADER_BYTES) return false;
-      const length = input.readUIntLE(0, 3);
-      const endsFile = upload.isFile && length === 0 && !upload.continues;
-      upload.bytes = HEADER_BYTES + length;
-      upload.continues = length === MAX_PAYLOAD_BYTES;
-      if (endsFile) {
-        this.#upload = null;
-        this.#tracker.localInfileSent(input.readUInt8(3));
-        this.#sendUpTo(input, HEADER_BYTES);
-        return true;
-      }
-    }
-    const sent = Math.min(upload.bytes, input.length);
-    upload.bytes -= sent;
-    if (upload.bytes === 0 && !upload.isFile && !upload.continues) this.#upload = null;
-    this.#sendUpTo(input, sent);
-    return true;
-  }
-
-  #sendUpTo(input: Buffer, end: number): void {
-    this.#input = input.length > end ? input.subarray(end) : null;
-    this.#toBackend(input.length > end ? input.subarray(0, end) : input);
-  }
-
   #toBackend(bytes: Buffer): void {
     this.#backend.socket.write(bytes);
   }
@@ -479,8 +414,7 @@ export class Session {
   #updateReading(): void {
     const { socket } = this.#backend;
     const isBlocked = socket.writableNeedDrain && this.#phase === 'relay';
-    const isAhead =
-      this.#input !== null && this.#input.length > AHEAD_BYTES_MAX && (this.#phase !== 'relay' || this.#tracker.isBusy);
+    const isAhead = this.#input.length > AHEAD_BYTES_MAX && (this.#phase !== 'relay' || this.#tracker.isBusy);
     if (isBlocked || isAhead || (this.#phase === 'held' && this.#heldSince !== null)) this.#client.pause();
     else if (this.#client.isPaused()) this.#client.resume();
   }
@@ -500,6 +434,8 @@ export class Session {
     backend.socket.on('drain', this.#onBackendDrain);
     backend.socket.on('close', this.#onBackendClosed);
     backend.socket.resume();
+    // It closed while nobody listened.
+    if (backend.socket.destroyed) setImmediate(this.#onBackendClosed);
   }
 
   #detach(backend: BackendConnection): void {
@@ -522,6 +458,7 @@ export class Session {
   };
 
   #onBackendClosed = (): void => {
+    if (!this.#backend.socket.destroyed) return;
     if (this.#phase === 'held') {
       this.#backendLost = true;
       return;
@@ -549,7 +486,7 @@ export class Session {
       !this.#shuttingDown &&
       (destination === null || isSameDestination(destination, this.#backend.destination));
     if (!isPlain) this.reconsider();
-    if (this.#input !== null) this.#pump();
+    if (!this.#input.isEmpty) this.#pump();
   }
 
   // --- hold and move
@@ -587,7 +524,7 @@ export class Session {
 
   /** Within a hold, at a boundary: from here on nothing of the session is under way. */
   #settle(): void {
-    if (!this.#needsToRead()) {
+    if (!this.#luggage.needsToRead()) {
       this.#onSettled();
       return;
     }
@@ -606,48 +543,27 @@ export class Session {
   }
 
   #onSettled(): void {
-    if (this.#backend.socket.destroyed) this.#backendLost = true;
     // The server knew better: a transaction is open after all.
     if (this.#blockers().length > 0) {
       this.#phase = 'relay';
     } else {
       this.#phase = 'held';
       this.#context.onSettled(this);
-      this.#preparedMove?.refresh(this.#carried(), this.#latestSnapshot());
+      this.#luggage.refresh();
     }
     this.#pump();
   }
 
-  #needsToRead(): boolean {
-    return this.#state.statusFlags === null || this.#needsSnapshot();
-  }
-
-  #needsSnapshot(): boolean {
-    if (this.#snapshot !== null && isCurrent(this.#snapshot, this.#state)) return false;
-    return this.#state.needsReadBack || this.#preparedMove?.isStale(this.#carried()) === true;
-  }
-
-  #latestSnapshot(): SessionSnapshot {
-    const snapshot = this.#snapshot;
-    return snapshot !== null && isCurrent(snapshot, this.#state) ? snapshot : emptySnapshot(this.#state);
-  }
-
   /** Before a switch, where the session happens to be idle: what stays as it is need not be read in the pause. */
   async #readAhead(): Promise<void> {
-    const isIdle = this.#phase === 'relay' && this.#input === null && this.#blockers().length === 0;
-    if (!isIdle || this.#state.statusFlags === null || !this.#needsSnapshot()) return;
-    await this.#runOwn(async () => {
-      this.#snapshot = await readBack(this.#backend, this.#state);
-    });
+    const isIdle = this.#phase === 'relay' && this.#input.isEmpty && this.#blockers().length === 0;
+    if (isIdle && this.#luggage.needsToRead()) await this.#runOwn(async () => this.#readState());
   }
 
   /** Everything that only the old server can tell, while it still can. */
   async #readState(): Promise<void> {
-    if (this.#state.statusFlags === null) {
-      this.#state.setStatus(await probeStatus(this.#backend));
-      if (this.#blockers().length > 0) return;
-    }
-    if (this.#needsSnapshot()) this.#snapshot = await readBack(this.#backend, this.#state);
+    await this.#luggage.readStatus(this.#backend);
+    if (this.#blockers().length === 0) await this.#luggage.readValues(this.#backend);
   }
 
   async #move(destination: Destination): Promise<void> {
@@ -660,12 +576,7 @@ export class Session {
         await this.#readState();
         if (this.#blockers().length > 0) throw new ClientError(CLIENT_ERROR.notMovable(this.#blockers().join(', ')));
       }
-      const snapshot = this.#latestSnapshot();
-      const carried = this.#carried();
-      const prepared = this.#preparedMove;
-      this.#preparedMove = null;
-      const restored =
-        (await prepared?.take(destination, carried, snapshot)) ?? (await openRestored(destination, carried, snapshot));
+      const restored = await this.#luggage.connect(destination);
       quitLater(old);
       if (this.#isClosing()) {
         restored.connection.quit();
@@ -699,7 +610,7 @@ export class Session {
       clearTimeout(this.#holdTimer);
     }
     if (this.#phase === 'held') this.#phase = 'relay';
-    if (this.#input !== null) this.#pump();
+    if (!this.#input.isEmpty) this.#pump();
     else this.#updateReading();
   }
 

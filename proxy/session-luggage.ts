@@ -1,0 +1,72 @@
+import type { BackendConnection, Destination } from './backend-connection.ts';
+import { PreparedMove } from './prepared-move.ts';
+import { openRestored, probeStatus, readBack, type Carried, type RestoredConnection } from './session-carrier.ts';
+import { emptySnapshot, isCurrent, type SessionSnapshot } from './session-snapshot.ts';
+
+/**
+ * What a session has ready for its next move: the values that only its server knows, as they were read last, and the
+ * connection to the other side that was opened ahead.
+ */
+export class SessionLuggage {
+  readonly #carried: () => Carried;
+  #snapshot: SessionSnapshot | null = null;
+  #prepared: PreparedMove | null = null;
+
+  /** `carried` gives the session's state as it is now. */
+  constructor(carried: () => Carried) {
+    this.#carried = carried;
+  }
+
+  /** True when the old server has to be asked before the session can leave it. */
+  needsToRead(): boolean {
+    return this.#carried().state.statusFlags === null || this.#needsSnapshot();
+  }
+
+  /** Asks whether a transaction is open where the last answer did not tell. */
+  async readStatus(connection: BackendConnection): Promise<void> {
+    const { state } = this.#carried();
+    if (state.statusFlags === null) state.setStatus(await probeStatus(connection));
+  }
+
+  async readValues(connection: BackendConnection): Promise<void> {
+    if (this.#needsSnapshot()) this.#snapshot = await readBack(connection, this.#carried().state);
+  }
+
+  /** Rejects with ClientError. `isWanted` is asked when the connection is there. */
+  async prepare(destination: Destination, isWanted: () => boolean): Promise<void> {
+    this.drop();
+    const prepared = await PreparedMove.open(destination, this.#carried(), this.#latestSnapshot());
+    if (isWanted()) this.#prepared = prepared;
+    else prepared.drop();
+  }
+
+  /** At the boundary, while the switch goes on elsewhere. */
+  refresh(): void {
+    this.#prepared?.refresh(this.#carried(), this.#latestSnapshot());
+  }
+
+  /** A connection to `destination` with the state of the session: the prepared one or, without one, a new one. */
+  async connect(destination: Destination): Promise<RestoredConnection> {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    const snapshot = this.#latestSnapshot();
+    const taken = prepared === null ? null : await prepared.take(destination, this.#carried(), snapshot);
+    return taken ?? openRestored(destination, this.#carried(), snapshot);
+  }
+
+  drop(): void {
+    this.#prepared?.drop();
+    this.#prepared = null;
+  }
+
+  #needsSnapshot(): boolean {
+    const carried = this.#carried();
+    if (this.#snapshot !== null && isCurrent(this.#snapshot, carried.state)) return false;
+    return carried.state.needsReadBack || this.#prepared?.isStale(carried) === true;
+  }
+
+  #latestSnapshot(): SessionSnapshot {
+    const { state } = this.#carried();
+    return this.#snapshot !== null && isCurrent(this.#snapshot, state) ? this.#snapshot : emptySnapshot(state);
+  }
+}
