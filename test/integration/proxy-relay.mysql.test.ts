@@ -302,3 +302,15 @@ describe('commands', () => {
     expect(text).toMatch(/switchyard_proxy_commands_total\{role="primary"\} [1-9]/);
   });
 });
+
+test('two workers share one port, and each serves', async () => {
+  const port = proxy.port;
+  await using second = await ProxyHarness.start({
+    source: server,
+    target: server,
+    proxy: { listen: `127.0.0.1:${port}`, replicaListen: null },
+  });
+  await using stack = new AsyncDisposableStack();
+  for (let count = 0; count < 40 && (await second.sessions()).length === 0; count += 1) stack.use(await client(port));
+  expect((await second.sessions()).length).toBeGreaterThan(0);
+});
