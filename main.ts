@@ -1,18 +1,16 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { runCli } from './admin/cli/run-cli.ts';
 import { loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { AppError } from './core/errors.ts';
 import { createLogger } from './core/log.ts';
-import { runEngineProcess } from './engine/engine-process.ts';
-import { runProxyWorker } from './proxy/worker.ts';
-import { runSupervisor } from './supervisor/run-supervisor.ts';
 
 /**
  * The only place that wires everything: `serve` is the supervisor; `run-proxy` and `run-engine` are the processes that
- * it starts; all other commands are the CLI, a client of the admin API.
+ * it starts; all other commands are the CLI, a client of the admin API. Each loads its own modules only: a CLI command
+ * should not wait for the engine's.
  */
 const mainPath = fileURLToPath(import.meta.url);
 
@@ -36,9 +34,22 @@ async function main(argv: string[]): Promise<void> {
     case 'run-engine':
       await runEngine(rest);
       return;
-    default:
+    case 'demo':
+      await demo();
+      return;
+    default: {
+      const { runCli } = await import('./admin/cli/run-cli.ts');
       process.exitCode = await runCli(argv);
+    }
   }
+}
+
+/** The demo brings servers of its own and is part of the checkout, not of the image. */
+async function demo(): Promise<void> {
+  const program = new URL('./demo/run.ts', import.meta.url);
+  if (!existsSync(program)) throw new AppError('CONFIG_INVALID', 'the demo needs the source checkout: npm run demo');
+  process.argv.splice(2, 1);
+  await import(program.href);
 }
 
 interface ServeArguments {
@@ -85,6 +96,7 @@ async function serve(argv: string[]): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const log = createLogger('supervisor', config.log.level);
+  const { runSupervisor } = await import('./supervisor/run-supervisor.ts');
   await runSupervisor({
     config,
     configArguments,
@@ -99,6 +111,7 @@ async function runProxy(argv: string[]): Promise<void> {
   const args = readArguments(argv);
   if (args === undefined) return;
   const { config, instance } = args;
+  const { runProxyWorker } = await import('./proxy/worker.ts');
   await runProxyWorker({
     config,
     dataDir: config.dataDir,
@@ -113,6 +126,7 @@ async function runEngine(argv: string[]): Promise<void> {
   const args = readArguments(argv);
   if (args === undefined) return;
   const { config } = args;
+  const { runEngineProcess } = await import('./engine/engine-process.ts');
   await runEngineProcess({
     config,
     controlSocketPath: join(config.dataDir, 'control.sock'),

@@ -87,7 +87,7 @@ async function storeStartPosition(record: ImportRecord, source: ServerConnection
   const { id, startPosition, sourceFacts } = record.document;
   const position = startPosition ?? (await executedPosition(source, sourceFacts.flavor)).toString();
   if (startPosition === null) {
-    await record.update(() => ({ startPosition: position, copy: { rows: 0, bytes: 0, startedAtMs: Date.now(), finishedAtMs: null } }));
+    await record.update(() => ({ startPosition: position, copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: Date.now(), finishedAtMs: null } }));
   }
   const progress = new ProgressRow(id, 'forward');
   if ((await progress.read(target)) === undefined) await progress.reset(target, position);
@@ -145,5 +145,6 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     },
   });
   await failpoint('copy.finished');
-  await record.update(({ copy }) => ({ copiedPosition: stamp, copy: { ...copy, rows, bytes, finishedAtMs: Date.now() } }));
+  const tableRows = Object.fromEntries([...views.values()].map(({ name, rowsCopied }) => [name, rowsCopied]));
+  await record.update(({ copy }) => ({ copiedPosition: stamp, copy: { ...copy, rows, bytes, tableRows, finishedAtMs: Date.now() } }));
 }

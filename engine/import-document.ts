@@ -64,6 +64,8 @@ export const importDocumentSchema = z.strictObject({
   copy: z.strictObject({
     rows: z.number(),
     bytes: z.number(),
+    /** Rows of each table, once copied. */
+    tableRows: z.record(z.string(), z.number()),
     startedAtMs: z.number().nullable(),
     finishedAtMs: z.number().nullable(),
   }),

@@ -450,5 +450,8 @@ export class ImportRunner implements SwitchWorld {
 
 function storedTables({ tables, copy }: ImportDocument): TableView[] {
   const state = copy.finishedAtMs === null ? 'waiting' : 'copied';
-  return tables.map((name) => ({ name, rowsTotal: 0, rowsCopied: 0, state, etaMs: null }));
+  return tables.map((name) => {
+    const rows = copy.tableRows[name] ?? 0;
+    return { name, rowsTotal: rows, rowsCopied: rows, state, etaMs: null };
+  });
 }

@@ -184,7 +184,7 @@ function newDocument(
     created: { schema: false, tables: [] },
     startPosition: null,
     copiedPosition: null,
-    copy: { rows: 0, bytes: 0, startedAtMs: null, finishedAtMs: null },
+    copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: null, finishedAtMs: null },
     replicasOnTarget: false,
     fence: null,
     intent: null,

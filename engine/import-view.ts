@@ -12,7 +12,7 @@ export interface LiveState {
 
 /** What people see: the stored document with what only the running engine knows. */
 export function importView(document: ImportDocument, live: LiveState): ImportView {
-  const { id, phase, database, source, target, sourceFacts, targetFacts, replicaHost, switches, findings, options, error } = document;
+  const { id, phase, database, source, target, sourceFacts, targetFacts, replicaHost, switches, findings, options, error, copy } = document;
   const { primary, replica, epoch } = live.route ?? { primary: 'source', replica: 'source', epoch: 0 };
   return {
     id,
@@ -32,6 +32,6 @@ export function importView(document: ImportDocument, live: LiveState): ImportVie
     createdAtMs: document.createdAtMs,
     createdBy: document.createdBy,
     updatedAtMs: document.updatedAtMs,
-    copy: document.copy,
+    copy: { rows: copy.rows, bytes: copy.bytes, startedAtMs: copy.startedAtMs, finishedAtMs: copy.finishedAtMs },
   };
 }

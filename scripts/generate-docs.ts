@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { ERROR_TABLE } from '../core/error-table.ts';
 import { PHASES } from '../core/phase.ts';
 import { TRANSITIONS } from '../engine/phase.ts';
+import { FINDINGS } from '../engine/preflight/finding-table.ts';
 
-const pages = { 'docs/errors.md': errorsPage(), 'docs/phases.md': phasesPage() };
+const pages = { 'docs/errors.md': errorsPage(), 'docs/phases.md': phasesPage(), 'docs/troubleshooting.md': findingsPage() };
 const check = process.argv.includes('--check');
 for (const [file, text] of Object.entries(pages)) {
   if (!check) writeFileSync(file, text);
@@ -24,6 +25,20 @@ Made from \`core/error-table.ts\` by \`npm run docs\`. *refused*: nothing was ch
 *fatal*: the run stops until the remedy is done. *ambiguous*: look before anything else. *usage*: the request is wrong.
 
 ${rows.join('\n')}`;
+}
+
+function findingsPage(): string {
+  const entries = Object.entries(FINDINGS).map(
+    ([code, { severity, skippable, meaning, fix }]) =>
+      `## ${code}\n\n*${severity}${skippable && severity === 'error' ? ', can be skipped' : ''}.* ${meaning}\n\n${fix}\n`,
+  );
+  return `# Troubleshooting: findings of the validation
+
+Made from \`engine/preflight/finding-table.ts\` by \`npm run docs\`. The finding itself names the table, user or variable and the
+statement to run. Errors stop the import; those that can be skipped pass with \`skipValidationErrors\`. Codes of failed requests
+and stopped imports are in [errors.md](errors.md).
+
+${entries.join('\n')}`;
 }
 
 function phasesPage(): string {
