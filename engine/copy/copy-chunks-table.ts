@@ -24,18 +24,43 @@ export interface LandedChunk extends Chunk {
 }
 
 /** The marker of one chunk. A second one of the same number is a duplicate key: a chunk cannot land twice. */
-export function insertMarker(importId: string, table: string, { seq, lower, upper, rows, bytes }: LandedChunk, stamp: Bytes): Bytes {
-  const values = [quoteText(importId), quoteText(table), seq, bound(lower), bound(upper), rows, bytes, quoteText(textOf(stamp))];
+export function insertMarker(
+  importId: string,
+  table: string,
+  { seq, lower, upper, rows, bytes }: LandedChunk,
+  stamp: Bytes,
+): Bytes {
+  const values = [
+    quoteText(importId),
+    quoteText(table),
+    seq,
+    bound(lower),
+    bound(upper),
+    rows,
+    bytes,
+    quoteText(textOf(stamp)),
+  ];
   return `INSERT INTO ${TABLE} (import_id, table_name, seq, lower_bound, upper_bound, row_count, byte_count, stamp) VALUES (${values.join(',')})`;
 }
 
 /** All chunks of `table` that have landed. */
-export async function landedChunks(connection: ServerConnection, importId: string, table: string): Promise<LandedChunk[]> {
+export async function landedChunks(
+  connection: ServerConnection,
+  importId: string,
+  table: string,
+): Promise<LandedChunk[]> {
   return read(connection, `import_id = ${quoteText(importId)} AND table_name = ${quoteText(table)}`);
 }
 
-export async function landedChunk(connection: ServerConnection, importId: string, table: string, seq: number): Promise<LandedChunk | undefined> {
-  return (await read(connection, `import_id = ${quoteText(importId)} AND table_name = ${quoteText(table)} AND seq = ${seq}`))[0];
+export async function landedChunk(
+  connection: ServerConnection,
+  importId: string,
+  table: string,
+  seq: number,
+): Promise<LandedChunk | undefined> {
+  return (
+    await read(connection, `import_id = ${quoteText(importId)} AND table_name = ${quoteText(table)} AND seq = ${seq}`)
+  )[0];
 }
 
 /** Forgets the chunks of an import; of one table where it is named, which then is copied from the beginning. */
@@ -45,7 +70,9 @@ export async function forgetChunks(connection: ServerConnection, importId: strin
 }
 
 async function read(connection: ServerConnection, where: Bytes): Promise<LandedChunk[]> {
-  const rows = await connection.rows(`SELECT seq, lower_bound, upper_bound, row_count, byte_count FROM ${TABLE} WHERE ${where} ORDER BY seq`);
+  const rows = await connection.rows(
+    `SELECT seq, lower_bound, upper_bound, row_count, byte_count FROM ${TABLE} WHERE ${where} ORDER BY seq`,
+  );
   return rows.map(([seq, lower, upper, rowCount, byteCount]) => ({
     seq: Number(seq),
     lower: parseBound(lower),
@@ -63,4 +90,3 @@ function bound(value: Bound | null): Bytes {
 function parseBound(value: Value | undefined): Bound | null {
   return value === null || value === undefined ? null : (JSON.parse(textOf(value)) as Bound);
 }
-

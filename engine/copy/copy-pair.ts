@@ -29,7 +29,11 @@ export class CopyPair {
     this.#flavor = flavor;
   }
 
-  static async open(source: ServerDefinition, target: ServerDefinition, flavor: ServerFacts['flavor']): Promise<CopyPair> {
+  static async open(
+    source: ServerDefinition,
+    target: ServerDefinition,
+    flavor: ServerFacts['flavor'],
+  ): Promise<CopyPair> {
     const reader = await ServerConnection.open(source, { session: [READER_SESSION[flavor]] });
     try {
       return new CopyPair(reader, await ServerConnection.open(target, { session: [LOADER_SESSION] }), flavor);
@@ -71,7 +75,11 @@ export class CopyPair {
 
 function refused(table: Table, { seq, lower, upper }: Chunk, warnings: string[]): AppError {
   const range = `keys above ${lower?.join(', ') ?? 'the first'} up to ${upper?.join(', ') ?? 'the last'}`;
-  return new AppError('COPY_VALUE_REFUSED', `${table.schema}.${table.name}, chunk ${seq} (${range}): the target warned: ${warnings.join('; ')}`, {
-    details: { table: table.name, chunk: seq, warnings },
-  });
+  return new AppError(
+    'COPY_VALUE_REFUSED',
+    `${table.schema}.${table.name}, chunk ${seq} (${range}): the target warned: ${warnings.join('; ')}`,
+    {
+      details: { table: table.name, chunk: seq, warnings },
+    },
+  );
 }

@@ -48,7 +48,14 @@ export class TableProgressMeter {
     const done = this.#state === 'copied';
     // An estimate that has been passed is no total any more.
     const rowsTotal = done ? this.#rows : Math.max(this.#rowsEstimate, this.#rows);
-    return { name: this.#name, rowsTotal, rowsCopied: this.#rows, bytes: this.#bytes, state: this.#state, etaMs: done ? 0 : this.#etaMs(rowsTotal) };
+    return {
+      name: this.#name,
+      rowsTotal,
+      rowsCopied: this.#rows,
+      bytes: this.#bytes,
+      state: this.#state,
+      etaMs: done ? 0 : this.#etaMs(rowsTotal),
+    };
   }
 
   #etaMs(rowsTotal: number): number | null {

@@ -36,15 +36,23 @@ export async function addForeignKeys(options: Omit<DeferredOptions, 'connections
 }
 
 async function alter(connection: ServerConnection, { schema, table }: TargetDdl, parts: DeferredPart[]): Promise<void> {
-  await connection.write(`ALTER TABLE ${quoteName(schema)}.${quoteName(table)} ${parts.map(({ add }) => bytesOf(add)).join(', ')}`);
+  await connection.write(
+    `ALTER TABLE ${quoteName(schema)}.${quoteName(table)} ${parts.map(({ add }) => bytesOf(add)).join(', ')}`,
+  );
 }
 
 async function indexNames(connection: ServerConnection, { schema, table }: TargetDdl): Promise<Set<string>> {
-  return names(connection, `SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ${quoteText(schema)} AND TABLE_NAME = ${quoteText(table)}`);
+  return names(
+    connection,
+    `SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ${quoteText(schema)} AND TABLE_NAME = ${quoteText(table)}`,
+  );
 }
 
 async function constraintNames(connection: ServerConnection, { schema, table }: TargetDdl): Promise<Set<string>> {
-  return names(connection, `SELECT CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = ${quoteText(schema)} AND TABLE_NAME = ${quoteText(table)} AND CONSTRAINT_TYPE = 'FOREIGN KEY'`);
+  return names(
+    connection,
+    `SELECT CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = ${quoteText(schema)} AND TABLE_NAME = ${quoteText(table)} AND CONSTRAINT_TYPE = 'FOREIGN KEY'`,
+  );
 }
 
 async function names(connection: ServerConnection, sql: string): Promise<Set<string>> {
@@ -69,7 +77,11 @@ async function overTables(
 
 const TRIES_MAX = 20;
 
-async function persistently(target: ServerDefinition, signal: AbortSignal, work: (connection: ServerConnection) => Promise<void>): Promise<void> {
+async function persistently(
+  target: ServerDefinition,
+  signal: AbortSignal,
+  work: (connection: ServerConnection) => Promise<void>,
+): Promise<void> {
   const backoff = new Backoff();
   for (let tries = 1; ; tries += 1) {
     signal.throwIfAborted();
@@ -106,5 +118,9 @@ async function endStatement(target: ServerDefinition, connection: ServerConnecti
 /** 1205, 1213: locks held by others; 1799: more was written during the ALTER than its log holds. */
 function isTransient(error: unknown): boolean {
   if (!(error instanceof AppError)) return false;
-  return error.code === 'SERVER_GONE' || error.code === 'SERVER_UNREACHABLE' || [1205, 1213, 1799].includes(errnoOf(error) ?? 0);
+  return (
+    error.code === 'SERVER_GONE' ||
+    error.code === 'SERVER_UNREACHABLE' ||
+    [1205, 1213, 1799].includes(errnoOf(error) ?? 0)
+  );
 }

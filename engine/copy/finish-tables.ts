@@ -23,5 +23,10 @@ export async function finishTables({ target, ddls, signal, onState }: FinishOpti
     onProgress: (table, state) => onState(table, state === 'done' ? 'copied' : state),
   });
   const children = ddls.filter(({ foreignKeys }) => foreignKeys.length > 0);
-  await addForeignKeys({ target, ddls: children, signal, onProgress: (table, state) => onState(table, state === 'done' ? 'copied' : state) });
+  await addForeignKeys({
+    target,
+    ddls: children,
+    signal,
+    onProgress: (table, state) => onState(table, state === 'done' ? 'copied' : state),
+  });
 }

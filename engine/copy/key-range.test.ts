@@ -3,7 +3,17 @@ import type { Column } from '../schema/table.ts';
 import { rangePredicate } from './key-range.ts';
 
 function column(name: string, dataType: string, columnType = dataType, charset: string | null = null): Column {
-  return { name, dataType, columnType, charset, collation: null, nullable: false, unsigned: false, generated: null, length: null };
+  return {
+    name,
+    dataType,
+    columnType,
+    charset,
+    collation: null,
+    nullable: false,
+    unsigned: false,
+    generated: null,
+    length: null,
+  };
 }
 
 test('a composite key keeps its leading column in a range', () => {

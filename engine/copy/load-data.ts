@@ -93,7 +93,9 @@ export class LoadData implements Loader {
     buffer.writeUIntLE(end - 4, 0, 3);
     buffer[3] = this.#sequence & 0xff;
     this.#sequence += 1;
-    this.#lease.socket.write(end === buffer.length ? buffer : buffer.subarray(0, end), () => this.#encoder.recycle(buffer));
+    this.#lease.socket.write(end === buffer.length ? buffer : buffer.subarray(0, end), () =>
+      this.#encoder.recycle(buffer),
+    );
   }
 
   #heard(payload: Buffer): void {

@@ -16,7 +16,7 @@ const NULL_FIELD = 0xfb;
 const HEADER_BYTES = 4;
 const BUFFER_BYTES = 128 * 1024;
 /** Below this, copying byte by byte costs less than a call of `copy`. */
-const SMALL_FIELD_BYTES = 48;
+const SMALL_FIELD_BYTES = 24;
 
 /**
  * Rows of the text protocol (length, bytes, length, bytes …) as lines of LOAD DATA, in buffers that leave room for a
@@ -31,6 +31,8 @@ export class LoadEncoder {
   #out: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   #at = HEADER_BYTES;
   #free: Buffer[] = [];
+  #viewed: Buffer | undefined;
+  #view: DataView = new DataView(new ArrayBuffer(0));
   rows = 0;
   bytes = 0;
   /** ENUM values of index 0 that will draw a warning each. */
@@ -59,6 +61,50 @@ export class LoadEncoder {
         return;
       }
     }
+    if (this.#isPlain(source, start, end)) this.#plainRow(source, start, end);
+    else this.#row(source, start, end);
+  }
+
+  /** No field is NULL, longer than 250 bytes, or holds a byte that may need an escape. */
+  #isPlain(source: Buffer, start: number, end: number): boolean {
+    if (this.#warnsAtZero) return false;
+    if (source !== this.#viewed) {
+      this.#viewed = source;
+      this.#view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+    }
+    const view = this.#view;
+    let from = start;
+    for (let column = 0; from < end; column += 1) {
+      const length = source[from] ?? 0;
+      if (length >= NULL_FIELD) return false;
+      from += 1;
+      const stop = from + length;
+      if (this.#escapes[column] !== false) {
+        // Four bytes at a time: one whose upper six bits are those of 0x1C becomes zero, and zero bytes are found by
+        // the borrow of a subtraction (https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord).
+        for (; from + 4 <= stop; from += 4) {
+          const word = (view.getInt32(from, true) & 0xfcfcfcfc) ^ 0x1c1c1c1c;
+          if (((word - 0x01010101) & ~word & 0x80808080) !== 0) return false;
+        }
+        for (; from < stop; from += 1) if (((source[from] ?? 0) & 0xfc) === ESCAPE) return false;
+      }
+      from = stop;
+    }
+    return true;
+  }
+
+  /** One copy, then each length byte but the first is overwritten by the separator that belongs there. */
+  #plainRow(source: Buffer, start: number, end: number): void {
+    const out = this.#out;
+    const shift = this.#at - start - 1;
+    source.copy(out, this.#at, start + 1, end);
+    for (let from = start + 1 + (source[start] ?? 0); from < end; from += 1 + (source[from] ?? 0))
+      out[from + shift] = FIELD_END;
+    out[end + shift] = LINE_END;
+    this.#at = end + shift + 1;
+  }
+
+  #row(source: Buffer, start: number, end: number): void {
     const out = this.#out;
     let at = this.#at;
     let from = start;
@@ -77,7 +123,8 @@ export class LoadEncoder {
         length = longLength(source, from, width);
         from += width;
       }
-      if (this.#warnsAtZero && this.#zeroColumns[column] === true && length === 1 && source[from] === 0x30) this.zeroIndexes += 1;
+      if (this.#warnsAtZero && this.#zeroColumns[column] === true && length === 1 && source[from] === 0x30)
+        this.zeroIndexes += 1;
       const stop = from + length;
       if (this.#escapes[column] === false) {
         for (; from < stop; from += 1, at += 1) out[at] = source[from] ?? 0;
@@ -119,7 +166,7 @@ export class LoadEncoder {
         from += width;
       }
       if (this.#zeroColumns[column] === true && length === 1 && source[from] === 0x30) this.zeroIndexes += 1;
-      for (const stop = from + length; from < stop; ) {
+      for (const stop = from + length; from < stop;) {
         const piece = Math.min(stop - from, BUFFER_BYTES / 4);
         if (BUFFER_BYTES - this.#at < piece * 2) this.flush();
         this.#at = copyEscaped(source, from, from + piece, this.#out, this.#at);

@@ -67,7 +67,8 @@ export class ReplaceRows implements Loader {
     this.#running = this.#running.then(async () => {
       const { warnings } = await this.#connection.write(sql);
       this.#result.warnings += warnings;
-      if (warnings > 0 && this.#result.warningTexts.length === 0) this.#result.warningTexts = await this.#connection.warnings();
+      if (warnings > 0 && this.#result.warningTexts.length === 0)
+        this.#result.warningTexts = await this.#connection.warnings();
       this.#waiting -= 1;
     });
     this.#running.catch((error: unknown) => this.#failure.reject(error));
@@ -77,7 +78,7 @@ export class ReplaceRows implements Loader {
 /** The values of a row of the text protocol. */
 function fields(buffer: Buffer, start: number, end: number): Value[] {
   const values: Value[] = [];
-  for (let from = start; from < end; ) {
+  for (let from = start; from < end;) {
     const first = buffer[from] ?? 0;
     from += 1;
     if (first === 0xfb) {
@@ -85,7 +86,8 @@ function fields(buffer: Buffer, start: number, end: number): Value[] {
       continue;
     }
     const width = first < 0xfb ? 0 : first === 0xfc ? 2 : first === 0xfd ? 3 : 8;
-    const length = width === 0 ? first : width === 8 ? Number(buffer.readBigUInt64LE(from)) : buffer.readUIntLE(from, width);
+    const length =
+      width === 0 ? first : width === 8 ? Number(buffer.readBigUInt64LE(from)) : buffer.readUIntLE(from, width);
     from += width;
     values.push(buffer.toString('latin1', from, from + length));
     from += length;

@@ -88,7 +88,10 @@ async function fresh(connection: ServerConnection, server: ServerDefinition): Pr
   return connection.broken ? await ServerConnection.open(server) : connection;
 }
 
-async function prepare(control: ServerConnection, { importId, tables, chunkBytes = CHUNK_BYTES }: CopyOptions): Promise<TableJob[]> {
+async function prepare(
+  control: ServerConnection,
+  { importId, tables, chunkBytes = CHUNK_BYTES }: CopyOptions,
+): Promise<TableJob[]> {
   const localInfile = (await globalVariables(control, ['local_infile'])).get('local_infile');
   const method: LoadMethod = localInfile === 'ON' ? 'load_data' : 'replace';
   const jobs: TableJob[] = [];
@@ -161,9 +164,12 @@ class Worker {
     const { source, target } = this.#options;
     const opening = CopyPair.open(source, target, this.#flavor);
     // Cancelled meanwhile, nobody would close it.
-    void opening.then((pair) => {
-      if (signal.aborted) pair.destroy();
-    }, () => {});
+    void opening.then(
+      (pair) => {
+        if (signal.aborted) pair.destroy();
+      },
+      () => {},
+    );
     return await abortable(opening, signal);
   }
 
@@ -196,7 +202,10 @@ class Worker {
   /** Spreads workers over tables: neighbouring chunks of one table would wait for each other's pages. */
   #choose(): TableJob | undefined {
     const open = this.#jobs.filter(({ chunks }) => chunks.open);
-    return open.reduce<TableJob | undefined>((best, job) => (best === undefined || job.running < best.running ? job : best), undefined);
+    return open.reduce<TableJob | undefined>(
+      (best, job) => (best === undefined || job.running < best.running ? job : best),
+      undefined,
+    );
   }
 }
 
@@ -204,5 +213,12 @@ class Worker {
 function isTransient(error: unknown): boolean {
   if (isAbort(error) || !(error instanceof AppError)) return false;
   const errno = errnoOf(error);
-  return error.code === 'SERVER_GONE' || error.code === 'SERVER_UNREACHABLE' || errno === 1205 || errno === 1213 || errno === 1317 || errno === 1040;
+  return (
+    error.code === 'SERVER_GONE' ||
+    error.code === 'SERVER_UNREACHABLE' ||
+    errno === 1205 ||
+    errno === 1213 ||
+    errno === 1317 ||
+    errno === 1040
+  );
 }

@@ -6,7 +6,11 @@ import type { ServerFacts } from '../api.ts';
  * are visible, so the chunk contains at least the stamp. MariaDB: a consistent snapshot, whose place in the binlog is
  * exact (`binlog_snapshot_file` and `_position`).
  */
-export async function stamped(reader: ServerConnection, flavor: ServerFacts['flavor'], read: () => Promise<void>): Promise<Bytes> {
+export async function stamped(
+  reader: ServerConnection,
+  flavor: ServerFacts['flavor'],
+  read: () => Promise<void>,
+): Promise<Bytes> {
   if (flavor === 'mysql') {
     const stamp = await executedGtids(reader, flavor);
     await read();
@@ -14,7 +18,12 @@ export async function stamped(reader: ServerConnection, flavor: ServerFacts['fla
   }
   await reader.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
   await reader.write('START TRANSACTION WITH CONSISTENT SNAPSHOT');
-  const status = new Map((await reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [(name ?? '').toLowerCase(), value ?? '']));
+  const status = new Map(
+    (await reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [
+      (name ?? '').toLowerCase(),
+      value ?? '',
+    ]),
+  );
   await read();
   await reader.write('COMMIT');
   return `${status.get('binlog_snapshot_file') ?? ''}:${status.get('binlog_snapshot_position') ?? ''}`;

@@ -23,7 +23,12 @@ export function tablePlan(table: Table, method: LoadMethod): TablePlan {
   const list = method === 'load_data' ? rules.map(({ select }) => select) : columns.map(selectExpression);
   const select = `SELECT ${list.join(',')} FROM ${tableByKey(table)}`;
   const key = keyColumns(table);
-  const statement = loadStatement(table.schema, table.name, columns.map(({ name }) => name), rules);
+  const statement = loadStatement(
+    table.schema,
+    table.name,
+    columns.map(({ name }) => name),
+    rules,
+  );
   return {
     select: (chunk) => select + rangePredicate(key, chunk),
     load: (connection) =>

@@ -14,17 +14,43 @@ export async function checkBinlog(view: ServerView, database: string): Promise<F
   if (setting('log_bin') !== 'ON') return [finding('BINLOG_OFF', side, 'log_bin', 'log_bin is OFF')];
   if (facts.flavor === 'mysql' && setting('gtid_mode') !== 'ON') {
     const how = provider === 'self-managed' ? undefined : howToSet(provider, 'gtid_mode', 'ON');
-    findings.push(finding('GTID_MODE_OFF', side, 'gtid_mode', `gtid_mode is ${setting('gtid_mode') || 'unknown'}`, how));
+    findings.push(
+      finding('GTID_MODE_OFF', side, 'gtid_mode', `gtid_mode is ${setting('gtid_mode') || 'unknown'}`, how),
+    );
   }
   // MySQL 9 and later may have lost the variable; there is no other format then.
   if (!['ROW', ''].includes(setting('binlog_format'))) {
-    findings.push(finding('BINLOG_FORMAT', side, 'binlog_format', `binlog_format is ${setting('binlog_format')}`, howToSet(provider, 'binlog_format', 'ROW')));
+    findings.push(
+      finding(
+        'BINLOG_FORMAT',
+        side,
+        'binlog_format',
+        `binlog_format is ${setting('binlog_format')}`,
+        howToSet(provider, 'binlog_format', 'ROW'),
+      ),
+    );
   }
   if (!['FULL', ''].includes(setting('binlog_row_image'))) {
-    findings.push(finding('BINLOG_ROW_IMAGE', side, 'binlog_row_image', `binlog_row_image is ${setting('binlog_row_image')}`, howToSet(provider, 'binlog_row_image', 'FULL')));
+    findings.push(
+      finding(
+        'BINLOG_ROW_IMAGE',
+        side,
+        'binlog_row_image',
+        `binlog_row_image is ${setting('binlog_row_image')}`,
+        howToSet(provider, 'binlog_row_image', 'FULL'),
+      ),
+    );
   }
   if (setting('binlog_row_value_options').includes('PARTIAL_JSON')) {
-    findings.push(finding('BINLOG_PARTIAL_JSON', side, 'binlog_row_value_options', 'binlog_row_value_options is PARTIAL_JSON', howToSet(provider, 'binlog_row_value_options', "''")));
+    findings.push(
+      finding(
+        'BINLOG_PARTIAL_JSON',
+        side,
+        'binlog_row_value_options',
+        'binlog_row_value_options is PARTIAL_JSON',
+        howToSet(provider, 'binlog_row_value_options', "''"),
+      ),
+    );
   }
   if (setting('binlog_transaction_compression') === 'ON' || setting('log_bin_compress') === 'ON') {
     findings.push(finding('BINLOG_COMPRESSED', side, null, 'the binary log is compressed'));
@@ -38,24 +64,48 @@ async function checkRetention(view: ServerView): Promise<Finding[]> {
   if (provider === 'rds' || provider === 'aurora') {
     const hours = await rdsRetentionHours(view);
     if (hours !== undefined && (hours ?? 0) <= 48) {
-      const message = hours === null ? 'binlog retention hours is not set: logs are purged at once' : `binlog retention hours is ${hours}`;
-      return [finding('BINLOG_RETENTION', side, 'binlog retention hours', message, "CALL mysql.rds_set_configuration('binlog retention hours', 168);")];
+      const message =
+        hours === null
+          ? 'binlog retention hours is not set: logs are purged at once'
+          : `binlog retention hours is ${hours}`;
+      return [
+        finding(
+          'BINLOG_RETENTION',
+          side,
+          'binlog retention hours',
+          message,
+          "CALL mysql.rds_set_configuration('binlog retention hours', 168);",
+        ),
+      ];
     }
     return [];
   }
   if (variables.get('binlog_expire_logs_auto_purge') === 'OFF') return [];
-  const seconds = Number(variables.get('binlog_expire_logs_seconds') ?? 0) || Number(variables.get('expire_logs_days') ?? 0) * 86_400;
+  const seconds =
+    Number(variables.get('binlog_expire_logs_seconds') ?? 0) || Number(variables.get('expire_logs_days') ?? 0) * 86_400;
   // 0 in both is for ever.
   if (seconds === 0 || seconds > RETENTION_MIN_S) return [];
   const known = variables.has('binlog_expire_logs_seconds');
-  const how = known ? howToSet(provider, 'binlog_expire_logs_seconds', '604800') : howToSet(provider, 'expire_logs_days', '7');
-  return [finding('BINLOG_RETENTION', side, known ? 'binlog_expire_logs_seconds' : 'expire_logs_days', `the binary log is kept for ${seconds / 3600} hours`, how)];
+  const how = known
+    ? howToSet(provider, 'binlog_expire_logs_seconds', '604800')
+    : howToSet(provider, 'expire_logs_days', '7');
+  return [
+    finding(
+      'BINLOG_RETENTION',
+      side,
+      known ? 'binlog_expire_logs_seconds' : 'expire_logs_days',
+      `the binary log is kept for ${seconds / 3600} hours`,
+      how,
+    ),
+  ];
 }
 
 /** Null where it is not set, undefined where it cannot be read. */
 async function rdsRetentionHours({ connection }: ServerView): Promise<number | null | undefined> {
   try {
-    const [row] = await connection.rows("SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'");
+    const [row] = await connection.rows(
+      "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'",
+    );
     return row === undefined ? undefined : row[0] === null ? null : Number(row[0]);
   } catch (error) {
     if (errnoOf(error) === 0) throw error;
@@ -71,9 +121,20 @@ async function checkFilter(view: ServerView, database: string): Promise<Finding[
     if (errnoOf(error) === 0) throw error;
     return undefined;
   });
-  const names = (column: string) => (row?.[column] ?? '').split(',').filter((name) => name !== '').map((name) => textOf(name));
+  const names = (column: string) =>
+    (row?.[column] ?? '')
+      .split(',')
+      .filter((name) => name !== '')
+      .map((name) => textOf(name));
   const only = names('Binlog_Do_DB');
   const without = names('Binlog_Ignore_DB');
   if ((only.length === 0 || only.includes(database)) && !without.includes(database)) return [];
-  return [finding('BINLOG_FILTERED', side, database, `the binary log leaves out ${database} (binlog-do-db: ${only.join(', ') || '-'}; binlog-ignore-db: ${without.join(', ') || '-'})`)];
+  return [
+    finding(
+      'BINLOG_FILTERED',
+      side,
+      database,
+      `the binary log leaves out ${database} (binlog-do-db: ${only.join(', ') || '-'}; binlog-ignore-db: ${without.join(', ') || '-'})`,
+    ),
+  ];
 }

@@ -14,13 +14,24 @@ interface ForeignKey {
 }
 
 /** Foreign keys that have an imported table at one end. */
-export async function checkForeignKeys(source: ServerView, target: ServerView, database: string, tables: readonly string[]): Promise<Finding[]> {
+export async function checkForeignKeys(
+  source: ServerView,
+  target: ServerView,
+  database: string,
+  tables: readonly string[],
+): Promise<Finding[]> {
   const imported = new Set(tables);
   const all = await foreignKeys(source.connection, database);
-  const ours = all.filter(({ child, parent, parentSchema }) => imported.has(child) || (parentSchema === database && imported.has(parent)));
+  const ours = all.filter(
+    ({ child, parent, parentSchema }) => imported.has(child) || (parentSchema === database && imported.has(parent)),
+  );
   if (ours.length === 0) return [];
-  const cascading = ours.filter(({ onDelete, onUpdate }) => [onDelete, onUpdate].some((rule) => rule !== 'RESTRICT' && rule !== 'NO ACTION'));
-  const outside = ours.filter(({ child, parent, parentSchema }) => !imported.has(child) || parentSchema !== database || !imported.has(parent));
+  const cascading = ours.filter(({ onDelete, onUpdate }) =>
+    [onDelete, onUpdate].some((rule) => rule !== 'RESTRICT' && rule !== 'NO ACTION'),
+  );
+  const outside = ours.filter(
+    ({ child, parent, parentSchema }) => !imported.has(child) || parentSchema !== database || !imported.has(parent),
+  );
   return [
     finding('FOREIGN_KEYS', 'source', null, listed(ours.map(describe))),
     ...(outside.length === 0 ? [] : [finding('FOREIGN_KEY_OUTSIDE', 'source', null, listed(outside.map(describe)))]),
@@ -32,12 +43,21 @@ export async function checkForeignKeys(source: ServerView, target: ServerView, d
 function unlogged(view: ServerView, cascading: ForeignKey[]): Finding[] {
   if (cascading.length === 0 || logsCascades(view)) return [];
   const side: Side = view.side;
-  return [finding('FOREIGN_KEY_CASCADES', side, null, `the ${side} does not log what these change: ${listed(cascading.map(describe))}`)];
+  return [
+    finding(
+      'FOREIGN_KEY_CASCADES',
+      side,
+      null,
+      `the ${side} does not log what these change: ${listed(cascading.map(describe))}`,
+    ),
+  ];
 }
 
 /** Since 9.6 the SQL layer carries out cascades and logs them, unless `innodb_native_foreign_keys` gives them back to InnoDB. */
 function logsCascades(view: ServerView): boolean {
-  return view.facts.flavor === 'mysql' && isAtLeast(view, 9, 6) && view.variables.get('innodb_native_foreign_keys') !== 'ON';
+  return (
+    view.facts.flavor === 'mysql' && isAtLeast(view, 9, 6) && view.variables.get('innodb_native_foreign_keys') !== 'ON'
+  );
 }
 
 function describe({ name, child, parent, onDelete, onUpdate }: ForeignKey): string {

@@ -15,18 +15,45 @@ const FOLLOW = ['REPLICATION SLAVE', 'REPLICATION CLIENT'];
 export function checkGrants(view: ServerView, grants: Grants, database: string, tables: readonly string[]): Finding[] {
   const { side } = view;
   const missing = (privilege: string, place: string, why: string) =>
-    finding('GRANT_MISSING', side, privilege, `${grants.account} lacks ${privilege} ON ${place}: ${why}`, `GRANT ${privilege} ON ${place} TO ${grants.account};`);
-  const onServer = FOLLOW.filter((privilege) => !grants.onServer(privilege) && !(privilege === 'REPLICATION CLIENT' && grants.onServer('SUPER')));
-  const onSchema = side === 'source' ? SOURCE.filter((privilege) => !grants.onTables(privilege, database, tables)) : TARGET.filter((privilege) => !grants.onSchema(privilege, database));
+    finding(
+      'GRANT_MISSING',
+      side,
+      privilege,
+      `${grants.account} lacks ${privilege} ON ${place}: ${why}`,
+      `GRANT ${privilege} ON ${place} TO ${grants.account};`,
+    );
+  const onServer = FOLLOW.filter(
+    (privilege) => !grants.onServer(privilege) && !(privilege === 'REPLICATION CLIENT' && grants.onServer('SUPER')),
+  );
+  const onSchema =
+    side === 'source'
+      ? SOURCE.filter((privilege) => !grants.onTables(privilege, database, tables))
+      : TARGET.filter((privilege) => !grants.onSchema(privilege, database));
   const onSidecar = SIDECAR.filter((privilege) => !grants.onSchema(privilege, SIDECAR_SCHEMA));
   return [
     ...onServer.map((privilege) => missing(privilege, '*.*', 'it is needed to follow the binary log')),
-    ...onSchema.map((privilege) => missing(privilege, `${quoted(database)}.*`, side === 'source' && privilege !== 'SELECT' ? 'it is needed to replicate back' : 'it is needed to copy and replicate')),
+    ...onSchema.map((privilege) =>
+      missing(
+        privilege,
+        `${quoted(database)}.*`,
+        side === 'source' && privilege !== 'SELECT'
+          ? 'it is needed to replicate back'
+          : 'it is needed to copy and replicate',
+      ),
+    ),
     ...onSidecar.map((privilege) => missing(privilege, `${quoted(SIDECAR_SCHEMA)}.*`, 'progress is kept there')),
     ...checkFence(view, grants, database),
     ...(grants.onServer('PROCESS')
       ? []
-      : [finding('GRANT_PROCESS_MISSING', side, 'PROCESS', `${grants.account} lacks PROCESS ON *.*`, `GRANT PROCESS ON *.* TO ${grants.account};`)]),
+      : [
+          finding(
+            'GRANT_PROCESS_MISSING',
+            side,
+            'PROCESS',
+            `${grants.account} lacks PROCESS ON *.*`,
+            `GRANT PROCESS ON *.* TO ${grants.account};`,
+          ),
+        ]),
   ];
 }
 

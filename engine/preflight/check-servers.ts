@@ -8,10 +8,18 @@ const OLDEST = { source: { mysql: [5, 7], mariadb: [10, 5] }, target: { mysql: [
 /** One server by itself. */
 export function checkVersion(view: ServerView): Finding[] {
   const { side, facts } = view;
-  if (side === 'target' && facts.flavor !== 'mysql') return [finding('TARGET_NOT_MYSQL', side, null, `the target is MariaDB ${facts.version}`)];
+  if (side === 'target' && facts.flavor !== 'mysql')
+    return [finding('TARGET_NOT_MYSQL', side, null, `the target is MariaDB ${facts.version}`)];
   const [major, minor] = OLDEST[side][facts.flavor];
   if (isAtLeast(view, major, minor)) return [];
-  return [finding('VERSION_UNSUPPORTED', side, null, `the ${side} is ${facts.flavor === 'mysql' ? 'MySQL' : 'MariaDB'} ${facts.version}`)];
+  return [
+    finding(
+      'VERSION_UNSUPPORTED',
+      side,
+      null,
+      `the ${side} is ${facts.flavor === 'mysql' ? 'MySQL' : 'MariaDB'} ${facts.version}`,
+    ),
+  ];
 }
 
 /** How the two fit together. */
@@ -25,19 +33,38 @@ export function checkPair(source: ServerView, target: ServerView): Finding[] {
     ...checkTimeZone(source, target),
     ...checkSqlMode(source, target),
     ...checkPacket(source, target),
-    ...(target.variables.get('local_infile') === 'ON' ? [] : [finding('LOCAL_INFILE_OFF', 'target', 'local_infile', 'local_infile is OFF')]),
+    ...(target.variables.get('local_infile') === 'ON'
+      ? []
+      : [finding('LOCAL_INFILE_OFF', 'target', 'local_infile', 'local_infile is OFF')]),
   ];
 }
 
 function checkDowngrade(source: ServerView, target: ServerView): Finding[] {
   if (source.facts.flavor !== 'mysql' || isAtLeast(target, source.version.major, source.version.minor)) return [];
-  return [finding('VERSION_DOWNGRADE', 'target', null, `the source is ${source.facts.version}, the target ${target.facts.version}`)];
+  return [
+    finding(
+      'VERSION_DOWNGRADE',
+      'target',
+      null,
+      `the source is ${source.facts.version}, the target ${target.facts.version}`,
+    ),
+  ];
 }
 
 function checkLowerCase(source: ServerView, target: ServerView): Finding[] {
-  const [here, there] = [source.variables.get('lower_case_table_names'), target.variables.get('lower_case_table_names')];
+  const [here, there] = [
+    source.variables.get('lower_case_table_names'),
+    target.variables.get('lower_case_table_names'),
+  ];
   if (here === there) return [];
-  return [finding('LOWER_CASE_TABLE_NAMES', 'target', 'lower_case_table_names', `lower_case_table_names is ${here} on the source and ${there} on the target`)];
+  return [
+    finding(
+      'LOWER_CASE_TABLE_NAMES',
+      'target',
+      'lower_case_table_names',
+      `lower_case_table_names is ${here} on the source and ${there} on the target`,
+    ),
+  ];
 }
 
 function checkTimeZone(source: ServerView, target: ServerView): Finding[] {
@@ -53,7 +80,8 @@ function checkTimeZone(source: ServerView, target: ServerView): Finding[] {
 const UTC = new Set(['UTC', '+00:00', 'Etc/UTC', 'GMT']);
 
 function checkSqlMode(source: ServerView, target: ServerView): Finding[] {
-  const modes = ({ variables }: ServerView) => new Set((variables.get('sql_mode') ?? '').split(',').filter((mode) => mode !== ''));
+  const modes = ({ variables }: ServerView) =>
+    new Set((variables.get('sql_mode') ?? '').split(',').filter((mode) => mode !== ''));
   const [here, there] = [modes(source), modes(target)];
   // MySQL 8 removed it: it is no choice of anybody.
   here.delete('NO_AUTO_CREATE_USER');

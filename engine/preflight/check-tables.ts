@@ -5,7 +5,21 @@ import type { Table } from '../schema/table.ts';
 import { finding, listed } from './finding.ts';
 
 /** Engines whose rows are elsewhere, or never logged as rows. */
-const REMOTE_ENGINES = new Set(['BLACKHOLE', 'FEDERATED', 'FEDERATEDX', 'CONNECT', 'SPIDER', 'S3', 'MRG_MYISAM', 'PERFORMANCE_SCHEMA', 'NDBCLUSTER', 'OQGRAPH', 'SPHINX', 'MROONGA', 'COLUMNSTORE']);
+const REMOTE_ENGINES = new Set([
+  'BLACKHOLE',
+  'FEDERATED',
+  'FEDERATEDX',
+  'CONNECT',
+  'SPIDER',
+  'S3',
+  'MRG_MYISAM',
+  'PERFORMANCE_SCHEMA',
+  'NDBCLUSTER',
+  'OQGRAPH',
+  'SPHINX',
+  'MROONGA',
+  'COLUMNSTORE',
+]);
 
 /** Each imported table by itself, on the source. */
 export async function checkTables(source: ServerConnection, database: string, tables: Table[]): Promise<Finding[]> {
@@ -35,23 +49,38 @@ function checkKey(table: Table): Finding[] {
 
 function checkEngine(table: Table, engine: string): Finding[] {
   if (engine.toUpperCase() === 'INNODB') return [];
-  if (REMOTE_ENGINES.has(engine.toUpperCase())) return [finding('ENGINE_REMOTE', 'source', table.name, `${table.name} is a ${engine} table`)];
+  if (REMOTE_ENGINES.has(engine.toUpperCase()))
+    return [finding('ENGINE_REMOTE', 'source', table.name, `${table.name} is a ${engine} table`)];
   return [
-    finding('ENGINE_NOT_INNODB', 'source', table.name, `${table.name} is a ${engine} table`, `ALTER TABLE ${quoted(table.schema)}.${quoted(table.name)} ENGINE = InnoDB; beforehand shows whether anything depends on the old engine.`),
+    finding(
+      'ENGINE_NOT_INNODB',
+      'source',
+      table.name,
+      `${table.name} is a ${engine} table`,
+      `ALTER TABLE ${quoted(table.schema)}.${quoted(table.name)} ENGINE = InnoDB; beforehand shows whether anything depends on the old engine.`,
+    ),
   ];
 }
 
 function checkName(table: Table): Finding[] {
   const names = [table.name, ...table.columns.map(({ name }) => name)].filter((name) => /[^\x20-\x7e]/.test(name));
-  return names.length === 0 ? [] : [finding('NAME_NOT_ASCII', 'source', table.name, `names outside ASCII: ${listed(names)}`)];
+  return names.length === 0
+    ? []
+    : [finding('NAME_NOT_ASCII', 'source', table.name, `names outside ASCII: ${listed(names)}`)];
 }
 
 function checkColumns(table: Table, invisible: string[]): Finding[] {
   const generated = table.columns.filter((column) => column.generated !== null).map(({ name }) => name);
   return [
-    ...(generated.length === 0 ? [] : [finding('COLUMNS_GENERATED', 'source', table.name, `${table.name}: ${listed(generated)}`)]),
-    ...(invisible.length === 0 ? [] : [finding('COLUMNS_INVISIBLE', 'source', table.name, `${table.name}: ${listed(invisible)}`)]),
-    ...(/\bPARTITION BY\b/.test(afterDefinitions(table.createSql)) ? [finding('PARTITIONED', 'source', table.name, `${table.name} is partitioned`)] : []),
+    ...(generated.length === 0
+      ? []
+      : [finding('COLUMNS_GENERATED', 'source', table.name, `${table.name}: ${listed(generated)}`)]),
+    ...(invisible.length === 0
+      ? []
+      : [finding('COLUMNS_INVISIBLE', 'source', table.name, `${table.name}: ${listed(invisible)}`)]),
+    ...(/\bPARTITION BY\b/.test(afterDefinitions(table.createSql))
+      ? [finding('PARTITIONED', 'source', table.name, `${table.name} is partitioned`)]
+      : []),
   ];
 }
 
@@ -71,5 +100,10 @@ async function invisibleColumns(source: ServerConnection, database: string): Pro
   const rows = await source.select<{ name: string; columnName: string }>(
     `SELECT TABLE_NAME AS name, COLUMN_NAME AS columnName FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ${quoteText(database)} AND EXTRA LIKE '%INVISIBLE%'`,
   );
-  return new Map([...Map.groupBy(rows, ({ name }) => name)].map(([name, columns]) => [name, columns.map(({ columnName }) => columnName)]));
+  return new Map(
+    [...Map.groupBy(rows, ({ name }) => name)].map(([name, columns]) => [
+      name,
+      columns.map(({ columnName }) => columnName),
+    ]),
+  );
 }

@@ -68,19 +68,22 @@ export const FINDINGS = {
   TIME_ZONE_DIFFERENT: {
     severity: 'warning',
     skippable: true,
-    meaning: 'The default time zones differ: applications that set none of their own will see other local times after the switch.',
+    meaning:
+      'The default time zones differ: applications that set none of their own will see other local times after the switch.',
     fix: 'Set the same default_time_zone on the target. The data itself is copied in UTC and is not affected.',
   },
   SQL_MODE_DIFFERENT: {
     severity: 'warning',
     skippable: true,
-    meaning: 'The default sql_mode differs: statements of applications may be refused or accepted otherwise after the switch.',
+    meaning:
+      'The default sql_mode differs: statements of applications may be refused or accepted otherwise after the switch.',
     fix: 'Set the same sql_mode on the target, or have the applications set it.',
   },
   MAX_ALLOWED_PACKET: {
     severity: 'warning',
     skippable: true,
-    meaning: 'max_allowed_packet of the target is smaller: a row or statement that the source takes may be refused there.',
+    meaning:
+      'max_allowed_packet of the target is smaller: a row or statement that the source takes may be refused there.',
     fix: 'Raise max_allowed_packet on the target to that of the source.',
   },
   LOCAL_INFILE_OFF: {
@@ -92,7 +95,8 @@ export const FINDINGS = {
   STORAGE_NEEDED: {
     severity: 'info',
     skippable: true,
-    meaning: 'How much the tables occupy on the source; the target needs about as much, and its binary log of the copy as much again.',
+    meaning:
+      'How much the tables occupy on the source; the target needs about as much, and its binary log of the copy as much again.',
     fix: 'Check the free space of the target.',
   },
   // grants
@@ -148,7 +152,8 @@ export const FINDINGS = {
   BINLOG_RETENTION: {
     severity: 'error',
     skippable: true,
-    meaning: 'The binary log is kept two days or less: an import that is interrupted for longer would have to begin again.',
+    meaning:
+      'The binary log is kept two days or less: an import that is interrupted for longer would have to begin again.',
     fix: 'SET GLOBAL binlog_expire_logs_seconds = 604800 (before MySQL 8.0 and MariaDB 10.6: expire_logs_days = 7).',
   },
   BINLOG_FILTERED: {
@@ -160,7 +165,8 @@ export const FINDINGS = {
   BINLOG_COMPRESSED: {
     severity: 'info',
     skippable: true,
-    meaning: 'Transactions are compressed in the binary log; they are read all the same, at some cost of processor time.',
+    meaning:
+      'Transactions are compressed in the binary log; they are read all the same, at some cost of processor time.',
     fix: 'Nothing has to be done.',
   },
   // the schema
@@ -185,13 +191,15 @@ export const FINDINGS = {
   TABLE_WITHOUT_KEY: {
     severity: 'error',
     skippable: false,
-    meaning: 'The table has neither a primary key nor a unique key of NOT NULL columns, so its rows cannot be told apart.',
+    meaning:
+      'The table has neither a primary key nor a unique key of NOT NULL columns, so its rows cannot be told apart.',
     fix: 'Add a primary key; on MySQL 8.0.23 and later it may be invisible to applications.',
   },
   ENGINE_NOT_INNODB: {
     severity: 'warning',
     skippable: true,
-    meaning: 'The table is in a storage engine other than InnoDB. It becomes InnoDB on the target; on the source its changes are not transactional.',
+    meaning:
+      'The table is in a storage engine other than InnoDB. It becomes InnoDB on the target; on the source its changes are not transactional.',
     fix: 'ALTER TABLE … ENGINE = InnoDB on the source beforehand shows whether anything depends on the old engine.',
   },
   ENGINE_REMOTE: {
@@ -215,13 +223,15 @@ export const FINDINGS = {
   COLLATION_TRANSLATED: {
     severity: 'warning',
     skippable: true,
-    meaning: 'The target lacks a collation; the nearest one is taken. Sorting and comparison of rare characters, and of trailing spaces, may differ.',
+    meaning:
+      'The target lacks a collation; the nearest one is taken. Sorting and comparison of rare characters, and of trailing spaces, may differ.',
     fix: 'Check unique keys and sorted lists, or convert the table on the source to a collation that both servers have.',
   },
   DEFINITION_REDUCED: {
     severity: 'info',
     skippable: true,
-    meaning: 'Something of the definition that MySQL lacks and that does not change the rows is left out on the target.',
+    meaning:
+      'Something of the definition that MySQL lacks and that does not change the rows is left out on the target.',
     fix: 'Nothing has to be done.',
   },
   NAME_NOT_ASCII: {
@@ -245,7 +255,8 @@ export const FINDINGS = {
   PARTITIONED: {
     severity: 'info',
     skippable: true,
-    meaning: 'The table is partitioned; the target gets the same partitions, and jobs that manage them have to move as well.',
+    meaning:
+      'The table is partitioned; the target gets the same partitions, and jobs that manage them have to move as well.',
     fix: 'Move jobs that add or drop partitions at the switch; during the import they count as DDL.',
   },
   FOREIGN_KEYS: {
@@ -257,7 +268,8 @@ export const FINDINGS = {
   FOREIGN_KEY_CASCADES: {
     severity: 'error',
     skippable: false,
-    meaning: 'Foreign keys change rows of other tables (CASCADE, SET NULL), and this server does not write those changes to its binary log (MySQL before 9.6, MariaDB).',
+    meaning:
+      'Foreign keys change rows of other tables (CASCADE, SET NULL), and this server does not write those changes to its binary log (MySQL before 9.6, MariaDB).',
     fix: 'Change the foreign keys to RESTRICT, let the application do it, or leave the tables out of the import.',
   },
   FOREIGN_KEY_OUTSIDE: {

@@ -3,7 +3,13 @@ import type { Side } from '../../core/phase.ts';
 import { FINDINGS, type FindingCode } from './finding-table.ts';
 
 /** A finding of `code`; what to do comes from the table unless the case has a statement of its own. */
-export function finding(code: FindingCode, side: Side, subject: string | null, message: string, fix: string = FINDINGS[code].fix): Finding {
+export function finding(
+  code: FindingCode,
+  side: Side,
+  subject: string | null,
+  message: string,
+  fix: string = FINDINGS[code].fix,
+): Finding {
   const { severity, skippable } = FINDINGS[code];
   return { code, severity, skippable, side, subject, message, fix };
 }

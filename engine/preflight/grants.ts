@@ -31,26 +31,43 @@ export class Grants {
     const user = textOf(row?.[0] ?? '');
     const at = user.lastIndexOf('@');
     const [name, host] = [user.slice(0, at), user.slice(at + 1)];
-    const roles = await connection.rows('SELECT CURRENT_ROLE()').then(([roles]) => roles?.[0] ?? 'NONE', () => 'NONE');
+    const roles = await connection.rows('SELECT CURRENT_ROLE()').then(
+      ([roles]) => roles?.[0] ?? 'NONE',
+      () => 'NONE',
+    );
     // MariaDB shows the grants of the active role without being asked, MySQL with USING.
     const using = roles.startsWith('`') ? ` FOR CURRENT_USER() USING ${roles}` : '';
     const statements = await connection.rows(`SHOW GRANTS${using}`);
-    return new Grants(statements.map(([statement]) => textOf(statement ?? '')), `'${name.replaceAll("'", "''")}'@'${host}'`);
+    return new Grants(
+      statements.map(([statement]) => textOf(statement ?? '')),
+      `'${name.replaceAll("'", "''")}'@'${host}'`,
+    );
   }
 
   onServer(privilege: string): boolean {
-    return this.#grants.some(({ privileges, schema, table }) => schema === '*' && table === '*' && has(privileges, privilege));
+    return this.#grants.some(
+      ({ privileges, schema, table }) => schema === '*' && table === '*' && has(privileges, privilege),
+    );
   }
 
   /** On all of a schema. */
   onSchema(privilege: string, schema: string): boolean {
-    return this.#grants.some((grant) => grant.table === '*' && has(grant.privileges, privilege) && (grant.schema === '*' || matches(grant.schema, schema)));
+    return this.#grants.some(
+      (grant) =>
+        grant.table === '*' &&
+        has(grant.privileges, privilege) &&
+        (grant.schema === '*' || matches(grant.schema, schema)),
+    );
   }
 
   /** On all of a schema, or on each of the tables by itself. */
   onTables(privilege: string, schema: string, tables: readonly string[]): boolean {
     if (this.onSchema(privilege, schema)) return true;
-    const granted = new Set(this.#grants.flatMap((grant) => (grant.schema === schema && has(grant.privileges, privilege) ? [grant.table] : [])));
+    const granted = new Set(
+      this.#grants.flatMap((grant) =>
+        grant.schema === schema && has(grant.privileges, privilege) ? [grant.table] : [],
+      ),
+    );
     return tables.length > 0 && tables.every((table) => granted.has(table));
   }
 }
@@ -79,12 +96,23 @@ function parseGrant(statement: string): Grant[] {
   if (!isWord(tokens[0], 'GRANT') || on === -1) return [];
   const scope: Token[] = tokens.slice(skipSpace(tokens, on + 1));
   const end = scope.findIndex((token) => isWord(token, 'TO'));
-  const place = scope.slice(0, end).map(({ text }) => text).join('').trim();
+  const place = scope
+    .slice(0, end)
+    .map(({ text }) => text)
+    .join('')
+    .trim();
   const found = /^(\*|`(?:[^`]|``)*`)\.(\*|`(?:[^`]|``)*`)$/.exec(place);
   if (found === null) return [];
   const [schema, table] = found.slice(1).map((name) => (name === '*' ? '*' : name.slice(1, -1).replaceAll('``', '`')));
-  const words = tokens.slice(1, on).map(({ text }) => text).join('');
+  const words = tokens
+    .slice(1, on)
+    .map(({ text }) => text)
+    .join('');
   // Privileges on single columns are not enough for anything here.
-  const privileges = words.split(/,(?![^(]*\))/).flatMap((text) => (text.includes('(') ? [] : [text.trim().replaceAll(/\s+/g, ' ').toUpperCase()]));
-  return [{ privileges: new Set(privileges.map((name) => ALIASES[name] ?? name)), schema: schema ?? '', table: table ?? '' }];
+  const privileges = words
+    .split(/,(?![^(]*\))/)
+    .flatMap((text) => (text.includes('(') ? [] : [text.trim().replaceAll(/\s+/g, ' ').toUpperCase()]));
+  return [
+    { privileges: new Set(privileges.map((name) => ALIASES[name] ?? name)), schema: schema ?? '', table: table ?? '' },
+  ];
 }

@@ -6,11 +6,23 @@ export type Provider = 'aurora' | 'rds' | 'azure' | 'google' | 'digitalocean' | 
 
 export async function detectProvider(connection: ServerConnection): Promise<Provider> {
   const { host } = connection.server;
-  const variables = await globalVariables(connection, ['aurora_version', 'basedir', 'version_comment', 'version', 'datadir', 'cloudsql_iam_authentication', 'aad_auth_only']);
+  const variables = await globalVariables(connection, [
+    'aurora_version',
+    'basedir',
+    'version_comment',
+    'version',
+    'datadir',
+    'cloudsql_iam_authentication',
+    'aad_auth_only',
+  ]);
   if (variables.has('aurora_version')) return 'aurora';
   if (variables.get('basedir')?.startsWith('/rdsdbbin') === true || host.endsWith('.rds.amazonaws.com')) return 'rds';
   if (variables.has('aad_auth_only') || host.endsWith('.mysql.database.azure.com')) return 'azure';
-  if (variables.has('cloudsql_iam_authentication') || /google/i.test(`${variables.get('version')} ${variables.get('version_comment')}`)) return 'google';
+  if (
+    variables.has('cloudsql_iam_authentication') ||
+    /google/i.test(`${variables.get('version')} ${variables.get('version_comment')}`)
+  )
+    return 'google';
   return host.endsWith('.db.ondigitalocean.com') ? 'digitalocean' : 'self-managed';
 }
 

@@ -22,7 +22,10 @@ export type TargetedRequest = ImportRequest & { target: ServerDefinition };
  * All that can be known to be wrong before anything is changed. Nothing is written to either server. Never rejects for
  * what the servers say: that is a finding. `resuming`: the target's tables may be ours.
  */
-export async function validateImport(request: TargetedRequest, { resuming = false }: { resuming?: boolean } = {}): Promise<ValidationReport> {
+export async function validateImport(
+  request: TargetedRequest,
+  { resuming = false }: { resuming?: boolean } = {},
+): Promise<ValidationReport> {
   await using stack = new AsyncDisposableStack();
   const findings: Finding[] = [];
   const reach = async (side: Side, server: ServerDefinition) =>
@@ -32,16 +35,24 @@ export async function validateImport(request: TargetedRequest, { resuming = fals
 
   for (const view of [source, target]) if (view !== undefined) findings.push(...checkVersion(view));
   if (source !== undefined && target !== undefined) findings.push(...checkPair(source, target));
-  const tables = source === undefined ? [] : ((await collecting(findings, 'source', async () => validateSchema(source, request, findings))) ?? []);
+  const tables =
+    source === undefined
+      ? []
+      : ((await collecting(findings, 'source', async () => validateSchema(source, request, findings))) ?? []);
   const names = tables.map(({ name }) => name);
   for (const view of [source, target]) {
-    if (view !== undefined) await collecting(findings, view.side, async () => validateServer(view, request.database, names, findings));
+    if (view !== undefined)
+      await collecting(findings, view.side, async () => validateServer(view, request.database, names, findings));
   }
   if (source !== undefined && target !== undefined && tables.length > 0) {
-    await collecting(findings, 'target', async () => validateWorkflow(source, target, tables, { ...request, resuming }, findings));
+    await collecting(findings, 'target', async () =>
+      validateWorkflow(source, target, tables, { ...request, resuming }, findings),
+    );
   }
   return {
-    ok: findings.every(({ severity, skippable }) => severity !== 'error' || (skippable && request.options.skipValidationErrors)),
+    ok: findings.every(
+      ({ severity, skippable }) => severity !== 'error' || (skippable && request.options.skipValidationErrors),
+    ),
     source: source?.facts ?? null,
     target: target?.facts ?? null,
     findings: findings.sort((a, b) => RANK[a.severity] - RANK[b.severity]),
@@ -52,27 +63,52 @@ export async function validateImport(request: TargetedRequest, { resuming = fals
 const RANK: Record<Finding['severity'], number> = { error: 0, warning: 1, info: 2 };
 
 /** One server, for its own role: its binary log and our grants there. */
-export async function validateServer(view: ServerView, database: string, tables: readonly string[], findings: Finding[]): Promise<void> {
+export async function validateServer(
+  view: ServerView,
+  database: string,
+  tables: readonly string[],
+  findings: Finding[],
+): Promise<void> {
   findings.push(...checkGrants(view, await Grants.read(view.connection), database, tables));
   findings.push(...(await checkBinlog(view, database)));
 }
 
 /** The imported database on the source; answers the tables that can be imported. */
-export async function validateSchema(source: ServerView, { database, tables: requested }: ImportRequest, findings: Finding[]): Promise<Table[]> {
+export async function validateSchema(
+  source: ServerView,
+  { database, tables: requested }: ImportRequest,
+  findings: Finding[],
+): Promise<Table[]> {
   const { connection } = source;
-  const schemas = await connection.rows(`SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`);
+  const schemas = await connection.rows(
+    `SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`,
+  );
   if (schemas.length === 0) {
-    findings.push(finding('SCHEMA_UNKNOWN', 'source', database, `there is no database ${database} on the source, or it is not visible`));
+    findings.push(
+      finding(
+        'SCHEMA_UNKNOWN',
+        'source',
+        database,
+        `there is no database ${database} on the source, or it is not visible`,
+      ),
+    );
     return [];
   }
   const all = await inspectTables(connection, database, 'all');
   const known = new Set(all.map(({ name }) => name));
   const unknown = requested === 'all' ? [] : requested.filter((name) => !known.has(name));
-  findings.push(...unknown.map((name) => finding('TABLE_UNKNOWN', 'source', name, `${database}.${name} does not exist, or is no base table`)));
+  findings.push(
+    ...unknown.map((name) =>
+      finding('TABLE_UNKNOWN', 'source', name, `${database}.${name} does not exist, or is no base table`),
+    ),
+  );
   const tables = requested === 'all' ? all : all.filter(({ name }) => requested.includes(name));
   const names = tables.map(({ name }) => name);
   if (all.length === 0) findings.push(finding('NO_TABLES', 'source', database, `${database} has no tables`));
-  findings.push(...(await checkTables(connection, database, tables)), ...(await checkObjects(connection, database, names)));
+  findings.push(
+    ...(await checkTables(connection, database, tables)),
+    ...(await checkObjects(connection, database, names)),
+  );
   return tables;
 }
 
@@ -106,7 +142,9 @@ async function checkReplicaHost({ source, replicaHost }: ImportRequest, findings
     await connection.rows('SELECT 1');
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    findings.push(finding('REPLICA_HOST_UNREACHABLE', 'source', `${replicaHost.host}:${replicaHost.port}`, error.message));
+    findings.push(
+      finding('REPLICA_HOST_UNREACHABLE', 'source', `${replicaHost.host}:${replicaHost.port}`, error.message),
+    );
   }
 }
 
@@ -116,7 +154,8 @@ async function collecting<T>(findings: Finding[], side: Side, work: () => Promis
     return await work();
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    const code = error.code === 'SERVER_UNREACHABLE' || error.code === 'LOGIN_REFUSED' ? error.code : 'SERVER_CHECK_FAILED';
+    const code =
+      error.code === 'SERVER_UNREACHABLE' || error.code === 'LOGIN_REFUSED' ? error.code : 'SERVER_CHECK_FAILED';
     findings.push(finding(code, side, null, error.message));
     return undefined;
   }

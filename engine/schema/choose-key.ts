@@ -24,7 +24,9 @@ export function chooseKey(indexes: IndexDescription[], columns: Column[]): Table
       index.unique &&
       index.whole &&
       index.columns.length > 0 &&
-      index.columns.every((ordinal) => columns[ordinal]?.nullable === false && columns[ordinal].generated !== 'virtual'),
+      index.columns.every(
+        (ordinal) => columns[ordinal]?.nullable === false && columns[ordinal].generated !== 'virtual',
+      ),
   );
   const primary = usable.find(({ name }) => name === 'PRIMARY');
   const best = primary ?? usable.sort((a, b) => cost(a, columns) - cost(b, columns) || compareText(a.name, b.name))[0];

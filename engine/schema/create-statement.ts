@@ -24,7 +24,10 @@ export function parseCreate(createSql: string): CreateStatement {
   const rest = tokens.slice(after);
   const partition = partitionStart(rest);
   return {
-    definitions: splitAtCommas(tokens.slice(open + 1, after - 1)).map((piece) => ({ kind: kindOf(piece), tokens: piece })),
+    definitions: splitAtCommas(tokens.slice(open + 1, after - 1)).map((piece) => ({
+      kind: kindOf(piece),
+      tokens: piece,
+    })),
     options: trimmed(rest.slice(0, partition)),
     partitions: trimmed(rest.slice(partition)),
   };

@@ -12,7 +12,9 @@ import type { Table } from './table.ts';
  * Foreign keys are not checked: the rows are the source's.
  */
 export async function openForDdl(target: ServerDefinition): Promise<ServerConnection> {
-  const connection = await ServerConnection.open(target, { session: ["SET SESSION collation_connection = 'utf8mb4_general_ci', foreign_key_checks = 0"] });
+  const connection = await ServerConnection.open(target, {
+    session: ["SET SESSION collation_connection = 'utf8mb4_general_ci', foreign_key_checks = 0"],
+  });
   try {
     // A table keyed by a unique key must not get a hidden column. 1193: does not know the variable, 1227: may not set it.
     await connection.write('SET SESSION sql_generate_invisible_primary_key = 0').catch((error: unknown) => {
@@ -26,12 +28,18 @@ export async function openForDdl(target: ServerDefinition): Promise<ServerConnec
 }
 
 export async function knownCollations(target: ServerConnection): Promise<Set<string>> {
-  const rows = await target.rows('SELECT COLLATION_NAME FROM information_schema.COLLATIONS WHERE COLLATION_NAME IS NOT NULL');
+  const rows = await target.rows(
+    'SELECT COLLATION_NAME FROM information_schema.COLLATIONS WHERE COLLATION_NAME IS NOT NULL',
+  );
   return new Set(rows.map(([name]) => (name ?? '').toLowerCase()));
 }
 
 /** The definitions of `tables` for this target. */
-export async function targetDdls(target: ServerConnection, tables: Table[], deferIndexes: boolean): Promise<TargetDdl[]> {
+export async function targetDdls(
+  target: ServerConnection,
+  tables: Table[],
+  deferIndexes: boolean,
+): Promise<TargetDdl[]> {
   const collations = await knownCollations(target);
   return tables.map((table) => targetDdl(table, { collations, deferIndexes }));
 }
@@ -58,9 +66,13 @@ export async function createTable(target: ServerConnection, ddl: TargetDdl): Pro
     await target.write(bytesOf(ddl.create));
   } catch (cause) {
     if (!(cause instanceof AppError) || cause.code !== 'SERVER_ERROR') throw cause;
-    throw new AppError('DDL_UNSUPPORTED', `the target refused the definition of ${ddl.schema}.${ddl.table}: ${cause.message}`, {
-      cause,
-      details: { table: ddl.table, statement: ddl.create },
-    });
+    throw new AppError(
+      'DDL_UNSUPPORTED',
+      `the target refused the definition of ${ddl.schema}.${ddl.table}: ${cause.message}`,
+      {
+        cause,
+        details: { table: ddl.table, statement: ddl.create },
+      },
+    );
   }
 }

@@ -30,7 +30,7 @@ const KINDS: [Token['kind'], RegExp][] = [
 
 export function tokenize(sql: string): Token[] {
   const tokens: Token[] = [];
-  for (let at = 0; at < sql.length; ) {
+  for (let at = 0; at < sql.length;) {
     let found: Token | undefined;
     for (const [kind, pattern] of KINDS) {
       pattern.lastIndex = at;

@@ -4,7 +4,17 @@ import type { Column } from './table.ts';
 
 function column(columnType: string, charset = 'utf8mb4'): Column {
   const dataType = columnType.slice(0, columnType.indexOf('('));
-  return { name: 'e', dataType, columnType, charset, collation: null, nullable: true, unsigned: false, generated: null, length: null };
+  return {
+    name: 'e',
+    dataType,
+    columnType,
+    charset,
+    collation: null,
+    nullable: true,
+    unsigned: false,
+    generated: null,
+    length: null,
+  };
 }
 
 test('members with commas, quotes and parentheses are kept apart', () => {

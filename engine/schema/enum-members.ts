@@ -3,7 +3,7 @@ import type { Column } from './table.ts';
 /** Members of an ENUM or SET column as `COLUMN_TYPE` quotes them (quotes doubled), without the outer quotes. */
 export function enumMembers({ columnType }: Column): string[] {
   const members: string[] = [];
-  for (let at = columnType.indexOf('('); columnType[at + 1] === "'"; ) {
+  for (let at = columnType.indexOf('('); columnType[at + 1] === "'";) {
     let end = at + 2;
     while (columnType[end] !== undefined && (columnType[end] !== "'" || columnType[end + 1] === "'")) {
       end += columnType[end] === "'" ? 2 : 1;

@@ -4,15 +4,34 @@ import { joined, tokenize } from './ddl-lexer.ts';
 import type { Table } from './table.ts';
 import { targetDdl } from './target-ddl.ts';
 
-const COLLATIONS = new Set(['utf8mb4_0900_ai_ci', 'utf8mb4_0900_as_cs', 'utf8mb4_sv_0900_ai_ci', 'utf8mb4_bin', 'utf8mb4_0900_bin', 'latin1_swedish_ci', 'utf8mb3_unicode_520_ci', 'utf8mb3_general_ci']);
+const COLLATIONS = new Set([
+  'utf8mb4_0900_ai_ci',
+  'utf8mb4_0900_as_cs',
+  'utf8mb4_sv_0900_ai_ci',
+  'utf8mb4_bin',
+  'utf8mb4_0900_bin',
+  'latin1_swedish_ci',
+  'utf8mb3_unicode_520_ci',
+  'utf8mb3_general_ci',
+]);
 
 function ddlOf(createSql: string, deferIndexes = true) {
-  const table: Table = { schema: 's`x', name: 't', columns: [], key: null, uniqueKeys: [], createSql, rowsEstimate: 0, bytes: 0 };
+  const table: Table = {
+    schema: 's`x',
+    name: 't',
+    columns: [],
+    key: null,
+    uniqueKeys: [],
+    createSql,
+    rowsEstimate: 0,
+    bytes: 0,
+  };
   return targetDdl(table, { collations: COLLATIONS, deferIndexes });
 }
 
 test('tokens joined are the statement again', () => {
-  const sql = "CREATE TABLE `a``b` (`é` varchar(3) DEFAULT 'it''s \\' ) , KEY' COMMENT \"x\" /*!80023 INVISIBLE */, -- rest\n `c` int) # end";
+  const sql =
+    "CREATE TABLE `a``b` (`é` varchar(3) DEFAULT 'it''s \\' ) , KEY' COMMENT \"x\" /*!80023 INVISIBLE */, -- rest\n `c` int) # end";
   expect(joined(tokenize(sql))).toBe(sql);
 });
 
@@ -30,7 +49,9 @@ test('commas, keys and parentheses inside strings, comments and expressions do n
 ) ENGINE=InnoDB AUTO_INCREMENT=7 DEFAULT CHARSET=latin1 COMMENT='ENGINE=MyISAM, ('`);
   expect(ddl.indexes).toEqual([{ name: 'k,1', add: 'ADD KEY `k,1` (`e`,`g`)' }]);
   expect(ddl.fulltext.map(({ name }) => name)).toEqual(['f']);
-  expect(ddl.foreignKeys).toEqual([{ name: 'fk', add: 'ADD CONSTRAINT `fk` FOREIGN KEY (`id`) REFERENCES `p` (`id`) ON DELETE RESTRICT' }]);
+  expect(ddl.foreignKeys).toEqual([
+    { name: 'fk', add: 'ADD CONSTRAINT `fk` FOREIGN KEY (`id`) REFERENCES `p` (`id`) ON DELETE RESTRICT' },
+  ]);
   expect(ddl.create).toContain('CREATE TABLE `s``x`.`t` (');
   expect(ddl.create).toContain("COMMENT='ENGINE=MyISAM, ('");
   expect(ddl.create).toContain('CONSTRAINT `ck` CHECK ((`id` > 0))');
@@ -38,13 +59,18 @@ test('commas, keys and parentheses inside strings, comments and expressions do n
 });
 
 test('the index that AUTO_INCREMENT needs stays', () => {
-  const ddl = ddlOf('CREATE TABLE `t` (`a` int NOT NULL, `id` int NOT NULL AUTO_INCREMENT, PRIMARY KEY (`a`,`id`), KEY `x` (`a`), KEY `auto` (`id`)) ENGINE=InnoDB');
+  const ddl = ddlOf(
+    'CREATE TABLE `t` (`a` int NOT NULL, `id` int NOT NULL AUTO_INCREMENT, PRIMARY KEY (`a`,`id`), KEY `x` (`a`), KEY `auto` (`id`)) ENGINE=InnoDB',
+  );
   expect(ddl.indexes.map(({ name }) => name)).toEqual(['x']);
   expect(ddl.create).toContain('KEY `auto` (`id`)');
 });
 
 test('nothing but foreign keys is deferred without deferIndexes', () => {
-  const ddl = ddlOf('CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`), KEY `x` (`a`), FULLTEXT KEY `f` (`a`)) ENGINE=InnoDB', false);
+  const ddl = ddlOf(
+    'CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`), KEY `x` (`a`), FULLTEXT KEY `f` (`a`)) ENGINE=InnoDB',
+    false,
+  );
   expect([ddl.indexes, ddl.fulltext]).toEqual([[], []]);
 });
 
@@ -75,12 +101,25 @@ test("MariaDB's definitions become MySQL's", () => {
     ') ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci',
   ]);
   expect(ddl.indexes).toEqual([{ name: 'i', add: 'ADD KEY `i` (`n`) INVISIBLE' }]);
-  expect(ddl.notes.map(({ kind }) => kind).sort()).toEqual(['collation', 'collation', 'engine', 'option', 'option', 'option', 'type', 'type']);
+  expect(ddl.notes.map(({ kind }) => kind).sort()).toEqual([
+    'collation',
+    'collation',
+    'engine',
+    'option',
+    'option',
+    'option',
+    'type',
+    'type',
+  ]);
 });
 
 test('partitions keep their comment and get InnoDB', () => {
-  const ddl = ddlOf('CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`)) ENGINE=MyISAM DEFAULT CHARSET=latin1\n/*!50100 PARTITION BY RANGE (`a`)\n(PARTITION p0 VALUES LESS THAN (10) ENGINE = MyISAM) */');
-  expect(ddl.create).toContain('ENGINE=InnoDB DEFAULT CHARSET=latin1\n/*!50100 PARTITION BY RANGE (`a`)\n(PARTITION p0 VALUES LESS THAN (10) ENGINE = InnoDB) */');
+  const ddl = ddlOf(
+    'CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`)) ENGINE=MyISAM DEFAULT CHARSET=latin1\n/*!50100 PARTITION BY RANGE (`a`)\n(PARTITION p0 VALUES LESS THAN (10) ENGINE = MyISAM) */',
+  );
+  expect(ddl.create).toContain(
+    'ENGINE=InnoDB DEFAULT CHARSET=latin1\n/*!50100 PARTITION BY RANGE (`a`)\n(PARTITION p0 VALUES LESS THAN (10) ENGINE = InnoDB) */',
+  );
 });
 
 test('collations: the same, the nearest, none', () => {

@@ -1,7 +1,13 @@
 import { definitionName, indexColumns, parseCreate, type Definition } from './create-statement.ts';
 import { isWord, joined } from './ddl-lexer.ts';
 import type { Table } from './table.ts';
-import { translateColumn, translateIndex, translateOptions, translatePartitions, type DdlNote } from './translate-ddl.ts';
+import {
+  translateColumn,
+  translateIndex,
+  translateOptions,
+  translatePartitions,
+  type DdlNote,
+} from './translate-ddl.ts';
 
 /** An index or foreign key that is added later; `name` tells whether it is there already. */
 export interface DeferredPart {
@@ -26,12 +32,23 @@ export interface TargetDdl {
  * The statements that make `table` on a MySQL server: first the table with its primary and unique keys (what lands is
  * checked and replaced by them), then, once the rows are there, the other indexes and the foreign keys.
  */
-export function targetDdl(table: Table, { collations, deferIndexes }: { collations: ReadonlySet<string>; deferIndexes: boolean }): TargetDdl {
+export function targetDdl(
+  table: Table,
+  { collations, deferIndexes }: { collations: ReadonlySet<string>; deferIndexes: boolean },
+): TargetDdl {
   const notes: DdlNote[] = [];
   const context = { collations, note: (note: DdlNote) => notes.push(note) };
   const { definitions, options, partitions } = parseCreate(table.createSql);
   const kept: string[] = [];
-  const ddl: TargetDdl = { schema: table.schema, table: table.name, create: '', indexes: [], fulltext: [], foreignKeys: [], notes };
+  const ddl: TargetDdl = {
+    schema: table.schema,
+    table: table.name,
+    create: '',
+    indexes: [],
+    fulltext: [],
+    foreignKeys: [],
+    notes,
+  };
   const needed = indexOfAutoIncrement(definitions);
   for (const definition of definitions) {
     const subject = `${table.name}.${definitionName(definition) ?? definition.kind}`;
@@ -60,20 +77,29 @@ export function targetDdl(table: Table, { collations, deferIndexes }: { collatio
         kept.push(joined(translateIndex(definition.tokens)));
         break;
       case 'other':
-        notes.push({ kind: isVectorKey(definition) ? 'index' : 'unsupported', subject, text: `left out: ${joined(definition.tokens)}` });
+        notes.push({
+          kind: isVectorKey(definition) ? 'index' : 'unsupported',
+          subject,
+          text: `left out: ${joined(definition.tokens)}`,
+        });
         break;
       default:
         definition.kind satisfies never;
     }
   }
-  const tail = [translateOptions(options, table.name, context), joined(translatePartitions(partitions, table.name, context))];
+  const tail = [
+    translateOptions(options, table.name, context),
+    joined(translatePartitions(partitions, table.name, context)),
+  ];
   ddl.create = `CREATE TABLE ${quoted(table.schema)}.${quoted(table.name)} (\n  ${kept.join(',\n  ')}\n) ${tail.filter((text) => text !== '').join('\n')}`;
   return ddl;
 }
 
 /** InnoDB wants an index that begins with the AUTO_INCREMENT column; null where a primary or unique key does. */
 function indexOfAutoIncrement(definitions: Definition[]): Definition | null {
-  const column = definitions.find(({ kind, tokens }) => kind === 'column' && tokens.some((token) => isWord(token, 'AUTO_INCREMENT')));
+  const column = definitions.find(
+    ({ kind, tokens }) => kind === 'column' && tokens.some((token) => isWord(token, 'AUTO_INCREMENT')),
+  );
   if (column === undefined) return null;
   const name = definitionName(column);
   const beginning = definitions.filter(

@@ -20,16 +20,47 @@ const TYPES: Record<string, string> = {
   INET6: 'varchar(39) CHARACTER SET ascii COLLATE ascii_bin',
   INET4: 'varchar(15) CHARACTER SET ascii COLLATE ascii_bin',
 };
-const TEXT_TYPES = new Set(['TINYTEXT', 'TEXT', 'MEDIUMTEXT', 'LONGTEXT', 'TINYBLOB', 'BLOB', 'MEDIUMBLOB', 'LONGBLOB', 'JSON', 'GEOMETRY']);
-const DEFAULT_WORDS = new Set(['NULL', 'TRUE', 'FALSE', 'CURRENT_TIMESTAMP', 'NOW', 'LOCALTIME', 'LOCALTIMESTAMP', 'B', 'X']);
+const TEXT_TYPES = new Set([
+  'TINYTEXT',
+  'TEXT',
+  'MEDIUMTEXT',
+  'LONGTEXT',
+  'TINYBLOB',
+  'BLOB',
+  'MEDIUMBLOB',
+  'LONGBLOB',
+  'JSON',
+  'GEOMETRY',
+]);
+const DEFAULT_WORDS = new Set([
+  'NULL',
+  'TRUE',
+  'FALSE',
+  'CURRENT_TIMESTAMP',
+  'NOW',
+  'LOCALTIME',
+  'LOCALTIMESTAMP',
+  'B',
+  'X',
+]);
 
 /** A column's definition as MySQL takes it; from MySQL it comes through unchanged but for its collation. */
 export function translateColumn(tokens: Token[], subject: string, context: Translation): Token[] {
   const output: Token[] = [];
   const type = (tokens[skipSpace(tokens, 1)]?.text ?? '').toUpperCase();
   const replacement = TYPES[type];
-  if (tokens.some((token, at) => isWord(token, 'NEXTVAL') || (isWord(token, 'ROW') && /^(START|END)$/i.test(tokens[skipSpace(tokens, at + 1)]?.text ?? '')))) {
-    context.note({ kind: 'unsupported', subject, text: 'sequences and system versioning have no counterpart in MySQL' });
+  if (
+    tokens.some(
+      (token, at) =>
+        isWord(token, 'NEXTVAL') ||
+        (isWord(token, 'ROW') && /^(START|END)$/i.test(tokens[skipSpace(tokens, at + 1)]?.text ?? '')),
+    )
+  ) {
+    context.note({
+      kind: 'unsupported',
+      subject,
+      text: 'sequences and system versioning have no counterpart in MySQL',
+    });
   }
   for (let at = 0; at < tokens.length; at += 1) {
     const token = tokens[at];
@@ -55,14 +86,25 @@ export function translateColumn(tokens: Token[], subject: string, context: Trans
 }
 
 /** Index of the last token used. */
-function translateCollate(tokens: Token[], at: number, output: Token[], subject: string, { collations, note }: Translation): number {
+function translateCollate(
+  tokens: Token[],
+  at: number,
+  output: Token[],
+  subject: string,
+  { collations, note }: Translation,
+): number {
   let next = skipSpace(tokens, at + 1);
   if (tokens[next]?.text === '=') next = skipSpace(tokens, next + 1);
   const name = tokens[next]?.text ?? '';
   const translated = translateCollation(name.toLowerCase(), collations);
   if (translated === null) note({ kind: 'unsupported', subject, text: `the target has no collation like ${name}` });
-  else if (translated !== name.toLowerCase()) note({ kind: 'collation', subject, text: `${name} becomes ${translated}` });
-  output.push({ kind: 'word', text: 'COLLATE' }, { kind: 'space', text: ' ' }, { kind: 'word', text: translated ?? name });
+  else if (translated !== name.toLowerCase())
+    note({ kind: 'collation', subject, text: `${name} becomes ${translated}` });
+  output.push(
+    { kind: 'word', text: 'COLLATE' },
+    { kind: 'space', text: ' ' },
+    { kind: 'word', text: translated ?? name },
+  );
   return next;
 }
 
@@ -113,11 +155,12 @@ const ROW_FORMATS = new Set(['DYNAMIC', 'COMPACT', 'REDUNDANT', 'COMPRESSED', 'D
 /** `NAME=value` pairs: those that MySQL knows, InnoDB as the engine; the others are noted and left out. */
 export function translateOptions(tokens: Token[], subject: string, context: Translation): string {
   const output: string[] = [];
-  for (let at = 0; at < tokens.length; ) {
+  for (let at = 0; at < tokens.length;) {
     const token = tokens[at];
     const equals = skipSpace(tokens, at + 1);
     if (token === undefined || token.kind === 'space' || tokens[equals]?.text !== '=') {
-      if (isWord(token, 'VERSIONING')) context.note({ kind: 'unsupported', subject, text: 'system versioning has no counterpart in MySQL' });
+      if (isWord(token, 'VERSIONING'))
+        context.note({ kind: 'unsupported', subject, text: 'system versioning has no counterpart in MySQL' });
       at += 1;
       continue;
     }
@@ -142,8 +185,10 @@ function translateOption(name: string, value: string, subject: string, context: 
   if (name === 'CHARSET') return `DEFAULT CHARSET=${value}`;
   if (name === 'COLLATE') {
     const translated = translateCollation(value.toLowerCase(), context.collations);
-    if (translated === null) context.note({ kind: 'unsupported', subject, text: `the target has no collation like ${value}` });
-    else if (translated !== value.toLowerCase()) context.note({ kind: 'collation', subject, text: `${value} becomes ${translated}` });
+    if (translated === null)
+      context.note({ kind: 'unsupported', subject, text: `the target has no collation like ${value}` });
+    else if (translated !== value.toLowerCase())
+      context.note({ kind: 'collation', subject, text: `${value} becomes ${translated}` });
     return `COLLATE=${translated ?? value}`;
   }
   return `${name}=${value}`;

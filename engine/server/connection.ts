@@ -36,7 +36,14 @@ const CLOSE_MS = 1000;
 
 // oxlint-disable-next-line no-control-regex -- NUL and Ctrl-Z are what has to be found
 const ESCAPED = /[\0\n\r\x1a'\\]/g;
-const ESCAPES: Record<string, string> = { '\0': '\\0', '\n': '\\n', '\r': '\\r', '\x1a': '\\Z', "'": "\\'", '\\': '\\\\' };
+const ESCAPES: Record<string, string> = {
+  '\0': '\\0',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\x1a': '\\Z',
+  "'": "\\'",
+  '\\': '\\\\',
+};
 
 /** Inside single quotes, without NO_BACKSLASH_ESCAPES (https://dev.mysql.com/doc/refman/9.7/en/string-literals.html). */
 export function escapeBytes(bytes: Bytes): Bytes {
@@ -238,7 +245,11 @@ export function connectionOptions(
             ...(tls.cert === undefined ? {} : { cert: tls.cert }),
             ...(tls.key === undefined ? {} : { key: tls.key }),
             ...(tls.mode === 'verify_identity'
-              ? { verifyIdentity: true, checkServerIdentity: (_host: string, cert: Parameters<typeof checkIdentity>[1]) => checkIdentity(tls.serverName ?? host, cert) }
+              ? {
+                  verifyIdentity: true,
+                  checkServerIdentity: (_host: string, cert: Parameters<typeof checkIdentity>[1]) =>
+                    checkIdentity(tls.serverName ?? host, cert),
+                }
               : {}),
           },
         }),
@@ -261,7 +272,9 @@ function connectError(server: ServerDefinition, cause: unknown): AppError {
     return new AppError('LOGIN_REFUSED', `${at(server)} refused the login of ${server.user}: ${message}`, { cause });
   }
   if (sqlState !== undefined) return serverError(server, cause);
-  return new AppError('SERVER_UNREACHABLE', `${at(server)} cannot be reached: ${message || (code ?? 'no answer')}`, { cause });
+  return new AppError('SERVER_UNREACHABLE', `${at(server)} cannot be reached: ${message || (code ?? 'no answer')}`, {
+    cause,
+  });
 }
 
 /** What a server answered, as an AppError: `details.errno` is MySQL's error number, 0 for a lost connection. */
@@ -271,9 +284,15 @@ export function serverError(server: ServerDefinition, cause: unknown): AppError 
   const lost = sqlState === undefined;
   // 1053 shutdown in progress, 1927/4031 killed for inactivity: the connection is gone as well.
   if (lost || errno === 1053 || errno === 1927 || errno === 4031 || errno === 3169) {
-    return new AppError('SERVER_GONE', `the connection to ${at(server)} was lost: ${message}`, { cause, details: { errno: 0 } });
+    return new AppError('SERVER_GONE', `the connection to ${at(server)} was lost: ${message}`, {
+      cause,
+      details: { errno: 0 },
+    });
   }
-  return new AppError('SERVER_ERROR', `${at(server)} answered ${errno} (${sqlState}): ${message}`, { cause, details: { errno } });
+  return new AppError('SERVER_ERROR', `${at(server)} answered ${errno} (${sqlState}): ${message}`, {
+    cause,
+    details: { errno },
+  });
 }
 
 /** MySQL's error number of an AppError made by `serverError`; undefined for anything else. */

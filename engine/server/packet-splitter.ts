@@ -18,30 +18,52 @@ export class PacketSplitter {
   }
 
   push(data: Buffer): void {
-    let buffer = data;
-    if (this.#pendingBytes > 0) {
-      this.#pending.push(data);
-      this.#pendingBytes += data.length;
-      if (this.#pendingBytes < this.#neededBytes) return;
-      buffer = Buffer.concat(this.#pending, this.#pendingBytes);
-      this.#pending = [];
-      this.#pendingBytes = 0;
-    }
-    const end = buffer.length;
+    const end = data.length;
     let at = 0;
+    if (this.#pendingBytes > 0) {
+      at = this.#complete(data);
+      if (this.#pendingBytes > 0) return;
+    }
     while (at + 4 <= end) {
-      const length = (buffer[at] ?? 0) | ((buffer[at + 1] ?? 0) << 8) | ((buffer[at + 2] ?? 0) << 16);
+      const length = lengthAt(data, at);
       const next = at + 4 + length;
       if (next > end) {
-        this.#keep(buffer.subarray(at), 4 + length);
+        this.#keep(data.subarray(at), 4 + length);
         return;
       }
-      if (length === PAYLOAD_MAX) this.#earlier.push(Buffer.from(buffer.subarray(at + 4, next)));
-      else if (this.#earlier.length > 0) this.#finishLong(buffer.subarray(at + 4, next));
-      else this.#payload(buffer, at + 4, next);
+      this.#packet(data, at + 4, next);
       at = next;
     }
-    if (at < end) this.#keep(buffer.subarray(at), 4);
+    if (at < end) this.#keep(data.subarray(at), 4);
+  }
+
+  /** Adds what the kept packet lacks, and no more: the rest of `data` is not copied. Answers where that rest begins. */
+  #complete(data: Buffer): number {
+    let at = 0;
+    for (;;) {
+      const piece = data.subarray(at, at + this.#neededBytes - this.#pendingBytes);
+      this.#pending.push(piece);
+      this.#pendingBytes += piece.length;
+      at += piece.length;
+      if (this.#pendingBytes < this.#neededBytes) return at;
+      const whole = Buffer.concat(this.#pending, this.#pendingBytes);
+      const length = lengthAt(whole, 0);
+      if (whole.length < 4 + length) {
+        // Only the header was complete.
+        this.#keep(whole, 4 + length);
+        continue;
+      }
+      this.#pending = [];
+      this.#pendingBytes = 0;
+      this.#packet(whole, 4, whole.length);
+      return at;
+    }
+  }
+
+  #packet(buffer: Buffer, start: number, end: number): void {
+    if (end - start === PAYLOAD_MAX) this.#earlier.push(Buffer.from(buffer.subarray(start, end)));
+    else if (this.#earlier.length > 0) this.#finishLong(buffer.subarray(start, end));
+    else this.#payload(buffer, start, end);
   }
 
   #keep(rest: Buffer, neededBytes: number): void {
@@ -55,11 +77,8 @@ export class PacketSplitter {
     this.#earlier = [];
     this.#payload(whole, 0, whole.length);
   }
+}
 
-  /** For a new command: what is kept of the old one is gone. */
-  reset(): void {
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#earlier = [];
-  }
+function lengthAt(buffer: Buffer, at: number): number {
+  return (buffer[at] ?? 0) | ((buffer[at + 1] ?? 0) << 8) | ((buffer[at + 2] ?? 0) << 16);
 }

@@ -42,7 +42,8 @@ async function connect(server: RunningServer): Promise<ServerConnection> {
 
 /** Rows numbered from 1 to `count`, as `n`. */
 function numbers(count: number): string {
-  const digits = '(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)';
+  const digits =
+    '(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)';
   const names = ['a', 'b', 'c', 'e', 'f', 'g'].slice(0, Math.ceil(Math.log10(count)));
   const sum = names.map((name, i) => `${name}.d*${10 ** i}`).join('+');
   return `(SELECT ${sum}+1 AS n FROM ${names.map((name) => `${digits} ${name}`).join(',')} HAVING n <= ${count}) numbers`;
@@ -75,7 +76,8 @@ function copy(server: RunningServer, tables: Table[], changes: Partial<CopyOptio
 
 async function expectEqual(server: RunningServer, tables: Table[]): Promise<void> {
   await using source = await connect(server);
-  for (const table of tables) expect(`${table.name} ${await tableSum(there, table)}`).toBe(`${table.name} ${await tableSum(source, table)}`);
+  for (const table of tables)
+    expect(`${table.name} ${await tableSum(there, table)}`).toBe(`${table.name} ${await tableSum(source, table)}`);
 }
 
 async function chunksOf(table: Table): Promise<LandedChunk[]> {
@@ -96,15 +98,21 @@ describe.each(['mysql', 'mariadb'] as const)('values from %s', (flavor) => {
       const column = table?.columns[1];
       if (column === undefined) throw new Error('no column');
       const assign = literal(column);
-      await source.write(`INSERT INTO v_${name} VALUES ${[...values, null].map((value, id) => `(${id},${assign(value)})`).join(',')}`);
+      await source.write(
+        `INSERT INTO v_${name} VALUES ${[...values, null].map((value, id) => `(${id},${assign(value)})`).join(',')}`,
+      );
     }
     // All of them in one table, so that expressions and plain fields stand side by side.
     const columns = ZOO[flavor].map(({ name, type }) => `${name} ${type}`);
-    await source.write(`CREATE TABLE wide (id INT AUTO_INCREMENT PRIMARY KEY, ${columns.join(',')}, gv INT AS (ti + 1), gs VARCHAR(50) AS (CONCAT('x', bu)) STORED, hidden INT INVISIBLE DEFAULT 7)`);
+    await source.write(
+      `CREATE TABLE wide (id INT AUTO_INCREMENT PRIMARY KEY, ${columns.join(',')}, gv INT AS (ti + 1), gs VARCHAR(50) AS (CONCAT('x', bu)) STORED, hidden INT INVISIBLE DEFAULT 7)`,
+    );
     const rows = Math.max(...ZOO[flavor].map(({ values }) => values.length)) + 1;
     for (let i = 0; i < rows; i += 1) {
       const picks = ZOO[flavor].map(({ name }) => `(SELECT v FROM v_${name} WHERE id = ${i})`);
-      await source.write(`INSERT INTO wide (${ZOO[flavor].map(({ name }) => name).join(',')}) SELECT ${picks.join(',')}`);
+      await source.write(
+        `INSERT INTO wide (${ZOO[flavor].map(({ name }) => name).join(',')}) SELECT ${picks.join(',')}`,
+      );
     }
     await source.write('CREATE TABLE bare (id INT PRIMARY KEY)');
     await source.write('CREATE TABLE zero (id INT AUTO_INCREMENT PRIMARY KEY)');
@@ -139,7 +147,7 @@ describe.each(['mysql', 'mariadb'] as const)('chunks of keys of every kind from 
     ['unsigned', 'k BIGINT UNSIGNED', '18446744073709551615 - n'],
     ['zerofill', 'k INT(9) UNSIGNED ZEROFILL', 'n'],
     ['collated', 'k VARCHAR(40) CHARACTER SET utf8mb4', "CONCAT(ELT(n % 4 + 1, 'ä', 'Z', 'ß', 'a'), n)"],
-    ['latin', 'k VARCHAR(40) CHARACTER SET latin1', "CONCAT(CHAR(n % 100 + 150), n)"],
+    ['latin', 'k VARCHAR(40) CHARACTER SET latin1', 'CONCAT(CHAR(n % 100 + 150), n)'],
     ['wide', 'k VARCHAR(40) CHARACTER SET utf16', "CONVERT(CONVERT(CONCAT('\\\\\\'', n) USING latin1) USING utf16)"],
     ['bytes', 'k VARBINARY(40)', 'UNHEX(SHA2(n, 224))'],
     ['padded', 'k BINARY(6)', 'LEFT(CONCAT(CHAR(n % 3), n), 6)'],
@@ -159,11 +167,22 @@ describe.each(['mysql', 'mariadb'] as const)('chunks of keys of every kind from 
     await source.write(`CREATE DATABASE ${schema} CHARACTER SET utf8mb4`);
     await source.write(`USE ${schema}`);
     for (const [name, columns, values] of kinds) {
-      const key = columns.split(', ').map((column) => column.split(' ')[0]).join(',');
-      await source.write(`CREATE TABLE k_${name} (${columns}, pad CHAR(200) CHARACTER SET latin1, PRIMARY KEY (${key}))`);
-      await source.write(Buffer.from(`INSERT INTO k_${name} SELECT ${values}, REPEAT('p', 200) FROM ${numbers(5000)}`).toString('latin1'));
+      const key = columns
+        .split(', ')
+        .map((column) => column.split(' ')[0])
+        .join(',');
+      await source.write(
+        `CREATE TABLE k_${name} (${columns}, pad CHAR(200) CHARACTER SET latin1, PRIMARY KEY (${key}))`,
+      );
+      await source.write(
+        Buffer.from(`INSERT INTO k_${name} SELECT ${values}, REPEAT('p', 200) FROM ${numbers(5000)}`).toString(
+          'latin1',
+        ),
+      );
     }
-    await source.write(`CREATE TABLE uniq (v INT, k VARCHAR(9) NOT NULL, pad CHAR(200) CHARACTER SET latin1, UNIQUE KEY u (k))`);
+    await source.write(
+      `CREATE TABLE uniq (v INT, k VARCHAR(9) NOT NULL, pad CHAR(200) CHARACTER SET latin1, UNIQUE KEY u (k))`,
+    );
     await source.write(`INSERT INTO uniq SELECT n, n, REPEAT('p', 200) FROM ${numbers(5000)}`);
     await source.rows(`ANALYZE TABLE ${[...kinds.map(([name]) => `k_${name}`), 'uniq'].join(',')}`);
   });
@@ -192,10 +211,14 @@ describe('a table of 200,000 rows', () => {
     await using source = await connect(mysql);
     await source.write(`CREATE DATABASE ${schema}`);
     await source.write(`USE ${schema}`);
-    await source.write('CREATE TABLE plain (id INT PRIMARY KEY, v INT NOT NULL, pad VARCHAR(100), u INT, UNIQUE KEY (u))');
+    await source.write(
+      'CREATE TABLE plain (id INT PRIMARY KEY, v INT NOT NULL, pad VARCHAR(100), u INT, UNIQUE KEY (u))',
+    );
     await source.write('CREATE TABLE named (k VARCHAR(40) PRIMARY KEY, v INT NOT NULL, pad VARCHAR(100))');
     await source.write(`INSERT INTO plain SELECT n, 0, REPEAT('x', n % 100), n FROM ${numbers(200_000)}`);
-    await source.write(`INSERT INTO named SELECT CONCAT('k', LEFT(SHA2(n, 224), 30)), 0, REPEAT('y', n % 100) FROM ${numbers(50_000)}`);
+    await source.write(
+      `INSERT INTO named SELECT CONCAT('k', LEFT(SHA2(n, 224), 30)), 0, REPEAT('y', n % 100) FROM ${numbers(50_000)}`,
+    );
     await source.rows('ANALYZE TABLE plain, named');
   });
 
@@ -204,7 +227,10 @@ describe('a table of 200,000 rows', () => {
   test('progress ends with exact counts, and the stamp is what the source has executed', async () => {
     tables = await prepare(mysql, schema);
     const views = new Map<string, TableProgress>();
-    const { rows, bytes, stamp } = await copy(mysql, tables, { ...small, onProgress: (view) => views.set(view.name, view) });
+    const { rows, bytes, stamp } = await copy(mysql, tables, {
+      ...small,
+      onProgress: (view) => views.set(view.name, view),
+    });
     expect(rows).toBe(250_000);
     expect(views.get('plain')).toMatchObject({ rowsTotal: 200_000, rowsCopied: 200_000, state: 'copied', etaMs: 0 });
     expect([...views.values()].reduce((sum, view) => sum + view.bytes, 0)).toBe(bytes);
@@ -233,7 +259,9 @@ describe('a table of 200,000 rows', () => {
       expect(landed).toBeGreaterThan(Math.max(before, stopAt - 1));
       expect(landed).toBeLessThan(250_000);
       // What is not marked is not there: rows and marker are one transaction.
-      const counts = await Promise.all(tables.map(async ({ name }) => Number((await there.rows(`SELECT COUNT(*) FROM ${schema}.${name}`))[0]?.[0])));
+      const counts = await Promise.all(
+        tables.map(async ({ name }) => Number((await there.rows(`SELECT COUNT(*) FROM ${schema}.${name}`))[0]?.[0])),
+      );
       expect(counts.reduce((sum, count) => sum + count, 0)).toBe(landed);
     }
     await using source = await connect(mysql);
@@ -315,7 +343,9 @@ describe('a table of 200,000 rows', () => {
 
   async function killOthers(server: RunningServer): Promise<void> {
     await using connection = await connect(server);
-    const rows = await connection.rows("SELECT id FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID() AND command IN ('Query','Sleep') AND user <> 'event_scheduler'");
+    const rows = await connection.rows(
+      "SELECT id FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID() AND command IN ('Query','Sleep') AND user <> 'event_scheduler'",
+    );
     const keep = server === target ? String(there.threadId) : '';
     for (const [id] of rows) if (id !== keep) await connection.write(`KILL ${id}`).catch(() => {});
   }

@@ -60,28 +60,38 @@ describe.each(['mysql', 'mariadb'] as const)('values on %s', (flavor) => {
     await connection.write('CREATE DATABASE zoo');
   });
 
-  test.each(ZOO[flavor])('$name $type: what is assigned is read back, and found', async ({ name, type, values, noIndex }) => {
-    await using connection = await connect(server());
-    await connection.write(`CREATE TABLE zoo.v_${name} (id INT PRIMARY KEY, v ${type}${noIndex === true ? '' : ', KEY k (v)'}) CHARACTER SET utf8mb4`);
-    const table = await one(connection, 'zoo', `v_${name}`);
-    const column = columnOf(table, 'v');
-    const assign = literal(column);
-    const compare = comparand(column);
-    const rows = [...values, null].map((value, id) => `(${id},${assign(value)})`).join(',');
-    const { warnings } = await connection.write(`INSERT INTO zoo.v_${name} VALUES ${rows}`);
-    // Index 0 of an ENUM has to be a number where '0' would be a member; the server warns, and stores it.
-    if (column.dataType !== 'enum') expect(warnings).toBe(0);
-    const read = await connection.rows(`SELECT ${selectExpression(column)} FROM zoo.v_${name} ORDER BY id`);
-    expect(read.map(([value]) => (value == null ? null : (normalizer(column)?.(value) ?? value)))).toEqual([...values, null]);
-    if (noIndex === true) return;
-    for (const [id, value] of values.entries()) {
-      const found = await connection.rows(`SELECT id FROM zoo.v_${name} WHERE v = ${compare(value)}`);
-      expect(found.flat()).toContain(String(id));
-    }
-    const traditional = flavor === 'mysql' ? 'FORMAT=TRADITIONAL ' : '';
-    const plan = await connection.selectOne<{ type: string; key: string | null }>(`EXPLAIN ${traditional}SELECT id FROM zoo.v_${name} WHERE v = ${compare(values.at(-1) ?? '')}`);
-    expect(plan).toMatchObject({ type: 'ref', key: 'k' });
-  });
+  test.each(ZOO[flavor])(
+    '$name $type: what is assigned is read back, and found',
+    async ({ name, type, values, noIndex }) => {
+      await using connection = await connect(server());
+      await connection.write(
+        `CREATE TABLE zoo.v_${name} (id INT PRIMARY KEY, v ${type}${noIndex === true ? '' : ', KEY k (v)'}) CHARACTER SET utf8mb4`,
+      );
+      const table = await one(connection, 'zoo', `v_${name}`);
+      const column = columnOf(table, 'v');
+      const assign = literal(column);
+      const compare = comparand(column);
+      const rows = [...values, null].map((value, id) => `(${id},${assign(value)})`).join(',');
+      const { warnings } = await connection.write(`INSERT INTO zoo.v_${name} VALUES ${rows}`);
+      // Index 0 of an ENUM has to be a number where '0' would be a member; the server warns, and stores it.
+      if (column.dataType !== 'enum') expect(warnings).toBe(0);
+      const read = await connection.rows(`SELECT ${selectExpression(column)} FROM zoo.v_${name} ORDER BY id`);
+      expect(read.map(([value]) => (value == null ? null : (normalizer(column)?.(value) ?? value)))).toEqual([
+        ...values,
+        null,
+      ]);
+      if (noIndex === true) return;
+      for (const [id, value] of values.entries()) {
+        const found = await connection.rows(`SELECT id FROM zoo.v_${name} WHERE v = ${compare(value)}`);
+        expect(found.flat()).toContain(String(id));
+      }
+      const traditional = flavor === 'mysql' ? 'FORMAT=TRADITIONAL ' : '';
+      const plan = await connection.selectOne<{ type: string; key: string | null }>(
+        `EXPLAIN ${traditional}SELECT id FROM zoo.v_${name} WHERE v = ${compare(values.at(-1) ?? '')}`,
+      );
+      expect(plan).toMatchObject({ type: 'ref', key: 'k' });
+    },
+  );
 });
 
 test('the key of a table: primary, else the best whole unique NOT NULL one, else none', async () => {
@@ -92,19 +102,42 @@ test('the key of a table: primary, else the best whole unique NOT NULL one, else
     await connection.write('DROP TABLE IF EXISTS t');
     await connection.write(`CREATE TABLE t (${columns})`);
     const table = await one(connection, 'keyed', 't');
-    return table.key === null ? null : { name: table.key.name, columns: table.key.columns.map((ordinal) => table.columns[ordinal]?.name), others: table.uniqueKeys.map(({ name }) => name) };
+    return table.key === null
+      ? null
+      : {
+          name: table.key.name,
+          columns: table.key.columns.map((ordinal) => table.columns[ordinal]?.name),
+          others: table.uniqueKeys.map(({ name }) => name),
+        };
   };
-  expect(await keyOf('a INT, b INT, UNIQUE KEY u (a), PRIMARY KEY (b, a)')).toEqual({ name: 'PRIMARY', columns: ['b', 'a'], others: ['u'] });
-  expect(await keyOf('a VARCHAR(9) NOT NULL, b INT NOT NULL, c INT NOT NULL, UNIQUE KEY s (a), UNIQUE KEY n (b, c)')).toEqual({ name: 'n', columns: ['b', 'c'], others: ['s'] });
-  expect(await keyOf('a INT NOT NULL, b VARCHAR(9) NOT NULL, UNIQUE KEY seen (b), UNIQUE KEY hidden (a) INVISIBLE')).toMatchObject({ name: 'seen' });
-  expect(await keyOf('a INT NOT NULL, b INT, UNIQUE KEY hidden (a) INVISIBLE, PRIMARY KEY (b)')).toMatchObject({ name: 'PRIMARY', others: ['hidden'] });
-  expect(await keyOf('a INT, b VARCHAR(9) NOT NULL, UNIQUE KEY nullable (a), UNIQUE KEY prefix (b(3)), UNIQUE KEY f ((LOWER(b)))')).toBeNull();
+  expect(await keyOf('a INT, b INT, UNIQUE KEY u (a), PRIMARY KEY (b, a)')).toEqual({
+    name: 'PRIMARY',
+    columns: ['b', 'a'],
+    others: ['u'],
+  });
+  expect(
+    await keyOf('a VARCHAR(9) NOT NULL, b INT NOT NULL, c INT NOT NULL, UNIQUE KEY s (a), UNIQUE KEY n (b, c)'),
+  ).toEqual({ name: 'n', columns: ['b', 'c'], others: ['s'] });
+  expect(
+    await keyOf('a INT NOT NULL, b VARCHAR(9) NOT NULL, UNIQUE KEY seen (b), UNIQUE KEY hidden (a) INVISIBLE'),
+  ).toMatchObject({ name: 'seen' });
+  expect(await keyOf('a INT NOT NULL, b INT, UNIQUE KEY hidden (a) INVISIBLE, PRIMARY KEY (b)')).toMatchObject({
+    name: 'PRIMARY',
+    others: ['hidden'],
+  });
+  expect(
+    await keyOf(
+      'a INT, b VARCHAR(9) NOT NULL, UNIQUE KEY nullable (a), UNIQUE KEY prefix (b(3)), UNIQUE KEY f ((LOWER(b)))',
+    ),
+  ).toBeNull();
 });
 
 test('generated and invisible columns keep their places; defaults that are expressions are no generated columns', async () => {
   await using connection = await connect(mysql);
   await connection.write('CREATE DATABASE columns_of');
-  await connection.write("CREATE TABLE columns_of.t (id INT PRIMARY KEY, v INT AS (id + 1), s INT AS (id + 2) STORED, h BIGINT UNSIGNED INVISIBLE, d VARCHAR(40) DEFAULT (UUID()), e ENUM('unsigned','zerofill'))");
+  await connection.write(
+    "CREATE TABLE columns_of.t (id INT PRIMARY KEY, v INT AS (id + 1), s INT AS (id + 2) STORED, h BIGINT UNSIGNED INVISIBLE, d VARCHAR(40) DEFAULT (UUID()), e ENUM('unsigned','zerofill'))",
+  );
   const table = await one(connection, 'columns_of', 't');
   expect(table.columns.map(({ name, generated, unsigned }) => [name, generated, unsigned])).toEqual([
     ['id', null, false],
@@ -122,7 +155,11 @@ test('an unknown table is an error', async () => {
   await expect(inspectTables(connection, 'mysql', ['nothing'])).rejects.toMatchObject({ code: 'TABLE_UNKNOWN' });
 });
 
-async function rebuild(server: RunningServer, schema: string, deferIndexes: boolean): Promise<{ before: string[]; after: string[]; deferred: number }> {
+async function rebuild(
+  server: RunningServer,
+  schema: string,
+  deferIndexes: boolean,
+): Promise<{ before: string[]; after: string[]; deferred: number }> {
   await using source = await connect(server);
   await using there = await openForDdl(definitionOf(target));
   const tables = await inspectTables(source, schema, 'all');
@@ -137,8 +174,20 @@ async function rebuild(server: RunningServer, schema: string, deferIndexes: bool
     await addForeignKeys(options);
   }
   const built = await inspectTables(there, schema, 'all');
-  const sorted = ({ createSql }: Table) => createSql.split('\n').map((line) => line.replace(/,$/, '')).sort().join('\n');
-  return { before: tables.map(sorted), after: built.map(sorted), deferred: ddls.reduce((sum, { indexes, fulltext, foreignKeys }) => sum + indexes.length + fulltext.length + foreignKeys.length, 0) };
+  const sorted = ({ createSql }: Table) =>
+    createSql
+      .split('\n')
+      .map((line) => line.replace(/,$/, ''))
+      .sort()
+      .join('\n');
+  return {
+    before: tables.map(sorted),
+    after: built.map(sorted),
+    deferred: ddls.reduce(
+      (sum, { indexes, fulltext, foreignKeys }) => sum + indexes.length + fulltext.length + foreignKeys.length,
+      0,
+    ),
+  };
 }
 
 test('a MySQL schema is rebuilt to the letter, whatever was deferred', async () => {
@@ -157,7 +206,9 @@ test('a MySQL schema is rebuilt to the letter, whatever was deferred', async () 
   expect(deferred.after).toEqual(deferred.before);
   expect(deferred.deferred).toBe(8);
   await using there = await connect(target);
-  const [row] = await there.rows(bytesOf("SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'ge`baut é'"));
+  const [row] = await there.rows(
+    bytesOf("SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'ge`baut é'"),
+  );
   expect(row).toEqual(['latin1_german1_ci']);
   await there.write(bytesOf('DROP DATABASE `ge``baut é`'));
   const direct = await rebuild(mysql, schema, false);
@@ -178,7 +229,9 @@ test("a MariaDB schema becomes one of MySQL's", async () => {
   await rebuild(mariadb, 'moved', true);
   await using there = await connect(target);
   const t = await one(there, 'moved', 't');
-  expect(t.columns.map(({ name, columnType, collation, generated }) => [name, columnType, collation, generated])).toEqual([
+  expect(
+    t.columns.map(({ name, columnType, collation, generated }) => [name, columnType, collation, generated]),
+  ).toEqual([
     ['id', 'char(36)', 'ascii_bin', null],
     ['ip', 'varchar(39)', 'ascii_bin', null],
     ['at', 'datetime(3)', null, null],
@@ -198,7 +251,16 @@ test("a MariaDB schema becomes one of MySQL's", async () => {
 test('a definition that the target cannot take is named, and nothing is made', async () => {
   await using there = await openForDdl(definitionOf(target));
   await there.write('CREATE DATABASE IF NOT EXISTS refused');
-  const table: Table = { schema: 'refused', name: 't', columns: [], key: null, uniqueKeys: [], createSql: 'CREATE TABLE `t` (\n  `a` int NOT NULL DEFAULT nextval(`s`.`q`)\n) ENGINE=InnoDB', rowsEstimate: 0, bytes: 0 };
+  const table: Table = {
+    schema: 'refused',
+    name: 't',
+    columns: [],
+    key: null,
+    uniqueKeys: [],
+    createSql: 'CREATE TABLE `t` (\n  `a` int NOT NULL DEFAULT nextval(`s`.`q`)\n) ENGINE=InnoDB',
+    rowsEstimate: 0,
+    bytes: 0,
+  };
   for (const createSql of [table.createSql, 'CREATE TABLE `t` (\n  `a` nonsense\n) ENGINE=InnoDB']) {
     const [ddl] = await targetDdls(there, [{ ...table, createSql }], true);
     await expect(createTable(there, ddl ?? expect.fail())).rejects.toMatchObject({ code: 'DDL_UNSUPPORTED' });
