@@ -10,6 +10,7 @@ import { finishBackendAuthentication, firstAuthResponse } from './backend-authen
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { Credentials } from './credentials.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
+import { registerBackend } from './open-backends.ts';
 
 /** A server's address together with the side that it belongs to. */
 export interface Destination {
@@ -66,7 +67,7 @@ export class BackendConnection {
   ): Promise<BackendConnection> {
     const { host, port } = destination.endpoint;
     try {
-      return new BackendConnection(destination, await logIn(destination.endpoint, profile, database));
+      return new BackendConnection(destination, await logIn(destination, profile, database));
     } catch (cause) {
       if (cause instanceof ClientError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -113,7 +114,8 @@ interface Opened {
   stream: MessageStream;
 }
 
-async function logIn(endpoint: Endpoint, profile: LoginProfile, database: Buffer | null): Promise<Opened> {
+async function logIn(destination: Destination, profile: LoginProfile, database: Buffer | null): Promise<Opened> {
+  const { endpoint } = destination;
   const socket = await openSocket(endpoint);
   const timer = setTimeout(
     () => socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
@@ -124,6 +126,7 @@ async function logIn(endpoint: Endpoint, profile: LoginProfile, database: Buffer
     const greeting = await stream.next();
     if (greeting[0] === 0xff) throw new ClientError(parseErr(greeting));
     const handshake = parseHandshake(greeting);
+    registerBackend(socket, destination, handshake.connectionId);
     const useTls = wantsTls(endpoint, handshake);
     const response = responseTo(handshake, profile, { database, useTls });
     requireSameFraming(profile.capabilities, response.capabilities);

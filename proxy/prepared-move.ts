@@ -1,13 +1,6 @@
 import { isSameDestination, type Destination } from './backend-connection.ts';
-import {
-  isStale,
-  isUpToDate,
-  openRestored,
-  refresh,
-  type Carried,
-  type RestoredConnection,
-} from './session-carrier.ts';
-import type { SessionSnapshot } from './session-snapshot.ts';
+import { isUpToDate, openRestored, refresh, type Carried, type RestoredConnection } from './session-carrier.ts';
+import { isCurrent, type SessionSnapshot } from './session-snapshot.ts';
 
 /** A prepared connection that no switch claimed for this long is given back. */
 const UNUSED_MS = 30_000;
@@ -33,7 +26,7 @@ export class PreparedMove {
   }
 
   isStale(carried: Carried): boolean {
-    return !this.#dropped && isStale(this.#restored, carried);
+    return !this.#dropped && !isCurrent(this.#restored, carried.state);
   }
 
   /** At the boundary, while the switch goes on elsewhere. */

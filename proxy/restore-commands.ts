@@ -2,7 +2,7 @@ import { COMMAND } from '../core/wire/command.ts';
 import { ownQuery } from './backend-commands.ts';
 import type { BackendConnection } from './backend-connection.ts';
 import { quoteVariable, type CharsetVariables, type SessionSnapshot } from './session-snapshot.ts';
-import type { SessionState } from './session-state.ts';
+import type { SessionState, StateVersions } from './session-state.ts';
 
 /** Everything reported by name, the schema, and a flag for the rest. MariaDB knows `*` since 10.3. */
 const TRACKERS = [
@@ -31,7 +31,8 @@ export function restoreCommands(
   const assignments = [
     ...systemAssignments(state, charset),
     ...charsetAssignments(charset),
-    ...valueAssignments(snapshot),
+    ...variableAssignments(snapshot),
+    ...insertIdAssignments(snapshot),
   ];
   if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
   for (const [name, text] of state.textPrepared) {
@@ -50,12 +51,21 @@ export function resetCommands(connection: BackendConnection, state: SessionState
   return [...commands, ...restoreCommands(connection, state, snapshot)];
 }
 
-/** Only what the old server alone knows, on a connection that has all the rest already. */
-export function valueCommands(connection: BackendConnection, state: SessionState, snapshot: SessionSnapshot): Buffer[] {
-  const charset = state.charsetTouched ? snapshot.charset : null;
-  const assignments = [...charsetAssignments(charset), ...valueAssignments(snapshot)];
-  const commands = assignments.length === 0 ? [] : [ownQuery(connection, `SET ${assignments.join(', ')}`)];
-  return [...commands, ...nextTransactionCommands(connection, state)];
+/** Only what the old server alone knows and `known` has not, on a connection that has all the rest already. */
+export function valueCommands(
+  connection: BackendConnection,
+  { state, snapshot, known }: { state: SessionState; snapshot: SessionSnapshot; known: StateVersions },
+): Buffer[] {
+  const assignments: string[] = [];
+  if (known.variablesVersion !== snapshot.variablesVersion) {
+    assignments.push(
+      ...charsetAssignments(state.charsetTouched ? snapshot.charset : null),
+      ...variableAssignments(snapshot),
+    );
+  }
+  if (known.insertIdVersion !== snapshot.insertIdVersion) assignments.push(...insertIdAssignments(snapshot));
+  if (assignments.length === 0) return [];
+  return [ownQuery(connection, `SET ${assignments.join(', ')}`), ...nextTransactionCommands(connection, state)];
 }
 
 function nextTransactionCommands(connection: BackendConnection, { nextTransaction }: SessionState): Buffer[] {
@@ -80,10 +90,12 @@ function charsetAssignments(charset: CharsetVariables | null): string[] {
 }
 
 /** Also NULL: the connection may have an older value. */
-function valueAssignments({ userVariables, lastInsertId }: SessionSnapshot): string[] {
-  const assignments = userVariables.map(({ name, literal }) => `${quoteVariable(name)}=${literal}`);
-  if (lastInsertId !== null) assignments.push(`@@SESSION.last_insert_id=${lastInsertId}`);
-  return assignments;
+function variableAssignments({ userVariables }: SessionSnapshot): string[] {
+  return userVariables.map(({ name, literal }) => `${quoteVariable(name)}=${literal}`);
+}
+
+function insertIdAssignments({ lastInsertId }: SessionSnapshot): string[] {
+  return lastInsertId === null ? [] : [`@@SESSION.last_insert_id=${lastInsertId}`];
 }
 
 const READ_BACK_CHARSET = /^(?:character_set_(?:client|results|connection)|collation_connection)$/;

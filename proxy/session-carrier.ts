@@ -5,15 +5,13 @@ import { BackendConnection, type Destination, type LoginProfile } from './backen
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
 import { initDbCommand, resetCommands, restoreCommands, trackerCommand, valueCommands } from './restore-commands.ts';
-import { parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
-import type { SessionState } from './session-state.ts';
+import { isCurrent, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
+import type { SessionState, StateVersions } from './session-state.ts';
 
 /** A connection with the state of a session at these versions, and the ids that its prepared statements have there. */
-export interface RestoredConnection {
+export interface RestoredConnection extends StateVersions {
   connection: BackendConnection;
   statementIds: Map<number, number>;
-  structureVersion: number;
-  valuesVersion: number;
 }
 
 export interface Carried {
@@ -51,12 +49,17 @@ export async function probeStatus(connection: BackendConnection): Promise<number
 }
 
 /** What only the server knows, read at a boundary. */
-export async function readBack(connection: BackendConnection, state: SessionState): Promise<SessionSnapshot> {
-  const [result] = await runCommands(connection, [ownQuery(connection, readBackSql(state))]);
+export async function readBack(
+  connection: BackendConnection,
+  state: SessionState,
+  known: SessionSnapshot | null,
+): Promise<SessionSnapshot> {
+  const [result] = await runCommands(connection, [ownQuery(connection, readBackSql(state, known))]);
   requireQuiet(connection);
   if (result?.kind === 'error') throw result.error;
-  if (result?.kind !== 'rows') throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
-  return parseReadBack(state, result);
+  const snapshot = result?.kind === 'rows' ? parseReadBack(state, known, result) : undefined;
+  if (snapshot === undefined) throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
+  return snapshot;
 }
 
 /** Opens, logs in and restores a connection. Rejects with ClientError; nothing is left open then. */
@@ -66,13 +69,13 @@ export async function openRestored(
   snapshot: SessionSnapshot,
 ): Promise<RestoredConnection> {
   const { structureVersion } = state;
-  const { valuesVersion } = snapshot;
+  const { variablesVersion, insertIdVersion } = snapshot;
   const schema = state.schema === null ? null : Buffer.from(state.schema, 'utf8');
   const connection = await BackendConnection.open(destination, profile, schema);
   try {
     const commands = [trackerCommand(connection), ...restoreCommands(connection, state, snapshot)];
     const statementIds = await restore(connection, commands, { state, statements: statements.all() });
-    return { connection, statementIds, structureVersion, valuesVersion };
+    return { connection, statementIds, structureVersion, variablesVersion, insertIdVersion };
   } catch (error) {
     connection.destroy();
     throw error;
@@ -90,31 +93,28 @@ export async function refresh(
 ): Promise<void> {
   const { connection, statementIds } = prepared;
   const { structureVersion } = state;
-  const { valuesVersion } = snapshot;
+  const { variablesVersion, insertIdVersion } = snapshot;
   let commands: Buffer[] = [];
   if (prepared.structureVersion !== structureVersion) {
     // It came after the values were read, and a reset without them would lose the character set.
     if (snapshot.charset === null) throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
     statementIds.clear();
     commands = resetCommands(connection, state, snapshot);
-  } else if (prepared.valuesVersion !== valuesVersion) {
-    commands = valueCommands(connection, state, snapshot);
+  } else {
+    commands = valueCommands(connection, { state, snapshot, known: prepared });
   }
   const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
   for (const [clientId, id] of await restore(connection, commands, { state, statements: missing }))
     statementIds.set(clientId, id);
   prepared.structureVersion = structureVersion;
-  prepared.valuesVersion = valuesVersion;
-}
-
-/** True when values or structure changed: then those that only the old server knows are needed. */
-export function isStale({ structureVersion, valuesVersion }: RestoredConnection, { state }: Carried): boolean {
-  return structureVersion !== state.structureVersion || valuesVersion !== state.valuesVersion;
+  prepared.variablesVersion = variablesVersion;
+  prepared.insertIdVersion = insertIdVersion;
 }
 
 export function isUpToDate(prepared: RestoredConnection, carried: Carried): boolean {
   return (
-    !isStale(prepared, carried) && carried.statements.all().every(({ clientId }) => prepared.statementIds.has(clientId))
+    isCurrent(prepared, carried.state) &&
+    carried.statements.all().every(({ clientId }) => prepared.statementIds.has(clientId))
   );
 }
 

@@ -29,7 +29,7 @@ export class SessionLuggage {
   }
 
   async readValues(connection: BackendConnection): Promise<void> {
-    if (this.#needsSnapshot()) this.#snapshot = await readBack(connection, this.#carried().state);
+    if (this.#needsSnapshot()) this.#snapshot = await readBack(connection, this.#carried().state, this.#snapshot);
   }
 
   /** Rejects with ClientError. `isWanted` is asked when the connection is there. */

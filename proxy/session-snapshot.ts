@@ -1,14 +1,11 @@
 import type { CommandResult } from './backend-commands.ts';
-import type { SessionState } from './session-state.ts';
+import type { SessionState, StateVersions } from './session-state.ts';
 
 /** What only the old server can tell, read just before the move, as SQL literals for the new one. */
-export interface SessionSnapshot {
+export interface SessionSnapshot extends StateVersions {
   userVariables: { name: string; literal: string }[];
   charset: CharsetVariables | null;
   lastInsertId: string | null;
-  /** Of the session's state when it was read. */
-  structureVersion: number;
-  valuesVersion: number;
 }
 
 /** The trackers do not report what SET NAMES … COLLATE and COM_RESET_CONNECTION do to these. */
@@ -26,13 +23,18 @@ export function emptySnapshot(state: SessionState): SessionSnapshot {
     charset: null,
     lastInsertId: null,
     structureVersion: state.structureVersion,
-    valuesVersion: state.needsReadBack ? NEVER : state.valuesVersion,
+    variablesVersion: state.hasVariables ? NEVER : state.variablesVersion,
+    insertIdVersion: state.lastInsertIdTouched ? NEVER : state.insertIdVersion,
   };
 }
 
-/** Nothing happened since that could have changed what was read. */
-export function isCurrent(snapshot: SessionSnapshot, state: SessionState): boolean {
-  return snapshot.structureVersion === state.structureVersion && snapshot.valuesVersion === state.valuesVersion;
+/** Nothing happened since that could have changed what was read or restored. */
+export function isCurrent(copy: StateVersions, state: SessionState): boolean {
+  return hasCurrentVariables(copy, state) && copy.insertIdVersion === state.insertIdVersion;
+}
+
+function hasCurrentVariables(copy: StateVersions, state: SessionState): boolean {
+  return copy.structureVersion === state.structureVersion && copy.variablesVersion === state.variablesVersion;
 }
 
 /** Differs from every version of a session. */
@@ -43,8 +45,8 @@ const INTEGER_TYPES = new Set([1, 2, 3, 8, 9]);
 const DECIMAL_TYPES = new Set([0, 246]);
 const DOUBLE_TYPES = new Set([4, 5]);
 const COLUMNS_PER_VARIABLE = 4;
-const FIXED_COLUMNS = [
-  'LAST_INSERT_ID()',
+const INSERT_ID_COLUMN = 'LAST_INSERT_ID()';
+const CHARSET_COLUMNS = [
   '@@SESSION.character_set_client',
   '@@SESSION.character_set_results',
   '@@SESSION.character_set_connection',
@@ -52,42 +54,41 @@ const FIXED_COLUMNS = [
 ];
 
 /**
- * One SELECT with everything to be read back. Values come with their bytes in hex, character set and collation, so
- * that no conversion can touch them.
+ * One SELECT with everything that is not in `known` yet. Values come with their bytes in hex, character set and
+ * collation, so that no conversion can touch them.
  */
-export function readBackSql(state: SessionState): string {
-  const columns = [...FIXED_COLUMNS];
-  for (const name of state.userVariables) {
-    const variable = quoteVariable(name);
-    columns.push(variable, `HEX(${variable})`, `CHARSET(${variable})`, `COLLATION(${variable})`);
+export function readBackSql(state: SessionState, known: SessionSnapshot | null): string {
+  const columns = [INSERT_ID_COLUMN];
+  if (known === null || !hasCurrentVariables(known, state)) {
+    columns.push(...CHARSET_COLUMNS);
+    for (const name of state.userVariables) {
+      const variable = quoteVariable(name);
+      columns.push(variable, `HEX(${variable})`, `CHARSET(${variable})`, `COLLATION(${variable})`);
+    }
   }
   return `SELECT ${columns.join(', ')}`;
 }
 
-export function parseReadBack(state: SessionState, result: Extract<CommandResult, { kind: 'rows' }>): SessionSnapshot {
-  const [row = []] = result.rows;
+/** Undefined when there is no row: the client's sql_select_limit is 0. */
+export function parseReadBack(
+  state: SessionState,
+  known: SessionSnapshot | null,
+  { rows, columns }: Extract<CommandResult, { kind: 'rows' }>,
+): SessionSnapshot | undefined {
+  const [row] = rows;
+  if (row === undefined) return undefined;
   const text = (index: number) => row[index]?.toString('latin1') ?? null;
+  const { structureVersion, variablesVersion, insertIdVersion } = state;
+  const versions = { structureVersion, variablesVersion, insertIdVersion };
+  const lastInsertId = state.lastInsertIdTouched ? text(0) : null;
+  if (known !== null && hasCurrentVariables(known, state)) return { ...known, ...versions, lastInsertId };
   const userVariables = [...state.userVariables].map((name, position) => {
-    const index = FIXED_COLUMNS.length + position * COLUMNS_PER_VARIABLE;
-    const type = result.columns[index]?.type ?? -1;
-    return {
-      name,
-      literal: literalOf({
-        type,
-        value: text(index),
-        hex: text(index + 1),
-        charset: text(index + 2),
-        collation: text(index + 3),
-      }),
-    };
+    const index = 1 + CHARSET_COLUMNS.length + position * COLUMNS_PER_VARIABLE;
+    const [value, hex, charset, collation] = [text(index), text(index + 1), text(index + 2), text(index + 3)] as const;
+    return { name, literal: literalOf({ type: columns[index]?.type ?? -1, value, hex, charset, collation }) };
   });
-  return {
-    userVariables,
-    charset: { client: text(1) ?? '', results: text(2), connection: text(3) ?? '', collation: text(4) ?? '' },
-    lastInsertId: state.lastInsertIdTouched ? text(0) : null,
-    structureVersion: state.structureVersion,
-    valuesVersion: state.valuesVersion,
-  };
+  const charset = { client: text(1) ?? '', results: text(2), connection: text(3) ?? '', collation: text(4) ?? '' };
+  return { ...versions, lastInsertId, userVariables, charset };
 }
 
 interface ReadValue {

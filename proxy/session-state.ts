@@ -20,11 +20,18 @@ const NOT_RESTORED = new Set([
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
+/** What tells whether a copy of the state, or of a part of it, is still the state. */
+export interface StateVersions {
+  structureVersion: number;
+  variablesVersion: number;
+  insertIdVersion: number;
+}
+
 /**
  * What the client set up on its connection, as far as the server's trackers and the inspection of statements tell.
  * The versions change whenever something does that a restored connection would have to follow (I5).
  */
-export class SessionState {
+export class SessionState implements StateVersions {
   schema: string | null;
   /** In the order of their last change, since some depend on others. */
   readonly systemVariables = new Map<string, Buffer>();
@@ -41,8 +48,9 @@ export class SessionState {
   lastStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
   /** Counts changes of what the trackers and the texts tell: variables, schema, statements in SQL, role. */
   structureVersion = 0;
-  /** Counts what may have changed a value that only the server knows: user variables, LAST_INSERT_ID(). */
-  valuesVersion = 0;
+  /** Counts what may have changed a value that only the server knows. */
+  variablesVersion = 0;
+  insertIdVersion = 0;
   /** A statement was prepared or closed: the next state-change report is about that. */
   #expectsStateChange = false;
 
@@ -55,7 +63,11 @@ export class SessionState {
   }
 
   get needsReadBack(): boolean {
-    return this.userVariables.size > 0 || this.charsetTouched || this.lastInsertIdTouched;
+    return this.hasVariables || this.lastInsertIdTouched;
+  }
+
+  get hasVariables(): boolean {
+    return this.userVariables.size > 0 || this.charsetTouched;
   }
 
   setStatus(flags: number): void {
@@ -73,7 +85,7 @@ export class SessionState {
       if (effect.kind === 'pin') this.pins.add(effect.key);
       else if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
       else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
-      else if (effect.kind === 'values') this.valuesVersion += 1;
+      else if (effect.kind === 'values') this.variablesVersion += 1;
     }
   }
 
@@ -179,12 +191,12 @@ export class SessionState {
   #addUserVariable(name: string): void {
     if (this.userVariables.size >= USER_VARIABLES_MAX) this.pins.add('more user variables than can be carried over');
     else this.userVariables.add(name);
-    this.valuesVersion += 1;
+    this.variablesVersion += 1;
   }
 
   #touchLastInsertId(): void {
     this.lastInsertIdTouched = true;
-    this.valuesVersion += 1;
+    this.insertIdVersion += 1;
   }
 }
 

@@ -1,7 +1,7 @@
 /** A piece of a statement that the inspection looks at; strings stay escaped as they were. */
 export type SqlToken =
-  /** Upper case. */
-  | { kind: 'word'; text: string }
+  /** Upper case in `text`. */
+  | { kind: 'word'; text: string; written: string }
   | { kind: 'string'; text: string }
   | { kind: 'quoted-name'; text: string }
   /** `@name`, without the sign. */
@@ -46,7 +46,8 @@ export function* sqlTokens(text: string): Generator<SqlToken, void, void> {
     const variable = groups['variable1'] ?? groups['variable2'] ?? groups['variable3'] ?? groups['variable4'];
     // As it would stand between single quotes, so that it can be written out again.
     const string = groups['string1'] ?? groups['string2']?.replaceAll('""', '"').replaceAll(`'`, `''`);
-    if (groups['word'] !== undefined) yield { kind: 'word', text: groups['word'].toUpperCase() };
+    if (groups['word'] !== undefined)
+      yield { kind: 'word', text: groups['word'].toUpperCase(), written: groups['word'] };
     else if (groups['symbol'] !== undefined) yield { kind: 'symbol', text: groups['symbol'] };
     else if (variable !== undefined) yield { kind: 'user-variable', text: variable };
     else if (groups['system'] !== undefined) yield { kind: 'system-variable', text: groups['system'].toLowerCase() };

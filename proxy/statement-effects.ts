@@ -243,13 +243,27 @@ function nameAt(tokens: SqlToken[], index: number): string {
   return token === undefined ? '' : token.text.toLowerCase();
 }
 
+/** The statement again, without its comments. */
 function rebuild(tokens: SqlToken[]): string {
-  return tokens
-    .map((token) => {
-      if (token.kind === 'string') return `'${token.text}'`;
-      if (token.kind === 'quoted-name') return `\`${token.text.replaceAll('`', '``')}\``;
-      if (token.kind === 'user-variable') return `@${token.text}`;
+  return tokens.map(written).join(' ').replaceAll(' @', '@');
+}
+
+function written(token: SqlToken): string {
+  switch (token.kind) {
+    case 'word':
+      return token.written;
+    case 'string':
+      return `'${token.text}'`;
+    case 'quoted-name':
+      return `\`${token.text.replaceAll('`', '``')}\``;
+    // In SET ROLE 'name'@'host' this is the host.
+    case 'user-variable':
+      return `@'${token.text}'`;
+    case 'system-variable':
+      return `@@${token.text}`;
+    case 'symbol':
       return token.text;
-    })
-    .join(' ');
+    default:
+      throw new Error(`unknown token ${JSON.stringify(token satisfies never)}`);
+  }
 }

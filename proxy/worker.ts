@@ -8,6 +8,7 @@ import { ROLES, endpointOfSide, type Role, type RoutingRecord } from '../core/ro
 import { ClientDoor, isOwnConnectionId } from './client-door.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
 import { listen, type Listener } from './listener.ts';
+import { openBackends } from './open-backends.ts';
 import { prepareSessions } from './prepare-sessions.ts';
 import { Router } from './router.ts';
 import { ServerIdentities } from './server-identity.ts';
@@ -47,6 +48,7 @@ class ProxyWorker implements SessionContext {
   #door: ClientDoor | undefined;
   #progress: DrainProgress = { state: 'applied', undrained: [] };
   #listeners: Listener[] = [];
+  #heldAt = 0;
 
   constructor(options: ProxyWorkerOptions) {
     const { config, instanceId } = options;
@@ -58,6 +60,9 @@ class ProxyWorker implements SessionContext {
     this.#drains = new DrainTracker((progress) => {
       this.#progress = progress;
       this.#acknowledge();
+      const heldMs = Math.round(performance.now() - this.#heldAt);
+      const undrained = progress.undrained.length;
+      this.#log.info({ epoch: this.router.epoch, sessions: this.#sessions.size, undrained, heldMs }, progress.state);
     });
   }
 
@@ -136,6 +141,7 @@ class ProxyWorker implements SessionContext {
     return {
       route: ({ record }) => this.#apply(record),
       prepare: (request) => this.#prepare(request),
+      backendConnections: () => openBackends(),
       sessions: () => [...this.#sessions.values()].map((session) => session.view()),
       collectMetrics: async () => ({ text: await this.#collect() }),
       drain: ({ timeoutMs }) => this.#drain(timeoutMs),
@@ -152,6 +158,7 @@ class ProxyWorker implements SessionContext {
 
   #apply(record: RoutingRecord): void {
     const wasHeld = this.router.heldRoles().length > 0;
+    if (!wasHeld) this.#heldAt = performance.now();
     if (!this.router.apply(record)) return;
     this.#identities.learn(record);
     this.#log.info(
