@@ -3,7 +3,7 @@ import type { RowKey } from '../apply/window.ts';
 import type { Value } from '../server/connection.ts';
 import { executedPosition } from '../server/position.ts';
 import { differingKeys } from './compare-digests.ts';
-import { parseFingerprint, sameFingerprint, type Fingerprint } from './fingerprint.ts';
+import { compareRange } from './compare-range.ts';
 import type { RecheckContext } from './recheck-keys.ts';
 
 /** Rows whose digests are fetched at once; above it a range is cut again. */
@@ -17,33 +17,27 @@ export interface ChunkResult {
 }
 
 /**
- * Compares a range of keys: fingerprints first; where they differ, the digests of its rows.
+ * Compares a range of keys: fingerprints first; where they differ for more than what was written meanwhile, the digests
+ * of its rows.
  *
  * Every row of either side is in a range of the table, also where the two servers sort differently: each range is taken
  * whole on each side, and the ranges cover all keys of any order. Then a row may be in another range on the other side;
  * it becomes a suspect, and is found by its key.
  */
 export async function checkChunk(context: RecheckContext, range: KeyRange): Promise<ChunkResult> {
-  const { source, target } = await fingerprints(context, range);
-  const result: ChunkResult = { rows: source.rows, suspects: new Map() };
-  if (!sameFingerprint(source, target)) await collectSuspects(context, range, Math.max(source.rows, target.rows), result.suspects);
-  return result;
-}
-
-async function fingerprints({ pair, table, flavors, follower, signal }: RecheckContext, range: KeyRange): Promise<{ source: Fingerprint; target: Fingerprint }> {
-  const source = parseFingerprint(await pair.source.rows(table.source.fingerprint(range)));
-  await follower.waitFor(await executedPosition(pair.source, flavors.source), signal);
-  const target = parseFingerprint(await pair.target.rows(table.target.fingerprint(range)));
-  return { source, target };
+  const { source, target, equal, suspects } = await compareRange(context, range);
+  if (!equal) await collectSuspects(context, range, Math.max(source.rows, target.rows), suspects);
+  return { rows: source.rows, suspects };
 }
 
 async function collectSuspects(context: RecheckContext, range: KeyRange, rows: number, suspects: Map<RowKey, Value[]>): Promise<void> {
   const parts = rows > LISTED_ROWS_MAX ? await halves(context, range, rows) : [];
   for (const part of parts) {
-    const { source, target } = await fingerprints(context, part);
+    const { source, target, equal, suspects: touched } = await compareRange(context, part);
+    for (const [key, values] of touched) suspects.set(key, values);
     const partRows = Math.max(source.rows, target.rows);
     // A part that is not smaller (the sides sort differently) is listed, rather than cut for ever.
-    if (!sameFingerprint(source, target)) await collectSuspects(context, part, partRows < rows ? partRows : 0, suspects);
+    if (!equal) await collectSuspects(context, part, partRows < rows ? partRows : 0, suspects);
   }
   if (parts.length > 0) return;
   const { pair, table, flavors, follower, signal } = context;

@@ -12,9 +12,10 @@ export interface Flavors {
 /** How long both servers may be out of reach in a row. */
 const OUTAGE_MS_MAX = 120_000;
 
-const SESSION: Record<ServerFacts['flavor'], Bytes> = {
-  mysql: 'SET SESSION max_execution_time = 0',
-  mariadb: 'SET SESSION max_statement_time = 0',
+/** REPEATABLE READ: what is read in one transaction is read from one snapshot. */
+const SESSION: Record<ServerFacts['flavor'], Bytes[]> = {
+  mysql: ['SET SESSION max_execution_time = 0', 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ'],
+  mariadb: ['SET SESSION max_statement_time = 0', 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ'],
 };
 
 export interface OpenPair {
@@ -64,9 +65,9 @@ export class ConnectionPair implements Disposable {
 
   async #connect(): Promise<OpenPair> {
     const { flavors, source, target } = this.#options;
-    const first = await ServerConnection.open(source, { session: [SESSION[flavors.source]] });
+    const first = await ServerConnection.open(source, { session: SESSION[flavors.source] });
     try {
-      return { source: first, target: await ServerConnection.open(target, { session: [SESSION[flavors.target]] }) };
+      return { source: first, target: await ServerConnection.open(target, { session: SESSION[flavors.target] }) };
     } catch (error) {
       first.destroy();
       throw error;

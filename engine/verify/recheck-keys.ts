@@ -57,7 +57,7 @@ export async function recheckKeys(context: RecheckContext, keys: Keys): Promise<
 }
 
 async function recheckBatch({ pair, table, flavors, follower, signal }: RecheckContext, keys: Keys, result: RecheckResult): Promise<void> {
-  using touched = new TouchedKeys(follower, table.name, keys);
+  using touched = new TouchedKeys(follower, table.name, (key) => keys.has(key));
   const from = await appliedNow(follower);
   const read = from === undefined ? null : await readBetween({ connection: pair.source, flavor: flavors.source, from, sql: table.source.rowsOf(keys.values()), signal });
   if (read === null) {
@@ -72,7 +72,7 @@ async function recheckBatch({ pair, table, flavors, follower, signal }: RecheckC
   for (const [key, values] of keys) {
     const found = difference(table.columns, source.get(key), target.get(key));
     if (found === null) continue;
-    if (touched.has(key)) result.unsure.set(key, values);
+    if (touched.keys.has(key)) result.unsure.set(key, values);
     else result.differences.push(found);
   }
 }

@@ -73,7 +73,7 @@ async function readMariadb({ connection, from, sql, signal }: SourceReadOptions)
 }
 
 async function openSnapshot(connection: ServerConnection): Promise<StreamPosition> {
-  await connection.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+  // The session reads REPEATABLE READ, without which the snapshot would end with its first statement.
   await connection.write('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
   const status = new Map(await connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").then((rows) => rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? ''])));
   const file = status.get('binlog_snapshot_file') ?? '';

@@ -70,8 +70,13 @@ export class TableSql {
 
   /** Rows whose key equals one of `keys` in the column's collation, with a digest for each column. */
   rowsOf(keys: Iterable<readonly Value[]>): Bytes {
-    const equal = [...keys].map((values) => `(${this.#key.map((column, i) => `${quoteName(column.name)}=${comparand(column)(values[i] ?? null)}`).join(' AND ')})`);
-    return `${this.#digests}${this.#columnDigests}${this.#from} WHERE ${equal.join(' OR ')}`;
+    return `${this.#digests}${this.#columnDigests}${this.#from} WHERE ${this.#oneOf(keys)}`;
+  }
+
+  /** Those of them that are in a range, without the digests of columns. */
+  digestsOf(keys: Iterable<readonly Value[]>, range: KeyRange): Bytes {
+    const where = rangePredicate(this.#key, range);
+    return `${this.#digests}${this.#from}${where === '' ? ' WHERE' : `${where} AND`} (${this.#oneOf(keys)})`;
   }
 
   /** By key bytes. Throws VERIFY_ROW_UNREADABLE for a row that has no text. */
@@ -84,6 +89,11 @@ export class TableSql {
       parsed.set(rowKey(key), { key, digest, columns: columns.map((column) => column ?? '') });
     }
     return parsed;
+  }
+
+  #oneOf(keys: Iterable<readonly Value[]>): Bytes {
+    const equal = (column: Column, value: Value) => `${quoteName(column.name)}=${comparand(column)(value)}`;
+    return [...keys].map((values) => `(${this.#key.map((column, i) => equal(column, values[i] ?? null)).join(' AND ')})`).join(' OR ');
   }
 
   #keyOf(row: Value[]): Value[] {

@@ -1,22 +1,24 @@
 import type { RowKey } from '../apply/window.ts';
+import type { Value } from '../server/connection.ts';
 import type { Follower } from './follower.ts';
 
-/** Which of some keys of a table replication has written to the target since this object was made. */
+/** The keys of a table that replication has written to the target since this object was made. */
 export class TouchedKeys implements Disposable {
-  readonly #touched = new Set<RowKey>();
+  readonly #keys = new Map<RowKey, Value[]>();
   readonly #subscription: Disposable;
 
-  constructor(follower: Follower, tableName: string, among: { has(key: RowKey): boolean }) {
+  /** Keeps those that are `wanted`: what is not asked for must not fill memory. */
+  constructor(follower: Follower, tableName: string, wanted: (key: RowKey, known: number) => boolean) {
     this.#subscription = follower.onTouched((name, keys) => {
       if (name !== tableName) return;
-      for (const { key } of keys) {
-        if (among.has(key)) this.#touched.add(key);
+      for (const { key, values } of keys) {
+        if (wanted(key, this.#keys.size)) this.#keys.set(key, values);
       }
     });
   }
 
-  has(key: RowKey): boolean {
-    return this.#touched.has(key);
+  get keys(): ReadonlyMap<RowKey, Value[]> {
+    return this.#keys;
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@ import { parsePosition } from '../../core/gtid.ts';
 import type { VerifyView } from '../../engine/api.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
-import type { TouchListener } from '../../engine/verify/follower.ts';
+import type { Follower, TouchListener } from '../../engine/verify/follower.ts';
 import { readBetween } from '../../engine/verify/source-read.ts';
 import { standInFollower, VerifyFixture } from '../support/verify-fixture.ts';
 
@@ -97,7 +97,30 @@ test('a difference that nobody writes is one at the first look, with the real or
     reported: async () => void order.push('reported'),
   });
   expect(await pair.verifyOne('one', { follower })).toMatchObject({ state: 'different', differences: [{ key: '(1)', kind: 'different', columns: ['v'] }] });
-  expect(order).toEqual(['wait', 'wait', 'listen', 'wait', 'reported', 'stop']);
+  // Fingerprints; digests of the range; the key alone.
+  expect(order).toEqual(['listen', 'wait', 'reported', 'stop', 'wait', 'listen', 'wait', 'reported', 'stop']);
+});
+
+test('rows that were written between the two fingerprints are taken out of them and looked at alone', async () => {
+  await pair.both('CREATE TABLE some (id INT PRIMARY KEY, v INT)', 'INSERT INTO some VALUES (1, 0), (2, 0), (3, 0)');
+  const order: string[] = [];
+  const follower = touching('some', ['2', '4'], {
+    // The key alone is looked at after the writing is over.
+    waitFor: async () => {
+      order.push('wait');
+      if (order.length === 1) await pair.both('UPDATE some SET v = 7 WHERE id = 2', 'INSERT INTO some VALUES (4, 0)');
+    },
+  });
+  expect(await pair.verifyOne('some', { follower })).toMatchObject({ state: 'equal', rows: 3 });
+  // No range was listed.
+  expect(order).toEqual(['wait', 'wait']);
+});
+
+test('a row that merely equals a written key in its collation stays in', async () => {
+  await pair.both('CREATE TABLE weights (k VARCHAR(10) PRIMARY KEY, v INT)');
+  await pair.onSource("INSERT INTO weights VALUES ('A', 1)");
+  await pair.onTarget("INSERT INTO weights VALUES ('A', 2)");
+  expect(await pair.verifyOne('weights', { follower: touching('weights', ['a']) })).toMatchObject({ differences: [{ key: '(A)', kind: 'different', columns: ['v'] }] });
 });
 
 test('lost connections are opened again, and chunks counted once', async () => {
@@ -142,6 +165,17 @@ test('a replication that ended is an error, not a reason to try again', async ()
   });
   await expect(pair.verify(['many'], { follower })).rejects.toMatchObject({ message: 'the stream was stopped' });
 });
+
+/** Tells every listener at once that these keys were written. */
+function touching(table: string, keys: string[], changes: Partial<Follower> = {}): Follower {
+  return standInFollower('mysql', {
+    onTouched: (listener) => {
+      listener(table, keys.map((key) => ({ key, values: [key] })));
+      return { [Symbol.dispose]: () => {} };
+    },
+    ...changes,
+  });
+}
 
 /** The GTID after the last of a set of one server. */
 function nextGtid(executed: string): string {
