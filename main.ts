@@ -65,7 +65,10 @@ function readArguments(argv: string[]): ServeArguments | undefined {
   const settings = values.set ?? [];
   return {
     config: loadConfig({ file: values.config, settings }),
-    configArguments: [...(values.config === undefined ? [] : ['--config', values.config]), ...settings.flatMap((setting) => ['--set', setting])],
+    configArguments: [
+      ...(values.config === undefined ? [] : ['--config', values.config]),
+      ...settings.flatMap((setting) => ['--set', setting]),
+    ],
     instance: values.instance ?? 'single',
   };
 }
@@ -103,7 +106,15 @@ async function serve(argv: string[]): Promise<void> {
     mainPath,
     signal: stop.signal,
     log,
-    onReady: ({ admin }) => log.info({ admin: `http://${admin.host}:${admin.port}`, proxy: config.proxy.listen, replica: config.proxy.replicaListen }, 'ready'),
+    onReady: ({ admin }) =>
+      log.info(
+        {
+          admin: `http://${admin.host}:${admin.port}`,
+          proxy: config.proxy.listen,
+          replica: config.proxy.replicaListen,
+        },
+        'ready',
+      ),
   });
 }
 

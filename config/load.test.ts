@@ -29,7 +29,9 @@ describe('loadConfig', () => {
   });
 
   test('an unknown key is named', () => {
-    expect(() => loadConfig({ file: file('proxy:\n  listne: a:1\n'), environment: {} })).toThrow(/proxy: unknown key listne/);
+    expect(() => loadConfig({ file: file('proxy:\n  listne: a:1\n'), environment: {} })).toThrow(
+      /proxy: unknown key listne/,
+    );
   });
 
   test('a secret is not shown', () => {

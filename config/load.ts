@@ -28,12 +28,16 @@ export function loadConfig({ file, environment = process.env, settings = [] }: L
     const equals = setting.indexOf('=');
     const path = setting.slice(0, equals);
     if (equals < 1 || !leaves.has(path)) {
-      throw new AppError('CONFIG_INVALID', `--set ${setting}: expected KEY=VALUE with a KEY of ${[...leaves.keys()].join(', ')}`);
+      throw new AppError(
+        'CONFIG_INVALID',
+        `--set ${setting}: expected KEY=VALUE with a KEY of ${[...leaves.keys()].join(', ')}`,
+      );
     }
     setPath(tree, path, scalar(setting.slice(equals + 1), leaves.get(path)));
   }
   const parsed = configSchema.safeParse(tree);
-  if (!parsed.success) throw new AppError('CONFIG_INVALID', parsed.error.issues.map((issue) => describeIssue(issue, tree)).join('\n'));
+  if (!parsed.success)
+    throw new AppError('CONFIG_INVALID', parsed.error.issues.map((issue) => describeIssue(issue, tree)).join('\n'));
   return deepFreeze(parsed.data);
 }
 
@@ -42,14 +46,20 @@ function readTree(file: string): Tree {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `the configuration file ${file} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new AppError('CONFIG_INVALID', `the configuration file ${file} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   try {
     const tree: unknown = parseYaml(text) ?? {};
     if (typeof tree !== 'object' || Array.isArray(tree)) throw new Error('expected keys with values');
     return tree as Tree;
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `the configuration file ${file} is not valid YAML: ${(cause as Error).message}`, { cause });
+    throw new AppError(
+      'CONFIG_INVALID',
+      `the configuration file ${file} is not valid YAML: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 
@@ -70,7 +80,10 @@ function leafPaths(schema: JsonSchema, prefix = ''): Map<string, string | undefi
 }
 
 function environmentName(path: string): string {
-  return `SWITCHYARD_${path.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).replaceAll('.', '_').toUpperCase()}`;
+  return `SWITCHYARD_${path
+    .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
+    .replaceAll('.', '_')
+    .toUpperCase()}`;
 }
 
 function scalar(text: string, type: string | undefined): unknown {

@@ -49,7 +49,11 @@ export const configSchema = z.strictObject({
         .prefault(Math.max(1, availableParallelism() - 1)),
       /** Certificate for clients; made by ourselves where none is given. */
       tls: z
-        .strictObject({ certFile: z.string().optional(), keyFile: z.string().optional(), required: z.boolean().default(false) })
+        .strictObject({
+          certFile: z.string().optional(),
+          keyFile: z.string().optional(),
+          required: z.boolean().default(false),
+        })
         .prefault({}),
       maxConnections: z.int().min(1).max(100_000).default(10_000),
       /** Longest time for a client to log in, ms. */

@@ -24,7 +24,8 @@ export function isAbort(error: unknown): boolean {
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new DOMException('Aborted', 'AbortError'));
+  const onAbort = () =>
+    reject(signal.reason instanceof Error ? signal.reason : new DOMException('Aborted', 'AbortError'));
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     return await Promise.race([promise, aborted]);

@@ -52,7 +52,11 @@ export const ERROR_TABLE = {
     meaning: 'As many clients read event streams as the admin API allows.',
     remedy: 'Close dashboards or `--watch` commands that nobody looks at, then try again.',
   },
-  NOT_FOUND: { kind: 'usage', meaning: 'There is nothing under that name.', remedy: '`switchyard import list` shows what there is.' },
+  NOT_FOUND: {
+    kind: 'usage',
+    meaning: 'There is nothing under that name.',
+    remedy: '`switchyard import list` shows what there is.',
+  },
   INTERNAL: {
     kind: 'fatal',
     meaning: 'A defect of Switchyard.',
@@ -114,17 +118,20 @@ export const ERROR_TABLE = {
   STREAM_TAKEN_OVER: {
     kind: 'fatal',
     meaning: 'Another engine applies this stream now.',
-    remedy: 'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
+    remedy:
+      'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
   },
   APPLY_VALUE_REFUSED: {
     kind: 'fatal',
     meaning: 'The destination could not take a replicated value as it is.',
-    remedy: 'The message names table, key and column: change the column on the destination so that it takes the value, then resume.',
+    remedy:
+      'The message names table, key and column: change the column on the destination so that it takes the value, then resume.',
   },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',
-    remedy: 'Make the same change on the target, then `resume --skip-ddl`; or let Switchyard run it: `resume --apply-ddl`.',
+    remedy:
+      'Make the same change on the target, then `resume --skip-ddl`; or let Switchyard run it: `resume --apply-ddl`.',
   },
   DDL_FAILED: {
     kind: 'fatal',
@@ -156,22 +163,26 @@ export const ERROR_TABLE = {
   STREAM_PURGED: {
     kind: 'fatal',
     meaning: 'The server has removed binary logs that replication still needed: changes are missing for good.',
-    remedy: 'Cancel the import and start it again with a longer retention (binlog_expire_logs_seconds, or the setting of the provider).',
+    remedy:
+      'Cancel the import and start it again with a longer retention (binlog_expire_logs_seconds, or the setting of the provider).',
   },
   STREAM_DIVERGED: {
     kind: 'fatal',
-    meaning: 'The server does not have transactions that were already read from it: it was restored, reset or failed over to a server behind.',
+    meaning:
+      'The server does not have transactions that were already read from it: it was restored, reset or failed over to a server behind.',
     remedy: 'Point the import at the server that has them, or cancel it and start again.',
   },
   STREAM_GTID_OFF: {
     kind: 'fatal',
     meaning: 'The server logs transactions without GTIDs.',
-    remedy: 'Set gtid_mode=ON (stepwise, without a restart: MySQL manual, "Enabling GTID Transactions Online"), then start again.',
+    remedy:
+      'Set gtid_mode=ON (stepwise, without a restart: MySQL manual, "Enabling GTID Transactions Online"), then start again.',
   },
   STREAM_CHECKSUM: {
     kind: 'retryable',
     meaning: 'An event of the binary log arrived damaged.',
-    remedy: 'Nothing, where it was the network: the stream reconnects. If it repeats, the log file is damaged: look with mysqlbinlog --verify-binlog-checksum.',
+    remedy:
+      'Nothing, where it was the network: the stream reconnects. If it repeats, the log file is damaged: look with mysqlbinlog --verify-binlog-checksum.',
   },
   STREAM_INCIDENT: {
     kind: 'fatal',
@@ -196,16 +207,19 @@ export const ERROR_TABLE = {
   STREAM_ROW_IMAGE_NOT_FULL: {
     kind: 'fatal',
     meaning: 'Row changes do not carry every column.',
-    remedy: "Set binlog_row_image=FULL and binlog_row_value_options='' globally; sessions opened before keep their own value: reconnect them. Then start the import again.",
+    remedy:
+      "Set binlog_row_image=FULL and binlog_row_value_options='' globally; sessions opened before keep their own value: reconnect them. Then start the import again.",
   },
   STREAM_STATEMENT_DML: {
     kind: 'fatal',
     meaning: 'A change of an imported table was logged as a statement, not as rows.',
-    remedy: 'Set binlog_format=ROW globally and reconnect the sessions; the import must start again, since the change cannot be repeated exactly.',
+    remedy:
+      'Set binlog_format=ROW globally and reconnect the sessions; the import must start again, since the change cannot be repeated exactly.',
   },
   STREAM_MIXED_ENGINES: {
     kind: 'fatal',
-    meaning: 'A transaction with changes of imported tables was rolled back in part, because it mixed tables with and without transactions.',
+    meaning:
+      'A transaction with changes of imported tables was rolled back in part, because it mixed tables with and without transactions.',
     remedy: 'Convert the tables without transactions to InnoDB, then start the import again.',
   },
   STREAM_XA_UNKNOWN: {
@@ -216,7 +230,8 @@ export const ERROR_TABLE = {
   SERVER_NOT_STARTED: {
     kind: 'fatal',
     meaning: 'A database server for a test, the demo or a benchmark could not be had or did not start.',
-    remedy: 'Install Docker or the server itself, or set SWITCHYARD_TEST_SOURCE and _TARGET; servers/README.md tells how.',
+    remedy:
+      'Install Docker or the server itself, or set SWITCHYARD_TEST_SOURCE and _TARGET; servers/README.md tells how.',
   },
   // imports
   IMPORT_EXISTS: {
@@ -227,7 +242,8 @@ export const ERROR_TABLE = {
   VALIDATION_FAILED: {
     kind: 'refused',
     meaning: 'Validation found errors; the import was not created.',
-    remedy: 'Fix each finding (its text says how) and create the import again; some can be skipped with skipValidationErrors.',
+    remedy:
+      'Fix each finding (its text says how) and create the import again; some can be skipped with skipValidationErrors.',
   },
   OPERATION_IN_PROGRESS: {
     kind: 'refused',
@@ -262,28 +278,34 @@ export const ERROR_TABLE = {
   },
   DDL_UNSUPPORTED: {
     kind: 'fatal',
-    meaning: 'The definition of a table uses something that the target cannot hold or that Switchyard cannot translate.',
+    meaning:
+      'The definition of a table uses something that the target cannot hold or that Switchyard cannot translate.',
     remedy: 'Change the table on the source as the message says, or leave it out of the import.',
   },
   COPY_VALUE_REFUSED: {
     kind: 'fatal',
-    meaning: 'The target warned while it loaded copied rows: a value would not have arrived unchanged. Nothing of that chunk was kept.',
+    meaning:
+      'The target warned while it loaded copied rows: a value would not have arrived unchanged. Nothing of that chunk was kept.',
     remedy: "Read the server's warning in the message, correct the value or the column on the source, and resume.",
   },
   // verification
   VERIFY_PAIR_UNEQUAL: {
     kind: 'fatal',
-    meaning: 'A server writes a value in another form than verification expects, so that equal rows could look different.',
-    remedy: 'Report it with the versions of both servers and the value in the message. Nothing is known to be wrong with the data.',
+    meaning:
+      'A server writes a value in another form than verification expects, so that equal rows could look different.',
+    remedy:
+      'Report it with the versions of both servers and the value in the message. Nothing is known to be wrong with the data.',
   },
   VERIFY_TABLES_DIFFER: {
     kind: 'fatal',
-    meaning: 'A table has other columns or another key on the target than on the source, so its rows cannot be compared.',
+    meaning:
+      'A table has other columns or another key on the target than on the source, so its rows cannot be compared.',
     remedy: 'Make the definitions equal (the message names what differs), then verify again.',
   },
   VERIFY_ROW_UNREADABLE: {
     kind: 'fatal',
-    meaning: 'A server could not put a row into the form that is compared, usually because max_allowed_packet is too small.',
+    meaning:
+      'A server could not put a row into the form that is compared, usually because max_allowed_packet is too small.',
     remedy: 'Raise max_allowed_packet on that server, then verify again.',
   },
   VERIFY_UNSETTLED: {

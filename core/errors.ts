@@ -8,7 +8,11 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, message: string, { cause, details = {} }: { cause?: unknown; details?: ErrorDetails } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { cause, details = {} }: { cause?: unknown; details?: ErrorDetails } = {},
+  ) {
     super(message, cause === undefined ? {} : { cause });
     this.code = code;
     this.details = details;

@@ -37,7 +37,9 @@ export async function failpoint(name: Failpoint): Promise<void> {
 
 function parse(text: string): Map<string, string> {
   const pairs = text.split(',').filter((pair) => pair.includes('='));
-  return new Map(pairs.map((pair): [string, string] => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
+  return new Map(
+    pairs.map((pair): [string, string] => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
+  );
 }
 
 async function fileGone(file: string): Promise<void> {

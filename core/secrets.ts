@@ -7,14 +7,16 @@ export class SecretBox {
   readonly #key: Buffer;
 
   constructor(key: Buffer) {
-    if (key.length !== 32) throw new AppError('CONFIG_INVALID', 'the secret key must be 32 bytes (64 hexadecimal digits)');
+    if (key.length !== 32)
+      throw new AppError('CONFIG_INVALID', 'the secret key must be 32 bytes (64 hexadecimal digits)');
     this.#key = key;
   }
 
   /** The key from SWITCHYARD_KEY (hexadecimal), else from `keyFile`, made with mode 0600 where there is none. */
   static load(keyFile: string, environment: NodeJS.ProcessEnv = process.env): SecretBox {
     const fromEnvironment = environment['SWITCHYARD_KEY'];
-    if (fromEnvironment !== undefined && fromEnvironment !== '') return new SecretBox(Buffer.from(fromEnvironment, 'hex'));
+    if (fromEnvironment !== undefined && fromEnvironment !== '')
+      return new SecretBox(Buffer.from(fromEnvironment, 'hex'));
     if (!existsSync(keyFile)) writeFileSync(keyFile, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' });
     return new SecretBox(Buffer.from(readFileSync(keyFile, 'utf8').trim(), 'hex'));
   }
@@ -23,7 +25,9 @@ export class SecretBox {
     const iv = randomBytes(12);
     const cipher = createCipheriv('aes-256-gcm', this.#key, iv);
     const body = Buffer.concat([cipher.update(JSON.stringify(plain), 'utf8'), cipher.final()]);
-    return ['v1', iv, cipher.getAuthTag(), body].map((part) => (typeof part === 'string' ? part : part.toString('base64url'))).join('.');
+    return ['v1', iv, cipher.getAuthTag(), body]
+      .map((part) => (typeof part === 'string' ? part : part.toString('base64url')))
+      .join('.');
   }
 
   /** The sealed value. Throws CONFIG_INVALID when the key is another than the one it was sealed with. */
@@ -33,9 +37,15 @@ export class SecretBox {
       if (version !== 'v1') throw new Error(`unknown version ${version}`);
       const decipher = createDecipheriv('aes-256-gcm', this.#key, Buffer.from(iv, 'base64url'));
       decipher.setAuthTag(Buffer.from(tag, 'base64url'));
-      return JSON.parse(Buffer.concat([decipher.update(Buffer.from(body, 'base64url')), decipher.final()]).toString('utf8'));
+      return JSON.parse(
+        Buffer.concat([decipher.update(Buffer.from(body, 'base64url')), decipher.final()]).toString('utf8'),
+      );
     } catch (cause) {
-      throw new AppError('CONFIG_INVALID', 'stored credentials cannot be decrypted: SWITCHYARD_KEY or the key file is not the one they were stored with', { cause });
+      throw new AppError(
+        'CONFIG_INVALID',
+        'stored credentials cannot be decrypted: SWITCHYARD_KEY or the key file is not the one they were stored with',
+        { cause },
+      );
     }
   }
 }

@@ -16,7 +16,7 @@ import type { Table } from './schema/table.ts';
 import type { TargetDdl } from './schema/target-ddl.ts';
 import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
-import { quoteText } from './server/connection.ts';
+import { quoteText, textOf } from './server/connection.ts';
 import { createSidecar, ProgressRow } from './sidecar.ts';
 
 export interface CopyWorld {
@@ -63,13 +63,17 @@ async function copyOnce({ world, credentials, signal, onTables }: CopyPhaseOptio
   signal.throwIfAborted();
   world.startReplicationTo('target');
   const stream = world.replicationTo('target');
-  if (stream === undefined || copiedPosition === null) throw new AppError('INTERNAL', 'the copy ended without a position');
+  if (stream === undefined || copiedPosition === null)
+    throw new AppError('INTERNAL', 'the copy ended without a position');
   // Until everything that was read has been overtaken, rows of different chunks are of different times.
   await stream.waitFor(parsePosition(sourceFacts.flavor, copiedPosition), signal);
 }
 
 /** Start position, sidecar, schema and tables: what has to be there before the first row is read. */
-async function prepareTarget(world: CopyWorld, credentials: ImportSecrets): Promise<{ tables: Table[]; ddls: TargetDdl[] }> {
+async function prepareTarget(
+  world: CopyWorld,
+  credentials: ImportSecrets,
+): Promise<{ tables: Table[]; ddls: TargetDdl[] }> {
   const { record } = world;
   await using source = await world.connect('source');
   await using target = await openForDdl(credentials.target);
@@ -83,21 +87,39 @@ async function prepareTarget(world: CopyWorld, credentials: ImportSecrets): Prom
 }
 
 /** P0: nothing may be read before it is durable, on both sides of the engine's life. */
-async function storeStartPosition(record: ImportRecord, source: ServerConnection, target: ServerConnection): Promise<void> {
+async function storeStartPosition(
+  record: ImportRecord,
+  source: ServerConnection,
+  target: ServerConnection,
+): Promise<void> {
   const { id, startPosition, sourceFacts } = record.document;
   const position = startPosition ?? (await executedPosition(source, sourceFacts.flavor)).toString();
   if (startPosition === null) {
-    await record.update(() => ({ startPosition: position, copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: Date.now(), finishedAtMs: null } }));
+    await record.update(() => ({
+      startPosition: position,
+      copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: Date.now(), finishedAtMs: null },
+    }));
   }
   const progress = new ProgressRow(id, 'forward');
   if ((await progress.read(target)) === undefined) await progress.reset(target, position);
 }
 
 /** What is going to be made is recorded before: cancelling drops exactly what is on that list. */
-async function createTables(record: ImportRecord, source: ServerConnection, target: ServerConnection, ddls: TargetDdl[]): Promise<void> {
+async function createTables(
+  record: ImportRecord,
+  source: ServerConnection,
+  target: ServerConnection,
+  ddls: TargetDdl[],
+): Promise<void> {
   const { database, created } = record.document;
-  const there = new Set((await target.rows(`SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`)).map(([name]) => name));
-  const schemas = await target.rows(`SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`);
+  const there = new Set(
+    (
+      await target.rows(`SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`)
+    ).map(([name]) => textOf(name ?? '')),
+  );
+  const schemas = await target.rows(
+    `SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`,
+  );
   if (schemas.length === 0) {
     await record.update(() => ({ created: { ...created, schema: true } }));
     await createSchema(source, target, database);
@@ -105,7 +127,10 @@ async function createTables(record: ImportRecord, source: ServerConnection, targ
   const recorded = new Set(created.tables);
   const foreign = ddls.filter(({ table }) => there.has(table) && !recorded.has(table)).map(({ table }) => table);
   if (foreign.length > 0) {
-    throw new AppError('TARGET_TABLE_EXISTS', `the target has tables that Switchyard did not make: ${foreign.slice(0, 10).join(', ')}`);
+    throw new AppError(
+      'TARGET_TABLE_EXISTS',
+      `the target has tables that Switchyard did not make: ${foreign.slice(0, 10).join(', ')}`,
+    );
   }
   await record.update((document) => ({ created: { ...document.created, tables: ddls.map(({ table }) => table) } }));
   for (const ddl of ddls) if (!there.has(ddl.table)) await createTable(target, ddl);
@@ -146,5 +171,8 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
   });
   await failpoint('copy.finished');
   const tableRows = Object.fromEntries([...views.values()].map(({ name, rowsCopied }) => [name, rowsCopied]));
-  await record.update(({ copy }) => ({ copiedPosition: stamp, copy: { ...copy, rows, bytes, tableRows, finishedAtMs: Date.now() } }));
+  await record.update(({ copy }) => ({
+    copiedPosition: stamp,
+    copy: { ...copy, rows, bytes, tableRows, finishedAtMs: Date.now() },
+  }));
 }

@@ -1,14 +1,15 @@
 import { AppError } from '../core/errors.ts';
 import type { Side } from '../core/phase.ts';
-import type { ImportOptions } from './api.ts';
+import type { ImportOptions, ServerDefinition } from './api.ts';
 import type { DdlHandler } from './replication.ts';
-import { bytesOf, quoteName, type ServerConnection } from './server/connection.ts';
+import { openForDdl } from './schema/create-target.ts';
+import { bytesOf, quoteName } from './server/connection.ts';
 
 /** What the operator decided about the one statement that stopped the stream. */
 export type DdlDecision = 'skip' | 'apply';
 
 export interface DdlWorld {
-  connect(side: Side): Promise<ServerConnection>;
+  credentialsOf(side: Side): ServerDefinition;
   log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void;
 }
 
@@ -38,7 +39,8 @@ export function ddlHandler({ world, destination, policy, takeDecision }: DdlHand
           world.log('info', `DDL applied to the ${destination}: ${shown}`, { gtid });
         } catch (cause) {
           const message = `DDL at ${gtid} failed on the ${destination}: ${(cause as Error).message}; statement: ${shown}`;
-          if (action === 'EXEC') throw new AppError('DDL_FAILED', message, { cause, details: { gtid, schema, sql: shown } });
+          if (action === 'EXEC')
+            throw new AppError('DDL_FAILED', message, { cause, details: { gtid, schema, sql: shown } });
           world.log('warn', message, { gtid });
         }
         return;
@@ -49,9 +51,8 @@ export function ddlHandler({ world, destination, policy, takeDecision }: DdlHand
 }
 
 async function execute(world: DdlWorld, destination: Side, schema: string, sql: string): Promise<void> {
-  await using connection = await world.connect(destination);
+  await using connection = await openForDdl(world.credentialsOf(destination));
   await connection.write(`USE ${quoteName(schema)}`);
-  await connection.write('SET SESSION foreign_key_checks=0');
   // The comment marks the statement as ours in the binlog of the destination (I7).
   await connection.write(`/* switchyard */ ${bytesOf(sql)}`);
 }

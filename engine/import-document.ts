@@ -15,7 +15,11 @@ const addressSchema = z.strictObject({
   tls: tlsOptionsSchema,
 });
 
-const factsSchema = z.strictObject({ flavor: z.enum(['mysql', 'mariadb']), version: z.string(), serverUuid: z.string() });
+const factsSchema = z.strictObject({
+  flavor: z.enum(['mysql', 'mariadb']),
+  version: z.string(),
+  serverUuid: z.string(),
+});
 
 const findingSchema = z.strictObject({
   code: z.string(),

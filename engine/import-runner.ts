@@ -2,7 +2,15 @@ import { childController, isAbort } from '../core/abort.ts';
 import { AppError, serializeError } from '../core/errors.ts';
 import { otherSide, type Phase, type Side } from '../core/phase.ts';
 import type { LogLevel, PublishedEvent } from '../core/control/protocol.ts';
-import type { ImportView, ReplicaHost, SwitchReport, SwitchRequest, TableView, VerifyView } from './api.ts';
+import type {
+  ImportView,
+  ReplicaHost,
+  ServerDefinition,
+  SwitchReport,
+  SwitchRequest,
+  TableView,
+  VerifyView,
+} from './api.ts';
 import type { TableWindow } from './apply/window.ts';
 import type { ProxyFleet } from './control.ts';
 import { runCopyPhase } from './copy-phase.ts';
@@ -105,14 +113,20 @@ export class ImportRunner implements SwitchWorld {
     return await this.#exclusively('switch', async () => {
       const { plan, refusals, warnings } = await checkSwitch(this, request);
       const barred = refusals.filter(({ forceable }) => !(request.force && forceable));
-      if (request.dryRun) return { switched: false, refusals, warnings, pauseMs: null, fence: plan.fence, view: await this.view() };
+      if (request.dryRun)
+        return { switched: false, refusals, warnings, pauseMs: null, fence: plan.fence, view: await this.view() };
       if (barred.length > 0) {
-        throw new AppError('SWITCH_REFUSED', barred.map(({ message }) => message).join('; '), { details: { refusals } });
+        throw new AppError('SWITCH_REFUSED', barred.map(({ message }) => message).join('; '), {
+          details: { refusals },
+        });
       }
       this.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
       const trafficSwitch = new TrafficSwitch(this, plan);
       const pauseMs = await trafficSwitch.run();
-      this.log('info', `${request.kind} are served by the ${plan.to}`, { pauseMs: Math.round(pauseMs), steps: trafficSwitch.steps });
+      this.log('info', `${request.kind} are served by the ${plan.to}`, {
+        pauseMs: Math.round(pauseMs),
+        steps: trafficSwitch.steps,
+      });
       await this.#persistFences(plan.to);
       return { switched: true, refusals, warnings, pauseMs, fence: plan.fence, view: await this.view() };
     });
@@ -138,14 +152,23 @@ export class ImportRunner implements SwitchWorld {
       const { document } = this.record;
       const phase = nextPhase(document.phase, 'complete');
       if (confirm !== document.id) {
-        throw new AppError('CONFIRMATION_REQUIRED', `completing cannot be undone: confirm it with the name of the import, ${document.id}`);
+        throw new AppError(
+          'CONFIRMATION_REQUIRED',
+          `completing cannot be undone: confirm it with the name of the import, ${document.id}`,
+        );
       }
       await this.stop();
       await this.#tolerating('the sidecar schema on the source stays', () => removeSidecar(this, 'source'));
-      await this.record.update(() => ({ phase, source: { ...document.source, user: null }, target: { ...document.target, user: null } }));
+      await this.record.update(() => ({
+        phase,
+        source: { ...document.source, user: null },
+        target: { ...document.target, user: null },
+      }));
       await this.#imports.eraseSecrets(document.id);
       this.#secrets = undefined;
-      this.log('info', 'completed: replication has ended and the stored credentials are erased', { fence: document.fence });
+      this.log('info', 'completed: replication has ended and the stored credentials are erased', {
+        fence: document.fence,
+      });
       return await this.view();
     });
   }
@@ -171,7 +194,10 @@ export class ImportRunner implements SwitchWorld {
     return await this.#exclusively('resuming', async () => {
       const { error } = this.record.document;
       if (error === null) {
-        throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${this.record.document.phase}; possible in error`);
+        throw new AppError(
+          'PHASE_REFUSED',
+          `there is nothing to resume in phase ${this.record.document.phase}; possible in error`,
+        );
       }
       this.#ddlDecision = ddl;
       await this.record.update(() => ({ phase: error.fromPhase, error: null }));
@@ -191,6 +217,10 @@ export class ImportRunner implements SwitchWorld {
 
   async connect(side: Side): Promise<ServerConnection> {
     return await ServerConnection.open(this.#credentials()[side]);
+  }
+
+  credentialsOf(side: Side): ServerDefinition {
+    return this.#credentials()[side];
   }
 
   replicationTo(side: Side): Replication | undefined {
@@ -213,7 +243,12 @@ export class ImportRunner implements SwitchWorld {
           await using connection = await this.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
         },
-        onDdl: ddlHandler({ world: this, destination: side, policy: document.options.ddl, takeDecision: () => this.#takeDdlDecision() }),
+        onDdl: ddlHandler({
+          world: this,
+          destination: side,
+          policy: document.options.ddl,
+          takeDecision: () => this.#takeDdlDecision(),
+        }),
         onApplied: (tables) => this.#onApplied(tables),
         onRetry: (error) => this.log('warn', `replication to the ${side} reconnects: ${error.message}`),
       },
@@ -232,7 +267,14 @@ export class ImportRunner implements SwitchWorld {
 
   log(level: LogLevel, message: string, details?: Record<string, unknown>): void {
     const importId = this.record.document.id;
-    this.#publish({ kind: 'log', importId, atMs: Date.now(), level, message, ...(details === undefined ? {} : { details }) });
+    this.#publish({
+      kind: 'log',
+      importId,
+      atMs: Date.now(),
+      level,
+      message,
+      ...(details === undefined ? {} : { details }),
+    });
     this.changed();
   }
 
@@ -305,10 +347,17 @@ export class ImportRunner implements SwitchWorld {
       this.log('error', `the verification did not finish: ${(error as Error).message}`);
       return null;
     });
-    const verify = result ?? (this.#verify === null ? null : { ...this.#verify, state: 'failed' as const, finishedAtMs: Date.now() });
+    const verify =
+      result ??
+      (this.#verify === null ? null : { ...this.#verify, state: 'failed' as const, finishedAtMs: Date.now() });
     this.#verify = verify;
-    await this.record.update(({ phase }) => ({ verify, phase: nextPhase(phase, verify?.state === 'equal' ? 'verified' : 'verify_ended') }));
-    this.log(verify?.state === 'equal' ? 'info' : 'warn', `verification: ${verify?.state ?? 'failed'}`, { rows: verify?.rows });
+    await this.record.update(({ phase }) => ({
+      verify,
+      phase: nextPhase(phase, verify?.state === 'equal' ? 'verified' : 'verify_ended'),
+    }));
+    this.log(verify?.state === 'equal' ? 'info' : 'warn', `verification: ${verify?.state ?? 'failed'}`, {
+      rows: verify?.rows,
+    });
   }
 
   async #verifyTables(document: ImportDocument, signal: AbortSignal): Promise<VerifyView> {
@@ -353,7 +402,10 @@ export class ImportRunner implements SwitchWorld {
   #onApplied(tables: Iterable<TableWindow>): void {
     for (const { table, rows } of tables) {
       for (const listener of this.#touchListeners) {
-        listener(table.name, [...rows.values()].map(({ key }) => ({ key: rowKey(key), values: key })));
+        listener(
+          table.name,
+          [...rows.values()].map(({ key }) => ({ key: rowKey(key), values: key })),
+        );
       }
     }
     this.changed();
@@ -363,7 +415,10 @@ export class ImportRunner implements SwitchWorld {
 
   async #exclusively<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.#exclusive !== undefined) {
-      throw new AppError('OPERATION_IN_PROGRESS', `the ${this.#exclusive} of ${this.record.document.id} has not ended yet`);
+      throw new AppError(
+        'OPERATION_IN_PROGRESS',
+        `the ${this.#exclusive} of ${this.record.document.id} has not ended yet`,
+      );
     }
     this.#exclusive = what;
     try {
@@ -410,8 +465,15 @@ export class ImportRunner implements SwitchWorld {
       const { phase } = this.record.document;
       if (phase === 'error' || isFinal(phase)) return;
       const fromPhase = phase === 'verifying_data' ? 'running' : phase;
-      await this.record.update(() => ({ phase: 'error', error: { code, message, details, fromPhase, atMs: Date.now() } }));
-      this.log('error', `${code}: ${message}`, code === 'INTERNAL' && error instanceof Error ? { stack: error.stack } : undefined);
+      await this.record.update(() => ({
+        phase: 'error',
+        error: { code, message, details, fromPhase, atMs: Date.now() },
+      }));
+      this.log(
+        'error',
+        `${code}: ${message}`,
+        code === 'INTERNAL' && error instanceof Error ? { stack: error.stack } : undefined,
+      );
     })();
   }
 
@@ -420,7 +482,10 @@ export class ImportRunner implements SwitchWorld {
     const standing = this.record.document.fence;
     await this.#tolerating('the fence may not survive a restart of the server', async () => {
       await using old = await this.connect(from);
-      if (standing?.side === from && !(await persistFence(standing.kind, fenceContext(this.record.document, from, old), true))) {
+      if (
+        standing?.side === from &&
+        !(await persistFence(standing.kind, fenceContext(this.record.document, from, old), true))
+      ) {
         this.log('warn', `the fence on the ${from} does not survive a restart of that server`);
       }
       await using now = await this.connect(to);

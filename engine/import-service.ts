@@ -107,10 +107,18 @@ export class ImportService implements EngineApi {
 
   async switchTraffic({ id, actor, ...request }: { id: string } & SwitchRequest & Actor): Promise<SwitchReport> {
     const direction = request.back ? 'back ' : '';
-    return await this.#asked(id, actor, `switch ${request.kind} ${direction}${request.dryRun ? '(dry run)' : ''}`).switchTraffic(request);
+    return await this.#asked(
+      id,
+      actor,
+      `switch ${request.kind} ${direction}${request.dryRun ? '(dry run)' : ''}`,
+    ).switchTraffic(request);
   }
 
-  async setReplicaHost({ id, replicaHost, actor }: { id: string; replicaHost: ReplicaHost | null } & Actor): Promise<ImportView> {
+  async setReplicaHost({
+    id,
+    replicaHost,
+    actor,
+  }: { id: string; replicaHost: ReplicaHost | null } & Actor): Promise<ImportView> {
     return await this.#asked(id, actor, 'set the replica host').setReplicaHost(replicaHost);
   }
 
@@ -141,7 +149,15 @@ export class ImportService implements EngineApi {
   async #run(record: ImportRecord): Promise<ImportRunner> {
     const { imports, route, fleet, publish, signal } = this.#options;
     const { id } = record.document;
-    const runner = new ImportRunner({ record, secrets: await imports.secrets(id), imports, route, fleet, publish, signal });
+    const runner = new ImportRunner({
+      record,
+      secrets: await imports.secrets(id),
+      imports,
+      route,
+      fleet,
+      publish,
+      signal,
+    });
     this.#runners.set(id, runner);
     return runner;
   }
@@ -149,7 +165,10 @@ export class ImportService implements EngineApi {
   #targeted(request: ImportRequest): TargetedRequest {
     const target = request.target ?? this.#options.defaultTarget;
     if (target === undefined) {
-      throw new AppError('REQUEST_INVALID', 'target: the request names no target, and the configuration has none either');
+      throw new AppError(
+        'REQUEST_INVALID',
+        'target: the request names no target, and the configuration has none either',
+      );
     }
     return { ...request, target };
   }
@@ -158,7 +177,8 @@ export class ImportService implements EngineApi {
     if (this.#runners.has(id)) throw new AppError('IMPORT_EXISTS', `there is already an import named ${id}`);
     for (const { record } of this.#runners.values()) {
       const { document } = record;
-      if (!isFinal(document.phase)) throw new AppError('IMPORT_EXISTS', `the import ${document.id} is in phase ${document.phase}`);
+      if (!isFinal(document.phase))
+        throw new AppError('IMPORT_EXISTS', `the import ${document.id} is in phase ${document.phase}`);
     }
   }
 }
@@ -198,7 +218,12 @@ function newDocument(
 }
 
 /** Without anything secret: the client key stays with the credentials. */
-function addressOf({ host, port, user, tls: { mode, ca, serverName, minVersion } }: ServerDefinition): ImportDocument['source'] {
+function addressOf({
+  host,
+  port,
+  user,
+  tls: { mode, ca, serverName, minVersion },
+}: ServerDefinition): ImportDocument['source'] {
   return {
     host,
     port,

@@ -1,7 +1,12 @@
 import { AppError } from '../core/errors.ts';
 import type { SecretBox } from '../core/secrets.ts';
 import type { StateStore } from '../core/store/state-store.ts';
-import { importDocumentSchema, importSecretsSchema, type ImportDocument, type ImportSecrets } from './import-document.ts';
+import {
+  importDocumentSchema,
+  importSecretsSchema,
+  type ImportDocument,
+  type ImportSecrets,
+} from './import-document.ts';
 
 /** The documents of imports, parsed. */
 export class ImportStore {
@@ -21,7 +26,9 @@ export class ImportStore {
 
   async list(): Promise<ImportRecord[]> {
     const found = await this.#store.list('import/');
-    return found.map(({ value, revision }) => new ImportRecord(this.#store, importDocumentSchema.parse(value), revision));
+    return found.map(
+      ({ value, revision }) => new ImportRecord(this.#store, importDocumentSchema.parse(value), revision),
+    );
   }
 
   /** The credentials; undefined once they were erased (I10). */

@@ -12,7 +12,21 @@ export interface LiveState {
 
 /** What people see: the stored document with what only the running engine knows. */
 export function importView(document: ImportDocument, live: LiveState): ImportView {
-  const { id, phase, database, source, target, sourceFacts, targetFacts, replicaHost, switches, findings, options, error, copy } = document;
+  const {
+    id,
+    phase,
+    database,
+    source,
+    target,
+    sourceFacts,
+    targetFacts,
+    replicaHost,
+    switches,
+    findings,
+    options,
+    error,
+    copy,
+  } = document;
   const { primary, replica, epoch } = live.route ?? { primary: 'source', replica: 'source', epoch: 0 };
   return {
     id,

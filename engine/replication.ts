@@ -170,7 +170,12 @@ export class Replication {
    * told of transactions that are merely collected. Transactions without changes move it in memory at once, and are made
    * durable with the next window, or when they have waited for `IDLE_PROGRESS_MS`.
    */
-  async #applyUntilDdl(stream: ChangeStream, applier: Applier, applied: StreamPosition, signal: AbortSignal): Promise<void> {
+  async #applyUntilDdl(
+    stream: ChangeStream,
+    applier: Applier,
+    applied: StreamPosition,
+    signal: AbortSignal,
+  ): Promise<void> {
     let durable = true;
     for (;;) {
       const { window, ddl } = await this.#collect(stream, signal, durable ? undefined : IDLE_PROGRESS_MS);
@@ -244,7 +249,11 @@ export class Replication {
   }
 }
 
-async function nextWithin(stream: ChangeStream, signal: AbortSignal, waitMs: number | undefined): Promise<StreamTransaction | undefined> {
+async function nextWithin(
+  stream: ChangeStream,
+  signal: AbortSignal,
+  waitMs: number | undefined,
+): Promise<StreamTransaction | undefined> {
   if (waitMs === undefined) return await stream.next(signal);
   const deadline = AbortSignal.timeout(waitMs);
   try {

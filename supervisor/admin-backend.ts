@@ -44,7 +44,10 @@ export class EventHub {
   }
 }
 
-export function adminBackend({ control, fleet, store, logs, workers }: AdminBackendOptions, hub: EventHub): AdminBackend {
+export function adminBackend(
+  { control, fleet, store, logs, workers }: AdminBackendOptions,
+  hub: EventHub,
+): AdminBackend {
   return {
     engine: engineApi(control),
     sessions: () => fleet.sessions(),

@@ -3,7 +3,13 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { AppError } from '../core/errors.ts';
 import { Peer, type Handlers } from '../core/control/peer.ts';
-import type { EngineMethods, Hello, ProxyMethods, PublishedEvent, SupervisorMethods } from '../core/control/protocol.ts';
+import type {
+  EngineMethods,
+  Hello,
+  ProxyMethods,
+  PublishedEvent,
+  SupervisorMethods,
+} from '../core/control/protocol.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import type { StateStore } from '../core/store/state-store.ts';
 import type { Fleet } from './fleet.ts';
@@ -102,6 +108,7 @@ export class ControlServer {
       storeDelete: ({ key }) => store.delete(key),
       fleetWait: ({ epoch, state, timeoutMs }) => fleet.wait(epoch, state, timeoutMs),
       fleetPrepare: (request) => fleet.prepare(request),
+      fleetBackends: async () => fleet.backends(),
       fleetReport: () => fleet.report(),
       proxyAck: (ack) => fleet.acknowledge(ack),
       publish: (event) => onPublish(event),

@@ -1,5 +1,6 @@
 import type { Peer } from '../core/control/peer.ts';
 import type {
+  FleetBackends,
   FleetReport,
   PrepareReport,
   PrepareRequest,
@@ -77,6 +78,21 @@ export class Fleet {
       prepared: reports.reduce((sum, { prepared }) => sum + prepared, 0),
       failures: reports.flatMap(({ failures }) => failures),
       pinned: reports.flatMap(({ pinned }) => pinned),
+    };
+  }
+
+  /** Rejects when a proxy does not answer within `timeoutMs`. */
+  async backends(timeoutMs = 2000): Promise<FleetBackends> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const ask = async (peer: ProxyPeer) =>
+      await Promise.all([
+        peer.call('backendConnections', undefined, { signal }),
+        peer.call('sessions', undefined, { signal }),
+      ]);
+    const answers = await Promise.all(this.peers().map(ask));
+    return {
+      backends: answers.flatMap(([backends]) => backends),
+      sessions: answers.flatMap(([, sessions]) => sessions),
     };
   }
 

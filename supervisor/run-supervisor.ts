@@ -32,7 +32,14 @@ const ADOPTION_MS = 1200;
 const DRAIN_MS = 10_000;
 
 /** Runs until `signal` aborts, then drains the proxies and ends its children. */
-export async function runSupervisor({ config, configArguments, mainPath, signal, log, onReady }: SupervisorOptions): Promise<void> {
+export async function runSupervisor({
+  config,
+  configArguments,
+  mainPath,
+  signal,
+  log,
+  onReady,
+}: SupervisorOptions): Promise<void> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const controlSocketPath = join(config.dataDir, 'control.sock');
   const fleet = new Fleet();
@@ -64,14 +71,16 @@ export async function runSupervisor({ config, configArguments, mainPath, signal,
     // Proxies of a supervisor that died go on serving and are taken over: nobody's connection is cut by a restart.
     if (orphans) await systemClock.sleep(ADOPTION_MS);
     const adopted = fleet.size;
-    if (adopted === 0) for (const address of replicaListen === null ? [listen] : [listen, replicaListen]) await assertFree(address);
+    if (adopted === 0)
+      for (const address of replicaListen === null ? [listen] : [listen, replicaListen]) await assertFree(address);
     const common = { mainPath, signal: children.signal, log };
     const startWorker = () => {
       const args = ['run-proxy', '--instance', `proxy-${randomUUID()}`, ...configArguments];
       workers.push(new Child({ ...common, name: `proxy-${workers.length}`, arguments: args }));
     };
     // An adopted worker has no parent that would start it again: its place is taken when it leaves.
-    for (const peer of fleet.peers()) void peer.closed.then(() => (children.signal.aborted ? undefined : startWorker()));
+    for (const peer of fleet.peers())
+      void peer.closed.then(() => (children.signal.aborted ? undefined : startWorker()));
     for (let index = adopted; index < count; index += 1) startWorker();
     const engine = new Child({ ...common, name: 'engine', arguments: ['run-engine', ...configArguments] });
     onReady({ admin: admin.address });

@@ -39,7 +39,10 @@ test('answers and errors find their calls', async () => {
   const { peer, server } = await pair();
   const answers = await Promise.all([1, 2, 3].map((n) => peer.call('double', { n })));
   expect(answers).toEqual([2, 4, 6]);
-  await expect(peer.call('refuse', undefined)).rejects.toMatchObject({ code: 'PHASE_REFUSED', details: { phase: 'copying' } });
+  await expect(peer.call('refuse', undefined)).rejects.toMatchObject({
+    code: 'PHASE_REFUSED',
+    details: { phase: 'copying' },
+  });
   peer.close();
   server.close();
 });

@@ -5,7 +5,11 @@ import type { Frame } from './protocol.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the constraint of a method map: parameters are checked at each call
 type MethodMap<T> = { [K in keyof T]: (params: any) => unknown };
-type ParamsOf<T, K extends keyof T> = T[K] extends (...args: infer A) => unknown ? (A extends [infer P] ? P : undefined) : never;
+type ParamsOf<T, K extends keyof T> = T[K] extends (...args: infer A) => unknown
+  ? A extends [infer P]
+    ? P
+    : undefined
+  : never;
 type ResultOf<T, K extends keyof T> = T[K] extends (...args: never[]) => infer R ? Awaited<R> : never;
 
 /** The methods that one side offers; each may answer at once or later. */

@@ -20,6 +20,8 @@ export interface SupervisorMethods {
   fleetWait(params: { epoch: number; state: ProxyState; timeoutMs: number }): FleetReport;
   /** What the switch can do ahead on every proxy: see `ProxyMethods.prepare`. */
   fleetPrepare(params: PrepareRequest): PrepareReport;
+  /** Rejects when a proxy does not answer: what it has open is then unknown. */
+  fleetBackends(params: undefined): FleetBackends;
   fleetReport(params: undefined): FleetReport;
   /** A proxy tells its state for an epoch. */
   proxyAck(ack: ProxyAck): void;
@@ -68,6 +70,20 @@ export interface PrepareReport {
   pinned: PinnedSession[];
 }
 
+/** One connection of a proxy to a database server, by the id that the server gave it. */
+export interface BackendView {
+  side: Side;
+  host: string;
+  port: number;
+  connectionId: number;
+}
+
+/** All that proxies have to do with the servers at one moment. */
+export interface FleetBackends {
+  backends: BackendView[];
+  sessions: SessionView[];
+}
+
 /** Offered by a proxy to the supervisor. */
 export interface ProxyMethods {
   /** The route changed. The proxy acknowledges with `proxyAck`, once for each state it reaches. */
@@ -75,6 +91,8 @@ export interface ProxyMethods {
   /** Opens, logs in and restores connections to `to` ahead of a switch, so that the pause need not. */
   prepare(params: PrepareRequest): PrepareReport;
   sessions(params: undefined): SessionView[];
+  /** Every connection to a database server, also those without a session: what tells ours from others' there. */
+  backendConnections(params: undefined): BackendView[];
   collectMetrics(params: undefined): { text: string };
   /** Stops accepting, lets sessions reach a boundary, ends them with ERR 1053, then the process exits. */
   drain(params: { timeoutMs: number }): void;
@@ -106,7 +124,14 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** What the dashboard and `import logs` show, as it happens. */
 export type PublishedEvent =
-  | { kind: 'log'; importId: string | null; atMs: number; level: LogLevel; message: string; details?: Record<string, unknown> }
+  | {
+      kind: 'log';
+      importId: string | null;
+      atMs: number;
+      level: LogLevel;
+      message: string;
+      details?: Record<string, unknown>;
+    }
   /** The whole public view of an import (`ImportView` of engine/api.ts) after something in it changed; at most a few a second. */
   | { kind: 'import'; importId: string; view: unknown };
 

@@ -36,5 +36,6 @@ test('a deleted secret is in no file any more (I10)', async () => {
   using store = new SqliteStore(join(dir, 's.sqlite'));
   await store.compareAndSet('secret/a', null, 'needle-in-the-store');
   await store.delete('secret/a');
-  for (const file of readdirSync(dir)) expect(readFileSync(join(dir, file)).includes('needle-in-the-store')).toBe(false);
+  for (const file of readdirSync(dir))
+    expect(readFileSync(join(dir, file)).includes('needle-in-the-store')).toBe(false);
 });

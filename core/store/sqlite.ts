@@ -53,7 +53,9 @@ export class SqliteStore implements StateStore, Disposable {
               .prepare('UPDATE document SET value = ?, revision = ? WHERE key = ? AND revision = ?')
               .run(text, next, key, expected);
       if (result.changes !== 1) {
-        throw new AppError('STORE_CONFLICT', `${key} was changed by somebody else in the meantime`, { details: { key } });
+        throw new AppError('STORE_CONFLICT', `${key} was changed by somebody else in the meantime`, {
+          details: { key },
+        });
       }
       this.#db.exec('COMMIT');
       this.#onChange(key, value);

@@ -2,7 +2,8 @@ import { AppError, assert } from '../../core/errors.ts';
 import type { ServerDefinition } from '../api.ts';
 import { escapeBytes, textOf, ServerConnection, errnoOf, type Bytes, type Value } from '../server/connection.ts';
 import type { ProgressRow } from '../sidecar.ts';
-import type { TableWindow, ApplyWindow } from './window.ts';
+import type { Table } from '../schema/table.ts';
+import type { ApplyWindow, FinalState, TableWindow } from './window.ts';
 import { windowStatements } from './statements.ts';
 
 const DEADLOCK = 1213;
@@ -38,7 +39,9 @@ export class Applier implements AsyncDisposable {
   static async open({ destination, progress }: ApplierOptions): Promise<Applier> {
     const connection = await ServerConnection.open(destination, {
       multiStatements: true,
-      session: ['SET SESSION foreign_key_checks=0, unique_checks=1'],
+      session: [
+        "SET SESSION foreign_key_checks=0, unique_checks=1, sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'",
+      ],
     });
     try {
       const { owner, position } = await progress.claim(connection);
@@ -102,11 +105,15 @@ export class Applier implements AsyncDisposable {
         for (const statement of windowStatements([one])) {
           const { warnings } = await this.#connection.write(statement);
           if (warnings === 0) continue;
-          const texts = (await this.#connection.warnings()).filter((text) => !isHarmless(text));
+          const texts = (await this.#connection.warnings()).filter((text) => !isHarmless(text, table, state));
           if (texts.length === 0) continue;
-          throw new AppError('APPLY_VALUE_REFUSED', `${table.schema}.${table.name}, row ${describeKey(state.key)}: ${texts.join('; ')}`, {
-            details: { table: table.name, key: describeKey(state.key), warnings: texts },
-          });
+          throw new AppError(
+            'APPLY_VALUE_REFUSED',
+            `${table.schema}.${table.name}, row ${describeKey(state.key)}: ${texts.join('; ')}`,
+            {
+              details: { table: table.name, key: describeKey(state.key), warnings: texts },
+            },
+          );
         }
       }
     }
@@ -117,9 +124,15 @@ export class Applier implements AsyncDisposable {
   }
 }
 
-/** Notes that say nothing about the value: 1287 and 3778/3719 deprecated syntax or collation alias. */
-function isHarmless(warning: string): boolean {
-  return /^(1287|3719|3778|1681):/.test(warning);
+/**
+ * Notes that say nothing about the value (deprecated syntax, collation aliases), and 1265 for index 0 of an ENUM, which
+ * some definitions take only as the bare number that draws it (see `literal`).
+ */
+function isHarmless(warning: string, { columns }: Table, { image }: FinalState): boolean {
+  if (/^(1287|3719|3778|1681):/.test(warning)) return true;
+  const name = /^1265: Data truncated for column '(.*)' at row/.exec(warning)?.[1];
+  const index = columns.findIndex((column) => column.name === name);
+  return columns[index]?.dataType === 'enum' && image?.[index] === '0';
 }
 
 /** A key for people: at most 64 bytes of each part. */

@@ -64,7 +64,10 @@ function tableSql(table: Table): TableSql {
   assert(table.key !== null, 'a table without a key is never applied');
   const name = `${quoteName(table.schema)}.${quoteName(table.name)}`;
   const keyColumns = table.key.columns.map((index) => columnAt(table, index));
-  const written = insertColumns(table).map((column) => ({ index: table.columns.indexOf(column), write: literal(column) }));
+  const written = insertColumns(table).map((column) => ({
+    index: table.columns.indexOf(column),
+    write: literal(column),
+  }));
   const names = written.map(({ index }) => quoteName(columnAt(table, index).name)).join(',');
   const sql: TableSql = {
     name,

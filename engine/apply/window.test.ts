@@ -3,7 +3,16 @@ import type { Table } from '../schema/table.ts';
 import type { RowChange, StreamTransaction } from '../stream/transaction.ts';
 import { ApplyWindow, rowKey } from './window.ts';
 
-const column = { dataType: 'int', columnType: 'int', charset: null, collation: null, nullable: false, unsigned: false, generated: null, length: null };
+const column = {
+  dataType: 'int',
+  columnType: 'int',
+  charset: null,
+  collation: null,
+  nullable: false,
+  unsigned: false,
+  generated: null,
+  length: null,
+};
 const table: Table = {
   schema: 's',
   name: 't',
@@ -31,12 +40,22 @@ test('insert and update leave one write; anything and delete leaves one delete',
     { kind: 'insert', table, after: ['2', 'a'] },
     { kind: 'delete', table, before: ['2', 'a'] },
   ]);
-  expect(rows).toEqual(new Map<string, unknown>([['1', ['1', 'b']], ['2', null]]));
+  expect(rows).toEqual(
+    new Map<string, unknown>([
+      ['1', ['1', 'b']],
+      ['2', null],
+    ]),
+  );
 });
 
 test('a changed key is the old key deleted and the new one written', () => {
   const rows = window([{ kind: 'update', table, before: ['1', 'a'], after: ['9', 'a'] }]);
-  expect(rows).toEqual(new Map<string, unknown>([['1', null], ['9', ['9', 'a']]]));
+  expect(rows).toEqual(
+    new Map<string, unknown>([
+      ['1', null],
+      ['9', ['9', 'a']],
+    ]),
+  );
 });
 
 test('delete and insert of one key leaves the write', () => {
@@ -49,7 +68,14 @@ test('delete and insert of one key leaves the write', () => {
 
 test('our own transactions move the position and write nothing (I7)', () => {
   const result = new ApplyWindow();
-  result.add({ gtid: 'u:5', committedAtMs: 1, ours: true, changes: [{ kind: 'insert', table, after: ['1', 'a'] }], ddl: null, bytes: 1 });
+  result.add({
+    gtid: 'u:5',
+    committedAtMs: 1,
+    ours: true,
+    changes: [{ kind: 'insert', table, after: ['1', 'a'] }],
+    ddl: null,
+    bytes: 1,
+  });
   expect(result.isEmpty).toBe(true);
   expect(result.gtids).toEqual(['u:5']);
 });

@@ -75,12 +75,17 @@ export function keyValues(table: Table, image: RowImage): Value[] {
   return table.key.columns.map((index) => {
     const value = image[index];
     if (value === undefined || value === null) {
-      throw new AppError('STREAM_ROW_IMAGE_NOT_FULL', `a row of ${table.schema}.${table.name} arrived without its key column ${table.columns[index]?.name}`);
+      throw new AppError(
+        'STREAM_ROW_IMAGE_NOT_FULL',
+        `a row of ${table.schema}.${table.name} arrived without its key column ${table.columns[index]?.name}`,
+      );
     }
     return value;
   });
 }
 
 export function rowKey(values: Value[]): RowKey {
-  return values.length === 1 ? (values[0] ?? '') : values.map((value) => (value === null ? '-' : `${value.length}:${value}`)).join('');
+  return values.length === 1
+    ? (values[0] ?? '')
+    : values.map((value) => (value === null ? '-' : `${value.length}:${value}`)).join('');
 }

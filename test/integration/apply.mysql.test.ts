@@ -16,7 +16,12 @@ let connection: ServerConnection;
 
 beforeAll(async () => {
   server = await startServer({ flavor: 'mysql-9.7', role: 'target' });
-  definition = serverSchema.parse({ host: '127.0.0.1', port: server.port, user: server.adminUser, password: server.adminPassword });
+  definition = serverSchema.parse({
+    host: '127.0.0.1',
+    port: server.port,
+    user: server.adminUser,
+    password: server.adminPassword,
+  });
   connection = await ServerConnection.open(definition);
   await createSidecar(connection);
   await connection.write('CREATE DATABASE shop');
@@ -78,9 +83,25 @@ test('a value that does not fit stops with table and key, and nothing of the win
     ]),
     POSITION,
   );
-  await expect(apply).rejects.toMatchObject({ code: 'APPLY_VALUE_REFUSED', message: expect.stringContaining('shop.narrow, row (2)') });
+  await expect(apply).rejects.toMatchObject({
+    code: 'APPLY_VALUE_REFUSED',
+    message: expect.stringContaining('shop.narrow, row (2)'),
+  });
   expect(await connection.rows('SELECT id FROM shop.narrow')).toEqual([]);
   expect(await row.read(connection)).toBe('');
+});
+
+test('index 0 of an ENUM is kept, with members that look like numbers too', async () => {
+  const table = await makeTable('enums', "id INT PRIMARY KEY, e ENUM('0', '1', 'x')");
+  await using applier = await Applier.open({ destination: definition, progress: await progress('enums') });
+  const changes: RowChange[] = ['0', '1', '2', '3'].map((index) => ({ kind: 'insert', table, after: [index, index] }));
+  await applier.apply(window(changes), POSITION);
+  expect(await connection.rows('SELECT id, e + 0 FROM shop.enums ORDER BY id')).toEqual([
+    ['0', '0'],
+    ['1', '1'],
+    ['2', '2'],
+    ['3', '3'],
+  ]);
 });
 
 test('two rows that swap a unique value', async () => {
@@ -125,7 +146,9 @@ test('an engine that was thought dead cannot apply beside its successor', async 
   const row = await progress('owner');
   await using old = await Applier.open({ destination: definition, progress: row });
   await using successor = await Applier.open({ destination: definition, progress: row });
-  await expect(old.apply(window([{ kind: 'insert', table, after: ['1'] }]), POSITION)).rejects.toMatchObject({ code: 'STREAM_TAKEN_OVER' });
+  await expect(old.apply(window([{ kind: 'insert', table, after: ['1'] }]), POSITION)).rejects.toMatchObject({
+    code: 'STREAM_TAKEN_OVER',
+  });
   await successor.apply(window([{ kind: 'insert', table, after: ['2'] }]), POSITION);
   expect(await connection.rows('SELECT id FROM shop.owner')).toEqual([['2']]);
 });

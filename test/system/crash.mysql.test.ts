@@ -18,7 +18,9 @@ test('kill -9 of the engine in the middle of copy and replication: traffic goes 
   const traffic = rehearsal.traffic();
   let engine = await nextEngine(rehearsal);
   for (const share of [0.1, 0.4, 0.8]) {
-    await rehearsal.until(({ tables, phase }) => phase === 'running' || sum(tables.map((t) => t.rowsCopied)) > share * 200_000);
+    await rehearsal.until(
+      ({ tables, phase }) => phase === 'running' || sum(tables.map((t) => t.rowsCopied)) > share * 200_000,
+    );
     process.kill(engine, 'SIGKILL');
     engine = await nextEngine(rehearsal, engine);
   }
@@ -41,7 +43,15 @@ function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-const STEPS = ['switch.intent', 'switch.hold', 'switch.fenced', 'switch.caught_up', 'switch.reverse_ready', 'switch.decided', 'switch.released'];
+const STEPS = [
+  'switch.intent',
+  'switch.hold',
+  'switch.fenced',
+  'switch.caught_up',
+  'switch.reverse_ready',
+  'switch.decided',
+  'switch.released',
+];
 
 test('the engine killed at every step of a switch: the ledger is exact, traffic is on one side, the switch can be repeated', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 5000 });
@@ -55,11 +65,15 @@ test('the engine killed at every step of a switch: the ledger is exact, traffic 
     await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` } });
     await rehearsal.clearLedger();
     const traffic = rehearsal.traffic();
-    await expect(client.switchTraffic(IMPORT, { kind: 'primaries' }), step).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    await expect(client.switchTraffic(IMPORT, { kind: 'primaries' }), step).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+    });
     expect(existsSync(marker), step).toBe(true);
     // The next engine finishes what was decided, or undoes what was not.
     const decided = step === 'switch.decided' || step === 'switch.released';
-    const { traffic: route } = await rehearsal.until(({ phase }) => phase === (decided ? 'switched_primaries' : 'running'));
+    const { traffic: route } = await rehearsal.until(
+      ({ phase }) => phase === (decided ? 'switched_primaries' : 'running'),
+    );
     expect(route.primary, step).toBe(decided ? 'target' : 'source');
     if (!decided) await client.switchTraffic(IMPORT, { kind: 'primaries' });
     await client.switchTraffic(IMPORT, { kind: 'primaries', back: true });

@@ -28,14 +28,21 @@ test('the whole way under traffic: no error, no lost write, and the way back', a
   await traffic.stop();
   expect(traffic.errors).toEqual([]);
   expect(traffic.stats.acknowledgedWrites).toBeGreaterThan(200);
-  expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0, duplicated: 0, unknown: 0 });
+  expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({
+    exact: true,
+    lost: 0,
+    duplicated: 0,
+    unknown: 0,
+  });
   // The reverse stream kept the source up to date: it is where switching back would lead.
   await rehearsal.caughtUpWith(rehearsal.target);
   expect(await rehearsal.differingTables()).toEqual([]);
 
   await expect(client.complete(IMPORT, 'another')).rejects.toMatchObject({ code: 'CONFIRMATION_REQUIRED' });
   expect((await client.complete(IMPORT, IMPORT)).phase).toBe('completed');
-  await expect(client.switchTraffic(IMPORT, { kind: 'primaries', back: true })).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries', back: true })).rejects.toMatchObject({
+    code: 'PHASE_REFUSED',
+  });
   expect(filesWith(rehearsal.switchyard.dataDir, 'engine-secret-1')).toEqual([]);
 });
 

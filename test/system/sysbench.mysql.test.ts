@@ -10,41 +10,53 @@ const USER = { user: 'sbtest', password: 'sysbench-1' };
 const hasSysbench = spawnSync('sysbench', ['--version']).status === 0;
 
 function sysbenchArguments(port: number, ...more: string[]): string[] {
-  const server = ['--db-driver=mysql', '--mysql-host=127.0.0.1', `--mysql-port=${port}`, `--mysql-user=${USER.user}`, `--mysql-password=${USER.password}`];
+  const server = [
+    '--db-driver=mysql',
+    '--mysql-host=127.0.0.1',
+    `--mysql-port=${port}`,
+    `--mysql-user=${USER.user}`,
+    `--mysql-password=${USER.password}`,
+  ];
   return ['oltp_read_write', ...server, '--tables=2', '--table-size=10000', ...more];
 }
 
 /** A client that is not ours, in C, with prepared statements and transactions; apt-get install sysbench. */
-test.skipIf(!hasSysbench)('sysbench oltp_read_write with 16 threads runs through copy, switch and switch back without an error', async () => {
-  await using pair = await startServerPair();
-  for (const server of [pair.source, pair.target]) {
-    await using connection = await connect(server);
-    await connection.query(`CREATE USER sbtest@'%' IDENTIFIED BY '${USER.password}'; GRANT ALL ON *.* TO sbtest@'%'`);
-  }
-  await using source = await connect(pair.source);
-  await source.query('CREATE DATABASE sbtest');
-  expect(spawnSync('sysbench', sysbenchArguments(pair.source.port, 'prepare')).status).toBe(0);
+test.skipIf(!hasSysbench)(
+  'sysbench oltp_read_write with 16 threads runs through copy, switch and switch back without an error',
+  async () => {
+    await using pair = await startServerPair();
+    for (const server of [pair.source, pair.target]) {
+      await using connection = await connect(server);
+      await connection.query(`CREATE USER sbtest@'%' IDENTIFIED BY '${USER.password}'; GRANT ALL ON *.* TO sbtest@'%'`);
+    }
+    await using source = await connect(pair.source);
+    await source.query('CREATE DATABASE sbtest');
+    expect(spawnSync('sysbench', sysbenchArguments(pair.source.port, 'prepare')).status).toBe(0);
 
-  await using switchyard = await SwitchyardProcess.start();
-  const { client } = switchyard;
-  const endpoint = (port: number) => ({ host: '127.0.0.1', port, ...USER });
-  await client.createImport({
-    id: 'sb',
-    database: 'sbtest',
-    source: endpoint(pair.source.port),
-    target: endpoint(pair.target.port),
-    // sysbench without a pause between transactions never lets a busy machine drain quickly.
-    options: { drainBudgetMs: 10_000, pauseDeadlineMs: 15_000 },
-  });
-  const run = spawn('sysbench', sysbenchArguments(switchyard.primaryPort, '--threads=16', '--time=25', '--mysql-ignore-errors=none', 'run'));
-  const output = text(run.stdout);
-  const exited = once(run, 'exit');
-  while ((await client.getImport('sb')).phase !== 'running') await new Promise((resolve) => setTimeout(resolve, 100));
-  for (const back of [false, true, false]) {
-    expect(await client.switchTraffic('sb', { kind: 'primaries', back })).toMatchObject({ switched: true });
-  }
-  expect(await exited).toEqual([0, null]);
-  expect(await output).toMatch(/ignored errors: +0 /);
-  expect(await output).toMatch(/reconnects: +0 /);
-  expect((await client.getImport('sb')).traffic.primary).toBe('target');
-});
+    await using switchyard = await SwitchyardProcess.start();
+    const { client } = switchyard;
+    const endpoint = (port: number) => ({ host: '127.0.0.1', port, ...USER });
+    await client.createImport({
+      id: 'sb',
+      database: 'sbtest',
+      source: endpoint(pair.source.port),
+      target: endpoint(pair.target.port),
+      // sysbench without a pause between transactions never lets a busy machine drain quickly.
+      options: { drainBudgetMs: 10_000, pauseDeadlineMs: 15_000 },
+    });
+    const run = spawn(
+      'sysbench',
+      sysbenchArguments(switchyard.primaryPort, '--threads=16', '--time=25', '--mysql-ignore-errors=none', 'run'),
+    );
+    const output = text(run.stdout);
+    const exited = once(run, 'exit');
+    while ((await client.getImport('sb')).phase !== 'running') await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const back of [false, true, false]) {
+      expect(await client.switchTraffic('sb', { kind: 'primaries', back })).toMatchObject({ switched: true });
+    }
+    expect(await exited).toEqual([0, null]);
+    expect(await output).toMatch(/ignored errors: +0 /);
+    expect(await output).toMatch(/reconnects: +0 /);
+    expect((await client.getImport('sb')).traffic.primary).toBe('target');
+  },
+);
