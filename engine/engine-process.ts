@@ -39,7 +39,12 @@ const METHODS = [
  * The engine's process. It lives no longer than its connection to the supervisor: the next supervisor starts an engine
  * of its own, and two engines on one import are what the owner number in the progress row guards against.
  */
-export async function runEngineProcess({ config, controlSocketPath, signal, log }: EngineProcessOptions): Promise<void> {
+export async function runEngineProcess({
+  config,
+  controlSocketPath,
+  signal,
+  log,
+}: EngineProcessOptions): Promise<void> {
   const controller = new AbortController();
   const ended = AbortSignal.any([signal, controller.signal]);
   const metrics = new EngineMetrics();
@@ -67,7 +72,12 @@ export async function runEngineProcess({ config, controlSocketPath, signal, log 
   await started?.stop();
 }
 
-async function startService(supervisor: SupervisorPeer, config: Config, signal: AbortSignal, log: Logger): Promise<ImportService> {
+async function startService(
+  supervisor: SupervisorPeer,
+  config: Config,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<ImportService> {
   const store = new RemoteStore(supervisor);
   const publish = (event: PublishedEvent) => {
     supervisor.notify('publish', event);

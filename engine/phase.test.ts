@@ -21,5 +21,7 @@ test('every phase but the first and error is reached by some event', () => {
 });
 
 test('a refusal names the phases in which it is possible', () => {
-  expect(() => nextPhase('copying', 'complete')).toThrow('not possible in phase copying; possible in switched_primaries');
+  expect(() => nextPhase('copying', 'complete')).toThrow(
+    'not possible in phase copying; possible in switched_primaries',
+  );
 });

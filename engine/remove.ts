@@ -13,8 +13,10 @@ export async function removeTarget(world: RemoveWorld): Promise<void> {
   const { database, created } = world.record.document;
   await using target = await world.connect('target');
   await target.write('SET SESSION foreign_key_checks=0');
-  for (const table of created.tables) await target.write(`DROP TABLE IF EXISTS ${quoteName(database)}.${quoteName(table)}`);
-  if (created.schema && (await isEmptySchema(target, database))) await target.write(`DROP DATABASE IF EXISTS ${quoteName(database)}`);
+  for (const table of created.tables)
+    await target.write(`DROP TABLE IF EXISTS ${quoteName(database)}.${quoteName(table)}`);
+  if (created.schema && (await isEmptySchema(target, database)))
+    await target.write(`DROP DATABASE IF EXISTS ${quoteName(database)}`);
   await dropSidecar(target);
 }
 

@@ -20,7 +20,8 @@ export class Route {
   /** The record of this import, or NOT_FOUND. */
   async of(importId: string): Promise<RoutingRecord> {
     const record = await this.read();
-    if (record?.importId !== importId) throw new AppError('NOT_FOUND', `the route belongs to another import than ${importId}`);
+    if (record?.importId !== importId)
+      throw new AppError('NOT_FOUND', `the route belongs to another import than ${importId}`);
     return record;
   }
 
@@ -46,7 +47,10 @@ export class Route {
   async change(expectedEpoch: number, change: Partial<Omit<RoutingRecord, 'epoch'>>): Promise<RoutingRecord> {
     const before = await this.#read();
     if (before === undefined || before.record.epoch !== expectedEpoch) {
-      throw new AppError('STORE_CONFLICT', `the route is at epoch ${before?.record.epoch ?? 'none'}, not ${expectedEpoch}`);
+      throw new AppError(
+        'STORE_CONFLICT',
+        `the route is at epoch ${before?.record.epoch ?? 'none'}, not ${expectedEpoch}`,
+      );
     }
     const record = { ...before.record, ...change, epoch: expectedEpoch + 1 };
     await this.#store.compareAndSet(KEY, before.revision, record);
@@ -64,5 +68,8 @@ export function endpointsOf({ source, target, replicaHost }: ImportDocument): Ro
   const { user: _sourceUser, ...sourcePrimary } = source;
   const { user: _targetUser, ...targetPrimary } = target;
   const sourceReplica: Endpoint | null = replicaHost === null ? null : { ...sourcePrimary, ...replicaHost };
-  return { source: { primary: sourcePrimary, replica: sourceReplica }, target: { primary: targetPrimary, replica: null } };
+  return {
+    source: { primary: sourcePrimary, replica: sourceReplica },
+    target: { primary: targetPrimary, replica: null },
+  };
 }

@@ -41,7 +41,9 @@ export class ProgressRow {
 
   /** The durable position, or undefined where the stream never started. */
   async read(connection: ServerConnection): Promise<string | undefined> {
-    const row = await connection.selectOne<{ position: string }>(`SELECT position FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`);
+    const row = await connection.selectOne<{ position: string }>(
+      `SELECT position FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`,
+    );
     return row?.position;
   }
 
@@ -58,12 +60,17 @@ export class ProgressRow {
    * keeps an engine that was thought dead from applying beside its successor.
    */
   async claim(connection: ServerConnection): Promise<{ owner: string; position: string }> {
-    const { affectedRows } = await connection.write(`UPDATE ${SIDECAR_SCHEMA}.progress SET owner=LAST_INSERT_ID(owner+1) WHERE ${this.#where}`);
+    const { affectedRows } = await connection.write(
+      `UPDATE ${SIDECAR_SCHEMA}.progress SET owner=LAST_INSERT_ID(owner+1) WHERE ${this.#where}`,
+    );
     const row = await connection.selectOne<{ owner: string; position: string }>(
       `SELECT LAST_INSERT_ID() AS owner, position FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`,
     );
     if (affectedRows !== 1 || row === undefined) {
-      throw new AppError('STREAM_PROGRESS_MISSING', `the progress row of this stream is gone from ${SIDECAR_SCHEMA}.progress`);
+      throw new AppError(
+        'STREAM_PROGRESS_MISSING',
+        `the progress row of this stream is gone from ${SIDECAR_SCHEMA}.progress`,
+      );
     }
     return row;
   }

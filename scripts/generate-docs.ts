@@ -5,7 +5,11 @@ import { PHASES } from '../core/phase.ts';
 import { TRANSITIONS } from '../engine/phase.ts';
 import { FINDINGS } from '../engine/preflight/finding-table.ts';
 
-const pages = { 'docs/errors.md': errorsPage(), 'docs/phases.md': phasesPage(), 'docs/troubleshooting.md': findingsPage() };
+const pages = {
+  'docs/errors.md': errorsPage(),
+  'docs/phases.md': phasesPage(),
+  'docs/troubleshooting.md': findingsPage(),
+};
 const check = process.argv.includes('--check');
 for (const [file, text] of Object.entries(pages)) {
   if (!check) writeFileSync(file, text);

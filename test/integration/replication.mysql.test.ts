@@ -14,7 +14,12 @@ let source: ServerConnection;
 let target: ServerConnection;
 
 function definitionOf(server: RunningServer): ServerDefinition {
-  return serverSchema.parse({ host: '127.0.0.1', port: server.port, user: server.adminUser, password: server.adminPassword });
+  return serverSchema.parse({
+    host: '127.0.0.1',
+    port: server.port,
+    user: server.adminUser,
+    password: server.adminPassword,
+  });
 }
 
 beforeAll(async () => {
@@ -36,7 +41,10 @@ afterAll(async () => {
 async function follow(name: string, options: Partial<ReplicationOptions> = {}) {
   const origin = options.direction === 'reverse' ? source : target;
   const from = origin === target ? source : target;
-  await new ProgressRow(name, options.direction ?? 'forward').reset(origin, (await executedPosition(from, 'mysql')).toString());
+  await new ProgressRow(name, options.direction ?? 'forward').reset(
+    origin,
+    (await executedPosition(from, 'mysql')).toString(),
+  );
   const controller = new AbortController();
   const start = () =>
     new Replication(
@@ -85,7 +93,9 @@ test('transactions of the source arrive whole and in order, and both directions 
   }
   await caughtUp(there);
   await back.waitFor(await executedPosition(target, 'mysql'), AbortSignal.timeout(30_000));
-  expect(await target.rows('SELECT * FROM shop.a ORDER BY id')).toEqual(await source.rows('SELECT * FROM shop.a ORDER BY id'));
+  expect(await target.rows('SELECT * FROM shop.a ORDER BY id')).toEqual(
+    await source.rows('SELECT * FROM shop.a ORDER BY id'),
+  );
   expect(back.view().rowChangesApplied).toBe(0);
   await target.write("INSERT INTO shop.a VALUES (9999, 'from the target', 9999)");
   await back.waitFor(await executedPosition(target, 'mysql'), AbortSignal.timeout(30_000));
@@ -108,7 +118,9 @@ test('goes on by itself after both servers cut its connections, and loses nothin
     if (i === 200) await killOthers(target);
   }
   await caughtUp(replication);
-  expect(await target.rows('SELECT COUNT(*), SUM(v) FROM shop.b')).toEqual(await source.rows('SELECT COUNT(*), SUM(v) FROM shop.b'));
+  expect(await target.rows('SELECT COUNT(*), SUM(v) FROM shop.b')).toEqual(
+    await source.rows('SELECT COUNT(*), SUM(v) FROM shop.b'),
+  );
   expect(retries).toContain('SERVER_GONE');
   stop();
   await replication.done;
@@ -150,7 +162,10 @@ test('DDL on an imported table stops the stream at its place', async () => {
   await caughtUp(replication);
   await source.write('ALTER TABLE shop.d ADD COLUMN w INT DEFAULT 7');
   await source.write('INSERT INTO shop.d VALUES (2, 3)');
-  await expect(replication.done).rejects.toMatchObject({ code: 'DDL_STOPPED', message: expect.stringContaining('ADD COLUMN w') });
+  await expect(replication.done).rejects.toMatchObject({
+    code: 'DDL_STOPPED',
+    message: expect.stringContaining('ADD COLUMN w'),
+  });
   expect(await target.rows('SELECT * FROM shop.d')).toEqual([['1']]);
   // The operator makes the change on the target, then the stream goes on behind the statement.
   await target.write('ALTER TABLE shop.d ADD COLUMN w INT DEFAULT 7');
