@@ -1,6 +1,12 @@
 import { isAbort } from '../core/abort.ts';
 import type { SupervisorPeer } from '../core/control/client.ts';
-import type { FleetReport, PrepareReport, PrepareRequest, ProxyState } from '../core/control/protocol.ts';
+import type {
+  FleetBackends,
+  FleetReport,
+  PrepareReport,
+  PrepareRequest,
+  ProxyState,
+} from '../core/control/protocol.ts';
 import type { StateStore, Versioned } from '../core/store/state-store.ts';
 
 /** The state store behind the supervisor. */
@@ -32,6 +38,8 @@ export class RemoteStore implements StateStore {
 export interface ProxyFleet {
   wait(epoch: number, state: ProxyState, timeoutMs: number): Promise<FleetReport>;
   prepare(request: PrepareRequest): Promise<PrepareReport>;
+  /** Rejects when a proxy does not answer. */
+  backends(): Promise<FleetBackends>;
 }
 
 export class RemoteFleet implements ProxyFleet {
@@ -53,5 +61,9 @@ export class RemoteFleet implements ProxyFleet {
       if (!isAbort(error) && !(error instanceof DOMException)) throw error;
       return { prepared: 0, failures: [], pinned: [] };
     }
+  }
+
+  async backends(): Promise<FleetBackends> {
+    return await this.#supervisor.call('fleetBackends', undefined);
   }
 }
