@@ -1,7 +1,7 @@
 import { keyColumns, rangePredicate, tableByKey, type KeyRange } from '../copy/key-range.ts';
 import { comparand, normalizer, selectExpression } from '../schema/column-sql.ts';
 import type { Column, Table } from '../schema/table.ts';
-import { quoteName, quoteText, type Bytes, type Value } from '../server/connection.ts';
+import { quoteName, type Bytes, type Value } from '../server/connection.ts';
 import { rowKey, type RowKey } from '../apply/window.ts';
 import { AppError } from '../../core/errors.ts';
 import { digestSql, fingerprintSql, type Aggregate } from './fingerprint.ts';
@@ -40,7 +40,7 @@ export class TableSql {
     this.#from = ` FROM ${tableByKey(table)}`;
     const text = rowText(columns);
     const names = keyColumns(table).map(({ name }) => quoteName(name));
-    const instead = `CONCAT_WS('/',${quoteText(`unreadable on the ${side}`)},${names.join(',')})`;
+    const instead = `CONCAT_WS('/',CAST('unreadable on the ${side}' AS BINARY),${names.join(',')})`;
     this.#fingerprint = `SELECT ${fingerprintSql(aggregate, text, instead)}${this.#from}`;
     this.#digests = `SELECT ${[...key.map(selectExpression), digestSql(text)].join(',')}`;
     this.#columnDigests = columns.map((column) => `,${digestSql(columnText(column))}`).join('');

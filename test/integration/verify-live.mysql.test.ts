@@ -157,15 +157,11 @@ test('a row that is written all the time is left unsure, never called equal or d
   const views: VerifyView[] = [];
   const verifying = pair.verify('all', {
     follower: {
-      get applied() {
-        return replication.applied;
-      },
-      waitFor: follower.waitFor,
+      ...follower,
       onTouched: (listener) => {
         listener('account', [hot]);
         return { [Symbol.dispose]: () => {} };
       },
-      reported: follower.reported,
     },
     settleMsMax: 300,
     onProgress: (view) => views.push(view),

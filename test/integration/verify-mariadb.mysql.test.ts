@@ -57,6 +57,16 @@ test('JSON, UUID and INET6, which are text on MySQL', async () => {
   expect((await pair.verifyOne('odd')).differences).toEqual([{ key: '(6ccd780c-baba-1026-9564-5b8c656024db)', kind: 'different', columns: ['j', 'a'] }]);
 });
 
+test('a key of several charsets', async () => {
+  await pair.both(
+    'CREATE TABLE mixed (l VARCHAR(10) CHARACTER SET latin1, u VARCHAR(10) CHARACTER SET utf16, g VARCHAR(10) CHARACTER SET utf8mb4, PRIMARY KEY (l, u, g))',
+    "INSERT INTO mixed VALUES ('é', '一', '😀'), ('a', 'b', 'c')",
+  );
+  expect(await pair.verifyOne('mixed')).toMatchObject({ state: 'equal', rows: 2 });
+  await pair.onTarget("DELETE FROM mixed WHERE l = 'é'");
+  expect((await pair.verifyOne('mixed')).differences).toEqual([{ key: '(é, 一, 😀)', kind: 'missing', columns: [] }]);
+});
+
 test('a read has its exact place in the binlog', async () => {
   await pair.onSource('CREATE TABLE counter (n INT PRIMARY KEY)');
   for (let n = 0; n < 5; n += 1) await pair.onSource(`INSERT INTO counter VALUES (${n})`);
