@@ -1,11 +1,7 @@
 import type { Socket } from 'node:net';
 import type { PinnedSession, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
-import { MalformedPacketError } from '../core/wire/byte-reader.ts';
-import { COMMAND } from '../core/wire/command.ts';
-import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
-import { buildOk } from '../core/wire/ok-packet.ts';
-import { framePacket } from '../core/wire/packet.ts';
+import type { ErrPacket } from '../core/wire/err-packet.ts';
 import { requireSuccess, runCommands } from './backend-commands.ts';
 import {
   isSameDestination,
@@ -14,13 +10,13 @@ import {
   type LoginProfile,
 } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
-import { ClientInput } from './client-input.ts';
 import { CommandTracker } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
+import { Relay, type RelayOwner } from './relay.ts';
 import { trackerCommand } from './restore-commands.ts';
 import type { Router } from './router.ts';
-import type { ProxyMetrics } from './session-metrics.ts';
 import { SessionLuggage } from './session-luggage.ts';
+import type { ProxyMetrics } from './session-metrics.ts';
 import { SessionState } from './session-state.ts';
 
 /** What a session needs of its worker. */
@@ -46,6 +42,7 @@ export interface SessionOptions {
   database: string | null;
   connectionId: number;
   address: string;
+  /** One side is MariaDB and the other is not. */
   isMixed: boolean;
 }
 
@@ -59,40 +56,34 @@ type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 /** Collation ids that MySQL and MariaDB have in common end here. */
 const SHARED_COLLATION_MAX = 247;
 const QUIT_DELAY_MS = 200;
-/** What a client may send ahead of an answer before its socket is no longer read (I8). */
-const AHEAD_BYTES_MAX = 1 << 16;
 
-/** One client with its one connection to a database server. */
-export class Session {
+/** One client with its one connection to a database server: decides when commands go, and when to move. */
+export class Session implements RelayOwner {
   readonly id: string;
   readonly role: Role;
   readonly connectionId: number;
   readonly #context: SessionContext;
-  readonly #client: Socket;
   readonly #address: string;
   readonly #isMixed: boolean;
   readonly #startedAt = performance.now();
+  readonly #relay: Relay;
   #profile: LoginProfile;
   #backend: BackendConnection;
   #state: SessionState;
   #statements = new PreparedStatements();
   #tracker: CommandTracker;
+  #luggage: SessionLuggage;
   #phase: Phase = 'relay';
-  readonly #input = new ClientInput();
   /** Since when a command waits for the end of the hold. */
   #heldSince: number | null = null;
   #holdTimer: NodeJS.Timeout | undefined;
   #followUpTimer: NodeJS.Timeout | undefined;
-  #luggage: SessionLuggage;
   /** The server closed the connection while the session was held: it can still move, its state was read. */
   #backendLost = false;
   #shuttingDown = false;
-  #bytesIn = 0;
-  #bytesOut = 0;
 
   constructor({ context, client, backend, profile, role, database, connectionId, address, isMixed }: SessionOptions) {
     this.#context = context;
-    this.#client = client;
     this.#backend = backend;
     this.#profile = profile;
     this.role = role;
@@ -103,11 +94,7 @@ export class Session {
     this.#state = this.#newState(database);
     this.#tracker = this.#newTracker();
     this.#luggage = this.#newLuggage();
-    client.on('data', this.#onClientData);
-    client.on('drain', this.#onClientDrain);
-    client.on('error', () => client.destroy());
-    client.on('close', this.#onClientClosed);
-    this.#attach(backend);
+    this.#relay = new Relay({ client, backend, tracker: this.#tracker, owner: this, metrics: context.metrics });
   }
 
   get profile(): LoginProfile {
@@ -115,7 +102,7 @@ export class Session {
   }
 
   get client(): Socket {
-    return this.#client;
+    return this.#relay.client;
   }
 
   get destination(): Destination {
@@ -132,9 +119,9 @@ export class Session {
 
   /** First bytes that came with the login, and the first look at the route. */
   begin(ahead: Buffer): void {
-    this.#input.push(ahead);
+    this.#relay.push(ahead);
     this.reconsider();
-    this.#pump();
+    this.#relay.pump();
   }
 
   /** Why a drain has to wait for this session; null when it need not. */
@@ -155,14 +142,6 @@ export class Session {
   }
 
   view(): SessionView {
-    const state =
-      this.#phase === 'relay'
-        ? this.#tracker.isBusy
-          ? 'busy'
-          : 'idle'
-        : this.#phase === 'settling'
-          ? 'held'
-          : this.#phase;
     return {
       sessionId: this.id,
       instanceId: this.#context.instanceId,
@@ -171,11 +150,11 @@ export class Session {
       database: this.#state.schema,
       role: this.role,
       side: this.#backend.destination.side,
-      state,
+      state: this.#shownState(),
       inTransaction: this.#state.inTransaction,
       pins: this.pins(),
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
+      bytesIn: this.#relay.bytesIn,
+      bytesOut: this.#relay.bytesOut,
       ageMs: Math.round(performance.now() - this.#startedAt),
     };
   }
@@ -212,7 +191,7 @@ export class Session {
 
   /** Opens the connection to `destination` ahead of the switch; rejects with ClientError. */
   async prepareMove(destination: Destination): Promise<void> {
-    if (this.#phase === 'closing' || isSameDestination(destination, this.#backend.destination)) return;
+    if (this.#isClosing() || isSameDestination(destination, this.#backend.destination)) return;
     await this.#readAhead();
     await this.#luggage.prepare(destination, () => !this.#isClosing());
   }
@@ -230,249 +209,106 @@ export class Session {
 
   /** Tells the client where that is possible, and ends the session. */
   fail(error: ErrPacket): void {
-    if (this.#phase === 'closing') return;
-    const isAsked = this.#tracker.isBusy || !this.#input.isEmpty;
-    const sequence = this.#tracker.isBusy ? this.#tracker.nextSequence : isAsked ? 1 : 0;
-    if (this.#tracker.isBetweenPackets && !this.#client.destroyed) {
-      this.#client.end(framePacket(buildErr(error), sequence));
-    }
-    this.#close();
+    if (this.#isClosing()) return;
+    this.#relay.tell(error);
+    this.end();
   }
 
-  /** Without a word: whoever has the client's socket told it already. */
+  /** Without a word. */
   end(): void {
-    this.#close();
+    if (this.#isClosing()) return;
+    this.#phase = 'closing';
+    clearTimeout(this.#holdTimer);
+    clearTimeout(this.#followUpTimer);
+    this.#luggage.drop();
+    this.#relay.close();
+    this.#context.onClosed(this);
   }
 
   /** COM_CHANGE_USER: another login goes on with this client. */
   adopt(backend: BackendConnection, { profile, database }: { profile: LoginProfile; database: string | null }): void {
-    this.#detach(this.#backend);
+    this.#relay.detach();
     this.#backend.quit();
-    this.dropPreparedMove();
+    this.#luggage.drop();
     this.#profile = profile;
     this.#backend = backend;
     this.#state = this.#newState(database);
     this.#statements = new PreparedStatements();
     this.#tracker = this.#newTracker();
     this.#luggage = this.#newLuggage();
-    this.#attach(backend);
+    this.#relay.follow(this.#tracker);
+    this.#relay.attach(backend);
   }
 
-  /** Our own exchange with the client begins: `take` returns what it sent ahead. */
+  /** Our own exchange with the client begins: returns what it sent ahead. */
   takeClient(): Buffer {
     this.#phase = 'moving';
-    this.#client.off('data', this.#onClientData);
-    return this.#input.takeAll();
+    return this.#relay.releaseClient();
   }
 
   returnClient(ahead: Buffer): void {
-    if (this.#phase === 'closing') return;
-    this.#client.on('data', this.#onClientData);
+    if (this.#isClosing()) return;
     this.#phase = 'relay';
-    this.begin(ahead);
-    this.#updateReading();
+    this.#relay.regainClient(ahead);
+    this.begin(Buffer.alloc(0));
   }
 
-  #newState(database: string | null): SessionState {
-    const state = new SessionState(database);
-    // A collation that the other family does not know would silently become its default there (I5).
-    state.charsetTouched = this.#isMixed && this.#profile.collation > SHARED_COLLATION_MAX;
-    return state;
-  }
+  // --- RelayOwner
 
-  #newTracker(): CommandTracker {
-    return new CommandTracker({
-      role: this.role,
-      capabilities: this.#profile.capabilities,
-      state: this.#state,
-      statements: this.#statements,
-      forward: (bytes) => this.#toClient(bytes),
-      onFinished: () => this.#onFinished(),
-      onUnsolicited: (error) => this.fail(error),
-      onLocalInfile: () => this.#input.beginFile(),
-      backendIdOf: (id) => this.#context.backendIdOf(id),
-    });
-  }
-
-  #isClosing(): boolean {
-    return this.#phase === 'closing';
-  }
-
-  #newLuggage(): SessionLuggage {
-    return new SessionLuggage(() => {
-      const profile = { ...this.#profile, capabilities: this.#tracker.capabilities };
-      return { profile, state: this.#state, statements: this.#statements };
-    });
-  }
-
-  /** What keeps the session on its server; empty at a boundary. */
-  #blockers(): string[] {
-    const reasons: string[] = [];
-    if (this.#tracker.isBusy || this.#input.isUploading) reasons.push('a command is running');
-    if (this.#state.inTransaction) reasons.push('open transaction');
-    return [...reasons, ...this.pins()];
-  }
-
-  // --- from the client
-
-  #onClientData = (chunk: Buffer): void => {
-    this.#bytesIn += chunk.length;
-    this.#context.metrics.onBytes('client', chunk.length);
-    this.#input.push(chunk);
-    try {
-      this.#pump();
-    } catch (error) {
-      this.#onMalformed(error);
-    }
-  };
-
-  /** What one client or server sends must never end the process with all the others. */
-  #onMalformed(error: unknown): void {
-    if (!(error instanceof MalformedPacketError)) throw error;
-    this.fail(CLIENT_ERROR.malformed());
-  }
-
-  #pump(): void {
-    while (!this.#input.isEmpty && this.#passNext());
-    this.#updateReading();
-  }
-
-  /** False when it has to wait: for more bytes, for an answer, or for the session to be allowed to go on. */
-  #passNext(): boolean {
-    if (this.#input.isUploading) {
-      const piece = this.#input.takeUpload();
-      if (piece === undefined) return false;
-      if (piece.fileEnd !== null) this.#tracker.localInfileSent(piece.fileEnd);
-      this.#toBackend(piece.bytes);
-      return true;
-    }
-    if (this.#tracker.isRaw) {
-      this.#toBackend(this.#input.takeAll());
-      return true;
-    }
-    if (this.#tracker.isBusy) return false;
-    const command = this.#input.peekCommand();
-    if (command === undefined) return false;
-    if (this.#phase !== 'relay') return this.#whileWaiting(command);
-    this.#dispatch(this.#input.takeCommand());
+  mayPass(): boolean {
+    if (this.#phase !== 'relay') return false;
+    this.#context.metrics.onCommand(this.role);
     return true;
   }
 
-  /** A ping needs no server; the end of the session needs no release. Everything else waits. */
-  #whileWaiting(command: number): boolean {
-    if (command === COMMAND.QUIT) {
-      this.#close();
-      return false;
-    }
-    if (command === COMMAND.PING) {
-      this.#input.takeCommand();
-      this.#toClient(framePacket(buildOk({ statusFlags: this.#state.lastStatusFlags }), 1));
-      return true;
-    }
-    if (this.#heldSince === null && (this.#phase === 'held' || this.#phase === 'settling')) {
-      this.#heldSince = performance.now();
-      this.#holdTimer = setTimeout(() => this.#onHoldTimeout(), this.#context.holdTimeoutMs);
-    }
-    return false;
+  isRelaying(): boolean {
+    return this.#phase === 'relay';
   }
 
-  #onHoldTimeout(): void {
-    // After the fence there is no way back (I6): only the next epoch ends the hold.
-    if (this.#phase === 'held' && this.#context.router.record?.fenced !== true) this.fail(CLIENT_ERROR.heldTooLong());
+  isWaiting(): boolean {
+    return this.#phase === 'held' && this.#heldSince !== null;
   }
 
-  #dispatch(packet: Buffer): void {
-    const decision = this.#tracker.start(packet);
-    this.#context.metrics.onCommand(this.role);
-    switch (decision.kind) {
-      case 'forward':
-        this.#toBackend(decision.packet);
-        // Without an answer there is no later event: closing a statement may have been what a drain waits for.
-        if (!decision.isAnswered && this.#context.router.route(this.role).held) this.reconsider();
-        return;
-      case 'answer':
-        // The rest of a large command that is refused cannot be told from the next one.
-        if (this.#input.isUploading) this.fail(CLIENT_ERROR.malformed());
-        else this.#toClient(framePacket(decision.payload, 1));
-        return;
-      case 'change-user':
-        void this.#context.changeUser(this, Buffer.from(decision.payload));
-        return;
-      case 'quit':
-        this.#close();
-        return;
-      default:
-        throw new Error(`unknown decision ${JSON.stringify(decision satisfies never)}`);
-    }
+  statusFlags(): number {
+    return this.#state.lastStatusFlags;
   }
 
-  #toBackend(bytes: Buffer): void {
-    this.#backend.socket.write(bytes);
+  onCommandWaits(): void {
+    if (this.#heldSince !== null || (this.#phase !== 'held' && this.#phase !== 'settling')) return;
+    this.#heldSince = performance.now();
+    this.#holdTimer = setTimeout(() => {
+      // After the fence there is no way back (I6): only the next epoch ends the hold.
+      const isFenced = this.#context.router.record?.fenced === true;
+      if (this.#phase === 'held' && !isFenced) this.fail(CLIENT_ERROR.heldTooLong());
+    }, this.#context.holdTimeoutMs);
   }
 
-  /** Reads from the client unless the server is slow, or the client is far enough ahead. */
-  #updateReading(): void {
-    const { socket } = this.#backend;
-    const isBlocked = socket.writableNeedDrain && this.#phase === 'relay';
-    const isAhead = this.#input.length > AHEAD_BYTES_MAX && (this.#phase !== 'relay' || this.#tracker.isBusy);
-    if (isBlocked || isAhead || (this.#phase === 'held' && this.#heldSince !== null)) this.#client.pause();
-    else if (this.#client.isPaused()) this.#client.resume();
+  /** Without an answer there is no later event: closing a statement may have been what a drain waits for. */
+  onUnanswered(): void {
+    if (this.#context.router.route(this.role).held) this.reconsider();
   }
 
-  #onClientDrain = (): void => {
-    if (this.#phase === 'relay') this.#backend.socket.resume();
-  };
-
-  #onClientClosed = (): void => {
-    this.#close();
-  };
-
-  // --- from the server
-
-  #attach(backend: BackendConnection): void {
-    backend.socket.on('data', this.#onBackendData);
-    backend.socket.on('drain', this.#onBackendDrain);
-    backend.socket.on('close', this.#onBackendClosed);
-    backend.socket.resume();
-    // It closed while nobody listened.
-    if (backend.socket.destroyed) setImmediate(this.#onBackendClosed);
+  onChangeUser(payload: Buffer): void {
+    void this.#context.changeUser(this, payload);
   }
 
-  #detach(backend: BackendConnection): void {
-    backend.socket.off('data', this.#onBackendData);
-    backend.socket.off('drain', this.#onBackendDrain);
-    backend.socket.off('close', this.#onBackendClosed);
+  onClientEnded(): void {
+    this.end();
   }
 
-  #onBackendData = (chunk: Buffer): void => {
-    this.#context.metrics.onBytes('server', chunk.length);
-    try {
-      this.#tracker.feed(chunk);
-    } catch (error) {
-      this.#onMalformed(error);
-    }
-  };
-
-  #onBackendDrain = (): void => {
-    this.#updateReading();
-  };
-
-  #onBackendClosed = (): void => {
-    if (!this.#backend.socket.destroyed) return;
-    if (this.#phase === 'held') {
-      this.#backendLost = true;
-      return;
-    }
-    this.fail(CLIENT_ERROR.backendLost('it closed the connection'));
-  };
-
-  #toClient(bytes: Buffer): void {
-    this.#bytesOut += bytes.length;
-    if (!this.#client.write(bytes)) this.#backend.socket.pause();
+  onBackendClosed(): void {
+    if (this.#phase === 'held') this.#backendLost = true;
+    else this.fail(CLIENT_ERROR.backendLost('it closed the connection'));
   }
+
+  onBroken(error: ErrPacket): void {
+    this.fail(error);
+  }
+
+  // --- boundary, hold and move
 
   #onFinished(): void {
-    if (this.#phase === 'closing') return;
+    if (this.#isClosing()) return;
     if (this.#tracker.takeNeedsTrackers()) {
       void this.#runOwn(async () => {
         requireSuccess(await runCommands(this.#backend, [trackerCommand(this.#backend)]));
@@ -481,31 +317,34 @@ export class Session {
       return;
     }
     const { destination, held } = this.#context.router.route(this.role);
-    const isPlain =
-      !held &&
-      !this.#shuttingDown &&
-      (destination === null || isSameDestination(destination, this.#backend.destination));
-    if (!isPlain) this.reconsider();
-    if (!this.#input.isEmpty) this.#pump();
+    const stays = destination === null || isSameDestination(destination, this.#backend.destination);
+    if (held || this.#shuttingDown || !stays) this.reconsider();
+    if (!this.#relay.isEmpty) this.#relay.pump();
   }
 
-  // --- hold and move
+  /** What keeps the session on its server; empty at a boundary. */
+  #blockers(): string[] {
+    const reasons: string[] = [];
+    if (this.#relay.isBusy) reasons.push('a command is running');
+    if (this.#state.inTransaction) reasons.push('open transaction');
+    return [...reasons, ...this.pins()];
+  }
 
   /** Runs our own statements on the session's server, while the client waits. */
   async #runOwn(work: () => Promise<void>): Promise<void> {
     this.#phase = 'moving';
-    this.#detach(this.#backend);
+    this.#relay.detach();
     try {
       await work();
       if (this.#isClosing()) return;
-      this.#attach(this.#backend);
+      this.#relay.attach(this.#backend);
       this.#phase = 'relay';
     } catch (error) {
       this.fail(packetOf(error, CLIENT_ERROR.backendLost));
       return;
     }
     this.reconsider();
-    this.#pump();
+    this.#relay.pump();
   }
 
   /**
@@ -525,16 +364,16 @@ export class Session {
   /** Within a hold, at a boundary: from here on nothing of the session is under way. */
   #settle(): void {
     if (!this.#luggage.needsToRead()) {
-      this.#onSettled();
+      this.#onStateRead();
       return;
     }
     this.#phase = 'settling';
-    this.#detach(this.#backend);
+    this.#relay.detach();
     void this.#readState().then(
       () => {
         if (this.#isClosing()) return;
-        this.#attach(this.#backend);
-        this.#onSettled();
+        this.#relay.attach(this.#backend);
+        this.#onStateRead();
         // The hold may have ended meanwhile.
         this.reconsider();
       },
@@ -542,21 +381,20 @@ export class Session {
     );
   }
 
-  #onSettled(): void {
-    // The server knew better: a transaction is open after all.
-    if (this.#blockers().length > 0) {
-      this.#phase = 'relay';
-    } else {
-      this.#phase = 'held';
+  #onStateRead(): void {
+    // The server may have known better: a transaction is open after all.
+    const isSettled = this.#blockers().length === 0;
+    this.#phase = isSettled ? 'held' : 'relay';
+    if (isSettled) {
       this.#context.onSettled(this);
       this.#luggage.refresh();
     }
-    this.#pump();
+    this.#relay.pump();
   }
 
   /** Before a switch, where the session happens to be idle: what stays as it is need not be read in the pause. */
   async #readAhead(): Promise<void> {
-    const isIdle = this.#phase === 'relay' && this.#input.isEmpty && this.#blockers().length === 0;
+    const isIdle = this.#phase === 'relay' && this.#relay.isEmpty && this.#blockers().length === 0;
     if (isIdle && this.#luggage.needsToRead()) await this.#runOwn(async () => this.#readState());
   }
 
@@ -569,23 +407,23 @@ export class Session {
   async #move(destination: Destination): Promise<void> {
     const isSettled = this.#phase === 'held';
     this.#phase = 'moving';
+    this.#relay.detach();
     const old = this.#backend;
-    this.#detach(old);
     try {
       if (!isSettled) {
         await this.#readState();
         if (this.#blockers().length > 0) throw new ClientError(CLIENT_ERROR.notMovable(this.#blockers().join(', ')));
       }
-      const restored = await this.#luggage.connect(destination);
+      const { connection, statementIds } = await this.#luggage.connect(destination);
       quitLater(old);
       if (this.#isClosing()) {
-        restored.connection.quit();
+        connection.quit();
         return;
       }
-      this.#backend = restored.connection;
+      this.#backend = connection;
       this.#backendLost = false;
-      this.#statements.rebind(restored.statementIds);
-      this.#attach(restored.connection);
+      this.#statements.rebind(statementIds);
+      this.#relay.attach(connection);
       this.#context.metrics.moves.inc({ outcome: 'moved' });
     } catch (error) {
       old.quit();
@@ -594,13 +432,8 @@ export class Session {
       return;
     }
     this.#phase = 'relay';
+    // Goes on with what was held, or elsewhere when the route changed meanwhile.
     this.reconsider();
-    if (this.#currentPhase() === 'relay') this.#resume();
-  }
-
-  /** Read through a method: the compiler would narrow it across calls that change it. */
-  #currentPhase(): Phase {
-    return this.#phase;
   }
 
   #resume(): void {
@@ -609,27 +442,47 @@ export class Session {
       this.#heldSince = null;
       clearTimeout(this.#holdTimer);
     }
-    if (this.#phase === 'held') this.#phase = 'relay';
-    if (!this.#input.isEmpty) this.#pump();
-    else this.#updateReading();
+    this.#phase = 'relay';
+    this.#relay.pump();
   }
 
-  #close(): void {
-    if (this.#phase === 'closing') return;
-    this.#phase = 'closing';
-    clearTimeout(this.#holdTimer);
-    clearTimeout(this.#followUpTimer);
-    this.dropPreparedMove();
-    this.#client.off('data', this.#onClientData);
-    this.#client.resume();
-    if (!this.#client.writableEnded) this.#client.end();
-    const timer = setTimeout(() => this.#client.destroy(), 1000);
-    timer.unref();
-    this.#client.once('close', () => clearTimeout(timer));
-    this.#detach(this.#backend);
-    if (this.#tracker.isBusy) this.#backend.destroy();
-    else this.#backend.quit();
-    this.#context.onClosed(this);
+  #isClosing(): boolean {
+    return this.#phase === 'closing';
+  }
+
+  #shownState(): SessionView['state'] {
+    if (this.#phase === 'relay') return this.#relay.isBusy ? 'busy' : 'idle';
+    return this.#phase === 'settling' ? 'held' : this.#phase;
+  }
+
+  // --- parts that are new with each login
+
+  #newState(database: string | null): SessionState {
+    const state = new SessionState(database);
+    // A collation that the other family does not know would silently become its default there (I5).
+    state.charsetTouched = this.#isMixed && this.#profile.collation > SHARED_COLLATION_MAX;
+    return state;
+  }
+
+  #newTracker(): CommandTracker {
+    return new CommandTracker({
+      role: this.role,
+      capabilities: this.#profile.capabilities,
+      state: this.#state,
+      statements: this.#statements,
+      forward: (bytes) => this.#relay.toClient(bytes),
+      onFinished: () => this.#onFinished(),
+      onUnsolicited: (error) => this.fail(error),
+      onLocalInfile: () => this.#relay.beginFile(),
+      backendIdOf: (id) => this.#context.backendIdOf(id),
+    });
+  }
+
+  #newLuggage(): SessionLuggage {
+    return new SessionLuggage(() => {
+      const profile = { ...this.#profile, capabilities: this.#tracker.capabilities };
+      return { profile, state: this.#state, statements: this.#statements };
+    });
   }
 }
 
