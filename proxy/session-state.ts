@@ -13,6 +13,8 @@ const NOT_RESTORED = new Set([
   'identity',
   'insert_id',
   'statement_id',
+  // MariaDB's, after each transaction; MySQL does not know it.
+  'last_gtid',
   'pseudo_thread_id',
   'character_set_database',
   'collation_database',
