@@ -46,6 +46,8 @@ export class BackendConnection {
   readonly isMariaDb: boolean;
   readonly connectionId: number;
   readonly socket: Socket;
+  /** False where the server refused to turn them on: nothing is known of such a session. */
+  hasTrackers = true;
   #stream: MessageStream | undefined;
 
   private constructor(destination: Destination, { handshake, capabilities, stream }: Opened) {

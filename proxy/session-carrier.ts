@@ -1,6 +1,6 @@
 import { parseErr } from '../core/wire/err-packet.ts';
 import { COMMAND } from '../core/wire/command.ts';
-import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
+import { ownQuery, runCommands } from './backend-commands.ts';
 import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
@@ -20,6 +20,9 @@ export interface Carried {
   statements: PreparedStatements;
 }
 
+/** ER_MUST_CHANGE_PASSWORD: such a session may do nothing else than that. */
+const PASSWORD_EXPIRED = 1820;
+
 /** Logs in and turns the trackers on: the beginning of every session. */
 export async function openBackend(
   destination: Destination,
@@ -28,8 +31,12 @@ export async function openBackend(
 ): Promise<BackendConnection> {
   const connection = await BackendConnection.open(destination, profile, database);
   try {
-    requireSuccess(await runCommands(connection, [trackerCommand(connection)]));
+    const [result] = await runCommands(connection, [trackerCommand(connection)]);
     requireQuiet(connection);
+    if (result?.kind === 'error') {
+      if (result.error.packet.code !== PASSWORD_EXPIRED) throw result.error;
+      connection.hasTrackers = false;
+    }
     return connection;
   } catch (error) {
     connection.destroy();

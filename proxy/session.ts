@@ -460,6 +460,7 @@ export class Session implements RelayOwner {
   #newState(database: string | null): SessionState {
     const state = new SessionState(database);
     // A collation that the other family does not know would silently become its default there (I5).
+    if (!this.#backend.hasTrackers) state.pins.add('expired password');
     state.charsetTouched = this.#isMixed && this.#profile.collation > SHARED_COLLATION_MAX;
     return state;
   }

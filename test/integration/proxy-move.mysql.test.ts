@@ -300,6 +300,21 @@ describe('hold', () => {
     expect(await rowsOf(connection, WHO)).toEqual([{ name: 'target' }]);
   });
 
+  test('before the fence a hold has its limit, for sessions and for logins; after it there is none', async () => {
+    await using limited = await ProxyHarness.start({ source, target, proxy: { holdTimeoutMs: 150 } });
+    await using held = await client(limited.port);
+    await using fenced = await client(limited.port);
+    await limited.acknowledged(limited.push({ hold: 'primary', deadlineMs: null }), 'drained');
+    expect((await errorOf(held.query(WHO))).message).toContain('holdTimeoutMs');
+    expect((await errorOf(client(limited.port))).message).toContain('holdTimeoutMs');
+    await limited.acknowledged(limited.push({ fenced: true }), 'drained');
+    const startedAt = Date.now();
+    const answer = rowsOf(fenced, WHO);
+    await expect.poll(() => Date.now() - startedAt).toBeGreaterThan(300);
+    limited.push({ hold: 'none', fenced: false, primary: 'target' });
+    expect(await answer).toEqual([{ name: 'target' }]);
+  });
+
   test('a server that ends held sessions does not end those of the clients', async () => {
     await using connection = await client(proxy.port);
     await connection.query('SET @kept = 5');

@@ -139,6 +139,27 @@ describe('login', () => {
     expect(error.message).toContain('no import has been created');
   });
 
+  test('a user whose password expired can change it', async () => {
+    await using root = await direct(server);
+    await root.query(`CREATE USER expired@'%' IDENTIFIED BY 'old' PASSWORD EXPIRE`);
+    const mysqlClient = await serverBinary('mysql');
+    const login = ['--no-defaults', '--protocol=tcp', '-h127.0.0.1', `-P${proxy.port}`, '-uexpired', '-pold'];
+    await run(mysqlClient, [...login, '--connect-expired-password', '-e', `ALTER USER USER() IDENTIFIED BY 'new'`]);
+    await using changed = await client(proxy.port, { user: 'expired', password: 'new', database: '' });
+    expect(await rowsOf(changed, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  test('TLS can be required of clients', async () => {
+    await using strict = await ProxyHarness.start({
+      source: server,
+      target: server,
+      proxy: { tls: { required: true } },
+    });
+    expect(await errorOf(client(strict.port))).toMatchObject({ errno: 3159 });
+    await using secure = await client(strict.port, { ssl: { rejectUnauthorized: false } });
+    expect(await rowsOf(secure, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
   test('more connections than allowed', async () => {
     await using small = await ProxyHarness.start({ source: server, target: server, proxy: { maxConnections: 1 } });
     await using first = await client(small.port);
