@@ -25,14 +25,15 @@ export function digestSql(text: Bytes): Bytes {
 }
 
 /**
- * Select list of a fingerprint. BIT_XOR leaves NULL out, and a row whose text is NULL (see `rowText`) must not be left
- * out: `instead`, another text for each row and each side, makes the fingerprints differ then.
+ * The fingerprint of the rows of `from` (FROM and WHERE). BIT_XOR leaves NULL out, and a row whose text is NULL (see
+ * `rowText`) must not be left out: `instead`, another text for each row and each side, makes the fingerprints differ then.
  */
-export function fingerprintSql(aggregate: Aggregate, text: Bytes, instead: Bytes): Bytes {
+export function fingerprintSql(aggregate: Aggregate, text: Bytes, instead: Bytes, from: Bytes): Bytes {
   const digest = `IFNULL(${digestSql(text)},${digestSql(instead)})`;
-  if (aggregate === 'strings') return `COUNT(*),HEX(BIT_XOR(UNHEX(${digest})))`;
-  const word = (at: number) => `HEX(BIT_XOR(CAST(CONV(SUBSTR(${digest},${at},16),16,10) AS UNSIGNED)))`;
-  return `COUNT(*),LPAD(${word(1)},16,'0'),LPAD(${word(17)},16,'0')`;
+  if (aggregate === 'strings') return `SELECT COUNT(*),HEX(BIT_XOR(UNHEX(${digest})))${from}`;
+  // LIMIT keeps the inner query apart: merged into the outer one it would be computed twice (MariaDB, 310 ms instead of 190).
+  const word = (at: number) => `LPAD(HEX(BIT_XOR(CAST(CONV(SUBSTR(digest,${at},16),16,10) AS UNSIGNED))),16,'0')`;
+  return `SELECT COUNT(*),${word(1)},${word(17)} FROM (SELECT ${digest} AS digest${from} LIMIT 18446744073709551615) AS digests`;
 }
 
 export interface Fingerprint {

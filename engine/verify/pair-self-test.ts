@@ -88,7 +88,7 @@ async function testText(connection: ServerConnection, { form, sql, text }: Sampl
 async function testFingerprint(connection: ServerConnection, aggregate: Aggregate, samples: readonly Sample[]): Promise<void> {
   const texts = samples.slice(0, 3).map(({ text }) => text);
   const corpus = texts.map((text) => `SELECT '${escapeBytes(text)}' AS value`).join(' UNION ALL ');
-  const answer = parseFingerprint(await connection.rows(`SELECT ${fingerprintSql(aggregate, quoteName('value'), "'never'")} FROM (${corpus}) AS corpus`));
+  const answer = parseFingerprint(await connection.rows(fingerprintSql(aggregate, quoteName('value'), "'never'", ` FROM (${corpus}) AS corpus`)));
   const digest = texts.map((text) => BigInt(`0x${sha256(text)}`)).reduce((xor, value) => xor ^ value, 0n);
   const expected = { rows: texts.length, digest: digest.toString(16).toUpperCase().padStart(64, '0') };
   if (!sameFingerprint(answer, expected)) throw unequal(connection, 'a fingerprint', JSON.stringify(expected), JSON.stringify(answer));

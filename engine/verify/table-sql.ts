@@ -29,7 +29,7 @@ export class TableSql {
   readonly table: Table;
   readonly #key: Column[];
   readonly #from: Bytes;
-  readonly #fingerprint: Bytes;
+  readonly #fingerprint: (where: Bytes) => Bytes;
   readonly #digests: Bytes;
   readonly #columnDigests: Bytes;
   readonly #normalize: ((value: Value) => Value)[];
@@ -41,7 +41,7 @@ export class TableSql {
     const text = rowText(columns);
     const names = keyColumns(table).map(({ name }) => quoteName(name));
     const instead = `CONCAT_WS('/',CAST('unreadable on the ${side}' AS BINARY),${names.join(',')})`;
-    this.#fingerprint = `SELECT ${fingerprintSql(aggregate, text, instead)}${this.#from}`;
+    this.#fingerprint = (where) => fingerprintSql(aggregate, text, instead, this.#from + where);
     this.#digests = `SELECT ${[...key.map(selectExpression), digestSql(text)].join(',')}`;
     this.#columnDigests = columns.map((column) => `,${digestSql(columnText(column))}`).join('');
     this.#normalize = key.map((column) => {
@@ -51,7 +51,7 @@ export class TableSql {
   }
 
   fingerprint(range: KeyRange): Bytes {
-    return this.#fingerprint + rangePredicate(this.#key, range);
+    return this.#fingerprint(rangePredicate(this.#key, range));
   }
 
   digests(range: KeyRange): Bytes {
