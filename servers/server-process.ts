@@ -74,6 +74,8 @@ export class ServerProcess implements RunningServer {
       `--socket=${this.socket}`,
       `--pid-file=${path.join(folder, 'mysqld.pid')}`,
       `--log-error=${this.errorLog}`,
+      // MariaDB deletes every temporary table that it finds there when it starts, those of a running server too.
+      `--tmpdir=${folder}`,
       '--bind-address=127.0.0.1',
       ...serverOptions(installation.family, { serverId, port }),
       ...tls,
