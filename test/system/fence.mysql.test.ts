@@ -1,0 +1,290 @@
+import { existsSync, writeFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import mysql from 'mysql2/promise';
+import { expect, test } from 'vitest';
+import type { SwitchReport } from '../../engine/api.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+import { connect, rows } from '../support/query.ts';
+
+const SHOP = { user: 'shop', password: 'app-secret-1', database: 'shop' };
+const OTHER = { user: 'other', password: 'other-secret-1', database: 'other' };
+const WRITE = { shop: 'UPDATE traffic_counters SET value = value', other: 'INSERT INTO notes VALUES (NULL)' };
+
+type Form = 'read_only' | 'triggers' | 'accounts' | 'lock_tables';
+
+interface DirectOptions {
+  as?: mysql.ConnectionOptions;
+  program?: string;
+}
+
+/** A connection that goes past the proxy. */
+async function direct(
+  server: RunningServer,
+  { as = SHOP, program }: DirectOptions = {},
+): Promise<mysql.Connection & AsyncDisposable> {
+  const { host, port } = server;
+  const attributes = program === undefined ? {} : { connectAttributes: { program_name: program } };
+  const connection = await mysql.createConnection({ host, port, ...as, ...attributes });
+  // The fence may end it, which is no error of the test.
+  connection.on('error', () => {});
+  return Object.assign(connection, { [Symbol.asyncDispose]: async () => connection.destroy() });
+}
+
+/** Tries one write past the proxy on a connection of its own; the server's error code, or null where it was let through. */
+async function writeDirectly(server: RunningServer, to: 'shop' | 'other' = 'shop'): Promise<string | null> {
+  try {
+    await using connection = await direct(server, { as: to === 'shop' ? SHOP : OTHER });
+    await connection.query('SET SESSION lock_wait_timeout = 1');
+    // A row that matches nothing fires no trigger: the ledger's tables have rows, as the traffic puts them in.
+    await connection.query(to === 'shop' ? WRITE.shop : WRITE.other);
+    return null;
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+async function addOtherSchema(server: RunningServer): Promise<void> {
+  await using connection = await connect(server);
+  await connection.query(
+    `CREATE DATABASE other; CREATE TABLE other.notes (id INT PRIMARY KEY AUTO_INCREMENT);
+     CREATE USER other@'%' IDENTIFIED BY '${OTHER.password}'; GRANT ALL ON other.* TO other@'%'`,
+  );
+}
+
+/** An import that runs, with another schema beside it on the source. */
+async function stage(options: { fence?: Form; withOther?: boolean; source?: 'mariadb-11.8' } = {}): Promise<Rehearsal> {
+  const { fence, withOther = true, source } = options;
+  const rehearsal = await Rehearsal.start({ rows: 2000, ...(source === undefined ? {} : { source }) });
+  await using stack = new AsyncDisposableStack();
+  stack.use(rehearsal);
+  if (withOther) await addOtherSchema(rehearsal.source);
+  await rehearsal.switchyard.client.createImport(rehearsal.request(fence === undefined ? {} : { options: { fence } }));
+  await rehearsal.reach('running');
+  stack.move();
+  return rehearsal;
+}
+
+const forth = async ({ switchyard }: Rehearsal): Promise<SwitchReport> =>
+  await switchyard.client.switchTraffic(IMPORT, { kind: 'primaries' });
+const back = async ({ switchyard }: Rehearsal): Promise<SwitchReport> =>
+  await switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', back: true });
+
+/** Accounts, triggers and read_only as they are on a server: what a fence could leave behind. */
+async function traces(server: RunningServer): Promise<unknown> {
+  await using connection = await connect(server);
+  const [readOnly] = await rows(connection, 'SELECT @@global.read_only AS value');
+  const triggers = await rows(
+    connection,
+    "SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'shop'",
+  );
+  const locked = await rows(
+    connection,
+    "SELECT User AS user FROM mysql.user WHERE account_locked = 'Y' AND User NOT LIKE 'mysql.%' ORDER BY 1",
+  );
+  return {
+    readOnly: Number(readOnly?.['value']),
+    triggers: triggers.length,
+    locked: locked.map((row) => String(row['user'])),
+  };
+}
+
+async function eventually(condition: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition().catch(() => false))) {
+    if (Date.now() > deadline) throw new Error('it did not come about in time');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const REFUSALS = {
+  read_only: 'ER_OPTION_PREVENTS_STATEMENT',
+  triggers: 'ER_SIGNAL_EXCEPTION',
+  accounts: 'ER_ACCOUNT_HAS_BEEN_LOCKED',
+} as const;
+
+test.each(Object.entries(REFUSALS))(
+  '%s: a writer past the proxy is refused, others go on, switching back frees it',
+  async (form, refusal) => {
+    const fence = form as keyof typeof REFUSALS;
+    await using rehearsal = await stage({ fence });
+    const { source } = rehearsal;
+    expect(await writeDirectly(source)).toBe(null);
+    await using before = await direct(source);
+    await rehearsal.switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', force: true });
+    expect(await writeDirectly(source)).toBe(refusal);
+    // One that was connected before gets no further than a new one.
+    await expect(before.query(WRITE.shop)).rejects.toThrow();
+    // read_only is the server's: it was asked for by name although another schema lives there.
+    expect(await writeDirectly(source, 'other')).toBe(fence === 'read_only' ? refusal : null);
+    await rehearsal.asApplication(WRITE.shop);
+    await rehearsal.caughtUpWith(rehearsal.target);
+
+    expect(await back(rehearsal)).toMatchObject({ switched: true });
+    expect(await writeDirectly(source)).toBe(null);
+    expect(await traces(source)).toEqual({ readOnly: 0, triggers: 0, locked: [] });
+    expect(await writeDirectly(rehearsal.target)).toBe(refusal);
+    await rehearsal.asApplication(WRITE.shop);
+  },
+);
+
+test('lock_tables: holds writers back for the switch only, other schemas go on', async () => {
+  await using rehearsal = await stage({ fence: 'lock_tables' });
+  const { switchyard, source } = rehearsal;
+  const gate = join(switchyard.dataDir, 'gate');
+  await switchyard.stop();
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=wait:${gate}` } });
+  writeFileSync(gate, '');
+  const switching = forth(rehearsal);
+  // Until the fence is up, and 1 s of waiting for it: well within the deadline of 5 s.
+  await eventually(async () => (await writeDirectly(source)) === 'ER_LOCK_WAIT_TIMEOUT', 4000);
+  expect(await writeDirectly(source, 'other')).toBe(null);
+  rmSync(gate);
+  expect(await switching).toMatchObject({ switched: true, fence: 'lock_tables' });
+  expect(await writeDirectly(source)).toBe(null);
+  expect((await back(rehearsal)).switched).toBe(true);
+  await rehearsal.asApplication(WRITE.shop);
+});
+
+test('auto takes the strongest form that hits nobody else', async () => {
+  await using rehearsal = await stage();
+  const dryRun = async () =>
+    await rehearsal.switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
+  const withOther = await dryRun();
+  expect(withOther.fence).toBe('triggers');
+  expect(withOther.warnings.join()).toContain('it would also stop writes to other');
+  await using connection = await connect(rehearsal.source);
+  await connection.query("REVOKE TRIGGER ON *.* FROM switchyard@'%'");
+  expect((await dryRun()).fence).toBe('accounts');
+  // An account with two schemas cannot be locked without hitting the second.
+  await connection.query("GRANT SELECT ON other.* TO shop@'%'");
+  const shared = await dryRun();
+  expect(shared.fence).toBe('lock_tables');
+  expect(shared.warnings.join()).toContain("'shop'@'%' also serves other");
+  await connection.query("REVOKE LOCK TABLES ON *.* FROM switchyard@'%'");
+  expect((await dryRun()).refusals).toMatchObject([{ code: 'FENCE_IMPOSSIBLE', forceable: false }]);
+  await connection.query("GRANT ALL ON *.* TO switchyard@'%'");
+  await connection.query("REVOKE SELECT ON other.* FROM shop@'%'; DROP DATABASE other");
+  expect((await dryRun()).fence).toBe('read_only');
+  // Whoever may pass read_only and works in the schema is named.
+  await connection.query("GRANT CONNECTION_ADMIN ON *.* TO shop@'%'");
+  expect((await dryRun()).warnings.join()).toContain("FENCE_PASSED_BY: 'shop'@'%'");
+});
+
+test('direct connections are named and refuse the switch; sessions through the proxy, ours and foreign ones do not', async () => {
+  await using rehearsal = await stage({ fence: 'triggers' });
+  const { switchyard, source } = rehearsal;
+  const { client } = switchyard;
+  const traffic = rehearsal.traffic();
+  const dryRun = async () => (await client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true })).refusals;
+  await using foreign = await direct(source, { as: OTHER });
+  await foreign.query('SELECT 1');
+  // While sessions come and go through the proxy.
+  const opening = (async () => {
+    for (let i = 0; i < 30; i += 1) await rehearsal.asApplication('SELECT 1');
+  })();
+  for (let i = 0; i < 5; i += 1) expect(await dryRun()).toEqual([]);
+  await opening;
+
+  await using reporting = await direct(source, { program: 'nightly-report' });
+  await using idle = await direct(source, { as: { user: 'shop', password: 'app-secret-1' } });
+  await reporting.query('SELECT 1');
+  await idle.query('SELECT 1');
+  const refusals = await dryRun();
+  expect(refusals).toHaveLength(2);
+  expect(refusals).toMatchObject([
+    { code: 'DIRECT_CONNECTIONS', forceable: true },
+    { code: 'DIRECT_CONNECTIONS', forceable: true },
+  ]);
+  const text = refusals.map(({ message }) => message).join('\n');
+  expect(text).toMatch(/shop from (localhost|127\.0\.0\.1) \(program nightly-report, schema shop\)/);
+  expect(text).toContain('no default schema');
+  await expect(forth(rehearsal)).rejects.toMatchObject({ code: 'SWITCH_REFUSED', details: { refusals } });
+  expect((await client.getImport(IMPORT)).traffic.primary).toBe('source');
+  expect(await traces(source)).toEqual({ readOnly: 0, triggers: 0, locked: [] });
+
+  // Our own user is no excuse for another program.
+  await using console = await direct(source, {
+    as: { user: 'switchyard', password: 'engine-secret-1', database: 'shop' },
+    program: 'mysql',
+  });
+  await console.query('SELECT 1');
+  expect((await dryRun()).map(({ message }) => message).join()).toContain('switchyard from');
+
+  expect(await client.switchTraffic(IMPORT, { kind: 'primaries', force: true })).toMatchObject({ switched: true });
+  await expect(reporting.query(WRITE.shop)).rejects.toMatchObject({ code: 'ER_SIGNAL_EXCEPTION' });
+  await traffic.stop();
+  expect(traffic.errors).toEqual([]);
+  expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
+});
+
+test('sessions through the proxy in a schema that does not move are named', async () => {
+  await using rehearsal = await stage({ fence: 'triggers' });
+  await using connection = await mysql
+    .createConnection({ host: '127.0.0.1', port: rehearsal.switchyard.primaryPort, ...OTHER })
+    .then((opened) => Object.assign(opened, { [Symbol.asyncDispose]: async () => opened.destroy() }));
+  await connection.query('SELECT 1');
+  const { warnings } = await rehearsal.switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
+  expect(warnings.join()).toMatch(/other from 127\.0\.0\.1 uses the schema other through the proxy/);
+});
+
+test.each(['read_only', 'triggers', 'accounts', 'lock_tables'] as const)(
+  '%s: the engine killed between fence and decision leaves nothing behind',
+  async (fence) => {
+    await using rehearsal = await stage({ fence });
+    const { switchyard, source } = rehearsal;
+    const marker = join(switchyard.dataDir, 'killed');
+    // An account that was locked before is none of ours to unlock.
+    await using admin = await connect(source);
+    await admin.query("CREATE USER retired@'%' ACCOUNT LOCK; GRANT ALL ON shop.* TO retired@'%'");
+    const before = await traces(source);
+    await switchyard.stop();
+    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=kill:${marker}` } });
+    const traffic = rehearsal.traffic();
+    await expect(forth(rehearsal)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    expect(existsSync(marker)).toBe(true);
+    if (fence === 'accounts') expect(await traces(source)).toMatchObject({ locked: ['retired', 'shop'] });
+    await rehearsal.reach('running');
+    expect(await traces(source)).toEqual(before);
+    expect(await writeDirectly(source)).toBe(null);
+    expect((await forth(rehearsal)).switched).toBe(true);
+    expect((await back(rehearsal)).switched).toBe(true);
+    expect(await traces(source)).toEqual(before);
+    await traffic.stop();
+    expect(traffic.errors).toEqual([]);
+    expect(await rehearsal.ledger(traffic, source)).toMatchObject({ exact: true, lost: 0 });
+  },
+);
+
+test('a fence that is taken away by hand is put back', async () => {
+  await using rehearsal = await stage({ fence: 'triggers' });
+  const { source, switchyard } = rehearsal;
+  await forth(rehearsal);
+  const fenced = await traces(source);
+  await using connection = await connect(source, 'shop');
+  await connection.query('DROP TRIGGER _switchyard_fence_0_insert');
+  await eventually(async () => JSON.stringify(await traces(source)) === JSON.stringify(fenced));
+  expect(switchyard.log()).toContain('was gone and is put back');
+});
+
+test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
+  'restart of the fenced source (%s): it is fenced again',
+  async (flavor) => {
+    await using rehearsal = await stage({
+      fence: 'read_only',
+      withOther: false,
+      ...(flavor === 'mariadb-11.8' ? { source: flavor } : {}),
+    });
+    const { source } = rehearsal;
+    await forth(rehearsal);
+    expect(await writeDirectly(source)).toBe('ER_OPTION_PREVENTS_STATEMENT');
+    await source.kill();
+    await source.start();
+    await eventually(async () => (await writeDirectly(source)) === 'ER_OPTION_PREVENTS_STATEMENT', 10_000);
+    await back(rehearsal);
+    expect(await writeDirectly(source)).toBe(null);
+    // What was persisted is forgotten: the primary comes back writable.
+    await source.restart();
+    await eventually(async () => (await writeDirectly(source)) === null, 10_000);
+  },
+);
