@@ -15,7 +15,6 @@ export const tlsOptionsSchema = z.strictObject({
   serverName: z.string().optional(),
   minVersion: z.enum(TLS_VERSIONS).default('TLSv1.2'),
 });
-export type TlsOptions = z.infer<typeof tlsOptionsSchema>;
 
 /** Where a server listens. */
 export const endpointSchema = z.strictObject({

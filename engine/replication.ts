@@ -161,6 +161,8 @@ export class Replication {
       await this.#applyUntilDdl(stream, applier, this.#applied, controller.signal);
     } finally {
       this.#stream = undefined;
+      // A COMMIT without an answer may have happened: what is applied is known again when the progress row was read.
+      this.#applied = undefined;
       controller.abort();
     }
   }

@@ -30,7 +30,12 @@ export async function checkChunk(context: RecheckContext, range: KeyRange): Prom
   return { rows: source.rows, suspects };
 }
 
-async function collectSuspects(context: RecheckContext, range: KeyRange, rows: number, suspects: Map<RowKey, Value[]>): Promise<void> {
+async function collectSuspects(
+  context: RecheckContext,
+  range: KeyRange,
+  rows: number,
+  suspects: Map<RowKey, Value[]>,
+): Promise<void> {
   const parts = rows > LISTED_ROWS_MAX ? await halves(context, range, rows) : [];
   for (const part of parts) {
     const { source, target, equal, suspects: touched } = await compareRange(context, part);
@@ -53,5 +58,10 @@ async function halves({ pair, table }: RecheckContext, { lower, upper }: KeyRang
   const middle =
     table.source.parseKey(await pair.source.rows(table.source.keyAt({ lower, upper }, offset))) ??
     table.target.parseKey(await pair.target.rows(table.target.keyAt({ lower, upper }, offset)));
-  return middle === undefined ? [] : [{ lower, upper: middle }, { lower: middle, upper }];
+  return middle === undefined
+    ? []
+    : [
+        { lower, upper: middle },
+        { lower: middle, upper },
+      ];
 }

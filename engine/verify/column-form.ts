@@ -14,7 +14,17 @@ import type { Column } from '../schema/table.ts';
  *   sides store them differently; `members`: an ENUM or SET whose definitions differ, by its text;
  * - `json`: MySQL's normalised text, in which equal documents are equal.
  */
-export type ColumnForm = 'plain' | 'number' | 'unsigned' | 'float' | 'bytes' | 'long_bytes' | 'text' | 'long_text' | 'members' | 'json';
+export type ColumnForm =
+  | 'plain'
+  | 'number'
+  | 'unsigned'
+  | 'float'
+  | 'bytes'
+  | 'long_bytes'
+  | 'text'
+  | 'long_text'
+  | 'members'
+  | 'json';
 
 const EXACT = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal', 'year']);
 const TEMPORAL = new Set(['date', 'time', 'datetime', 'timestamp']);
@@ -30,18 +40,26 @@ export function columnForm(source: Column, target: Column): ColumnForm {
   if (source.dataType === 'double' && target.dataType === 'double') return 'plain';
   if (source.dataType === 'float' && target.dataType === 'float') return 'float';
   if (source.dataType === 'bit' && target.dataType === 'bit') return 'unsigned';
-  if (isMembers(source) && source.dataType === target.dataType) return source.columnType === target.columnType ? 'unsigned' : 'members';
+  if (isMembers(source) && source.dataType === target.dataType)
+    return source.columnType === target.columnType ? 'unsigned' : 'members';
   if (source.dataType === 'json' && target.dataType === 'json') return 'json';
   if (both(SPATIAL)) return 'long_bytes';
   if (isString(source) && isString(target)) return stringForm(source, target);
-  throw new AppError('VERIFY_TABLES_DIFFER', `column ${source.name} is ${source.columnType} on the source and ${target.columnType} on the target: they cannot be compared`, {
-    details: { column: source.name, source: source.columnType, target: target.columnType },
-  });
+  throw new AppError(
+    'VERIFY_TABLES_DIFFER',
+    `column ${source.name} is ${source.columnType} on the source and ${target.columnType} on the target: they cannot be compared`,
+    {
+      details: { column: source.name, source: source.columnType, target: target.columnType },
+    },
+  );
 }
 
 function stringForm(source: Column, target: Column): ColumnForm {
   const short = SHORT.has(source.dataType) && SHORT.has(target.dataType);
-  const sameBytes = isBinary(source) || isBinary(target) || (source.charset !== null && family(source.charset) === family(target.charset));
+  const sameBytes =
+    isBinary(source) ||
+    isBinary(target) ||
+    (source.charset !== null && family(source.charset) === family(target.charset));
   if (sameBytes) return short ? 'bytes' : 'long_bytes';
   return short ? 'text' : 'long_text';
 }

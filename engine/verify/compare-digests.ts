@@ -26,9 +26,17 @@ export interface RowDifference {
 }
 
 /** What is wrong with one key; null where both sides have the same row, or none. */
-export function difference(columns: readonly string[], source: RowDigest | undefined, target: RowDigest | undefined): RowDifference | null {
+export function difference(
+  columns: readonly string[],
+  source: RowDigest | undefined,
+  target: RowDigest | undefined,
+): RowDifference | null {
   if (source === undefined) return target === undefined ? null : { key: target.key, kind: 'extra', columns: [] };
   if (target === undefined) return { key: source.key, kind: 'missing', columns: [] };
   if (source.digest === target.digest) return null;
-  return { key: source.key, kind: 'different', columns: columns.filter((_, i) => source.columns[i] !== target.columns[i]) };
+  return {
+    key: source.key,
+    kind: 'different',
+    columns: columns.filter((_, i) => source.columns[i] !== target.columns[i]),
+  };
 }

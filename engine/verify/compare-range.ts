@@ -23,7 +23,10 @@ export interface RangeComparison {
  * two. So the keys that replication wrote meanwhile are read from the same two snapshots and taken out: XOR lets one do
  * that. Where the rest agrees, it is equal, and only those keys have to be looked at again.
  */
-export async function compareRange({ pair, table, flavors, follower, signal }: RecheckContext, range: KeyRange): Promise<RangeComparison> {
+export async function compareRange(
+  { pair, table, flavors, follower, signal }: RecheckContext,
+  range: KeyRange,
+): Promise<RangeComparison> {
   using touched = new TouchedKeys(follower, table.name, (_, known) => known <= TOUCHED_MAX);
   await pair.source.write('START TRANSACTION READ ONLY');
   await pair.target.write('START TRANSACTION READ ONLY');
@@ -46,7 +49,14 @@ export async function compareRange({ pair, table, flavors, follower, signal }: R
 }
 
 /** The fingerprint without the rows of `keys`, which become suspects. */
-async function takeOut(connection: ServerConnection, sql: TableSql, range: KeyRange, fingerprint: Fingerprint, keys: Keys, suspects: Map<RowKey, Value[]>): Promise<Fingerprint> {
+async function takeOut(
+  connection: ServerConnection,
+  sql: TableSql,
+  range: KeyRange,
+  fingerprint: Fingerprint,
+  keys: Keys,
+  suspects: Map<RowKey, Value[]>,
+): Promise<Fingerprint> {
   const found = sql.parse(await connection.rows(sql.digestsOf(keys.values(), range)));
   const digests = [];
   for (const [key, row] of found) {

@@ -77,5 +77,8 @@ export class ConnectionPair implements Disposable {
 
 /** Of one of our connections: a replication that has ended says SERVER_GONE too, but names no server's answer. */
 function isOutage(error: unknown): boolean {
-  return error instanceof AppError && (error.code === 'SERVER_UNREACHABLE' || (error.code === 'SERVER_GONE' && errnoOf(error) === 0));
+  return (
+    error instanceof AppError &&
+    (error.code === 'SERVER_UNREACHABLE' || (error.code === 'SERVER_GONE' && errnoOf(error) === 0))
+  );
 }

@@ -57,6 +57,9 @@ export function sameFingerprint(a: Fingerprint, b: Fingerprint): boolean {
 
 /** The fingerprint of the others, without the rows that have these digests. */
 export function withoutRows({ rows, digest }: Fingerprint, digests: readonly Bytes[]): Fingerprint {
-  const others = digests.reduce((xor, each) => xor ^ BigInt(`0x${each.slice(0, digest.length)}`), BigInt(`0x${digest}`));
+  const others = digests.reduce(
+    (xor, each) => xor ^ BigInt(`0x${each.slice(0, digest.length)}`),
+    BigInt(`0x${digest}`),
+  );
   return { rows: rows - digests.length, digest: others.toString(16).toUpperCase().padStart(digest.length, '0') };
 }

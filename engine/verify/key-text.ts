@@ -39,8 +39,11 @@ function partText(column: Column | undefined, value: Value): string {
   if (value === null) return 'NULL';
   const cut = value.slice(0, PART_BYTES_MAX);
   const more = value.length > PART_BYTES_MAX ? '…' : '';
-  const decoder = column === undefined || BINARY.has(column.dataType) ? undefined : DECODERS[column.charset ?? 'utf8mb4'];
-  return (decoder === undefined ? hexadecimal(cut) : new TextDecoder(decoder).decode(Buffer.from(cut, 'latin1'))) + more;
+  const decoder =
+    column === undefined || BINARY.has(column.dataType) ? undefined : DECODERS[column.charset ?? 'utf8mb4'];
+  return (
+    (decoder === undefined ? hexadecimal(cut) : new TextDecoder(decoder).decode(Buffer.from(cut, 'latin1'))) + more
+  );
 }
 
 function hexadecimal(bytes: Bytes): string {

@@ -3,7 +3,15 @@ import { AppError } from '../../core/errors.ts';
 import type { ServerFacts } from '../api.ts';
 import { escapeBytes, quoteName, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { ColumnForm } from './column-form.ts';
-import { AGGREGATE_PROBE, aggregateOf, digestSql, fingerprintSql, parseFingerprint, sameFingerprint, type Aggregate } from './fingerprint.ts';
+import {
+  AGGREGATE_PROBE,
+  aggregateOf,
+  digestSql,
+  fingerprintSql,
+  parseFingerprint,
+  sameFingerprint,
+  type Aggregate,
+} from './fingerprint.ts';
 import { rowText } from './row-text.ts';
 
 interface Sample {
@@ -55,7 +63,12 @@ const SAMPLES: readonly Sample[] = [
   { form: 'long_bytes', sql: "''", text: sha256('') },
   { form: 'long_bytes', sql: 'NULL', text: '-' },
   { form: 'long_text', sql: "CONVERT(_utf8mb4'\xc3\xa9' USING utf16)", text: sha256('\xc3\xa9') },
-  { form: 'json', sql: `CAST(_utf8mb4'{"b": 1.0, "a": ["\xc3\xa9", 1e300]}' AS JSON)`, text: sha256('{"a": ["\xc3\xa9", 1e300], "b": 1.0}'), only: 'mysql' },
+  {
+    form: 'json',
+    sql: `CAST(_utf8mb4'{"b": 1.0, "a": ["\xc3\xa9", 1e300]}' AS JSON)`,
+    text: sha256('{"a": ["\xc3\xa9", 1e300], "b": 1.0}'),
+    only: 'mysql',
+  },
 ];
 
 /**
@@ -78,27 +91,41 @@ async function testText(connection: ServerConnection, { form, sql, text }: Sampl
       { name: 'id', form: 'plain' as const, nullable: false },
       { name: 'value', form, nullable },
     ];
-    const [row] = await connection.rows(`SELECT ${rowText(columns)},${digestSql(rowText(columns))} FROM (SELECT ${index} AS id,${sql} AS value) AS corpus`);
+    const [row] = await connection.rows(
+      `SELECT ${rowText(columns)},${digestSql(rowText(columns))} FROM (SELECT ${index} AS id,${sql} AS value) AS corpus`,
+    );
     const expected = `${index},${text}`;
-    if (row?.[0] !== expected || row[1] !== sha256(expected)) throw unequal(connection, sql, JSON.stringify(expected), JSON.stringify(row?.[0]));
+    if (row?.[0] !== expected || row[1] !== sha256(expected))
+      throw unequal(connection, sql, JSON.stringify(expected), JSON.stringify(row?.[0]));
   }
 }
 
 /** Rows without NULL, their texts as strings; three of them, so that one digest cannot hide another. */
-async function testFingerprint(connection: ServerConnection, aggregate: Aggregate, samples: readonly Sample[]): Promise<void> {
+async function testFingerprint(
+  connection: ServerConnection,
+  aggregate: Aggregate,
+  samples: readonly Sample[],
+): Promise<void> {
   const texts = samples.slice(0, 3).map(({ text }) => text);
   const corpus = texts.map((text) => `SELECT '${escapeBytes(text)}' AS value`).join(' UNION ALL ');
-  const answer = parseFingerprint(await connection.rows(fingerprintSql(aggregate, quoteName('value'), "'never'", ` FROM (${corpus}) AS corpus`)));
+  const answer = parseFingerprint(
+    await connection.rows(fingerprintSql(aggregate, quoteName('value'), "'never'", ` FROM (${corpus}) AS corpus`)),
+  );
   const digest = texts.map((text) => BigInt(`0x${sha256(text)}`)).reduce((xor, value) => xor ^ value, 0n);
   const expected = { rows: texts.length, digest: digest.toString(16).toUpperCase().padStart(64, '0') };
-  if (!sameFingerprint(answer, expected)) throw unequal(connection, 'a fingerprint', JSON.stringify(expected), JSON.stringify(answer));
+  if (!sameFingerprint(answer, expected))
+    throw unequal(connection, 'a fingerprint', JSON.stringify(expected), JSON.stringify(answer));
 }
 
 function unequal(connection: ServerConnection, what: string, expected: string, answer: string): AppError {
   const { host, port } = connection.server;
-  return new AppError('VERIFY_PAIR_UNEQUAL', `${host}:${port} answers ${answer} for ${what}, where every server should answer ${expected}`, {
-    details: { server: `${host}:${port}`, expected, answer },
-  });
+  return new AppError(
+    'VERIFY_PAIR_UNEQUAL',
+    `${host}:${port} answers ${answer} for ${what}, where every server should answer ${expected}`,
+    {
+      details: { server: `${host}:${port}`, expected, answer },
+    },
+  );
 }
 
 function sha256(bytes: Bytes): Bytes {

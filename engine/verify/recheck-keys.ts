@@ -56,10 +56,23 @@ export async function recheckKeys(context: RecheckContext, keys: Keys): Promise<
   return result;
 }
 
-async function recheckBatch({ pair, table, flavors, follower, signal }: RecheckContext, keys: Keys, result: RecheckResult): Promise<void> {
+async function recheckBatch(
+  { pair, table, flavors, follower, signal }: RecheckContext,
+  keys: Keys,
+  result: RecheckResult,
+): Promise<void> {
   using touched = new TouchedKeys(follower, table.name, (key) => keys.has(key));
   const from = await appliedNow(follower);
-  const read = from === undefined ? null : await readBetween({ connection: pair.source, flavor: flavors.source, from, sql: table.source.rowsOf(keys.values()), signal });
+  const read =
+    from === undefined
+      ? null
+      : await readBetween({
+          connection: pair.source,
+          flavor: flavors.source,
+          from,
+          sql: table.source.rowsOf(keys.values()),
+          signal,
+        });
   if (read === null) {
     for (const [key, values] of keys) result.unsure.set(key, values);
     await follower.waitFor(await executedPosition(pair.source, flavors.source), signal);

@@ -83,7 +83,9 @@ function orNull({ nullable }: ComparedColumn, expression: Bytes): Bytes[] {
 
 /** Without a CONCAT of its own for a nullable one: a tenth of the whole. */
 function sized({ nullable }: ComparedColumn, expression: Bytes): Bytes[] {
-  return nullable ? [`IFNULL(LENGTH(${expression}),'-')`, "':'", `IFNULL(${expression},'')`] : [`LENGTH(${expression})`, "':'", expression];
+  return nullable
+    ? [`IFNULL(LENGTH(${expression}),'-')`, "':'", `IFNULL(${expression},'')`]
+    : [`LENGTH(${expression})`, "':'", expression];
 }
 
 /** Asks for NULL by name: a value that the server could not convert must not look like NULL, but make the whole text NULL. */

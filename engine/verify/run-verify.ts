@@ -39,11 +39,17 @@ export interface VerifyOptions {
 export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   const controller = childController(options.signal);
   const { signal } = controller;
-  const pairs = Array.from({ length: Math.max(1, options.connections) }, () => new ConnectionPair({ ...options, signal }));
+  const pairs = Array.from(
+    { length: Math.max(1, options.connections) },
+    () => new ConnectionPair({ ...options, signal }),
+  );
   let progress = new VerifyProgress([], options.onProgress);
   try {
     const tables = await prepare(options, pairs);
-    progress = new VerifyProgress(tables.map((table) => table.progress), options.onProgress);
+    progress = new VerifyProgress(
+      tables.map((table) => table.progress),
+      options.onProgress,
+    );
     progress.changed();
     const context = { flavors: options.flavors, follower: options.follower, signal };
     await Promise.all(pairs.map((pair) => checkChunks(pair, tables, context, progress)));
@@ -61,7 +67,10 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
 
 type Context = { flavors: Flavors; follower: Follower; signal: AbortSignal };
 
-async function prepare({ flavors, sourceTables, targetTables, chunkBytes = CHUNK_BYTES }: VerifyOptions, [pair]: ConnectionPair[]): Promise<TableVerification[]> {
+async function prepare(
+  { flavors, sourceTables, targetTables, chunkBytes = CHUNK_BYTES }: VerifyOptions,
+  [pair]: ConnectionPair[],
+): Promise<TableVerification[]> {
   const aggregates = await pair?.use(async ({ source, target }) => ({
     source: await selfTest(source, flavors.source),
     target: await selfTest(target, flavors.target),
@@ -72,7 +81,12 @@ async function prepare({ flavors, sourceTables, targetTables, chunkBytes = CHUNK
 }
 
 /** Chunk after chunk of table after table; the workers share the tables, so the last one has them all. */
-async function checkChunks(pair: ConnectionPair, tables: TableVerification[], context: Context, progress: VerifyProgress): Promise<void> {
+async function checkChunks(
+  pair: ConnectionPair,
+  tables: TableVerification[],
+  context: Context,
+  progress: VerifyProgress,
+): Promise<void> {
   for (const table of tables) {
     for (;;) {
       const range = await pair.use(({ source }) => table.nextChunk(source));
@@ -84,7 +98,12 @@ async function checkChunks(pair: ConnectionPair, tables: TableVerification[], co
 }
 
 /** Rows that were being written whenever they were looked at. */
-async function settle(pair: ConnectionPair | undefined, tables: TableVerification[], context: Context, msMax: number): Promise<void> {
+async function settle(
+  pair: ConnectionPair | undefined,
+  tables: TableVerification[],
+  context: Context,
+  msMax: number,
+): Promise<void> {
   const backoff = new Backoff({ initialMs: 5, maxMs: 1000 });
   const deadlineMs = performance.now() + msMax;
   while (tables.some(({ unsure }) => unsure > 0) && performance.now() < deadlineMs) {
@@ -101,5 +120,7 @@ function conclude(tables: TableVerification[], progress: VerifyProgress): Verify
   const unsure = tables.filter((table) => table.unsure > 0);
   if (unsure.length === 0) return progress.end('equal');
   const counts = Object.fromEntries(unsure.map((table) => [table.table.name, table.unsure]));
-  throw new AppError('VERIFY_UNSETTLED', `rows changed faster than they could be compared: ${JSON.stringify(counts)}`, { details: { tables: counts } });
+  throw new AppError('VERIFY_UNSETTLED', `rows changed faster than they could be compared: ${JSON.stringify(counts)}`, {
+    details: { tables: counts },
+  });
 }

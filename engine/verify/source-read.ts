@@ -75,9 +75,15 @@ async function readMariadb({ connection, from, sql, signal }: SourceReadOptions)
 async function openSnapshot(connection: ServerConnection): Promise<StreamPosition> {
   // The session reads REPEATABLE READ, without which the snapshot would end with its first statement.
   await connection.write('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
-  const status = new Map(await connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").then((rows) => rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? ''])));
+  const status = new Map(
+    await connection
+      .rows("SHOW STATUS LIKE 'binlog_snapshot_%'")
+      .then((rows) => rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? ''])),
+  );
   const file = status.get('binlog_snapshot_file') ?? '';
-  const [row] = await connection.rows(`SELECT BINLOG_GTID_POS('${file}',${Number(status.get('binlog_snapshot_position'))})`);
+  const [row] = await connection.rows(
+    `SELECT BINLOG_GTID_POS('${file}',${Number(status.get('binlog_snapshot_position'))})`,
+  );
   return parsePosition('mariadb', row?.[0] ?? '');
 }
 

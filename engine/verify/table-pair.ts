@@ -20,7 +20,11 @@ export interface TablePair {
  * Pairs the columns that hold data of their own, by name; generated ones follow from them. Throws VERIFY_TABLES_DIFFER
  * where the tables could not hold the same rows.
  */
-export function pairTables(source: Table, target: Table, aggregates: { source: Aggregate; target: Aggregate }): TablePair {
+export function pairTables(
+  source: Table,
+  target: Table,
+  aggregates: { source: Aggregate; target: Aggregate },
+): TablePair {
   const targets = new Map(insertColumns(target).map((column) => [column.name.toLowerCase(), column]));
   const counterpart = (column: Column): Column => {
     const found = targets.get(column.name.toLowerCase());
@@ -43,15 +47,33 @@ export function pairTables(source: Table, target: Table, aggregates: { source: A
   return {
     name: source.name,
     columns: pairs.map(({ column }) => column.name),
-    source: new TableSql({ side: 'source', table: source, key: sourceKey, columns: compared('column'), aggregate: aggregates.source }),
-    target: new TableSql({ side: 'target', table: target, key: targetKey, columns: compared('other'), aggregate: aggregates.target }),
+    source: new TableSql({
+      side: 'source',
+      table: source,
+      key: sourceKey,
+      columns: compared('column'),
+      aggregate: aggregates.source,
+    }),
+    target: new TableSql({
+      side: 'target',
+      table: target,
+      key: targetKey,
+      columns: compared('other'),
+      aggregate: aggregates.target,
+    }),
   };
 }
 
 /** Pairs every source table. Throws VERIFY_TABLES_DIFFER where the target has none of that name. */
-export function pairAll(sources: Table[], targets: Table[], aggregates: { source: Aggregate; target: Aggregate }): TablePair[] {
+export function pairAll(
+  sources: Table[],
+  targets: Table[],
+  aggregates: { source: Aggregate; target: Aggregate },
+): TablePair[] {
   return sources.map((source) => {
-    const target = targets.find(({ name }) => name === source.name) ?? targets.find(({ name }) => name.toLowerCase() === source.name.toLowerCase());
+    const target =
+      targets.find(({ name }) => name === source.name) ??
+      targets.find(({ name }) => name.toLowerCase() === source.name.toLowerCase());
     if (target === undefined) throw differ(source, 'the target does not have it');
     return pairTables(source, target, aggregates);
   });
@@ -63,5 +85,7 @@ function sameKey(a: Column[], b: Column[]): boolean {
 }
 
 function differ(table: Table, why: string): AppError {
-  return new AppError('VERIFY_TABLES_DIFFER', `${table.schema}.${table.name}: ${why}`, { details: { table: table.name } });
+  return new AppError('VERIFY_TABLES_DIFFER', `${table.schema}.${table.name}: ${why}`, {
+    details: { table: table.name },
+  });
 }

@@ -93,7 +93,9 @@ export class TableSql {
 
   #oneOf(keys: Iterable<readonly Value[]>): Bytes {
     const equal = (column: Column, value: Value) => `${quoteName(column.name)}=${comparand(column)(value)}`;
-    return [...keys].map((values) => `(${this.#key.map((column, i) => equal(column, values[i] ?? null)).join(' AND ')})`).join(' OR ');
+    return [...keys]
+      .map((values) => `(${this.#key.map((column, i) => equal(column, values[i] ?? null)).join(' AND ')})`)
+      .join(' OR ');
   }
 
   #keyOf(row: Value[]): Value[] {
@@ -102,6 +104,8 @@ export class TableSql {
 
   #unreadable(key: Value[]): AppError {
     const { schema, name } = this.table;
-    return new AppError('VERIFY_ROW_UNREADABLE', `the server made no text of a row of ${schema}.${name}`, { details: { table: name, key: rowKey(key).slice(0, 200) } });
+    return new AppError('VERIFY_ROW_UNREADABLE', `the server made no text of a row of ${schema}.${name}`, {
+      details: { table: name, key: rowKey(key).slice(0, 200) },
+    });
   }
 }

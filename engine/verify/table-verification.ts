@@ -25,7 +25,11 @@ export class TableVerification {
   constructor(table: TablePair, chunkBytes: number) {
     this.table = table;
     this.#chunks = new TableChunks(table.source.table, gapsOf([]), chunkBytes);
-    this.progress = new TableProgress(table.name, keyColumns(table.source.table), Math.max(1, Math.ceil(table.source.table.bytes / chunkBytes)));
+    this.progress = new TableProgress(
+      table.name,
+      keyColumns(table.source.table),
+      Math.max(1, Math.ceil(table.source.table.bytes / chunkBytes)),
+    );
   }
 
   /** Null when all are handed out. */

@@ -29,7 +29,10 @@ beforeAll(async () => {
     `INSERT INTO name SELECT CONCAT('name', id), 0 FROM account WHERE id < 2000`,
     'ANALYZE TABLE account, name',
   );
-  await new ProgressRow('live', 'forward').reset(pair.target, (await executedPosition(pair.source, 'mysql')).toString());
+  await new ProgressRow('live', 'forward').reset(
+    pair.target,
+    (await executedPosition(pair.source, 'mysql')).toString(),
+  );
   replication = new Replication(
     {
       importId: 'live',
@@ -77,7 +80,10 @@ class Load implements AsyncDisposable {
   transactions = 0;
 
   async #write(writer: number): Promise<void> {
-    await using connection = await ServerConnection.open(pair.source.server, { database: 'shop', session: ['SET NAMES utf8mb4'] });
+    await using connection = await ServerConnection.open(pair.source.server, {
+      database: 'shop',
+      session: ['SET NAMES utf8mb4'],
+    });
     for (let i = 0; !this.#stopped; i += 1) {
       const id = (i * 7919 + writer) % ROWS;
       // Rows below 100 belong to nobody's writes, so that a test can damage them.
@@ -121,7 +127,11 @@ test('no difference is reported while three writers write and replication runs',
   for (let run = 0; run < 5; run += 1) {
     const before = { applied, transactions: load.transactions };
     const view = await verify();
-    expect({ run, state: view.state, differences: view.tables.flatMap(({ differences }) => differences) }).toEqual({ run, state: 'equal', differences: [] });
+    expect({ run, state: view.state, differences: view.tables.flatMap(({ differences }) => differences) }).toEqual({
+      run,
+      state: 'equal',
+      differences: [],
+    });
     // Otherwise this run proves nothing.
     expect(applied).toBeGreaterThan(before.applied);
     expect(load.transactions).toBeGreaterThan(before.transactions);
@@ -143,7 +153,11 @@ test('rows that were damaged on the target are found under the same load, and on
     { key: '(5)', kind: 'different', columns: ['balance'] },
     { key: '(50)', kind: 'missing', columns: [] },
   ]);
-  await pair.onTarget('UPDATE account SET balance = 5 WHERE id = 5', "DELETE FROM account WHERE id = -1", "INSERT INTO account VALUES (50, 50, SHA2(50, 256), '2026-01-01')");
+  await pair.onTarget(
+    'UPDATE account SET balance = 5 WHERE id = 5',
+    'DELETE FROM account WHERE id = -1',
+    "INSERT INTO account VALUES (50, 50, SHA2(50, 256), '2026-01-01')",
+  );
 });
 
 test('after the load everything is equal', async () => {

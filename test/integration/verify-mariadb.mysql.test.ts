@@ -29,18 +29,43 @@ const ROWS = [
 ];
 
 test('the same values are the same on MariaDB and MySQL', async () => {
-  await pair.both(`CREATE TABLE every_type (${COLUMNS}) CHARACTER SET utf8mb4`, ...ROWS.map((row) => `INSERT INTO every_type VALUES ${row}`));
+  await pair.both(
+    `CREATE TABLE every_type (${COLUMNS}) CHARACTER SET utf8mb4`,
+    ...ROWS.map((row) => `INSERT INTO every_type VALUES ${row}`),
+  );
   expect(await pair.verifyOne('every_type')).toMatchObject({ state: 'equal', rows: ROWS.length, differences: [] });
 });
 
 test('and others are not', async () => {
   const changes: Record<string, string> = {
-    i: '18446744073709551614', n: '1.10000000000000000001', f: '0.10000000894069672e0', d: '0.10000000000000002e0', y: '2027', b: "b'10'", e: "'b'", s: "'a'",
-    dt: "'2026-01-02 03:04:05.000601'", ts: "'2026-01-02 03:04:05.701'", da: "'2026-01-03'", ti: "'01:02:03.40'", v: "'É'", l1: "'É'", u16: "'É'",
-    vb: "x'00FE'", t: "'Text'", bl: "x'0000'", p: 'ST_GeomFromText("POINT(1 2)", 3857)',
+    i: '18446744073709551614',
+    n: '1.10000000000000000001',
+    f: '0.10000000894069672e0',
+    d: '0.10000000000000002e0',
+    y: '2027',
+    b: "b'10'",
+    e: "'b'",
+    s: "'a'",
+    dt: "'2026-01-02 03:04:05.000601'",
+    ts: "'2026-01-02 03:04:05.701'",
+    da: "'2026-01-03'",
+    ti: "'01:02:03.40'",
+    v: "'É'",
+    l1: "'É'",
+    u16: "'É'",
+    vb: "x'00FE'",
+    t: "'Text'",
+    bl: "x'0000'",
+    p: 'ST_GeomFromText("POINT(1 2)", 3857)',
   };
-  await pair.onTarget(`UPDATE every_type SET ${Object.entries(changes).map(([column, value]) => `${column} = ${value}`).join(', ')} WHERE id = 1`);
-  expect((await pair.verifyOne('every_type')).differences).toEqual([{ key: '(1)', kind: 'different', columns: Object.keys(changes) }]);
+  await pair.onTarget(
+    `UPDATE every_type SET ${Object.entries(changes)
+      .map(([column, value]) => `${column} = ${value}`)
+      .join(', ')} WHERE id = 1`,
+  );
+  expect((await pair.verifyOne('every_type')).differences).toEqual([
+    { key: '(1)', kind: 'different', columns: Object.keys(changes) },
+  ]);
 });
 
 test('JSON, UUID and INET6, which are text on MySQL', async () => {
@@ -54,7 +79,9 @@ test('JSON, UUID and INET6, which are text on MySQL', async () => {
   );
   expect(await pair.verifyOne('odd')).toMatchObject({ state: 'equal', rows: 2, differences: [] });
   await pair.onTarget(`UPDATE odd SET j = '{"b": 1, "a": [1.0]}', a = '2001:db8::2' WHERE a IS NOT NULL`);
-  expect((await pair.verifyOne('odd')).differences).toEqual([{ key: '(6ccd780c-baba-1026-9564-5b8c656024db)', kind: 'different', columns: ['j', 'a'] }]);
+  expect((await pair.verifyOne('odd')).differences).toEqual([
+    { key: '(6ccd780c-baba-1026-9564-5b8c656024db)', kind: 'different', columns: ['j', 'a'] },
+  ]);
 });
 
 test('a key of several charsets', async () => {
@@ -71,7 +98,13 @@ test('a read has its exact place in the binlog', async () => {
   await pair.onSource('CREATE TABLE counter (n INT PRIMARY KEY)');
   for (let n = 0; n < 5; n += 1) await pair.onSource(`INSERT INTO counter VALUES (${n})`);
   const from = await executedPosition(pair.source, 'mariadb');
-  const read = await readBetween({ connection: pair.source, flavor: 'mariadb', from, sql: bytesOf('SELECT n FROM counter ORDER BY n'), signal: new AbortController().signal });
+  const read = await readBetween({
+    connection: pair.source,
+    flavor: 'mariadb',
+    from,
+    sql: bytesOf('SELECT n FROM counter ORDER BY n'),
+    signal: new AbortController().signal,
+  });
   expect(read?.rows).toHaveLength(5);
   expect(read?.until.toString()).toBe(from.toString());
 });

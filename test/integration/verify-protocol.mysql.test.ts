@@ -14,7 +14,11 @@ let pair: VerifyFixture;
 
 beforeAll(async () => {
   pair = await VerifyFixture.start('mysql-9.7');
-  await pair.both('CREATE TABLE one (id INT PRIMARY KEY, v INT)', 'INSERT INTO one VALUES (1, 0)', 'SET SESSION cte_max_recursion_depth = 1000000');
+  await pair.both(
+    'CREATE TABLE one (id INT PRIMARY KEY, v INT)',
+    'INSERT INTO one VALUES (1, 0)',
+    'SET SESSION cte_max_recursion_depth = 1000000',
+  );
 }, 180_000);
 
 afterAll(async () => {
@@ -56,7 +60,9 @@ test('a transaction that was delivered before it is visible on the source is no 
   const follower = standInFollower('mysql', {
     get applied() {
       // The wait of semi-synchronous replication, between binlog and visibility.
-      becomesVisible ??= new Promise((resolve) => setTimeout(resolve, 300)).then(async () => await pair.onSource('UPDATE one SET v = 1000'));
+      becomesVisible ??= new Promise((resolve) => setTimeout(resolve, 300)).then(
+        async () => await pair.onSource('UPDATE one SET v = 1000'),
+      );
       return applied;
     },
   });
@@ -73,7 +79,13 @@ test('what is visible but not yet executed is waited for', async () => {
   await writer.write('UPDATE one SET v = v + 1');
   await using reader = await ServerConnection.open(pair.source.server, { database: 'shop' });
   const progress = { settled: false };
-  const reading = readBetween({ connection: reader, flavor: 'mysql', from: executed, sql: 'SELECT v FROM one', signal: new AbortController().signal }).finally(() => {
+  const reading = readBetween({
+    connection: reader,
+    flavor: 'mysql',
+    from: executed,
+    sql: 'SELECT v FROM one',
+    signal: new AbortController().signal,
+  }).finally(() => {
     progress.settled = true;
   });
   // The reader has asked twice who owns a GTID, so it waits for an answer that it likes.
@@ -96,7 +108,10 @@ test('a difference that nobody writes is one at the first look, with the real or
     waitFor: async () => void order.push('wait'),
     reported: async () => void order.push('reported'),
   });
-  expect(await pair.verifyOne('one', { follower })).toMatchObject({ state: 'different', differences: [{ key: '(1)', kind: 'different', columns: ['v'] }] });
+  expect(await pair.verifyOne('one', { follower })).toMatchObject({
+    state: 'different',
+    differences: [{ key: '(1)', kind: 'different', columns: ['v'] }],
+  });
   // Fingerprints; digests of the range; the key alone.
   expect(order).toEqual(['listen', 'wait', 'reported', 'stop', 'wait', 'listen', 'wait', 'reported', 'stop']);
 });
@@ -124,7 +139,9 @@ test('a row that merely equals a written key in its collation stays in', async (
   await pair.both('CREATE TABLE weights (k VARCHAR(10) PRIMARY KEY, v INT)');
   await pair.onSource("INSERT INTO weights VALUES ('A', 1)");
   await pair.onTarget("INSERT INTO weights VALUES ('A', 2)");
-  expect(await pair.verifyOne('weights', { follower: touching('weights', ['a']) })).toMatchObject({ differences: [{ key: '(A)', kind: 'different', columns: ['v'] }] });
+  expect(await pair.verifyOne('weights', { follower: touching('weights', ['a']) })).toMatchObject({
+    differences: [{ key: '(A)', kind: 'different', columns: ['v'] }],
+  });
 });
 
 test('lost connections are opened again, and chunks counted once', async () => {
@@ -153,11 +170,15 @@ test('aborting ends it at once, also while it waits for the follower', async () 
   const follower = standInFollower('mysql', {
     waitFor: async (_, signal) => {
       controller.abort();
-      await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+      await new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+      );
     },
   });
   const views: VerifyView[] = [];
-  await expect(pair.verify(['many'], { follower, signal: controller.signal, onProgress: (view) => views.push(view) })).rejects.toMatchObject({ name: 'AbortError' });
+  await expect(
+    pair.verify(['many'], { follower, signal: controller.signal, onProgress: (view) => views.push(view) }),
+  ).rejects.toMatchObject({ name: 'AbortError' });
   expect(views.at(-1)?.state).toBe('failed');
 });
 
@@ -174,7 +195,10 @@ test('a replication that ended is an error, not a reason to try again', async ()
 function touching(table: string, keys: string[]): Follower {
   return standInFollower('mysql', {
     onTouched: (listener) => {
-      listener(table, keys.map((key) => ({ key, values: [key] })));
+      listener(
+        table,
+        keys.map((key) => ({ key, values: [key] })),
+      );
       return { [Symbol.dispose]: () => {} };
     },
   });
@@ -189,7 +213,9 @@ function nextGtid(executed: string): string {
 }
 
 async function killOthers(connection: ServerConnection): Promise<string[]> {
-  const rows = await connection.rows("SELECT id FROM performance_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'");
+  const rows = await connection.rows(
+    "SELECT id FROM performance_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'",
+  );
   const ids = rows.map(([id]) => id ?? '');
   for (const id of ids) await connection.write(`KILL ${id}`);
   return ids;

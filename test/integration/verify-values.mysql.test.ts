@@ -36,7 +36,12 @@ const NEAR_MISSES: [what: string, column: string, source: string, target: string
   ['0.0 and NULL', 'd', '0e0', 'NULL'],
   ['DOUBLE with digits', 'd3', '0.1', '0.101'],
   ['YEAR', 'y', '2000', '0'],
-  ['the last bit', 'b', "b'1000000000000000000000000000000000000000000000000000000000000000'", "b'1000000000000000000000000000000000000000000000000000000000000001'"],
+  [
+    'the last bit',
+    'b',
+    "b'1000000000000000000000000000000000000000000000000000000000000000'",
+    "b'1000000000000000000000000000000000000000000000000000000000000001'",
+  ],
   ['ENUM', 'e', "'a'", "'b'"],
   ['index 0 and the member "" of an ENUM', 'e', "''", "'nothing of the kind'"],
   ['SET', 's', "'a,c'", "'a,b,c'"],
@@ -81,11 +86,16 @@ test('each near miss is found in its column, and nothing is found where the valu
       ]),
     );
   }
-  expect(await pair.verifyOne('every_type')).toMatchObject({ state: 'equal', rows: 2 * NEAR_MISSES.length, differencesTotal: 0 });
+  expect(await pair.verifyOne('every_type')).toMatchObject({
+    state: 'equal',
+    rows: 2 * NEAR_MISSES.length,
+    differencesTotal: 0,
+  });
 
   for (const [index, [, column, , target]] of NEAR_MISSES.entries()) {
     // By way of NULL: MySQL takes 1 and 1.0 in JSON for the same value and would not change it.
-    for (const value of ['NULL', target]) await pair.onTarget(`UPDATE IGNORE every_type SET \`${column}\` = ${value} WHERE id = ${2 * index}`);
+    for (const value of ['NULL', target])
+      await pair.onTarget(`UPDATE IGNORE every_type SET \`${column}\` = ${value} WHERE id = ${2 * index}`);
   }
   const view = await pair.verifyOne('every_type');
   expect(view.state).toBe('different');
@@ -119,7 +129,9 @@ test('definitions that store the same values otherwise are equal: charset, order
   );
   expect(await pair.verifyOne('same')).toMatchObject({ state: 'equal', rows: 1 });
   await pair.onTarget("UPDATE IGNORE same SET e = 'a', l = 'É', s = 'b', o = 'index 0'");
-  expect((await pair.verifyOne('same')).differences).toEqual([{ key: '(1)', kind: 'different', columns: ['l', 'e', 's', 'o'] }]);
+  expect((await pair.verifyOne('same')).differences).toEqual([
+    { key: '(1)', kind: 'different', columns: ['l', 'e', 's', 'o'] },
+  ]);
 });
 
 test('tables that could not hold the same rows are refused, not compared', async () => {
@@ -132,5 +144,8 @@ test('tables that could not hold the same rows are refused, not compared', async
   await pair.onTarget('DROP TABLE shape', 'CREATE TABLE shape (id INT, a INT PRIMARY KEY)');
   await expect(pair.verify(['shape'])).rejects.toMatchObject({ code: 'VERIFY_TABLES_DIFFER' });
   await pair.onTarget('DROP TABLE shape', 'CREATE TABLE shape (id INT PRIMARY KEY, a JSON)');
-  await expect(pair.verify(['shape'])).rejects.toMatchObject({ code: 'VERIFY_TABLES_DIFFER', details: { column: 'a' } });
+  await expect(pair.verify(['shape'])).rejects.toMatchObject({
+    code: 'VERIFY_TABLES_DIFFER',
+    details: { column: 'a' },
+  });
 });
