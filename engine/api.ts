@@ -29,9 +29,12 @@ export type ServerDefinition = z.infer<typeof serverSchema>;
 
 export const DDL_POLICIES = ['STOP', 'IGNORE', 'EXEC', 'EXEC_IGNORE'] as const;
 /** How application writes on the old primary are refused after a switch; `auto` takes the strongest that hits nobody else. */
-export const FENCES = ['auto', 'read_only', 'triggers', 'none'] as const;
+export const FENCES = ['auto', 'read_only', 'triggers', 'accounts', 'lock_tables', 'none'] as const;
 
-export const replicaHostSchema = z.strictObject({ host: z.string().min(1), port: z.int().min(1).max(65535).default(3306) });
+export const replicaHostSchema = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(1).max(65535).default(3306),
+});
 export type ReplicaHost = z.infer<typeof replicaHostSchema>;
 
 export const importOptionsSchema = z.strictObject({
@@ -54,7 +57,9 @@ export type ImportOptions = z.infer<typeof importOptionsSchema>;
 
 export const importRequestSchema = z.strictObject({
   /** Names the import in every command. */
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, starting with a letter or digit'),
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, starting with a letter or digit'),
   source: serverSchema,
   /** Left out: the `target` of the configuration. */
   target: serverSchema.optional(),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PHASES, SIDES } from '../core/phase.ts';
 import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
-import { importOptionsSchema, replicaHostSchema, serverSchema } from './api.ts';
+import { FENCES, importOptionsSchema, replicaHostSchema, serverSchema } from './api.ts';
 import { tlsOptionsSchema } from '../core/routing-record.ts';
 
 /**
@@ -33,6 +33,10 @@ const findingSchema = z.strictObject({
 
 const phaseSchema = z.enum(PHASES);
 
+/** A fence and what is needed to take it away; stored before it is raised. */
+const fenceSchema = z.enum(FENCES).exclude(['auto']);
+const fencedAccountsSchema = z.array(z.strictObject({ user: z.string(), host: z.string() })).default([]);
+
 /** A switch that is under way: written before the hold, removed after its end, read by a restarted engine. */
 const intentSchema = z.strictObject({
   switchId: z.string(),
@@ -41,7 +45,9 @@ const intentSchema = z.strictObject({
   fromPhase: phaseSchema,
   /** The epoch of the route before the hold. */
   epoch: z.int(),
-  fence: z.enum(['read_only', 'triggers', 'none']),
+  fence: fenceSchema,
+  /** Accounts that the fence locks, which were not locked before it. */
+  fencedAccounts: fencedAccountsSchema,
   startedAtMs: z.number(),
 });
 export type SwitchIntent = z.infer<typeof intentSchema>;
@@ -76,7 +82,7 @@ export const importDocumentSchema = z.strictObject({
   /** Whether the last switch of replicas left them on the target. */
   replicasOnTarget: z.boolean(),
   /** Which fence stands, and on which side. */
-  fence: z.strictObject({ side: z.enum(SIDES), kind: z.enum(['read_only', 'triggers', 'none']) }).nullable(),
+  fence: z.strictObject({ side: z.enum(SIDES), kind: fenceSchema, accounts: fencedAccountsSchema }).nullable(),
   intent: intentSchema.nullable(),
   /** The last verification, as people see it (VerifyView). */
   verify: z.unknown(),

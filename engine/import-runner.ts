@@ -27,6 +27,7 @@ import { ServerConnection } from './server/connection.ts';
 import { checkSwitch } from './switch/switch-preflight.ts';
 import { fenceContext, recoverSwitch, TrafficSwitch, type SwitchWorld } from './switch/traffic-switch.ts';
 import { persistFence } from './switch/fence.ts';
+import { FenceWatch } from './switch/fence-watch.ts';
 import { runVerify } from './verify/run-verify.ts';
 import type { Follower, TouchListener } from './verify/follower.ts';
 import { rowKey } from './apply/window.ts';
@@ -61,6 +62,7 @@ export class ImportRunner implements SwitchWorld {
   #verify: VerifyView | null;
   #background: { controller: AbortController; done: Promise<void> } | undefined;
   #exclusive: string | undefined;
+  #fenceWatch: FenceWatch | undefined;
   #publishDue = false;
   #heldBackFailure: unknown;
   #ddlDecision: DdlDecision | undefined;
@@ -85,8 +87,11 @@ export class ImportRunner implements SwitchWorld {
     }
     const route = await this.route.read();
     if (route?.importId !== document.id) await this.route.begin(document);
+    const { intent } = document;
     await recoverSwitch(this);
+    if (intent?.kind === 'primaries') await this.#forgetPersistedFence();
     this.#goOn();
+    this.#watchFence();
     this.changed();
   }
 
@@ -122,12 +127,13 @@ export class ImportRunner implements SwitchWorld {
       }
       this.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
       const trafficSwitch = new TrafficSwitch(this, plan);
-      const pauseMs = await trafficSwitch.run();
+      await this.#stopFenceWatch();
+      const pauseMs = await trafficSwitch.run().finally(() => this.#watchFence());
       this.log('info', `${request.kind} are served by the ${plan.to}`, {
         pauseMs: Math.round(pauseMs),
         steps: trafficSwitch.steps,
       });
-      await this.#persistFences(plan.to);
+      if (plan.kind === 'primaries') await this.#forgetPersistedFence();
       return { switched: true, refusals, warnings, pauseMs, fence: plan.fence, view: await this.view() };
     });
   }
@@ -209,6 +215,7 @@ export class ImportRunner implements SwitchWorld {
   /** Ends everything that runs; the phase stays. */
   async stop(): Promise<void> {
     await this.#stopBackground();
+    await this.#stopFenceWatch();
     await Promise.all([...this.#streams.values()].map((stream) => stream.stop()));
     this.#streams.clear();
   }
@@ -250,7 +257,10 @@ export class ImportRunner implements SwitchWorld {
           takeDecision: () => this.#takeDdlDecision(),
         }),
         onApplied: (tables) => this.#onApplied(tables),
-        onRetry: (error) => this.log('warn', `replication to the ${side} reconnects: ${error.message}`),
+        onRetry: (error) => {
+          this.log('warn', `replication to the ${side} reconnects: ${error.message}`);
+          this.#fenceWatch?.poke();
+        },
       },
       this.#signal,
     );
@@ -469,6 +479,7 @@ export class ImportRunner implements SwitchWorld {
         phase: 'error',
         error: { code, message, details, fromPhase, atMs: Date.now() },
       }));
+      this.#watchFence();
       this.log(
         'error',
         `${code}: ${message}`,
@@ -477,19 +488,25 @@ export class ImportRunner implements SwitchWorld {
     })();
   }
 
-  async #persistFences(to: Side): Promise<void> {
-    const from = otherSide(to);
-    const standing = this.record.document.fence;
-    await this.#tolerating('the fence may not survive a restart of the server', async () => {
-      await using old = await this.connect(from);
-      if (
-        standing?.side === from &&
-        !(await persistFence(standing.kind, fenceContext(this.record.document, from, old), true))
-      ) {
-        this.log('warn', `the fence on the ${from} does not survive a restart of that server`);
-      }
-      await using now = await this.connect(to);
-      await persistFence('read_only', fenceContext(this.record.document, to, now), false);
+  /** What stands on the old primary is guarded, whatever else has stopped. */
+  #watchFence(): void {
+    if (this.record.document.fence === null || isFinal(this.record.document.phase)) return;
+    this.#fenceWatch ??= new FenceWatch(this, this.#signal);
+  }
+
+  async #stopFenceWatch(): Promise<void> {
+    const watch = this.#fenceWatch;
+    this.#fenceWatch = undefined;
+    await watch?.stop();
+  }
+
+  /** The server that is primary must not come back read-only from a restart. */
+  async #forgetPersistedFence(): Promise<void> {
+    const { id } = this.record.document;
+    const { primary } = await this.route.of(id);
+    await this.#tolerating(`the ${primary} may be read_only after a restart`, async () => {
+      await using connection = await this.connect(primary);
+      await persistFence('read_only', fenceContext(this.record.document, primary, connection), false);
     });
   }
 

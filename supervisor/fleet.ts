@@ -82,7 +82,7 @@ export class Fleet {
   }
 
   /** Rejects when a proxy does not answer within `timeoutMs`. */
-  async backends(timeoutMs = 2000): Promise<FleetBackends> {
+  async backends(timeoutMs = 5000): Promise<FleetBackends> {
     const signal = AbortSignal.timeout(timeoutMs);
     const ask = async (peer: ProxyPeer) =>
       await Promise.all([

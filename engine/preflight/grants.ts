@@ -56,7 +56,7 @@ export class Grants {
       (grant) =>
         grant.table === '*' &&
         has(grant.privileges, privilege) &&
-        (grant.schema === '*' || matches(grant.schema, schema)),
+        (grant.schema === '*' || matchesSchema(grant.schema, schema)),
     );
   }
 
@@ -77,7 +77,7 @@ function has(privileges: Set<string>, privilege: string): boolean {
 }
 
 /** `%` and `_` are wildcards in the schema of a grant unless a backslash stands before them. */
-function matches(pattern: string, schema: string): boolean {
+export function matchesSchema(pattern: string, schema: string): boolean {
   const expression = pattern.replaceAll(/\\([%_\\])|%|_|[^%_\\]+|\\/g, (part, escaped: string | undefined) => {
     if (escaped !== undefined) return literally(escaped);
     return part === '%' ? '.*' : part === '_' ? '.' : literally(part);

@@ -1,7 +1,17 @@
 import { AppError } from '../../core/errors.ts';
+import { systemClock } from '../../core/clock.ts';
 import type { ImportOptions, ServerFacts } from '../api.ts';
-import { escapeBytes, bytesOf, quoteName, quoteText, type Bytes, type ServerConnection } from '../server/connection.ts';
-import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import {
+  errnoOf,
+  escapeBytes,
+  bytesOf,
+  quoteName,
+  quoteText,
+  type Bytes,
+  type ServerConnection,
+} from '../server/connection.ts';
+import { accountSql, readAccounts, type AccountName } from './accounts.ts';
+import { readSessions } from './process-list.ts';
 
 /**
  * The fence refuses application writes in the database itself, so that a stale proxy, a forgotten job or a console
@@ -10,66 +20,59 @@ import { SIDECAR_SCHEMA } from '../sidecar.ts';
 export type FenceKind = Exclude<ImportOptions['fence'], 'auto'>;
 
 export interface FenceContext {
+  /** For `lock_tables` the connection that holds the lock: it can do nothing else meanwhile, and its end is the lock's. */
   connection: ServerConnection;
   flavor: ServerFacts['flavor'];
   database: string;
   tables: string[];
+  /** Accounts to lock, or that were locked. */
+  accounts: readonly AccountName[];
+  /** Connections that may stay although their account is locked: held by proxies, which know what they may do with them. */
+  spared?: ReadonlySet<number>;
 }
-
-export interface FencePlan {
-  kind: FenceKind;
-  /** Why nothing stronger was taken, or why nothing at all can be. */
-  notes: string[];
-  possible: boolean;
-}
-
-const SYSTEM_SCHEMAS = ['mysql', 'information_schema', 'performance_schema', 'sys', SIDECAR_SCHEMA];
 
 /** Bound on the wait for statements under way when the fence goes up; the pause counts on it. */
 const LOCK_WAIT_S = 2;
-
-/** The strongest fence that the grants allow and that hits nobody else, or the one asked for. */
-export async function planFence(context: FenceContext, requested: ImportOptions['fence']): Promise<FencePlan> {
-  if (requested === 'none') return { kind: 'none', notes: ['no fence was asked for: writes that bypass the proxy are not refused'], possible: true };
-  const granted = await globalGrants(context.connection);
-  const notes: string[] = [];
-  if (requested !== 'triggers') {
-    const obstacles = [...readOnlyObstacles(context.flavor, granted), ...(requested === 'auto' ? await otherSchemas(context) : [])];
-    if (obstacles.length === 0) return { kind: 'read_only', notes, possible: true };
-    notes.push(...obstacles.map((obstacle) => `read_only: ${obstacle}`));
-    if (requested === 'read_only') return { kind: 'read_only', notes, possible: false };
-  }
-  const obstacles = await triggerObstacles(context, granted);
-  notes.push(...obstacles.map((obstacle) => `triggers: ${obstacle}`));
-  return { kind: 'triggers', notes, possible: obstacles.length === 0 };
-}
+const ENDING_POLL_MS = 20;
+const UNKNOWN_USER = [1396, 1133];
 
 /** Resolves when no application write can commit any more. */
 export async function raiseFence(kind: FenceKind, context: FenceContext): Promise<void> {
   const { connection } = context;
   try {
+    if (kind === 'none') return;
+    await connection.write(`SET SESSION lock_wait_timeout=${LOCK_WAIT_S}`);
     switch (kind) {
       case 'read_only':
-        await connection.write(`SET SESSION lock_wait_timeout=${LOCK_WAIT_S}`);
         await connection.write('SET GLOBAL read_only=ON');
-        return;
+        break;
       case 'triggers':
-        await connection.write(`SET SESSION lock_wait_timeout=${LOCK_WAIT_S}`);
         await lowerFence('triggers', context);
         for (const statement of triggerStatements(context)) await connection.write(statement);
-        return;
-      case 'none':
-        return;
+        break;
+      case 'accounts':
+        for (const account of context.accounts) await alterAccount(context, account, 'LOCK');
+        await endSessions(context);
+        break;
+      case 'lock_tables':
+        await connection.write(
+          `LOCK TABLES ${context.tables.map((table) => `${qualified(context, table)} READ`).join(', ')}`,
+        );
+        break;
       default:
         kind satisfies never;
     }
+    if (!(await isFenceStanding(kind, context))) throw new Error('the server does not have it');
   } catch (cause) {
-    throw new AppError('FENCE_FAILED', `the fence (${kind}) could not be raised: ${(cause as Error).message}`, { cause });
+    throw new AppError('FENCE_FAILED', `the fence (${kind}) could not be raised: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 
 /** Takes the fence away; nothing to take away is no error. */
-export async function lowerFence(kind: FenceKind, { connection, database, tables }: FenceContext): Promise<void> {
+export async function lowerFence(kind: FenceKind, context: FenceContext): Promise<void> {
+  const { connection, database, tables, accounts } = context;
   switch (kind) {
     case 'read_only':
       await connection.write('SET GLOBAL read_only=OFF');
@@ -79,6 +82,12 @@ export async function lowerFence(kind: FenceKind, { connection, database, tables
         await connection.write(`DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
       }
       return;
+    case 'accounts':
+      for (const account of accounts) await alterAccount(context, account, 'UNLOCK');
+      return;
+    case 'lock_tables':
+      await connection.write('UNLOCK TABLES');
+      return;
     case 'none':
       return;
     default:
@@ -86,8 +95,46 @@ export async function lowerFence(kind: FenceKind, { connection, database, tables
   }
 }
 
+/** Whether the fence is still there in all its parts. `lock_tables` stands as long as its connection does. */
+export async function isFenceStanding(kind: FenceKind, context: FenceContext): Promise<boolean> {
+  const { connection, database, tables, flavor, accounts } = context;
+  switch (kind) {
+    case 'read_only': {
+      const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
+      // MariaDB 12 has more than ON and OFF.
+      return row !== undefined && row.readOnly !== '0' && row.readOnly !== 'OFF';
+    }
+    case 'triggers': {
+      const rows = await connection.select<{ name: string; tableName: string }>(
+        `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
+      );
+      const present = new Set(rows.map(({ name, tableName }) => `${name} ${tableName}`));
+      return tables.every((table, index) => triggerNames(index).every((name) => present.has(`${name} ${table}`)));
+    }
+    case 'accounts': {
+      const known = await readAccounts(connection, flavor);
+      // An account that is gone lets nobody in.
+      return (
+        known !== null &&
+        accounts.every((name) => known.find((account) => isSame(account.name, name))?.locked !== false)
+      );
+    }
+    case 'lock_tables':
+      await connection.write('DO 1');
+      return true;
+    case 'none':
+      return true;
+    default:
+      throw new Error(`unknown fence ${String(kind satisfies never)}`);
+  }
+}
+
 /** Makes a standing fence survive a restart of the server, where the grants allow it; outside of the pause. */
-export async function persistFence(kind: FenceKind, { connection, flavor }: FenceContext, standing: boolean): Promise<boolean> {
+export async function persistFence(
+  kind: FenceKind,
+  { connection, flavor }: FenceContext,
+  standing: boolean,
+): Promise<boolean> {
   if (kind !== 'read_only') return true;
   if (flavor === 'mariadb') return !standing;
   try {
@@ -102,48 +149,59 @@ function triggerNames(index: number): string[] {
   return ['insert', 'update', 'delete'].map((event) => `_switchyard_fence_${index}_${event}`);
 }
 
-function* triggerStatements({ connection, database, tables }: FenceContext): Generator<Bytes> {
+function* triggerStatements(context: FenceContext): Generator<Bytes> {
+  const { connection, database, tables } = context;
   const message = `Switchyard: ${database} has moved to another server; connect through the proxy`;
   for (const [index, table] of tables.entries()) {
     for (const name of triggerNames(index)) {
       const event = name.slice(name.lastIndexOf('_') + 1).toUpperCase();
-      yield `CREATE TRIGGER ${quoteName(database)}.${quoteName(name)} BEFORE ${event} ON ${quoteName(database)}.${quoteName(table)} FOR EACH ROW ` +
+      yield (
+        `CREATE TRIGGER ${qualified(context, name)} BEFORE ${event} ON ${qualified(context, table)} FOR EACH ROW ` +
         `BEGIN IF SUBSTRING_INDEX(USER(), '@', 1) <> ${quoteText(connection.server.user)} THEN ` +
-        `SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${escapeBytes(bytesOf(message.slice(0, 128)))}'; END IF; END`;
+        `SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${escapeBytes(bytesOf(message.slice(0, 128)))}'; END IF; END`
+      );
     }
   }
 }
 
-/** Privileges on *.*, upper case; ALL PRIVILEGES as 'ALL'. */
-async function globalGrants(connection: ServerConnection): Promise<Set<string>> {
-  const rows = await connection.rows('SHOW GRANTS');
-  const granted = new Set<string>();
-  for (const [grant] of rows) {
-    const match = /^GRANT (.*) ON \*\.\* TO/.exec(grant ?? '');
-    for (const privilege of (match?.[1] ?? '').split(',')) granted.add(privilege.trim().replace(/ PRIVILEGES$/, ''));
+function qualified({ database }: FenceContext, name: string): Bytes {
+  return `${quoteName(database)}.${quoteName(name)}`;
+}
+
+async function alterAccount(
+  { connection }: FenceContext,
+  account: AccountName,
+  action: 'LOCK' | 'UNLOCK',
+): Promise<void> {
+  try {
+    await connection.write(`ALTER USER ${accountSql(account)} ACCOUNT ${action}`);
+  } catch (error) {
+    // Dropped meanwhile: there is nothing to lock or to give back.
+    if (!UNKNOWN_USER.includes(errnoOf(error) ?? 0)) throw error;
   }
-  return granted;
 }
 
-function readOnlyObstacles(flavor: ServerFacts['flavor'], granted: Set<string>): string[] {
-  if (granted.has('ALL') || granted.has('SUPER')) return [];
-  const needed = flavor === 'mysql' ? ['SYSTEM_VARIABLES_ADMIN', 'CONNECTION_ADMIN'] : ['READ_ONLY ADMIN'];
-  return needed.filter((privilege) => !granted.has(privilege)).map((privilege) => `the Switchyard user lacks ${privilege} on *.*`);
+/** A locked account lets nobody in; whoever is in has to go. Until they are gone: a rollback still holds what it wrote. */
+async function endSessions({ connection, accounts, spared }: FenceContext): Promise<void> {
+  const users = new Set(accounts.map(({ user }) => user));
+  const deadlineMs = systemClock.monotonicMs() + LOCK_WAIT_S * 1000;
+  for (;;) {
+    const sessions = (await readSessions(connection)).filter(
+      ({ id, user }) => users.has(user) && spared?.has(id) !== true,
+    );
+    if (sessions.length === 0) return;
+    if (systemClock.monotonicMs() > deadlineMs)
+      throw new Error(`${sessions.length} sessions of locked accounts did not end within ${LOCK_WAIT_S} s`);
+    // 1094: it has ended by itself.
+    for (const { id } of sessions) await connection.write(`KILL ${id}`).catch((error: unknown) => ignoreGone(error));
+    await systemClock.sleep(ENDING_POLL_MS);
+  }
 }
 
-async function otherSchemas({ connection, database }: FenceContext): Promise<string[]> {
-  const rows = await connection.select<{ name: string }>('SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA');
-  const others = rows.map(({ name }) => name).filter((name) => name !== database && !SYSTEM_SCHEMAS.includes(name.toLowerCase()));
-  return others.length === 0 ? [] : [`it would also stop writes to ${others.slice(0, 5).join(', ')}`];
+function ignoreGone(error: unknown): void {
+  if (errnoOf(error) !== 1094) throw error;
 }
 
-async function triggerObstacles({ connection }: FenceContext, granted: Set<string>): Promise<string[]> {
-  if (granted.has('ALL') || granted.has('SUPER')) return [];
-  const row = await connection.selectOne<{ trusted: string }>('SELECT @@global.log_bin_trust_function_creators AS trusted');
-  const grants = await connection.rows('SHOW GRANTS');
-  const mayCreate = grants.some(([grant]) => /\bTRIGGER\b|ALL PRIVILEGES/.test(grant ?? ''));
-  return [
-    ...(mayCreate ? [] : ['the Switchyard user lacks TRIGGER on the imported schema']),
-    ...(row?.trusted === '1' ? [] : ['log_bin_trust_function_creators is OFF and the Switchyard user lacks SUPER']),
-  ];
+function isSame(one: AccountName, other: AccountName): boolean {
+  return one.user === other.user && one.host === other.host;
 }

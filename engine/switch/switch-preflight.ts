@@ -4,7 +4,10 @@ import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
 import { fenceContext, type SwitchPlan, type SwitchWorld } from './traffic-switch.ts';
-import { planFence } from './fence.ts';
+import type { Account } from './accounts.ts';
+import type { FenceKind } from './fence.ts';
+import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
+import { planFence } from './fence-plan.ts';
 
 export interface SwitchCheck {
   plan: SwitchPlan;
@@ -22,17 +25,22 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   const { document } = world.record;
   const possible = PHASES_FOR[kind][back ? 'back' : 'forth'];
   if (!possible.includes(document.phase)) {
-    throw new AppError('PHASE_REFUSED', `switching ${kind}${back ? ' back' : ''} is not possible in phase ${document.phase}; possible in ${possible.join(', ')}`, {
-      details: { phase: document.phase, possible },
-    });
+    throw new AppError(
+      'PHASE_REFUSED',
+      `switching ${kind}${back ? ' back' : ''} is not possible in phase ${document.phase}; possible in ${possible.join(', ')}`,
+      {
+        details: { phase: document.phase, possible },
+      },
+    );
   }
-  const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none' };
+  const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none', accounts: [] };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
   await checkStream(world, plan, refusals);
   checkVerification(document.verify as VerifyView | null, refusals);
   if (kind === 'primaries') {
-    await checkFence(world, plan, refusals, warnings);
+    const direct = await checkDirectSessions(world, plan, { refusals, warnings });
+    await checkFence(world, plan, { direct, refusals, warnings });
     await checkWritable(world, plan, refusals);
   }
   await prepareSessions(world, plan, refusals, warnings);
@@ -51,26 +59,51 @@ async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusal
   const { document } = world.record;
   const { maxLagMs } = document.options;
   await using connection = await world.connect(otherSide(to));
-  const position = await executedPosition(connection, to === 'target' ? document.sourceFacts.flavor : document.targetFacts.flavor);
+  const position = await executedPosition(
+    connection,
+    to === 'target' ? document.sourceFacts.flavor : document.targetFacts.flavor,
+  );
   try {
     await stream.waitFor(position, AbortSignal.timeout(maxLagMs));
   } catch {
-    refusals.push({ code: 'LAG_TOO_HIGH', message: `replication to the ${to} is more than ${maxLagMs} ms behind`, forceable: false });
+    refusals.push({
+      code: 'LAG_TOO_HIGH',
+      message: `replication to the ${to} is more than ${maxLagMs} ms behind`,
+      forceable: false,
+    });
   }
 }
 
 function checkVerification(verify: VerifyView | null, refusals: SwitchRefusal[]): void {
   if (verify?.state !== 'different' && verify?.state !== 'failed') return;
-  const message = verify.state === 'different' ? 'the last verification found differing rows' : 'the last verification did not finish';
+  const message =
+    verify.state === 'different'
+      ? 'the last verification found differing rows'
+      : 'the last verification did not finish';
   refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
 }
 
-async function checkFence(world: SwitchWorld, plan: SwitchPlan, refusals: SwitchRefusal[], warnings: string[]): Promise<void> {
+interface FenceFindings {
+  direct: DirectSession[];
+  refusals: SwitchRefusal[];
+  warnings: string[];
+}
+
+async function checkFence(
+  world: SwitchWorld,
+  plan: SwitchPlan,
+  { direct, refusals, warnings }: FenceFindings,
+): Promise<void> {
   const from = otherSide(plan.to);
   await using connection = await world.connect(from);
   const { document } = world.record;
-  const { kind, notes, possible } = await planFence(fenceContext(document, from, connection), document.options.fence);
+  const { kind, accounts, notes, known, possible } = await planFence(
+    fenceContext(document, from, connection),
+    document.options.fence,
+  );
   plan.fence = kind;
+  plan.accounts = accounts;
+  warnings.push(...passedBy({ kind, known, direct, own: connection.server.user, database: document.database }));
   if (possible) {
     warnings.push(...notes.map((note) => `fence on the ${from}: ${note}`));
   } else {
@@ -82,23 +115,71 @@ async function checkFence(world: SwitchWorld, plan: SwitchPlan, refusals: Switch
   }
 }
 
+/** Accounts that the fence does not stop, and that have to do with the schema: administrators at large are not named. */
+function passedBy({
+  kind,
+  known,
+  direct,
+  own,
+  database,
+}: {
+  kind: FenceKind;
+  known: Account[] | null;
+  direct: DirectSession[];
+  own: string;
+  database: string;
+}): string[] {
+  if (kind !== 'read_only' && kind !== 'accounts') return [];
+  const passing = (known ?? []).filter(
+    ({ name, locked, passesReadOnly, isAdministrator }) =>
+      !locked && name.user !== own && (kind === 'read_only' ? passesReadOnly : isAdministrator),
+  );
+  const concerned = passing.filter(
+    (account) => account.isNamedIn(database) || direct.some(({ user }) => user === account.name.user),
+  );
+  return concerned.map(
+    ({ label }) =>
+      `FENCE_PASSED_BY: ${label} can go on writing behind the fence ${kind}, by its administrative privileges`,
+  );
+}
+
 async function checkWritable(world: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
   const { fence } = world.record.document;
   if (fence?.side === to && fence.kind === 'read_only') return;
   await using connection = await world.connect(to);
   const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
   if (row?.readOnly === '0') return;
-  refusals.push({ code: 'DESTINATION_READ_ONLY', message: `the ${to} is read_only, and Switchyard did not make it so`, forceable: false });
+  refusals.push({
+    code: 'DESTINATION_READ_ONLY',
+    message: `the ${to} is read_only, and Switchyard did not make it so`,
+    forceable: false,
+  });
 }
 
 /** Opens and restores every session's connection on the other side, which is also the trial of every user seen. */
-async function prepareSessions({ route, fleet, record }: SwitchWorld, plan: SwitchPlan, refusals: SwitchRefusal[], warnings: string[]): Promise<void> {
+async function prepareSessions(
+  { route, fleet, record }: SwitchWorld,
+  plan: SwitchPlan,
+  refusals: SwitchRefusal[],
+  warnings: string[],
+): Promise<void> {
   const { kind, to } = plan;
   const { replica } = await route.of(record.document.id);
+  const standing = record.document.fence;
+  if (kind === 'primaries' && standing?.side === to && standing.kind === 'accounts') {
+    warnings.push(
+      `accounts are locked on the ${to} until the switch: sessions move there without a connection opened ahead, which takes longer`,
+    );
+    return;
+  }
   const roles: Role[] = kind === 'replicas' ? ['replica'] : replica === to ? ['primary'] : ['primary', 'replica'];
   const reports = await Promise.all(roles.map((role) => fleet.prepare({ role, to })));
   for (const { user, address, reason } of reports.flatMap(({ failures }) => failures)) {
-    refusals.push({ code: 'SESSION_CANNOT_MOVE', message: `${user} from ${address} cannot be moved to the ${to}: ${reason}`, forceable: true });
+    refusals.push({
+      code: 'SESSION_CANNOT_MOVE',
+      message: `${user} from ${address} cannot be moved to the ${to}: ${reason}`,
+      forceable: true,
+    });
   }
   for (const { user, address, reasons } of reports.flatMap(({ pinned }) => pinned)) {
     warnings.push(`${user} from ${address} must end first: ${reasons.join(', ')}`);

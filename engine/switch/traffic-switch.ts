@@ -15,7 +15,9 @@ import type { Route } from '../route.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { createSidecar, ProgressRow } from '../sidecar.ts';
-import { lowerFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
+import type { AccountName } from './accounts.ts';
+import { isFenceStanding, lowerFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
+import { proxiedIds } from './direct-connections.ts';
 
 /** What a switch acts upon; the runner implements it. */
 export interface SwitchWorld {
@@ -35,6 +37,8 @@ export interface SwitchPlan {
   kind: SwitchRequest['kind'];
   to: Side;
   fence: FenceKind;
+  /** What the fence `accounts` locks. */
+  accounts: AccountName[];
 }
 
 const HOLD_ATTEMPTS = 3;
@@ -65,20 +69,33 @@ export class TrafficSwitch {
   /** Milliseconds from the hold to the release. Rejects with SWITCH_ROLLED_BACK when it was given up before the decision. */
   async run(): Promise<number> {
     const { record, route, fleet } = this.#world;
-    const { kind, to, fence } = this.#plan;
+    const { kind, to, fence, accounts } = this.#plan;
     await using from = await this.#world.connect(this.#from);
+    // Locked tables are all that a connection can use: the lock has one of its own.
+    await using locker = fence === 'lock_tables' ? await this.#world.connect(this.#from) : undefined;
     await using target = await this.#world.connect(to);
     if (kind === 'primaries') await createSidecar(from);
     const before = await route.of(record.document.id);
     const fromPhase = record.document.phase;
-    const intent: SwitchIntent = { switchId: randomUUID(), kind, to, fromPhase, epoch: before.epoch, fence, startedAtMs: Date.now() };
+    const intent: SwitchIntent = {
+      switchId: randomUUID(),
+      kind,
+      to,
+      fromPhase,
+      epoch: before.epoch,
+      fence,
+      fencedAccounts: accounts,
+      startedAtMs: Date.now(),
+    };
     const phase = nextPhase(fromPhase, kind === 'primaries' ? 'start_switch_primaries' : 'start_switch_replicas');
     await record.update(() => ({ intent, phase }));
     await failpoint('switch.intent');
     try {
       const held = await this.#hold(before);
       const epoch = await withinDeadline(held, (deadline) =>
-        kind === 'primaries' ? this.#movePrimary(held, { from, to: target }, deadline) : this.#moveReplica(held, from, deadline),
+        kind === 'primaries'
+          ? this.#movePrimary(held, { from, to: target, fencing: locker ?? from }, deadline)
+          : this.#moveReplica(held, from, deadline),
       );
       const decided = await this.#decide(epoch, record.document);
       await fleet.wait(decided.epoch, 'applied', 2000);
@@ -87,6 +104,7 @@ export class TrafficSwitch {
       // An answer that did not arrive is settled by reading the record, never by a guess.
       if (!isDecided(await route.of(record.document.id), intent)) {
         await endStatements(this.#world, this.#from, from);
+        if (locker !== undefined) await endStatements(this.#world, this.#from, locker);
         await endStatements(this.#world, to, target);
         await rollBackSwitch(this.#world, intent);
         throw rolledBack(error);
@@ -94,6 +112,7 @@ export class TrafficSwitch {
     }
     const pauseMs = systemClock.monotonicMs() - this.#heldAtMs;
     await failpoint('switch.released');
+    await locker?.close();
     await finishSwitch(this.#world, intent, pauseMs);
     return pauseMs;
   }
@@ -114,12 +133,21 @@ export class TrafficSwitch {
       const released = await route.change(held.epoch, { hold: 'none', deadlineMs: null, fenced: false });
       epoch = released.epoch;
       const undrained = report.proxies.flatMap((proxy) => proxy.undrained);
-      const names = undrained.slice(0, 10).map(({ user, address, reasons }) => `${user} from ${address} (${reasons.join(', ')})`);
-      this.#world.log('warn', `sessions did not reach the end of their transaction within ${drainBudgetMs} ms`, { attempt, undrained: names });
+      const names = undrained
+        .slice(0, 10)
+        .map(({ user, address, reasons }) => `${user} from ${address} (${reasons.join(', ')})`);
+      this.#world.log('warn', `sessions did not reach the end of their transaction within ${drainBudgetMs} ms`, {
+        attempt,
+        undrained: names,
+      });
       if (attempt === HOLD_ATTEMPTS) {
-        throw new AppError('SWITCH_ROLLED_BACK', `${undrained.length} sessions were still busy after ${drainBudgetMs} ms: ${names.join('; ')}`, {
-          details: { undrained },
-        });
+        throw new AppError(
+          'SWITCH_ROLLED_BACK',
+          `${undrained.length} sessions were still busy after ${drainBudgetMs} ms: ${names.join('; ')}`,
+          {
+            details: { undrained },
+          },
+        );
       }
       await systemClock.sleep(500 * attempt);
     }
@@ -139,17 +167,20 @@ export class TrafficSwitch {
   /** Steps 3 to 6; returns the epoch on which the decision is made. Past the deadline no further step begins. */
   async #movePrimary(
     held: RoutingRecord,
-    { from, to }: { from: ServerConnection; to: ServerConnection },
+    { from, to, fencing }: { from: ServerConnection; to: ServerConnection; fencing: ServerConnection },
     deadline: AbortSignal,
   ): Promise<number> {
     const { route, fleet, record } = this.#world;
+    const { fence, accounts } = this.#plan;
     // From here no proxy releases on its own, however long this takes (I6).
     const { epoch } = await route.change(held.epoch, { fenced: true });
     const { reached } = await fleet.wait(epoch, 'drained', 1000);
     if (!reached) throw new AppError('SWITCH_ROLLED_BACK', 'a proxy did not confirm the hold in time');
     this.#done('held');
     deadline.throwIfAborted();
-    await raiseFence(this.#plan.fence, this.#fenceContext(this.#from, from));
+    // Proxies have confirmed that they keep still, and may have to give their sessions back on a rollback.
+    const spared = fence === 'accounts' ? await proxiedIds(this.#world, this.#plan) : new Set<number>();
+    await raiseFence(fence, { ...this.#fenceContext(this.#from, fencing), accounts, spared });
     this.#done('fenced');
     await failpoint('switch.fenced');
     await this.#catchUp(from, deadline);
@@ -159,10 +190,16 @@ export class TrafficSwitch {
     // The stream into the new primary ends before R is read, so that nothing of it can follow R.
     await this.#world.stopReplicationTo(this.#plan.to);
     const position = await executedPosition(to, flavorOf(record.document, this.#plan.to));
-    await new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse').reset(from, position.toString());
+    await new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse').reset(
+      from,
+      position.toString(),
+    );
     deadline.throwIfAborted();
     const standing = record.document.fence;
-    if (standing !== null && standing.side === this.#plan.to) await lowerFence(standing.kind, this.#fenceContext(this.#plan.to, to));
+    if (standing !== null && standing.side === this.#plan.to)
+      await lowerFence(standing.kind, { ...this.#fenceContext(this.#plan.to, to), accounts: standing.accounts });
+    // A lock that was lost with its connection has let writes in.
+    if (fence === 'lock_tables') await isFenceStanding(fence, this.#fenceContext(this.#from, fencing));
     this.#done('reverseReady');
     await failpoint('switch.reverse_ready');
     return epoch;
@@ -177,7 +214,8 @@ export class TrafficSwitch {
   async #catchUp(from: ServerConnection, deadline: AbortSignal): Promise<void> {
     const position = await executedPosition(from, flavorOf(this.#world.record.document, this.#from));
     const replication = this.#world.replicationTo(this.#plan.to);
-    if (replication === undefined) throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${this.#plan.to} is not running`);
+    if (replication === undefined)
+      throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${this.#plan.to} is not running`);
     await replication.waitFor(position, deadline);
   }
 
@@ -201,7 +239,10 @@ export class TrafficSwitch {
 }
 
 /** Nothing between hold and decision may outlast the pause that was promised, not even a server that stopped answering. */
-async function withinDeadline<T>({ deadlineMs }: RoutingRecord, work: (deadline: AbortSignal) => Promise<T>): Promise<T> {
+async function withinDeadline<T>(
+  { deadlineMs }: RoutingRecord,
+  work: (deadline: AbortSignal) => Promise<T>,
+): Promise<T> {
   const deadline = AbortSignal.timeout(Math.max(1, (deadlineMs ?? Date.now()) - Date.now()));
   const working = work(deadline);
   working.catch(() => {});
@@ -233,7 +274,11 @@ async function endStatements(world: SwitchWorld, side: Side, connection: ServerC
 function rolledBack(cause: unknown): AppError {
   const details = cause instanceof AppError ? { because: cause.code, ...cause.details } : {};
   const reason = (cause as Error).message;
-  return new AppError('SWITCH_ROLLED_BACK', `the switch was given up before its decision, traffic is where it was: ${reason}`, { cause, details });
+  return new AppError(
+    'SWITCH_ROLLED_BACK',
+    `the switch was given up before its decision, traffic is where it was: ${reason}`,
+    { cause, details },
+  );
 }
 
 function isDecided(route: RoutingRecord, { kind, to }: SwitchIntent): boolean {
@@ -245,7 +290,13 @@ function flavorOf({ sourceFacts, targetFacts }: ImportDocument, side: Side) {
 }
 
 export function fenceContext(document: ImportDocument, side: Side, connection: ServerConnection): FenceContext {
-  return { connection, flavor: flavorOf(document, side), database: document.database, tables: document.tables };
+  return {
+    connection,
+    flavor: flavorOf(document, side),
+    database: document.database,
+    tables: document.tables,
+    accounts: [],
+  };
 }
 
 /** After a restart: finishes or undoes the switch that was under way, as the route says. */
@@ -257,7 +308,9 @@ export async function recoverSwitch(world: SwitchWorld): Promise<void> {
     world.log('warn', 'a switch had been decided when the engine stopped: finishing it', { switchId: intent.switchId });
     await finishSwitch(world, intent, 0);
   } else {
-    world.log('warn', 'a switch had not been decided when the engine stopped: undoing it', { switchId: intent.switchId });
+    world.log('warn', 'a switch had not been decided when the engine stopped: undoing it', {
+      switchId: intent.switchId,
+    });
     await rollBackSwitch(world, intent);
   }
 }
@@ -265,7 +318,10 @@ export async function recoverSwitch(world: SwitchWorld): Promise<void> {
 /** Step 9: idempotent. The old primary is fenced, the new one free, the stream of the other direction runs. */
 async function finishSwitch(world: SwitchWorld, intent: SwitchIntent, pauseMs: number): Promise<void> {
   const { record } = world;
-  const { kind, to, fence } = intent;
+  const { kind, to, fence, fencedAccounts } = intent;
+  // A table lock has ended with the switch.
+  const standing =
+    fence === 'none' || fence === 'lock_tables' ? null : { side: otherSide(to), kind: fence, accounts: fencedAccounts };
   const from = otherSide(to);
   if (kind === 'primaries') {
     await world.stopReplicationTo(to);
@@ -275,8 +331,11 @@ async function finishSwitch(world: SwitchWorld, intent: SwitchIntent, pauseMs: n
     phase: phaseAfter(document, intent),
     intent: null,
     replicasOnTarget: kind === 'replicas' ? to === 'target' : document.replicasOnTarget,
-    fence: kind === 'primaries' ? (fence === 'none' ? null : { side: from, kind: fence }) : document.fence,
-    switches: [...document.switches, { kind, to, atMs: Date.now(), pauseMs, fence: kind === 'primaries' ? fence : 'none' }],
+    fence: kind === 'primaries' ? standing : document.fence,
+    switches: [
+      ...document.switches,
+      { kind, to, atMs: Date.now(), pauseMs, fence: kind === 'primaries' ? fence : 'none' },
+    ],
   }));
 }
 
@@ -297,20 +356,23 @@ async function rollBackSwitch(world: SwitchWorld, intent: SwitchIntent): Promise
  * The fences as they stood before the switch. A server that cannot be reached keeps nobody waiting: a fence that
  * stays costs errors on writes, holding on would cost all traffic, and neither loses a write.
  */
-async function restoreFences(world: SwitchWorld, { to, fence }: SwitchIntent): Promise<void> {
+async function restoreFences(world: SwitchWorld, { to, fence, fencedAccounts }: SwitchIntent): Promise<void> {
   const { document } = world.record;
   const from = otherSide(to);
   try {
     await using connection = await world.connect(from);
-    await lowerFence(fence, fenceContext(document, from, connection));
+    await lowerFence(fence, { ...fenceContext(document, from, connection), accounts: fencedAccounts });
   } catch (error) {
-    world.log('error', `the fence (${fence}) on the ${from} could not be taken away, writes there may be refused: ${(error as Error).message}`);
+    world.log(
+      'error',
+      `the fence (${fence}) on the ${from} could not be taken away, writes there may be refused: ${(error as Error).message}`,
+    );
   }
   const standing = document.fence;
   if (standing === null || standing.side !== to) return;
   try {
     await using connection = await world.connect(to);
-    await raiseFence(standing.kind, fenceContext(document, to, connection));
+    await raiseFence(standing.kind, { ...fenceContext(document, to, connection), accounts: standing.accounts });
   } catch (error) {
     world.log('error', `the fence (${standing.kind}) on the ${to} could not be put back: ${(error as Error).message}`);
   }

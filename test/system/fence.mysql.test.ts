@@ -52,6 +52,11 @@ async function addOtherSchema(server: RunningServer): Promise<void> {
   );
 }
 
+async function administer(server: RunningServer, sql: string): Promise<void> {
+  await using connection = await connect(server);
+  await connection.query(sql);
+}
+
 /** An import that runs, with another schema beside it on the source. */
 async function stage(options: { fence?: Form; withOther?: boolean; source?: 'mariadb-11.8' } = {}): Promise<Rehearsal> {
   const { fence, withOther = true, source } = options;
@@ -153,21 +158,20 @@ test('auto takes the strongest form that hits nobody else', async () => {
   const withOther = await dryRun();
   expect(withOther.fence).toBe('triggers');
   expect(withOther.warnings.join()).toContain('it would also stop writes to other');
-  await using connection = await connect(rehearsal.source);
-  await connection.query("REVOKE TRIGGER ON *.* FROM switchyard@'%'");
+  await administer(rehearsal.source, "REVOKE TRIGGER ON *.* FROM switchyard@'%'");
   expect((await dryRun()).fence).toBe('accounts');
   // An account with two schemas cannot be locked without hitting the second.
-  await connection.query("GRANT SELECT ON other.* TO shop@'%'");
+  await administer(rehearsal.source, "GRANT SELECT ON other.* TO shop@'%'");
   const shared = await dryRun();
   expect(shared.fence).toBe('lock_tables');
   expect(shared.warnings.join()).toContain("'shop'@'%' also serves other");
-  await connection.query("REVOKE LOCK TABLES ON *.* FROM switchyard@'%'");
+  await administer(rehearsal.source, "REVOKE LOCK TABLES ON *.* FROM switchyard@'%'");
   expect((await dryRun()).refusals).toMatchObject([{ code: 'FENCE_IMPOSSIBLE', forceable: false }]);
-  await connection.query("GRANT ALL ON *.* TO switchyard@'%'");
-  await connection.query("REVOKE SELECT ON other.* FROM shop@'%'; DROP DATABASE other");
+  await administer(rehearsal.source, "GRANT ALL ON *.* TO switchyard@'%'");
+  await administer(rehearsal.source, "REVOKE SELECT ON other.* FROM shop@'%'; DROP DATABASE other");
   expect((await dryRun()).fence).toBe('read_only');
   // Whoever may pass read_only and works in the schema is named.
-  await connection.query("GRANT CONNECTION_ADMIN ON *.* TO shop@'%'");
+  await administer(rehearsal.source, "GRANT CONNECTION_ADMIN ON *.* TO shop@'%'");
   expect((await dryRun()).warnings.join()).toContain("FENCE_PASSED_BY: 'shop'@'%'");
 });
 
@@ -235,8 +239,7 @@ test.each(['read_only', 'triggers', 'accounts', 'lock_tables'] as const)(
     const { switchyard, source } = rehearsal;
     const marker = join(switchyard.dataDir, 'killed');
     // An account that was locked before is none of ours to unlock.
-    await using admin = await connect(source);
-    await admin.query("CREATE USER retired@'%' ACCOUNT LOCK; GRANT ALL ON shop.* TO retired@'%'");
+    await administer(source, "CREATE USER retired@'%' ACCOUNT LOCK; GRANT ALL ON shop.* TO retired@'%'");
     const before = await traces(source);
     await switchyard.stop();
     await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=kill:${marker}` } });

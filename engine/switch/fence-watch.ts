@@ -1,0 +1,105 @@
+import { childController } from '../../core/abort.ts';
+import { systemClock, type Clock } from '../../core/clock.ts';
+import type { ServerConnection } from '../server/connection.ts';
+import { isFenceStanding, persistFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
+import { fenceContext, type SwitchWorld } from './traffic-switch.ts';
+
+const CHECK_MS = 2000;
+/** While the server is away: it must not be back for long without its fence. */
+const RECONNECT_MS = 250;
+/** A fence that is being put back is let finish. */
+const STOP_MS = 3000;
+
+/**
+ * Guards the fence of the old primary after a switch. Not every fence survives a restart of its server (MariaDB has no
+ * SET PERSIST, table definitions can be restored, an account unlocked): what is gone is put back, and said. Must be
+ * stopped before a switch begins, which takes fences away on purpose.
+ */
+export class FenceWatch {
+  readonly #world: SwitchWorld;
+  readonly #clock: Clock;
+  readonly #controller: AbortController;
+  readonly #done: Promise<void>;
+  #connection: ServerConnection | undefined;
+  #persisted = false;
+  /** Said once, not at every attempt. */
+  #complaint: string | undefined;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(world: SwitchWorld, signal: AbortSignal, clock: Clock = systemClock) {
+    this.#world = world;
+    this.#clock = clock;
+    this.#controller = childController(signal);
+    this.#done = this.#run(this.#controller.signal);
+  }
+
+  /** Looks now: something happened to the connections to that server. */
+  poke(): void {
+    this.#wake.resolve();
+  }
+
+  /** Resolves when no check is under way and none will follow. A server that does not answer is not waited for long. */
+  async stop(): Promise<void> {
+    this.#controller.abort();
+    this.#wake.resolve();
+    const timer = setTimeout(() => this.#drop(), STOP_MS);
+    await this.#done;
+    clearTimeout(timer);
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const waitMs = await this.#check().then(
+        () => CHECK_MS,
+        () => RECONNECT_MS,
+      );
+      if (waitMs === RECONNECT_MS) this.#drop();
+      if (signal.aborted) break;
+      this.#wake = Promise.withResolvers<void>();
+      await Promise.race([this.#wake.promise, this.#clock.sleep(waitMs, signal)]).catch(() => {});
+    }
+    this.#drop();
+  }
+
+  /** Rejects when the server cannot be asked: then soon again. */
+  async #check(): Promise<void> {
+    const { document } = this.#world.record;
+    const { fence } = document;
+    if (fence === null) return;
+    this.#connection ??= await this.#world.connect(fence.side);
+    const context = { ...fenceContext(document, fence.side, this.#connection), accounts: fence.accounts };
+    if (!(await isFenceStanding(fence.kind, context))) {
+      if (this.#controller.signal.aborted) return;
+      await this.#putBack(fence.kind, context);
+      this.#world.log(
+        'error',
+        `the fence (${fence.kind}) on the ${fence.side} was gone and is put back: writes that bypass the proxy may have got in`,
+      );
+    }
+    if (this.#persisted) return;
+    this.#persisted = true;
+    if (await persistFence(fence.kind, context, true)) return;
+    this.#world.log(
+      'warn',
+      `the fence on the ${fence.side} does not survive a restart of that server by itself: it is put back when that is noticed`,
+    );
+  }
+
+  async #putBack(kind: FenceKind, context: FenceContext): Promise<void> {
+    try {
+      await raiseFence(kind, context);
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== this.#complaint)
+        this.#world.log('error', `the fence (${kind}) is gone and could not be put back: ${message}`);
+      this.#complaint = message;
+      throw error;
+    }
+    this.#complaint = undefined;
+  }
+
+  #drop(): void {
+    this.#connection?.destroy();
+    this.#connection = undefined;
+  }
+}
