@@ -4,7 +4,16 @@ import { PHASES, SIDES } from '../core/phase.ts';
 import { ROLES } from '../core/routing-record.ts';
 import type { FleetReport, SessionView } from '../core/control/protocol.ts';
 import { importOptionsSchema, replicaHostSchema } from '../engine/api.ts';
-import type { Finding, ImportView, ServerFacts, SwitchReport, ValidationReport } from '../engine/api.ts';
+import type {
+  Finding,
+  ImportView,
+  ServerFacts,
+  StrayApplyReport,
+  StrayWritesView,
+  StrayWriteView,
+  SwitchReport,
+  ValidationReport,
+} from '../engine/api.ts';
 import type { LogEntry, Readiness } from './backend.ts';
 import type { LagSample } from './lag-history.ts';
 import type { Problem } from './problem.ts';
@@ -86,6 +95,35 @@ const verifyView = z.object({
   tables: z.array(verifyTableView),
 });
 
+const strayWritesView: z.ZodType<StrayWritesView> = z.object({
+  count,
+  lastAtMs: z.number().nullable(),
+  unapplied: count,
+  watch: z.enum(['watching', 'catching_up', 'failed', 'stopped']),
+});
+
+const strayImage = z.record(z.string(), z.union([z.string(), z.object({ hex: z.string() }), z.null()])).nullable();
+
+export const strayWriteViewSchema: z.ZodType<StrayWriteView> = z.object({
+  id: count,
+  gtid: z.string(),
+  committedAtMs: z.number(),
+  table: z.string(),
+  kind: z.enum(['insert', 'update', 'delete', 'ddl', 'statement']),
+  key: z.string(),
+  before: strayImage,
+  after: strayImage,
+  statement: z.string().nullable(),
+  applied: z.boolean(),
+});
+
+export const strayApplyReportSchema: z.ZodType<StrayApplyReport> = z.object({
+  applied: count,
+  conflicts: z.array(z.object({ id: count, reason: z.string() })),
+  already: count,
+  strayWrites: strayWritesView.nullable(),
+});
+
 export const importViewSchema: z.ZodType<ImportView> = z.object({
   id: z.string(),
   phase: z.enum(PHASES),
@@ -96,6 +134,7 @@ export const importViewSchema: z.ZodType<ImportView> = z.object({
   tables: z.array(tableView),
   streams: z.array(streamView),
   verify: verifyView.nullable(),
+  strayWrites: strayWritesView.nullable(),
   traffic: z.object({ primary: side, replica: side, epoch: count }),
   switches: z.array(
     z.object({

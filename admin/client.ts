@@ -8,6 +8,9 @@ import type {
   importRequestSchema,
   ImportView,
   ReplicaHost,
+  StrayApplyReport,
+  StrayApplyRequest,
+  StrayWriteView,
   SwitchReport,
   SwitchRequest,
   ValidationReport,
@@ -77,6 +80,13 @@ export class AdminClient implements AsyncDisposable {
     this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'resume'), body: ddl === undefined ? {} : { ddl } });
   logs = (id: string, limit = 200) =>
     this.#json<LogEntry[]>({ method: 'GET', path: `${pathOf(id, 'logs')}?limit=${limit}` });
+  strayWrites = (id: string, { after = 0, limit = 200, unapplied = false } = {}) =>
+    this.#json<StrayWriteView[]>({
+      method: 'GET',
+      path: `${pathOf(id, 'stray-writes')}?after=${after}&limit=${limit}&unapplied=${unapplied}`,
+    });
+  applyStrayWrites = (id: string, ids: StrayApplyRequest['ids']) =>
+    this.#json<StrayApplyReport>({ method: 'POST', path: pathOf(id, 'stray-writes/apply'), body: { ids } });
   sessions = () => this.#json<SessionView[]>({ method: 'GET', path: 'sessions' });
   fleet = () => this.#json<FleetReport>({ method: 'GET', path: 'fleet' });
   route = () => this.#json<RoutingRecord | null>({ method: 'GET', path: 'route' });

@@ -147,6 +147,57 @@ export interface SwitchView {
   fence: string;
 }
 
+/** Writes that reached the old primary after a switch, in row changes. */
+export interface StrayWritesView {
+  count: number;
+  lastAtMs: number | null;
+  /** Not applied to the new primary. */
+  unapplied: number;
+  /** `failed`: the log of the old primary cannot be read; it is tried again. */
+  watch: 'watching' | 'catching_up' | 'failed' | 'stopped';
+}
+
+/** Text, or bytes where it is none. */
+export type StrayImage = Record<string, string | { hex: string } | null>;
+
+export interface StrayWriteView {
+  id: number;
+  gtid: string;
+  committedAtMs: number;
+  /** Empty for statements. */
+  table: string;
+  /** `statement`: rows that were logged as a statement; it is kept, not what it changed. */
+  kind: 'insert' | 'update' | 'delete' | 'ddl' | 'statement';
+  key: string;
+  before: StrayImage | null;
+  after: StrayImage | null;
+  statement: string | null;
+  applied: boolean;
+}
+
+export const strayListSchema = z.strictObject({
+  /** Only ids greater than this. */
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(1000).default(200),
+  unapplied: z.stringbool().default(false),
+});
+export type StrayListRequest = z.infer<typeof strayListSchema>;
+
+export const strayApplySchema = z.strictObject({
+  /** Ids of stray writes, or all that were not applied. */
+  ids: z.union([z.literal('all'), z.array(z.int().min(1)).min(1).max(10_000)]),
+});
+export type StrayApplyRequest = z.infer<typeof strayApplySchema>;
+
+export interface StrayApplyReport {
+  applied: number;
+  /** Left as they were, with the reason. */
+  conflicts: { id: number; reason: string }[];
+  /** Of them that were applied before. */
+  already: number;
+  strayWrites: StrayWritesView | null;
+}
+
 /** What people see of an import. No secrets. */
 export interface ImportView {
   id: string;
@@ -158,6 +209,8 @@ export interface ImportView {
   tables: TableView[];
   streams: StreamView[];
   verify: VerifyView | null;
+  /** Null unless the old primary is, or was since the engine started, watched. */
+  strayWrites: StrayWritesView | null;
   /** Which side serves which traffic. */
   traffic: { primary: Side; replica: Side; epoch: number };
   switches: SwitchView[];
@@ -217,6 +270,9 @@ export interface EngineApi {
   setReplicaHost(params: { id: string; replicaHost: ReplicaHost | null } & Actor): Promise<ImportView>;
   /** `confirm` must be the id of the import. */
   complete(params: { id: string; confirm: string } & Actor): Promise<ImportView>;
+  listStrayWrites(params: { id: string } & StrayListRequest): Promise<StrayWriteView[]>;
+  /** Applies stray writes to the primary, each where the row is as it was before it; the others are conflicts. */
+  applyStrayWrites(params: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport>;
   /** From `error`: go on where it stopped, after the remedy. */
   resume(params: { id: string; ddl?: 'skip' | 'apply' } & Actor): Promise<ImportView>;
 }

@@ -1,29 +1,61 @@
-import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { PHASES } from '../core/phase.ts';
 import type { ImportView } from './api.ts';
 
 /** The engine's Prometheus metrics, filled from the public views when they are asked for. */
 export class EngineMetrics {
   readonly #registry = new Registry();
-  readonly #phase = this.#gauge('switchyard_import_phase', '1 for the current phase of the import', ['import', 'phase']);
+  readonly #phase = this.#gauge('switchyard_import_phase', '1 for the current phase of the import', [
+    'import',
+    'phase',
+  ]);
   readonly #rows = this.#gauge('switchyard_copy_rows', 'Rows copied', ['import', 'table']);
-  readonly #lag = this.#gauge('switchyard_replication_lag_seconds', 'From commit at the origin to now, of the oldest transaction not applied', [
+  readonly #lag = this.#gauge(
+    'switchyard_replication_lag_seconds',
+    'From commit at the origin to now, of the oldest transaction not applied',
+    ['import', 'direction'],
+  );
+  readonly #transactions = this.#gauge('switchyard_replication_transactions_applied', 'Since the engine started', [
     'import',
     'direction',
   ]);
-  readonly #transactions = this.#gauge('switchyard_replication_transactions_applied', 'Since the engine started', ['import', 'direction']);
-  readonly #changes = this.#gauge('switchyard_replication_row_changes_applied', 'Since the engine started', ['import', 'direction']);
+  readonly #changes = this.#gauge('switchyard_replication_row_changes_applied', 'Since the engine started', [
+    'import',
+    'direction',
+  ]);
+  readonly #strays = new Counter({
+    name: 'switchyard_stray_writes_total',
+    help: 'Row changes that reached the old primary after a switch',
+    labelNames: ['import'],
+    registers: [this.#registry],
+  });
+  readonly #straysLeft = this.#gauge('switchyard_stray_writes_unapplied', 'Of them, not applied to the new primary', [
+    'import',
+  ]);
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
 
   async text(views: ImportView[]): Promise<string> {
-    for (const gauge of [this.#phase, this.#rows, this.#lag, this.#transactions, this.#changes]) gauge.reset();
+    for (const gauge of [
+      this.#phase,
+      this.#rows,
+      this.#lag,
+      this.#transactions,
+      this.#changes,
+      this.#strays,
+      this.#straysLeft,
+    ])
+      gauge.reset();
     for (const view of views) {
       const labels = { import: view.id };
       for (const phase of PHASES) this.#phase.set({ ...labels, phase }, phase === view.phase ? 1 : 0);
       for (const { name, rowsCopied } of view.tables) this.#rows.set({ ...labels, table: name }, rowsCopied);
+      if (view.strayWrites !== null) {
+        this.#strays.inc(labels, view.strayWrites.count);
+        this.#straysLeft.set(labels, view.strayWrites.unapplied);
+      }
       for (const { direction, lagMs, transactionsApplied, rowChangesApplied } of view.streams) {
         if (lagMs !== null) this.#lag.set({ ...labels, direction }, lagMs / 1000);
         this.#transactions.set({ ...labels, direction }, transactionsApplied);

@@ -33,6 +33,8 @@ const METHODS = [
   'setReplicaHost',
   'complete',
   'resume',
+  'listStrayWrites',
+  'applyStrayWrites',
 ] as const satisfies (keyof EngineApi)[];
 
 /**

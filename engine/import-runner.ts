@@ -6,6 +6,10 @@ import type {
   ImportView,
   ReplicaHost,
   ServerDefinition,
+  StrayApplyReport,
+  StrayApplyRequest,
+  StrayListRequest,
+  StrayWriteView,
   SwitchReport,
   SwitchRequest,
   TableView,
@@ -31,6 +35,10 @@ import { FenceWatch } from './switch/fence-watch.ts';
 import { runVerify } from './verify/run-verify.ts';
 import type { Follower, TouchListener } from './verify/follower.ts';
 import { rowKey } from './apply/window.ts';
+import type { StreamPosition } from '../core/gtid.ts';
+import { applyStrayWrites } from './stray-apply.ts';
+import { StrayWatch } from './stray-watch.ts';
+import { listStrayWrites } from './stray-writes.ts';
 
 export interface RunnerOptions {
   record: ImportRecord;
@@ -62,6 +70,7 @@ export class ImportRunner implements SwitchWorld {
   #verify: VerifyView | null;
   #background: { controller: AbortController; done: Promise<void> } | undefined;
   #exclusive: string | undefined;
+  #strayWatch: StrayWatch | undefined;
   #fenceWatch: FenceWatch | undefined;
   #publishDue = false;
   #heldBackFailure: unknown;
@@ -100,6 +109,7 @@ export class ImportRunner implements SwitchWorld {
       tables: this.#tables.length > 0 ? this.#tables : storedTables(this.record.document),
       streams: [...this.#streams.values()].map((stream) => stream.view()),
       verify: this.#verify,
+      strayWrites: this.#strayWatch?.view() ?? null,
       route: await this.route.read(),
     });
   }
@@ -164,6 +174,12 @@ export class ImportRunner implements SwitchWorld {
         );
       }
       await this.stop();
+      const left = this.#strayWatch?.view()?.unapplied ?? 0;
+      if (left > 0)
+        this.log(
+          'warn',
+          `${left} stray writes were never applied: they stay in _switchyard.stray_writes on the target`,
+        );
       await this.#tolerating('the sidecar schema on the source stays', () => removeSidecar(this, 'source'));
       await this.record.update(() => ({
         phase,
@@ -196,6 +212,36 @@ export class ImportRunner implements SwitchWorld {
     });
   }
 
+  async listStrayWrites({ after, limit, unapplied }: StrayListRequest): Promise<StrayWriteView[]> {
+    await using connection = await this.connect('target');
+    return await listStrayWrites(connection, {
+      importId: this.record.document.id,
+      after,
+      limit,
+      unappliedOnly: unapplied,
+    });
+  }
+
+  async applyStrayWrites(ids: StrayApplyRequest['ids'], actor: string): Promise<StrayApplyReport> {
+    return await this.#exclusively('application of stray writes', async () => {
+      const { id, database, phase, error } = this.record.document;
+      if ((error?.fromPhase ?? phase) !== 'switched_primaries') {
+        throw new AppError(
+          'PHASE_REFUSED',
+          `stray writes cannot be applied in phase ${phase}; possible in switched_primaries`,
+        );
+      }
+      await using connection = await this.connect('target');
+      const report = await applyStrayWrites({ connection, importId: id, database, ids, actor });
+      await this.#strayWatch?.recount(connection);
+      const level = report.conflicts.length > 0 ? 'warn' : 'info';
+      this.log(level, `stray writes: ${report.applied} applied, ${report.conflicts.length} in conflict`, {
+        conflicts: report.conflicts.slice(0, 20),
+      });
+      return { ...report, strayWrites: this.#strayWatch?.view() ?? null };
+    });
+  }
+
   async resume(ddl: DdlDecision | undefined): Promise<ImportView> {
     return await this.#exclusively('resuming', async () => {
       const { error } = this.record.document;
@@ -216,8 +262,8 @@ export class ImportRunner implements SwitchWorld {
   async stop(): Promise<void> {
     await this.#stopBackground();
     await this.#stopFenceWatch();
-    await Promise.all([...this.#streams.values()].map((stream) => stream.stop()));
-    this.#streams.clear();
+    await this.#stopStreams();
+    await this.#strayWatch?.stop();
   }
 
   // SwitchWorld
@@ -235,6 +281,7 @@ export class ImportRunner implements SwitchWorld {
   }
 
   startReplicationTo(side: Side): void {
+    if (side === 'source') this.#watchStrays();
     if (this.#streams.has(side)) return;
     const { document } = this.record;
     const origin = otherSide(side);
@@ -273,6 +320,26 @@ export class ImportRunner implements SwitchWorld {
     const stream = this.#streams.get(side);
     this.#streams.delete(side);
     await stream?.stop();
+    if (side === 'source') await this.#strayWatch?.stop();
+  }
+
+  async strayWatchReached(position: StreamPosition, timeoutMs: number): Promise<boolean> {
+    const reached =
+      this.#strayWatch?.waitFor(position, AbortSignal.timeout(timeoutMs)) ?? Promise.reject(new Error('no watch'));
+    return await reached.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  strayWatchKeeps(side: Side): boolean {
+    if (side !== 'target' || this.#strayWatch === undefined) return false;
+    if (this.#strayWatch.readable) return true;
+    this.log(
+      'error',
+      'the old log of the source cannot be read: replication to the target begins at its end, stray writes before it stay on the source alone',
+    );
+    return false;
   }
 
   log(level: LogLevel, message: string, details?: Record<string, unknown>): void {
@@ -323,9 +390,11 @@ export class ImportRunner implements SwitchWorld {
       case 'switched_primaries':
         this.startReplicationTo('source');
         return;
+      case 'error':
+        if (this.record.document.error?.fromPhase === 'switched_primaries') this.#watchStrays();
+        return;
       case 'switching_replicas':
       case 'switching_primaries':
-      case 'error':
       case 'completed':
       case 'cancelled':
         return;
@@ -354,7 +423,8 @@ export class ImportRunner implements SwitchWorld {
     this.startReplicationTo('target');
     const result = await this.#verifyTables(document, signal).catch((error: unknown) => {
       if (isAbort(error) || signal.aborted) throw error;
-      this.log('error', `the verification did not finish: ${(error as Error).message}`);
+      const { code, message } = serializeError(error);
+      this.log('error', `the verification did not finish: ${code}: ${message}`);
       return null;
     });
     const verify =
@@ -450,6 +520,35 @@ export class ImportRunner implements SwitchWorld {
     this.#background = { controller, done };
   }
 
+  async #stopStreams(): Promise<void> {
+    await Promise.all([...this.#streams.values()].map((stream) => stream.stop()));
+    this.#streams.clear();
+  }
+
+  /** Only while the target is primary: begins where the stream to the target ended, which must have been stopped. */
+  #watchStrays(): void {
+    if (this.#strayWatch !== undefined && !this.#strayWatch.ended) return;
+    const { id, database, tables, sourceFacts } = this.record.document;
+    this.#strayWatch = new StrayWatch(
+      {
+        importId: id,
+        direction: 'forward',
+        oldPrimary: this.#credentials().source,
+        newPrimary: this.#credentials().target,
+        flavor: sourceFacts.flavor,
+        database,
+        loadTables: async () => {
+          await using connection = await this.connect('source');
+          // Not by name: a stray DDL may have dropped one.
+          return (await inspectTables(connection, database, 'all')).filter(({ name }) => tables.includes(name));
+        },
+        log: (level, message, details) => this.log(level, message, details),
+        onChanged: () => this.changed(),
+      },
+      this.#signal,
+    );
+  }
+
   async #stopBackground(): Promise<void> {
     this.#background?.controller.abort();
     await this.#background?.done;
@@ -471,7 +570,10 @@ export class ImportRunner implements SwitchWorld {
     }
     const { code, message, details } = serializeError(error);
     void (async () => {
-      await this.stop();
+      // Stray writes are watched for on: what reaches the old primary does not wait for the remedy.
+      await this.#stopBackground();
+      await this.#stopFenceWatch();
+      await this.#stopStreams();
       const { phase } = this.record.document;
       if (phase === 'error' || isFinal(phase)) return;
       const fromPhase = phase === 'verifying_data' ? 'running' : phase;

@@ -7,6 +7,10 @@ import {
   type ImportRequest,
   type ImportView,
   type ReplicaHost,
+  type StrayApplyReport,
+  type StrayApplyRequest,
+  type StrayListRequest,
+  type StrayWriteView,
   type SwitchReport,
   type SwitchRequest,
   type ValidationReport,
@@ -128,6 +132,14 @@ export class ImportService implements EngineApi {
 
   async resume({ id, ddl, actor }: { id: string; ddl?: 'skip' | 'apply' } & Actor): Promise<ImportView> {
     return await this.#asked(id, actor, 'resume').resume(ddl);
+  }
+
+  async listStrayWrites({ id, ...request }: { id: string } & StrayListRequest): Promise<StrayWriteView[]> {
+    return await this.#runner(id).listStrayWrites(request);
+  }
+
+  async applyStrayWrites({ id, actor, ids }: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport> {
+    return await this.#asked(id, actor, 'apply stray writes').applyStrayWrites(ids, actor);
   }
 
   async stop(): Promise<void> {

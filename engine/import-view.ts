@@ -1,12 +1,13 @@
 import { ERROR_TABLE } from '../core/error-table.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
-import type { ImportView, StreamView, TableView, VerifyView } from './api.ts';
+import type { ImportView, StrayWritesView, StreamView, TableView, VerifyView } from './api.ts';
 import type { ImportDocument } from './import-document.ts';
 
 export interface LiveState {
   tables: TableView[];
   streams: StreamView[];
   verify: VerifyView | null;
+  strayWrites: StrayWritesView | null;
   route: RoutingRecord | undefined;
 }
 
@@ -38,6 +39,7 @@ export function importView(document: ImportDocument, live: LiveState): ImportVie
     tables: live.tables,
     streams: live.streams,
     verify: live.verify,
+    strayWrites: live.strayWrites,
     traffic: { primary, replica, epoch },
     switches,
     findings,

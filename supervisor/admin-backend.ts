@@ -83,6 +83,8 @@ function engineApi(control: () => ControlServer): EngineApi {
     setReplicaHost: call('setReplicaHost'),
     complete: call('complete'),
     resume: call('resume'),
+    listStrayWrites: call('listStrayWrites'),
+    applyStrayWrites: call('applyStrayWrites'),
   };
 }
 

@@ -8,6 +8,7 @@ import { addImportShow } from './commands/import-show.ts';
 import { addReplicaHost } from './commands/replica-host.ts';
 import { addResume } from './commands/resume.ts';
 import { addSessions } from './commands/sessions.ts';
+import { addStray } from './commands/stray.ts';
 import { addSwitch } from './commands/switch.ts';
 import { addValidate } from './commands/validate.ts';
 import { addVerify } from './commands/verify.ts';
@@ -37,6 +38,7 @@ export function buildCli({ extend }: CliOptions = {}): Command {
   addImportCancel(imports);
   addVerify(program);
   addSwitch(program);
+  addStray(program);
   addReplicaHost(program);
   addResume(program);
   addComplete(program);

@@ -56,6 +56,10 @@ function overview(view: ImportView): string {
     ['copied', `${formatCount(view.copy.rows)} rows, ${formatBytes(view.copy.bytes)}`],
     ['created', `${formatTime(view.createdAtMs)} by ${view.createdBy}`],
   ];
+  if (view.strayWrites !== null && (view.strayWrites.count > 0 || view.strayWrites.watch === 'failed')) {
+    const { count, unapplied, watch } = view.strayWrites;
+    rows.push(['stray writes', `${formatCount(count)}, ${formatCount(unapplied)} not applied (${watch})`]);
+  }
   if (view.error !== null) {
     rows.push(
       ['error', `${view.error.code}: ${view.error.message} (from ${view.error.fromPhase})`],

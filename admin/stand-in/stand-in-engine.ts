@@ -1,6 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import type { Phase } from '../../core/phase.ts';
-import type { EngineApi, ImportView, SwitchReport, VerifyView } from '../../engine/api.ts';
+import type { EngineApi, ImportView, StrayWriteView, SwitchReport, VerifyView } from '../../engine/api.ts';
 import { moveTo, standInImport, STAND_IN_TABLES } from './stand-in-import.ts';
 
 /** Answers like the engine, from memory. `changed` is told of every view that changed. */
@@ -12,6 +12,8 @@ export class StandInEngine implements EngineApi {
   failure: unknown;
   /** Set to have switches refused. */
   refusals: { code: string; message: string; forceable: boolean }[] = [];
+  /** Set to have some. */
+  strayWrites: StrayWriteView[] = [];
   readonly #changed: (view: ImportView) => void;
 
   constructor(changed: (view: ImportView) => void) {
@@ -113,6 +115,24 @@ export class StandInEngine implements EngineApi {
     this.#record('complete', params);
     if (params.confirm !== params.id) throw new AppError('CONFIRMATION_REQUIRED', `confirm with the name ${params.id}`);
     return this.#from(params.id, ['switched_primaries'], 'completed');
+  };
+
+  listStrayWrites: EngineApi['listStrayWrites'] = async (params) => {
+    this.#record('listStrayWrites', params);
+    this.find(params.id);
+    return structuredClone(this.strayWrites);
+  };
+
+  applyStrayWrites: EngineApi['applyStrayWrites'] = async (params) => {
+    this.#record('applyStrayWrites', params);
+    const view = this.find(params.id);
+    const chosen = this.strayWrites.filter(
+      ({ id, applied }) => !applied && (params.ids === 'all' || params.ids.includes(id)),
+    );
+    for (const write of chosen) write.applied = true;
+    if (view.strayWrites !== null) view.strayWrites.unapplied -= chosen.length;
+    this.changed(view);
+    return { applied: chosen.length, already: 0, conflicts: [], strayWrites: structuredClone(view.strayWrites) };
   };
 
   resume: EngineApi['resume'] = async (params) => {

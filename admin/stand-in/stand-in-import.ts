@@ -82,6 +82,7 @@ export function standInImport(
       },
     ],
     verify: null,
+    strayWrites: null,
     traffic: { primary: 'source', replica: 'source', epoch: 1 },
     switches: [],
     findings: FINDINGS,

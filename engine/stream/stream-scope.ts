@@ -4,6 +4,13 @@ import { statementEffect, type TableName } from './statement-effect.ts';
 
 /** Our own schema, on both servers; a transaction that touches it is ours (I7). */
 export const SIDECAR_SCHEMA = '_switchyard';
+/**
+ * The one table of ours that does not mark a transaction as ours. It has a row for each stray write that was applied to
+ * the primary, in the transaction that applied it: that is a write like an application's and must be replicated, and yet
+ * must be done once at most. Marked in a second transaction instead, a crash between the two would leave unknown whether
+ * it was applied, and the application may have changed the row back since.
+ */
+export const UNMARKED_TABLE = 'stray_applied';
 /** Marks DDL that we run ourselves, where the server keeps comments in the log. */
 export const OWN_COMMENT = '/* switchyard */';
 

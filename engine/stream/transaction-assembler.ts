@@ -4,7 +4,7 @@ import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
 import { readQuery, readXaPrepare, readXaStatement } from './query-event.ts';
 import { RowDecoder } from './row-image.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
-import { judgeStatement, SIDECAR_SCHEMA, type StreamScope } from './stream-scope.ts';
+import { judgeStatement, SIDECAR_SCHEMA, UNMARKED_TABLE, type StreamScope } from './stream-scope.ts';
 import { readTableId, readTableMap, readTableName } from './table-map.ts';
 import { payloadEvents } from './transaction-payload.ts';
 import type { RowChange, StreamTransaction } from './transaction.ts';
@@ -145,7 +145,7 @@ export class TransactionAssembler {
     const id = readTableId(body);
     const open = this.#current();
     const { schema, name } = readTableName(body);
-    if (schema === SIDECAR_SCHEMA) {
+    if (schema === SIDECAR_SCHEMA && name !== UNMARKED_TABLE) {
       open.ours = true;
       this.#tables.set(id, { body: EMPTY, decoder: null });
       return;

@@ -3,6 +3,7 @@ import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
+import { checkStrayWrites } from '../stray-watch-check.ts';
 import { fenceContext, type SwitchPlan, type SwitchWorld } from './traffic-switch.ts';
 import type { Account } from './accounts.ts';
 import type { FenceKind } from './fence.ts';
@@ -43,6 +44,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
     await checkFence(world, plan, { direct, refusals, warnings });
     await checkWritable(world, plan, refusals);
   }
+  await checkStrayWrites(world, plan, refusals);
   await prepareSessions(world, plan, refusals, warnings);
   return { plan, refusals, warnings };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { abortable } from '../../core/abort.ts';
 import { AppError } from '../../core/errors.ts';
+import type { StreamPosition } from '../../core/gtid.ts';
 import { otherSide, type Phase, type Side } from '../../core/phase.ts';
 import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -30,6 +31,10 @@ export interface SwitchWorld {
   /** Starts the stream applied to `side` from its progress row; nothing to do where it runs. */
   startReplicationTo(side: Side): void;
   stopReplicationTo(side: Side): Promise<void>;
+  /** Whether the stray watch has looked at everything in `position`, or does within `timeoutMs`. */
+  strayWatchReached(position: StreamPosition, timeoutMs: number): Promise<boolean>;
+  /** Whether the progress row of the stream to `side` stands where that stream must begin: the stray watch moved it on. */
+  strayWatchKeeps(side: Side): boolean;
   log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void;
 }
 
@@ -190,10 +195,11 @@ export class TrafficSwitch {
     // The stream into the new primary ends before R is read, so that nothing of it can follow R.
     await this.#world.stopReplicationTo(this.#plan.to);
     const position = await executedPosition(to, flavorOf(record.document, this.#plan.to));
-    await new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse').reset(
-      from,
-      position.toString(),
-    );
+    // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
+    if (!this.#world.strayWatchKeeps(this.#from)) {
+      const row = new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse');
+      await row.reset(from, position.toString());
+    }
     deadline.throwIfAborted();
     const standing = record.document.fence;
     if (standing !== null && standing.side === this.#plan.to)

@@ -32,14 +32,21 @@ async function run(server: RunningServer, ...statements: string[]): Promise<void
 
 async function notes(server: RunningServer): Promise<string[]> {
   await using connection = await connect(server, 'shop');
-  return (await rows(connection, 'SELECT id, title FROM notes ORDER BY id')).map((row) => `${row['id']} ${row['title']}`);
+  return (await rows(connection, 'SELECT id, title FROM notes ORDER BY id')).map(
+    (row) => `${row['id']} ${row['title']}`,
+  );
 }
 
 async function counted(rehearsal: Rehearsal, count: number, timeoutMs = 30_000) {
   return (await rehearsal.until(({ strayWrites }) => strayWrites?.count === count, timeoutMs)).strayWrites;
 }
 
-const brief = ({ kind, table, before, after }: StrayWriteView) => [kind, table, before?.['title'] ?? null, after?.['title'] ?? null];
+const brief = ({ kind, table, before, after }: StrayWriteView) => [
+  kind,
+  table,
+  before?.['title'] ?? null,
+  after?.['title'] ?? null,
+];
 
 test('writes to the old primary are found within a second, kept exactly, and alarmed', async () => {
   await using rehearsal = await switched();
@@ -62,11 +69,20 @@ test('writes to the old primary are found within a second, kept exactly, and ala
   ]);
   expect(writes[0]).toMatchObject({
     key: '(4)',
-    after: { id: '4', raw: { hex: '00ff27' }, price: '12345678901234567890.0123456789', stamp: '2026-01-02 03:04:05.678', choice: '2', doubled: '8' },
+    after: {
+      id: '4',
+      raw: { hex: '00ff27' },
+      price: '12345678901234567890.0123456789',
+      stamp: '2026-01-02 03:04:05.678',
+      choice: '2',
+      doubled: '8',
+    },
     applied: false,
   });
   expect(new Set(writes.map(({ gtid }) => gtid)).size).toBe(3);
-  const alarms = (await client.logs(IMPORT)).filter(({ level, message }) => level === 'error' && message.includes('stray write'));
+  const alarms = (await client.logs(IMPORT)).filter(
+    ({ level, message }) => level === 'error' && message.includes('stray write'),
+  );
   expect(alarms).toHaveLength(3);
   const metrics = await (await fetch(`${switchyard.adminUrl}/metrics`)).text();
   expect(metrics).toMatch(/^switchyard_stray_writes_total\{[^}]*import="shop"[^}]*\} 3$/m);
@@ -78,7 +94,9 @@ test('writes to the old primary are found within a second, kept exactly, and ala
   for (let id = 100; id < 130; id += 1) await root.query(ROW(id, `many ${id}`));
   await counted(rehearsal, 33);
   await new Promise((resolve) => setTimeout(resolve, 1500));
-  const lines = (await client.logs(IMPORT)).filter(({ level, message }) => level === 'error' && message.includes('stray write'));
+  const lines = (await client.logs(IMPORT)).filter(
+    ({ level, message }) => level === 'error' && message.includes('stray write'),
+  );
   expect(lines.length).toBeLessThan(3 + 15);
   expect((await client.strayWrites(IMPORT, { after: 3, limit: 1000 })).map(({ key }) => key)).toEqual(
     Array.from({ length: 30 }, (_, index) => `(${100 + index})`),
@@ -121,7 +139,11 @@ test('applied where the row is as it was; conflicts are left; nothing loops; swi
   const codes = (await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, dryRun: true })).refusals;
   expect(codes).toMatchObject([{ code: 'STRAY_WRITES_UNAPPLIED', forceable: true }]);
 
-  expect(await client.applyStrayWrites(IMPORT, [1])).toMatchObject({ applied: 1, conflicts: [], strayWrites: { unapplied: 2 } });
+  expect(await client.applyStrayWrites(IMPORT, [1])).toMatchObject({
+    applied: 1,
+    conflicts: [],
+    strayWrites: { unapplied: 2 },
+  });
   const report = await client.applyStrayWrites(IMPORT, 'all');
   expect(report).toMatchObject({ applied: 1, conflicts: [{ id: 3, reason: expect.stringContaining('title') }] });
   expect(await client.applyStrayWrites(IMPORT, [1, 2])).toMatchObject({ applied: 0, already: 2, conflicts: [] });
@@ -130,7 +152,7 @@ test('applied where the row is as it was; conflicts are left; nothing loops; swi
   expect((await client.strayWrites(IMPORT, { unapplied: true })).map(({ id }) => id)).toEqual([3]);
 
   // An applied write is replicated back like any other, and is not found as a stray write again.
-  await run(source, 'UPDATE notes SET title = \'overwritten\' WHERE id = 4');
+  await run(source, "UPDATE notes SET title = 'overwritten' WHERE id = 4");
   await counted(rehearsal, 4);
   await run(target, "UPDATE notes SET title = 'four again' WHERE id = 4");
   await rehearsal.caughtUpWith(target);
@@ -151,7 +173,7 @@ test('applied where the row is as it was; conflicts are left; nothing loops; swi
 test('DDL and rows logged as a statement are kept as statements, and the watch goes on', async () => {
   await using rehearsal = await switched();
   const { switchyard, source } = rehearsal;
-  await run(source, 'ALTER TABLE notes ADD COLUMN extra INT NULL', "UPDATE notes SET extra = 5 WHERE id = 1");
+  await run(source, 'ALTER TABLE notes ADD COLUMN extra INT NULL', 'UPDATE notes SET extra = 5 WHERE id = 1');
   await counted(rehearsal, 2);
   await run(source, "SET SESSION binlog_format = STATEMENT; UPDATE notes SET title = 'x' WHERE id = 1");
   await counted(rehearsal, 3);
@@ -170,6 +192,9 @@ test('MariaDB as the old primary', async () => {
   await counted(rehearsal, 2, 2 * SECOND);
   const writes = await rehearsal.switchyard.client.strayWrites(IMPORT);
   expect(writes[0]?.gtid).toMatch(/^\d+-\d+-\d+$/);
-  expect(await rehearsal.switchyard.client.applyStrayWrites(IMPORT, 'all')).toMatchObject({ applied: 2, conflicts: [] });
+  expect(await rehearsal.switchyard.client.applyStrayWrites(IMPORT, 'all')).toMatchObject({
+    applied: 2,
+    conflicts: [],
+  });
   expect(await notes(rehearsal.target)).toEqual(['1 one', '2 TWO', '3 three', '4 stray']);
 });

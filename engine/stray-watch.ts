@@ -1,0 +1,304 @@
+import { childController, isAbort } from '../core/abort.ts';
+import { Backoff } from '../core/backoff.ts';
+import { AppError } from '../core/errors.ts';
+import { parsePosition, type StreamPosition } from '../core/gtid.ts';
+import type { ServerDefinition, ServerFacts, StrayWritesView } from './api.ts';
+import type { Table } from './schema/table.ts';
+import { ServerConnection, type Bytes } from './server/connection.ts';
+import { createSidecar, ProgressRow, type Direction } from './sidecar.ts';
+import { StrayAlarm, type AlarmLog } from './stray-alarm.ts';
+import {
+  countStrayWrites,
+  insertStatements,
+  STRAY_TABLES,
+  strayRecords,
+  strayStatement,
+  type StrayCounts,
+  type StrayRecord,
+} from './stray-writes.ts';
+import { ChangeStream } from './stream/change-stream.ts';
+import type { StreamTransaction } from './stream/transaction.ts';
+
+const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
+const WINDOW_TRANSACTIONS_MAX = 1000;
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+/**
+ * How often a position without strays is made durable. Not often: the row is a transaction on the new primary, which
+ * the reverse stream answers with one on the old primary, which is read here again.
+ */
+const IDLE_PROGRESS_MS = 60_000;
+const SKIPPED_MAX = 5000;
+
+export interface StrayWatchOptions {
+  importId: string;
+  /** The stream whose place the watch takes: the one into the new primary. */
+  direction: Direction;
+  oldPrimary: ServerDefinition;
+  newPrimary: ServerDefinition;
+  /** Of the old primary. */
+  flavor: ServerFacts['flavor'];
+  database: string;
+  /** The imported tables as they are on the old primary now; read again after DDL. */
+  loadTables: () => Promise<Table[]>;
+  log: AlarmLog;
+  onChanged: () => void;
+}
+
+/**
+ * Reads the old primary's log while the new one is primary, and keeps every transaction that is not ours (a stray write)
+ * row by row in `_switchyard.stray_writes` on the new primary.
+ *
+ * Where it begins. Lost is what is on the old primary and was not applied to the new one; so it begins where the stream
+ * into the new primary ended, and nowhere else: it goes on with that stream's own progress row. That row says exactly
+ * what was applied, since both were committed together (I3), and so needs no step of its own in the switch, is durable
+ * whenever the engine dies, and has neither a gap nor an overlap:
+ * - Every write acknowledged before the fence is in it: the switch waits for the position that it reads behind the fence.
+ *   Transactions without changes may be missing from the durable row, and are read again and passed over.
+ * - A stray write that came while the switch waited was either applied by that stream, and then is on both sides, or is
+ *   behind the row and is found here.
+ * - A switch that is undone lets the stream go on from the same row; the watch starts after the decision alone, when the
+ *   stream has been stopped, and takes the row over (`claim`), so that an engine thought dead cannot apply from it.
+ * The earlier idea, F = `gtid_executed` read behind the fence and stored, is wrong in both ways: strays between F and
+ * the end of the stream would be applied and reported too, and storing it is one more step to crash around.
+ *
+ * Exactly once: records and row change in one transaction, and an unknown COMMIT is settled by reading the row again.
+ *
+ * The way back. The stream that resumes on a switch back begins where the watch ended, for the same reason: whatever
+ * was not recorded is then replicated (`TrafficSwitch`).
+ *
+ * It never ends by itself: what it cannot read is an alarm too, and it tries again.
+ */
+export class StrayWatch {
+  readonly done: Promise<void>;
+  readonly #options: StrayWatchOptions;
+  readonly #controller: AbortController;
+  readonly #progress: ProgressRow;
+  readonly #alarm: StrayAlarm;
+  #counts: StrayCounts | undefined;
+  #state: StrayWritesView['watch'] = 'catching_up';
+  #seen: StreamPosition | undefined;
+  #moved = Promise.withResolvers<void>();
+
+  constructor(options: StrayWatchOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#controller = childController(signal);
+    this.#progress = new ProgressRow(options.importId, options.direction);
+    this.#alarm = new StrayAlarm(options.log);
+    this.done = this.#run(this.#controller.signal);
+  }
+
+  /** Null until it has read what was found before. */
+  view(): StrayWritesView | null {
+    return this.#counts === undefined ? null : { ...this.#counts, watch: this.#state };
+  }
+
+  /** False when the log of the old primary cannot be read on from the progress row. */
+  get readable(): boolean {
+    return this.#state !== 'failed';
+  }
+
+  get ended(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort();
+    await this.done;
+  }
+
+  /** Counts again, after records were applied. */
+  async recount(connection: ServerConnection): Promise<void> {
+    this.#counts = await countStrayWrites(connection, this.#options.importId);
+    this.#options.onChanged();
+  }
+
+  /** Resolves when everything in `position` was looked at; rejects when `signal` aborts first. */
+  async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => {});
+    signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });
+    while (this.#seen?.covers(position) !== true) {
+      signal.throwIfAborted();
+      await Promise.race([this.#moved.promise, aborted.promise]);
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const retry = new Backoff({ initialMs: 100, maxMs: 30_000 });
+    while (!signal.aborted) {
+      try {
+        await this.#session(signal, () => retry.reset());
+      } catch (error) {
+        if (signal.aborted || isAbort(error)) break;
+        const { code, message, entry } =
+          error instanceof AppError ? error : new AppError('INTERNAL', String(error), { cause: error });
+        this.#state = entry.kind === 'retryable' ? 'catching_up' : 'failed';
+        this.#options.log(
+          this.#state === 'failed' ? 'error' : 'warn',
+          `the old primary is not watched for stray writes: ${code}: ${message}`,
+        );
+        this.#options.onChanged();
+        // Another engine has the import; that one watches.
+        if (code === 'STREAM_TAKEN_OVER') return;
+        await retry.wait(signal).catch(() => {});
+      }
+    }
+    if (this.#state === 'watching') this.#state = 'stopped';
+    this.#alarm.close();
+  }
+
+  /** Until something fails, or after DDL, since tables are then read anew. */
+  async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
+    const { importId, newPrimary, oldPrimary, flavor, database, loadTables, onChanged } = this.#options;
+    const tables = new Map((await loadTables()).map((table) => [table.name, table]));
+    await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
+    await createSidecar(connection, STRAY_TABLES);
+    const { owner, position } = await this.#progress.claim(connection);
+    this.#counts = await countStrayWrites(connection, importId);
+    const seen = parsePosition(flavor, position);
+    const controller = childController(signal);
+    try {
+      const stream = await ChangeStream.open({
+        server: oldPrimary,
+        flavor,
+        from: seen,
+        tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
+        inScope: (schema) => schema === database,
+        signal: controller.signal,
+        bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
+      });
+      this.#seen = seen;
+      this.#state = 'watching';
+      onChanged();
+      onOpen();
+      await this.#watch({ stream, connection, owner, seen }, controller.signal);
+    } finally {
+      controller.abort();
+    }
+  }
+
+  async #watch(session: WatchSession, signal: AbortSignal): Promise<void> {
+    const { stream, seen } = session;
+    let skipped = 0;
+    for (;;) {
+      let transactions: StreamTransaction[];
+      try {
+        transactions = await collect(stream, signal, skipped === 0 ? undefined : IDLE_PROGRESS_MS);
+      } catch (error) {
+        const unreadable = rowsAsStatement(error);
+        if (unreadable !== undefined) return await this.#keep(session, [unreadable.gtid], [[unreadable]]);
+        if (skipped > 0 && signal.aborted) await this.#keep(session, [], []).catch(() => {});
+        throw error;
+      }
+      const strays = transactions
+        .filter(({ ours }) => !ours)
+        .map(strayRecords)
+        .filter((records) => records.length > 0);
+      const gtids = transactions.map(({ gtid }) => gtid);
+      if (strays.length > 0 || transactions.length === 0 || skipped > SKIPPED_MAX) {
+        await this.#keep(session, gtids, strays);
+        skipped = 0;
+      } else {
+        for (const gtid of gtids) seen.advance(gtid);
+        this.#notify();
+        skipped += transactions.length;
+      }
+      if (transactions.some(({ ddl, ours }) => ddl !== null && !ours)) return;
+    }
+  }
+
+  /** Records and position in one transaction; `seen` moves behind it. */
+  async #keep(
+    { connection, owner, seen }: WatchSession,
+    gtids: string[],
+    transactions: StrayRecord[][],
+  ): Promise<void> {
+    const { importId, onChanged } = this.#options;
+    const records = transactions.flat();
+    const next = seen.clone();
+    for (const gtid of gtids) next.advance(gtid);
+    const lastAtMs = records.at(-1)?.committedAtMs ?? 0;
+    let batch: Bytes[] = ['BEGIN'];
+    let bytes = 0;
+    for (const statement of insertStatements(importId, records)) {
+      if (bytes + statement.length > BATCH_BYTES_MAX) {
+        await connection.batch(batch);
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(statement);
+      bytes += statement.length;
+    }
+    batch.push(this.#progress.updateStatement(owner, next.toString(), lastAtMs));
+    const results = await connection.batch(batch);
+    if (results.at(-1)?.affectedRows !== 1) {
+      throw new AppError(
+        'STREAM_TAKEN_OVER',
+        'the progress row has another owner: another engine watches for stray writes',
+      );
+    }
+    await connection.write('COMMIT');
+    for (const gtid of gtids) seen.advance(gtid);
+    if (records.length > 0) {
+      const { count = 0, unapplied = 0 } = this.#counts ?? {};
+      this.#counts = { count: count + records.length, unapplied: unapplied + records.length, lastAtMs };
+      for (const transaction of transactions) this.#alarm.raise(transaction);
+      onChanged();
+    }
+    this.#notify();
+  }
+
+  #notify(): void {
+    this.#moved.resolve();
+    this.#moved = Promise.withResolvers<void>();
+  }
+}
+
+interface WatchSession {
+  stream: ChangeStream;
+  connection: ServerConnection;
+  owner: string;
+  /** Everything that was looked at. */
+  seen: StreamPosition;
+}
+
+/** At least one transaction, and what is buffered behind it up to DDL; none when `waitMs` passed first. */
+async function collect(
+  stream: ChangeStream,
+  signal: AbortSignal,
+  waitMs: number | undefined,
+): Promise<StreamTransaction[]> {
+  const transactions: StreamTransaction[] = [];
+  let bytes = 0;
+  let next = stream.tryNext() ?? (await nextWithin(stream, signal, waitMs));
+  while (next !== undefined) {
+    transactions.push(next);
+    bytes += next.bytes;
+    const full = transactions.length >= WINDOW_TRANSACTIONS_MAX || bytes >= BATCH_BYTES_MAX;
+    next = full || (next.ddl !== null && !next.ours) ? undefined : stream.tryNext();
+  }
+  return transactions;
+}
+
+async function nextWithin(
+  stream: ChangeStream,
+  signal: AbortSignal,
+  waitMs: number | undefined,
+): Promise<StreamTransaction | undefined> {
+  if (waitMs === undefined) return await stream.next(signal);
+  const deadline = AbortSignal.timeout(waitMs);
+  try {
+    return await stream.next(AbortSignal.any([signal, deadline]));
+  } catch (error) {
+    if (deadline.aborted && !signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+/** A transaction whose rows were logged as a statement: what it changed cannot be told, the statement is kept. */
+function rowsAsStatement(error: unknown): StrayRecord | undefined {
+  if (!(error instanceof AppError) || error.code !== 'STREAM_STATEMENT_DML') return undefined;
+  const { gtid } = error.details;
+  if (typeof gtid !== 'string') return undefined;
+  return strayStatement({ gtid, committedAtMs: Date.now(), kind: 'statement', statement: error.message });
+}
