@@ -122,6 +122,26 @@ test('a refused switch names every reason on a line, with exit code 1; a dry run
   });
 });
 
+test('stray writes: listed, chosen ones applied, without a choice nothing is', async () => {
+  await using standIn = await startStandIn({ token: TOKEN });
+  const { engine } = standIn.backend;
+  engine.imports.set('shop', standInImport({ id: 'shop' }));
+  const write = { gtid: '0-1-7', committedAtMs: 1, table: 'orders', statement: null, applied: false } as const;
+  engine.strayWrites = [
+    { ...write, id: 1, kind: 'insert', key: '(7)', before: null, after: { id: '7', note: 'late\u001b[31m' } },
+    { ...write, id: 2, kind: 'delete', key: '(8)', before: { id: '8' }, after: null },
+  ];
+  const listed = await cli(standIn, 'stray', 'list', 'shop', '--unapplied', '--limit', '5');
+  expect(listed).toMatchObject({ code: 0, stdout: expect.stringMatching(/insert {2}\(7\).*"note":"late/) });
+  expect(engine.calls.at(-1)?.args).toEqual({ id: 'shop', after: 0, limit: 5, unapplied: true });
+  expect(await cli(standIn, 'stray', 'apply', 'shop')).toMatchObject({ code: 2 });
+  expect(await cli(standIn, 'stray', 'apply', 'shop', '--id', '1', '--all')).toMatchObject({ code: 2 });
+  expect(await cli(standIn, 'stray', 'apply', 'shop', '--id', '1,x')).toMatchObject({ code: 2 });
+  const applied = await cli(standIn, 'stray', 'apply', 'shop', '--id', '2');
+  expect(applied).toMatchObject({ code: 0, stdout: expect.stringContaining('1 applied, 0 in conflict') });
+  expect(engine.strayWrites.map(({ applied }) => applied)).toEqual([false, true]);
+});
+
 test('an import that stops while waited for is a failure with its code', async () => {
   await using standIn = await startPlaying();
   const waiting = cli(standIn, 'import', 'create', 'shop', ...SOURCE, '--wait');

@@ -115,6 +115,14 @@ test.skipIf(executablePath === '')(
       ddl: 'apply',
       actor: 'dashboard',
     });
+
+    expect(await page.locator('#stray-writes').textContent()).toBe('');
+    view.strayWrites = { count: 3, unapplied: 2, lastAtMs: Date.now(), watch: 'watching' };
+    engine.changed(view);
+    const alarm = page.locator('#stray-writes').getByRole('alert');
+    await alarm.getByText('3 row changes since the switch').waitFor();
+    expect(await alarm.textContent()).toContain('2 are not on the new primary');
+    expect(await alarm.textContent()).toContain('switchyard stray apply shop --all');
   },
 );
 

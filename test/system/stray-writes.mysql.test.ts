@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { connect, rows } from '../support/query.ts';
@@ -168,6 +170,74 @@ test('applied where the row is as it was; conflicts are left; nothing loops; swi
   await client.switchTraffic(IMPORT, { kind: 'primaries' });
   await run(source, ROW(6, 'stray again'));
   expect(await counted(rehearsal, 5)).toMatchObject({ unapplied: 3 });
+});
+
+/** Inserts one row after the other on the server itself, as a user whom no read_only stops, until it is stopped. */
+function directWriter(server: RunningServer, firstId: number): { stop: () => Promise<number> } {
+  const stopping = new AbortController();
+  const done = (async () => {
+    await using root = await connect(server, 'shop');
+    let id = firstId;
+    for (; !stopping.signal.aborted; id += 1) await root.query(ROW(id, 'direct'));
+    return id;
+  })();
+  return {
+    stop: async () => {
+      stopping.abort();
+      return await done;
+    },
+  };
+}
+
+test('a writer past the fence all along, the engine killed around it: each row is on the target or recorded, never both', async () => {
+  await using rehearsal = await switched();
+  const { switchyard, source, target } = rehearsal;
+  const { client } = switchyard;
+  const writer = directWriter(source, 1000);
+  for (const step of ['switch.fenced', 'switch.reverse_ready', 'switch.decided', 'switch.released']) {
+    await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, force: true });
+    await switchyard.stop();
+    const marker = join(switchyard.dataDir, step);
+    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` } });
+    await rehearsal.until(({ streams }) => streams[0]?.state === 'running');
+    const killed = client.switchTraffic(IMPORT, { kind: 'primaries', force: true });
+    await expect(killed, step).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    expect(existsSync(marker), step).toBe(true);
+    const decided = step === 'switch.decided' || step === 'switch.released';
+    await rehearsal.until(({ phase }) => phase === (decided ? 'switched_primaries' : 'running'));
+    if (!decided) await client.switchTraffic(IMPORT, { kind: 'primaries', force: true });
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const end = await writer.stop();
+  const ids = (await notes(source)).map((text) => Number(text.split(' ')[0]));
+  expect(ids.length).toBe(3 + end - 1000);
+  const applied = (await notes(target)).map((text) => Number(text.split(' ')[0]));
+  await counted(rehearsal, ids.length - applied.length);
+  const recorded: number[] = [];
+  for (let page: StrayWriteView[] = []; page.length > 0 || recorded.length === 0;) {
+    page = await client.strayWrites(IMPORT, { after: page.at(-1)?.id ?? 0, limit: 1000 });
+    recorded.push(...page.map(({ after }) => Number(after?.['id'])));
+  }
+  // Both ways have been taken, by many rows each.
+  expect(applied.length).toBeGreaterThan(20);
+  expect(recorded.length).toBeGreaterThan(20);
+  expect([...applied, ...recorded].toSorted((a, b) => a - b)).toEqual(ids);
+});
+
+test('an import in error is watched as well', async () => {
+  await using rehearsal = await switched();
+  const { source, target, switchyard } = rehearsal;
+  const { client } = switchyard;
+  await run(target, 'ALTER TABLE notes ADD COLUMN extra INT NULL');
+  const view = async () => await client.getImport(IMPORT);
+  await expect.poll(async () => (await view()).phase, { timeout: 20_000 }).toBe('error');
+  await run(source, ROW(4, 'while in error'));
+  await expect.poll(async () => (await view()).strayWrites?.count, { timeout: 5000 }).toBe(1);
+  process.kill(switchyard.pids('engine').at(-1) ?? 0, 'SIGKILL');
+  await run(source, ROW(5, 'while in error, too'));
+  const count = async () => (await view().catch(() => null))?.strayWrites?.count;
+  await expect.poll(count, { timeout: 20_000 }).toBe(2);
+  expect(await client.applyStrayWrites(IMPORT, [1])).toMatchObject({ applied: 1, conflicts: [] });
 });
 
 test('DDL and rows logged as a statement are kept as statements, and the watch goes on', async () => {
