@@ -19,6 +19,7 @@ import { createSidecar, ProgressRow } from '../sidecar.ts';
 import type { AccountName } from './accounts.ts';
 import { isFenceStanding, lowerFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
 import { proxiedIds } from './direct-connections.ts';
+import { readSessions } from './process-list.ts';
 
 /** What a switch acts upon; the runner implements it. */
 export interface SwitchWorld {
@@ -268,8 +269,7 @@ async function endStatements(world: SwitchWorld, side: Side, connection: ServerC
     await using other = await world.connect(side);
     await other.write(`KILL ${threadId}`).catch(() => {});
     for (let attempt = 0; attempt < 20; attempt += 1) {
-      const rows = await other.rows(`SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ${threadId}`);
-      if (rows.length === 0) return;
+      if (!(await readSessions(other)).some(({ id }) => id === threadId)) return;
       await systemClock.sleep(50);
     }
   } catch (error) {
