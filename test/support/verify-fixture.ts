@@ -17,14 +17,21 @@ export class VerifyFixture implements AsyncDisposable {
 
   static async start(sourceFlavor: RunningServer['flavor'], schema = 'shop'): Promise<VerifyFixture> {
     const servers = await startServerPair(sourceFlavor, 'mysql-9.7');
-    const [source, target] = [servers.source, servers.target].map((server) => ServerConnection.open(definitionOf(server)));
+    const [source, target] = [servers.source, servers.target].map((server) =>
+      ServerConnection.open(definitionOf(server)),
+    );
     // With these names the driver takes statements as text.
     const fixture = new VerifyFixture(servers, await required(source), await required(target), schema);
     await fixture.both('SET NAMES utf8mb4', `CREATE DATABASE \`${schema}\``, `USE \`${schema}\``);
     return fixture;
   }
 
-  private constructor(servers: Awaited<ReturnType<typeof startServerPair>>, source: ServerConnection, target: ServerConnection, schema: string) {
+  private constructor(
+    servers: Awaited<ReturnType<typeof startServerPair>>,
+    source: ServerConnection,
+    target: ServerConnection,
+    schema: string,
+  ) {
     this.#servers = servers;
     this.source = source;
     this.target = target;
