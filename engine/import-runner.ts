@@ -319,8 +319,7 @@ export class ImportRunner implements SwitchWorld {
   async stopReplicationTo(side: Side): Promise<void> {
     const stream = this.#streams.get(side);
     this.#streams.delete(side);
-    await stream?.stop();
-    if (side === 'source') await this.#strayWatch?.stop();
+    await Promise.all([stream?.stop(), side === 'source' ? this.#strayWatch?.stop() : undefined]);
   }
 
   async strayWatchReached(position: StreamPosition, timeoutMs: number): Promise<boolean> {
