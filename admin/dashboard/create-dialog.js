@@ -123,7 +123,10 @@ function advancedFields() {
       field('Replica port', h('input', { name: 'replicaHost.port', type: 'number', value: 3306, min: 1, max: 65535 })),
       field('Import connections', number('connections', 4, 1, 100)),
       field('DDL while replicating', select('options.ddl', ['STOP', 'IGNORE', 'EXEC', 'EXEC_IGNORE'], 'STOP')),
-      field('Fence', select('options.fence', ['auto', 'read_only', 'triggers', 'none'], 'auto')),
+      field(
+        'Fence',
+        select('options.fence', ['auto', 'read_only', 'triggers', 'accounts', 'lock_tables', 'none'], 'auto'),
+      ),
       field('Largest lag at a switch, ms', number('maxLagMs', 10_000, 100, 600_000)),
       field('Longest pause, ms', number('pauseDeadlineMs', 5000, 500, 120_000)),
       field('Longest wait for transactions, ms', number('drainBudgetMs', 2000, 100, 60_000)),
