@@ -223,7 +223,7 @@ export class Replication {
     let transaction = stream.tryNext();
     if (transaction === undefined) {
       this.#state = 'running';
-      transaction = await nextWithin(stream, signal, waitMs);
+      transaction = await stream.nextWithin(waitMs, signal);
     }
     while (transaction !== undefined) {
       if (!transaction.ours) this.#oldestPendingMs ??= transaction.committedAtMs;
@@ -248,20 +248,5 @@ export class Replication {
   #notify(): void {
     this.#appliedChanged.resolve();
     this.#appliedChanged = Promise.withResolvers<void>();
-  }
-}
-
-async function nextWithin(
-  stream: ChangeStream,
-  signal: AbortSignal,
-  waitMs: number | undefined,
-): Promise<StreamTransaction | undefined> {
-  if (waitMs === undefined) return await stream.next(signal);
-  const deadline = AbortSignal.timeout(waitMs);
-  try {
-    return await stream.next(AbortSignal.any([signal, deadline]));
-  } catch (error) {
-    if (deadline.aborted && !signal.aborted) return undefined;
-    throw error;
   }
 }

@@ -271,7 +271,7 @@ async function collect(
 ): Promise<StreamTransaction[]> {
   const transactions: StreamTransaction[] = [];
   let bytes = 0;
-  let next = stream.tryNext() ?? (await nextWithin(stream, signal, waitMs));
+  let next = stream.tryNext() ?? (await stream.nextWithin(waitMs, signal));
   while (next !== undefined) {
     transactions.push(next);
     bytes += next.bytes;
@@ -279,21 +279,6 @@ async function collect(
     next = full || (next.ddl !== null && !next.ours) ? undefined : stream.tryNext();
   }
   return transactions;
-}
-
-async function nextWithin(
-  stream: ChangeStream,
-  signal: AbortSignal,
-  waitMs: number | undefined,
-): Promise<StreamTransaction | undefined> {
-  if (waitMs === undefined) return await stream.next(signal);
-  const deadline = AbortSignal.timeout(waitMs);
-  try {
-    return await stream.next(AbortSignal.any([signal, deadline]));
-  } catch (error) {
-    if (deadline.aborted && !signal.aborted) return undefined;
-    throw error;
-  }
 }
 
 /** A transaction whose rows were logged as a statement: what it changed cannot be told, the statement is kept. */

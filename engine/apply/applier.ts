@@ -1,4 +1,5 @@
 import { AppError, assert } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
 import { escapeBytes, textOf, ServerConnection, errnoOf, type Bytes, type Value } from '../server/connection.ts';
 import type { ProgressRow } from '../sidecar.ts';
@@ -86,7 +87,9 @@ export class Applier implements AsyncDisposable {
     if (results.at(-1)?.affectedRows !== 1) {
       throw new AppError('STREAM_TAKEN_OVER', 'the progress row has another owner: another engine applies this stream');
     }
+    await failpoint('apply.before_commit');
     await this.#connection.write('COMMIT');
+    await failpoint('apply.after_commit');
   }
 
   async #run(batch: Bytes[], window: ApplyWindow) {

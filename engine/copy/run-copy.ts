@@ -2,6 +2,7 @@ import { abortable, childController, isAbort } from '../../core/abort.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { systemClock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition, ServerFacts } from '../api.ts';
 import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
@@ -192,6 +193,7 @@ class Worker {
     job.meter.started();
     this.#options.onProgress(job.meter.view);
     const { rows, bytes } = await pair.copy(this.#options.importId, job.table, job.plan, chunk, tries > 0);
+    await failpoint('copy.chunk_landed');
     job.running -= 1;
     job.meter.landed(rows, bytes);
     job.chunks.landed(rows, bytes);

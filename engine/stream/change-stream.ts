@@ -102,6 +102,18 @@ export class ChangeStream implements AsyncDisposable {
     return transaction;
   }
 
+  /** As `next`; undefined when `waitMs` passed first (without it: never). */
+  async nextWithin(waitMs: number | undefined, signal: AbortSignal): Promise<StreamTransaction | undefined> {
+    if (waitMs === undefined) return await this.next(signal);
+    const deadline = AbortSignal.timeout(waitMs);
+    try {
+      return await this.next(AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      if (deadline.aborted && !signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
   /** What is buffered now; undefined when nothing is, the stream's failure included (`next` tells it). */
   tryNext(): StreamTransaction | undefined {
     return this.#channel.tryShift();

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { FAILPOINTS } from '../../core/failpoint.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
 /** The engine that runs now, once it is another than `before`. */
@@ -43,15 +44,25 @@ function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-const STEPS = [
-  'switch.intent',
-  'switch.hold',
-  'switch.fenced',
-  'switch.caught_up',
-  'switch.reverse_ready',
-  'switch.decided',
-  'switch.released',
-];
+test('the engine killed at every step of copy and apply: the import ends equal', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 20_000 });
+  const { switchyard } = rehearsal;
+  const { client } = switchyard;
+  const steps = FAILPOINTS.filter((name) => !name.startsWith('switch.'));
+  const kills = steps.map((step) => `${step}=kill:${join(switchyard.dataDir, step)}`);
+  await switchyard.stop();
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: kills.join(',') } });
+  await client.createImport(rehearsal.request()).catch(() => {});
+  const traffic = rehearsal.traffic();
+  await rehearsal.reach('running');
+  await rehearsal.until(() => steps.every((step) => existsSync(join(switchyard.dataDir, step))));
+  await client.verify(IMPORT);
+  expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
+  await client.switchTraffic(IMPORT, { kind: 'primaries' });
+  await traffic.stop();
+  expect(traffic.errors).toEqual([]);
+  expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
+});
 
 test('the engine killed at every step of a switch: the ledger is exact, traffic is on one side, the switch can be repeated', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 5000 });
@@ -59,7 +70,7 @@ test('the engine killed at every step of a switch: the ledger is exact, traffic 
   const { client } = switchyard;
   await client.createImport(rehearsal.request());
   await rehearsal.reach('running');
-  for (const step of STEPS) {
+  for (const step of FAILPOINTS.filter((name) => name.startsWith('switch.'))) {
     const marker = join(switchyard.dataDir, step);
     await switchyard.stop();
     await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` } });
