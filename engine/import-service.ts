@@ -7,6 +7,7 @@ import {
   type ImportRequest,
   type ImportView,
   type ReplicaHost,
+  type ServerDefinition,
   type StrayApplyReport,
   type StrayApplyRequest,
   type StrayListRequest,
@@ -22,7 +23,6 @@ import { noSuchImport, type ImportRecord, type ImportStore } from './import-stor
 import { isFinal } from './phase.ts';
 import { validateImport } from './preflight/validate-import.ts';
 import type { Route } from './route.ts';
-import type { ServerDefinition } from './api.ts';
 
 export interface ServiceOptions {
   imports: ImportStore;
@@ -55,7 +55,7 @@ export class ImportService implements EngineApi {
       try {
         await runner.start();
       } catch (error) {
-        // One import that cannot go on must not keep the others from being looked at.
+        // The engine ends and the supervisor starts it again, with back-off: a server that is away comes back.
         const { code, message } = serializeError(error);
         runner.log('error', `could not go on: ${code}: ${message}`);
         throw error;

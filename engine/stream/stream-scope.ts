@@ -1,9 +1,8 @@
 import type { Table } from '../schema/table.ts';
+import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import type { LoggedQuery } from './query-event.ts';
 import { statementEffect, type TableName } from './statement-effect.ts';
 
-/** Our own schema, on both servers; a transaction that touches it is ours (I7). */
-export const SIDECAR_SCHEMA = '_switchyard';
 /**
  * The one table of ours that does not mark a transaction as ours. It has a row for each stray write that was applied to
  * the primary, in the transaction that applied it: that is a write like an application's and must be replicated, and yet
