@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
@@ -10,6 +8,7 @@ import { FLAVOR_SPECS } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
 import { definitionOf, readUntil, StreamFixture } from '../support/stream-fixture.ts';
+import { TcpRelay } from '../support/tcp-relay.ts';
 
 /** `+1:a`, `-1`, `1>2`: the first two columns of a change. */
 function short(change: RowChange): string {
@@ -161,32 +160,19 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
   });
 
   it('takes a silent network for a server that is gone', async () => {
-    const sockets: Socket[] = [];
-    let silent = false;
-    const relay = createServer((client) => {
-      const upstream = connect(server.port, server.host);
-      sockets.push(client, upstream);
-      client.pipe(upstream);
-      upstream.on('data', (data) => void (silent || client.write(data)));
-      for (const socket of [client, upstream]) socket.on('error', () => socket.destroy());
-    });
-    relay.listen(0, '127.0.0.1');
-    await once(relay, 'listening');
-    const { port } = relay.address() as AddressInfo;
+    await using relay = await TcpRelay.start(server);
     await using stream = await fixture.open(await fixture.position(), {
-      server: { ...definitionOf(server), host: '127.0.0.1', port },
+      server: { ...definitionOf(server), host: relay.host, port: relay.port },
       silenceMaxMs: 2000,
       heartbeatMs: 500,
     });
     await fixture.run("INSERT INTO t VALUES (1,'a')");
     expect((await stream.next(AbortSignal.timeout(5000))).changes.map(short)).toEqual(['+1:a']);
-    silent = true;
+    relay.stall();
     expect(await failureOf(stream)).toMatchObject({
       code: 'SERVER_GONE',
       message: expect.stringContaining('nothing was heard'),
     });
-    for (const socket of sockets) socket.destroy();
-    relay.close();
   });
 
   it('gives what is buffered before it fails', async () => {
