@@ -9,7 +9,7 @@ import { runCopy } from './copy/run-copy.ts';
 import { finishTables } from './copy/finish-tables.ts';
 import type { ImportSecrets } from './import-document.ts';
 import type { ImportRecord } from './import-store.ts';
-import type { Replication } from './replication.ts';
+import type { ImportStreams } from './import-streams.ts';
 import { createSchema, createTable, openForDdl, targetDdls } from './schema/create-target.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
@@ -22,13 +22,12 @@ import { createSidecar, ProgressRow } from './sidecar.ts';
 export interface CopyWorld {
   readonly record: ImportRecord;
   connect(side: Side): Promise<ServerConnection>;
-  startReplicationTo(side: Side): void;
-  replicationTo(side: Side): Replication | undefined;
   log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void;
 }
 
 export interface CopyPhaseOptions {
   world: CopyWorld;
+  streams: ImportStreams;
   credentials: ImportSecrets;
   signal: AbortSignal;
   onTables: (tables: TableView[]) => void;
@@ -53,7 +52,7 @@ export async function runCopyPhase(options: CopyPhaseOptions): Promise<void> {
   }
 }
 
-async function copyOnce({ world, credentials, signal, onTables }: CopyPhaseOptions): Promise<void> {
+async function copyOnce({ world, streams, credentials, signal, onTables }: CopyPhaseOptions): Promise<void> {
   const { record } = world;
   if (record.document.copiedPosition === null) {
     const { tables, ddls } = await prepareTarget(world, credentials);
@@ -61,8 +60,8 @@ async function copyOnce({ world, credentials, signal, onTables }: CopyPhaseOptio
   }
   const { copiedPosition, sourceFacts } = record.document;
   signal.throwIfAborted();
-  world.startReplicationTo('target');
-  const stream = world.replicationTo('target');
+  streams.startReplicationTo('target');
+  const stream = streams.replicationTo('target');
   if (stream === undefined || copiedPosition === null)
     throw new AppError('INTERNAL', 'the copy ended without a position');
   // Until everything that was read has been overtaken, rows of different chunks are of different times.
@@ -136,7 +135,7 @@ async function createTables(
   for (const ddl of ddls) if (!there.has(ddl.table)) await createTable(target, ddl);
 }
 
-interface CopyRowsOptions extends CopyPhaseOptions {
+interface CopyRowsOptions extends Omit<CopyPhaseOptions, 'streams'> {
   tables: Table[];
   ddls: TargetDdl[];
 }

@@ -18,6 +18,7 @@ import {
 } from './api.ts';
 import type { ProxyFleet } from './control.ts';
 import type { ImportDocument } from './import-document.ts';
+import type { ImportRequests } from './import-requests.ts';
 import { ImportRunner } from './import-runner.ts';
 import { noSuchImport, type ImportRecord, type ImportStore } from './import-store.ts';
 import { isFinal } from './phase.ts';
@@ -57,7 +58,7 @@ export class ImportService implements EngineApi {
       } catch (error) {
         // The engine ends and the supervisor starts it again, with back-off: a server that is away comes back.
         const { code, message } = serializeError(error);
-        runner.log('error', `could not go on: ${code}: ${message}`);
+        runner.world.log('error', `could not go on: ${code}: ${message}`);
         throw error;
       }
     }
@@ -85,7 +86,7 @@ export class ImportService implements EngineApi {
       await this.#options.imports.eraseSecrets(request.id);
       const record = await this.#options.imports.create(document, { source: request.source, target: request.target });
       const runner = await this.#run(record);
-      runner.log('info', `import created by ${actor}`);
+      runner.world.log('info', `import created by ${actor}`);
       await runner.start();
       return await runner.view();
     } finally {
@@ -135,7 +136,7 @@ export class ImportService implements EngineApi {
   }
 
   async listStrayWrites({ id, ...request }: { id: string } & StrayListRequest): Promise<StrayWriteView[]> {
-    return await this.#runner(id).listStrayWrites(request);
+    return await this.#runner(id).requests.listStrayWrites(request);
   }
 
   async applyStrayWrites({ id, actor, ids }: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport> {
@@ -152,10 +153,10 @@ export class ImportService implements EngineApi {
     return runner;
   }
 
-  #asked(id: string, actor: string, what: string): ImportRunner {
-    const runner = this.#runner(id);
-    runner.log('info', `${actor} asked to ${what.trim()}`);
-    return runner;
+  #asked(id: string, actor: string, what: string): ImportRequests {
+    const { world, requests } = this.#runner(id);
+    world.log('info', `${actor} asked to ${what.trim()}`);
+    return requests;
   }
 
   async #run(record: ImportRecord): Promise<ImportRunner> {
@@ -187,8 +188,8 @@ export class ImportService implements EngineApi {
 
   #refuseSecond(id: string): void {
     if (this.#runners.has(id)) throw new AppError('IMPORT_EXISTS', `there is already an import named ${id}`);
-    for (const { record } of this.#runners.values()) {
-      const { document } = record;
+    for (const { world } of this.#runners.values()) {
+      const { document } = world.record;
       if (!isFinal(document.phase))
         throw new AppError('IMPORT_EXISTS', `the import ${document.id} is in phase ${document.phase}`);
     }

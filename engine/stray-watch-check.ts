@@ -17,7 +17,7 @@ export async function checkStrayWrites(
   const { document } = world.record;
   await using source = await world.connect(to);
   const position = await executedPosition(source, document.sourceFacts.flavor);
-  if (!(await world.strayWatchReached(position, document.options.maxLagMs))) {
+  if (!(await world.streams.strayWatchReached(position, document.options.maxLagMs))) {
     const message =
       'the log of the source could not be read to its end: whether there are more stray writes is not known';
     refusals.push({ code: 'STRAY_WATCH_BEHIND', message, forceable: true });

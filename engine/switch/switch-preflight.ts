@@ -52,7 +52,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
 /** Lag is measured, not read: what the old primary has now must be applied within the time allowed. */
 async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
   if (kind === 'replicas' && to === 'source') return;
-  const stream = world.replicationTo(to);
+  const stream = world.streams.replicationTo(to);
   const { state } = stream?.view() ?? { state: 'stopped' };
   if (stream === undefined || state === 'stopped' || state === 'failed') {
     refusals.push({ code: 'STREAM_NOT_RUNNING', message: `replication to the ${to} is not running`, forceable: false });

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { abortable } from '../../core/abort.ts';
 import { AppError } from '../../core/errors.ts';
-import type { StreamPosition } from '../../core/gtid.ts';
 import { otherSide, type Phase, type Side } from '../../core/phase.ts';
 import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -9,9 +8,9 @@ import { failpoint } from '../../core/failpoint.ts';
 import type { SwitchRequest } from '../api.ts';
 import type { ProxyFleet } from '../control.ts';
 import type { ImportRecord } from '../import-store.ts';
+import type { ImportStreams } from '../import-streams.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import { nextPhase } from '../phase.ts';
-import type { Replication } from '../replication.ts';
 import type { Route } from '../route.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
@@ -26,16 +25,8 @@ export interface SwitchWorld {
   readonly record: ImportRecord;
   readonly route: Route;
   readonly fleet: ProxyFleet;
+  readonly streams: ImportStreams;
   connect(side: Side): Promise<ServerConnection>;
-  /** The running stream that is applied to `side`. */
-  replicationTo(side: Side): Replication | undefined;
-  /** Starts the stream applied to `side` from its progress row; nothing to do where it runs. */
-  startReplicationTo(side: Side): void;
-  stopReplicationTo(side: Side): Promise<void>;
-  /** Whether the stray watch has looked at everything in `position`, or does within `timeoutMs`. */
-  strayWatchReached(position: StreamPosition, timeoutMs: number): Promise<boolean>;
-  /** Whether the progress row of the stream to `side` stands where that stream must begin: the stray watch moved it on. */
-  strayWatchKeeps(side: Side): boolean;
   log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void;
 }
 
@@ -194,10 +185,10 @@ export class TrafficSwitch {
     await failpoint('switch.caught_up');
     deadline.throwIfAborted();
     // The stream into the new primary ends before R is read, so that nothing of it can follow R.
-    await this.#world.stopReplicationTo(this.#plan.to);
+    await this.#world.streams.stopReplicationTo(this.#plan.to);
     const position = await executedPosition(to, flavorOf(record.document, this.#plan.to));
     // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
-    if (!this.#world.strayWatchKeeps(this.#from)) {
+    if (!this.#world.streams.strayWatchKeeps(this.#from)) {
       const row = new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse');
       await row.reset(from, position.toString());
     }
@@ -220,7 +211,7 @@ export class TrafficSwitch {
 
   async #catchUp(from: ServerConnection, deadline: AbortSignal): Promise<void> {
     const position = await executedPosition(from, flavorOf(this.#world.record.document, this.#from));
-    const replication = this.#world.replicationTo(this.#plan.to);
+    const replication = this.#world.streams.replicationTo(this.#plan.to);
     if (replication === undefined)
       throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${this.#plan.to} is not running`);
     await replication.waitFor(position, deadline);
@@ -330,8 +321,8 @@ async function finishSwitch(world: SwitchWorld, intent: SwitchIntent, pauseMs: n
     fence === 'none' || fence === 'lock_tables' ? null : { side: otherSide(to), kind: fence, accounts: fencedAccounts };
   const from = otherSide(to);
   if (kind === 'primaries') {
-    await world.stopReplicationTo(to);
-    world.startReplicationTo(from);
+    await world.streams.stopReplicationTo(to);
+    world.streams.startReplicationTo(from);
   }
   await record.update((document) => ({
     phase: phaseAfter(document, intent),
@@ -351,7 +342,7 @@ async function rollBackSwitch(world: SwitchWorld, intent: SwitchIntent): Promise
   const { kind, to, fromPhase } = intent;
   if (kind === 'primaries') {
     await restoreFences(world, intent);
-    world.startReplicationTo(to);
+    world.streams.startReplicationTo(to);
   }
   const current = await route.of(record.document.id);
   if (current.hold !== 'none') await route.change(current.epoch, { hold: 'none', deadlineMs: null, fenced: false });

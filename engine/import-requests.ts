@@ -1,0 +1,177 @@
+import { AppError } from '../core/errors.ts';
+import type {
+  ImportView,
+  ReplicaHost,
+  StrayApplyReport,
+  StrayApplyRequest,
+  StrayListRequest,
+  StrayWriteView,
+  SwitchReport,
+  SwitchRequest,
+} from './api.ts';
+import type { DdlDecision } from './ddl-policy.ts';
+import type { ImportRunner } from './import-runner.ts';
+import type { ImportStreams } from './import-streams.ts';
+import type { ImportWorld } from './import-world.ts';
+import { isFinal, nextPhase, TRANSITIONS } from './phase.ts';
+import { removeSidecar, removeTarget } from './remove.ts';
+import { endpointsOf } from './route.ts';
+import { ServerConnection } from './server/connection.ts';
+import { applyStrayWrites } from './stray-apply.ts';
+import { listStrayWrites } from './stray-writes.ts';
+import { checkSwitch } from './switch/switch-preflight.ts';
+import { TrafficSwitch } from './switch/traffic-switch.ts';
+
+/** What operators ask of one import. Requests that change something refuse while another one runs. */
+export class ImportRequests {
+  readonly #runner: ImportRunner;
+  readonly #world: ImportWorld;
+  readonly #streams: ImportStreams;
+
+  constructor(runner: ImportRunner) {
+    this.#runner = runner;
+    this.#world = runner.world;
+    this.#streams = runner.streams;
+  }
+
+  async verify(): Promise<ImportView> {
+    return await this.#runner.exclusively('verification', async () => {
+      await this.#runner.phases.startVerification();
+      return await this.#runner.view();
+    });
+  }
+
+  async switchTraffic(request: SwitchRequest): Promise<SwitchReport> {
+    const runner = this.#runner;
+    return await runner.exclusively('switch', async () => {
+      const { plan, refusals, warnings } = await checkSwitch(runner.switchWorld, request);
+      const barred = refusals.filter(({ forceable }) => !(request.force && forceable));
+      if (request.dryRun)
+        return { switched: false, refusals, warnings, pauseMs: null, fence: plan.fence, view: await runner.view() };
+      if (barred.length > 0) {
+        throw new AppError('SWITCH_REFUSED', barred.map(({ message }) => message).join('; '), {
+          details: { refusals },
+        });
+      }
+      this.#world.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
+      const trafficSwitch = new TrafficSwitch(runner.switchWorld, plan);
+      await runner.stopFenceWatch();
+      const pauseMs = await trafficSwitch.run().finally(() => runner.watchFence());
+      this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {
+        pauseMs: Math.round(pauseMs),
+        steps: trafficSwitch.steps,
+      });
+      if (plan.kind === 'primaries') await runner.forgetPersistedFence();
+      return { switched: true, refusals, warnings, pauseMs, fence: plan.fence, view: await runner.view() };
+    });
+  }
+
+  async setReplicaHost(replicaHost: ReplicaHost | null): Promise<ImportView> {
+    const { record, route } = this.#world;
+    return await this.#runner.exclusively('change of the replica host', async () => {
+      const { document } = record;
+      if (isFinal(document.phase)) nextPhase(document.phase, 'cancel');
+      if (replicaHost !== null) {
+        const probe = await ServerConnection.open({ ...this.#world.credentialsOf('source'), ...replicaHost });
+        await probe.close();
+      }
+      const changed = await record.update(() => ({ replicaHost }));
+      const { epoch } = await route.of(document.id);
+      await route.change(epoch, { endpoints: endpointsOf(changed) });
+      return await this.#runner.view();
+    });
+  }
+
+  async complete(confirm: string): Promise<ImportView> {
+    const world = this.#world;
+    return await this.#runner.exclusively('completion', async () => {
+      const { document } = world.record;
+      const phase = nextPhase(document.phase, 'complete');
+      if (confirm !== document.id) {
+        throw new AppError(
+          'CONFIRMATION_REQUIRED',
+          `completing cannot be undone: confirm it with the name of the import, ${document.id}`,
+        );
+      }
+      await this.#runner.stop();
+      const left = this.#streams.strayWrites()?.unapplied ?? 0;
+      if (left > 0)
+        world.log(
+          'warn',
+          `${left} stray writes were never applied: they stay in _switchyard.stray_writes on the target`,
+        );
+      await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));
+      await world.record.update(() => ({
+        phase,
+        source: { ...document.source, user: null },
+        target: { ...document.target, user: null },
+      }));
+      await world.eraseSecrets();
+      world.log('info', 'completed: replication has ended and the stored credentials are erased', {
+        fence: document.fence,
+      });
+      return await this.#runner.view();
+    });
+  }
+
+  async cancel(): Promise<ImportView> {
+    const world = this.#world;
+    const { document } = world.record;
+    const origin = document.error?.fromPhase ?? document.phase;
+    if (!('cancel' in TRANSITIONS[origin])) nextPhase(origin, 'cancel');
+    await this.#runner.phases.stop();
+    return await this.#runner.exclusively('cancelling', async () => {
+      const phase = nextPhase(world.record.document.phase, 'cancel');
+      await this.#runner.stop();
+      await removeTarget(world);
+      await world.record.update(() => ({ phase, error: null }));
+      await world.eraseSecrets();
+      world.log('info', 'cancelled: the tables that Switchyard made on the target are dropped');
+      return await this.#runner.view();
+    });
+  }
+
+  async listStrayWrites({ after, limit, unapplied }: StrayListRequest): Promise<StrayWriteView[]> {
+    await using connection = await this.#world.connect('target');
+    return await listStrayWrites(connection, {
+      importId: this.#world.record.document.id,
+      after,
+      limit,
+      unappliedOnly: unapplied,
+    });
+  }
+
+  async applyStrayWrites(ids: StrayApplyRequest['ids'], actor: string): Promise<StrayApplyReport> {
+    return await this.#runner.exclusively('application of stray writes', async () => {
+      const { id, database, phase, error } = this.#world.record.document;
+      if ((error?.fromPhase ?? phase) !== 'switched_primaries') {
+        throw new AppError(
+          'PHASE_REFUSED',
+          `stray writes cannot be applied in phase ${phase}; possible in switched_primaries`,
+        );
+      }
+      await using connection = await this.#world.connect('target');
+      const report = await applyStrayWrites({ connection, importId: id, database, ids, actor });
+      await this.#streams.recountStrays(connection);
+      const level = report.conflicts.length > 0 ? 'warn' : 'info';
+      this.#world.log(level, `stray writes: ${report.applied} applied, ${report.conflicts.length} in conflict`, {
+        conflicts: report.conflicts.slice(0, 20),
+      });
+      return { ...report, strayWrites: this.#streams.strayWrites() };
+    });
+  }
+
+  async resume(ddl: DdlDecision | undefined): Promise<ImportView> {
+    const { record } = this.#world;
+    return await this.#runner.exclusively('resuming', async () => {
+      const { error, phase } = record.document;
+      if (error === null) {
+        throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${phase}; possible in error`);
+      }
+      this.#streams.decideDdl(ddl);
+      await record.update(() => ({ phase: error.fromPhase, error: null }));
+      await this.#runner.start();
+      return await this.#runner.view();
+    });
+  }
+}

@@ -1,0 +1,196 @@
+import { AppError } from '../core/errors.ts';
+import type { StreamPosition } from '../core/gtid.ts';
+import { otherSide, type Side } from '../core/phase.ts';
+import type { StrayWritesView, StreamView } from './api.ts';
+import { rowKey, type TableWindow } from './apply/window.ts';
+import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
+import type { ImportWorld } from './import-world.ts';
+import { Replication } from './replication.ts';
+import { inspectTables } from './schema/inspect.ts';
+import type { ServerConnection } from './server/connection.ts';
+import { StrayWatch } from './stray-watch.ts';
+import type { Follower, TouchListener } from './verify/follower.ts';
+
+export interface StreamEvents {
+  /** A stream stopped with a reason. */
+  onFailed: (error: unknown) => void;
+  /** A stream lost a connection. */
+  onReconnect: () => void;
+}
+
+/** The streams of one import: at most one into each side, and the watch for stray writes while the target is primary. */
+export class ImportStreams {
+  readonly #world: ImportWorld;
+  readonly #events: StreamEvents;
+  readonly #running = new Map<Side, Replication>();
+  readonly #touchListeners = new Set<TouchListener>();
+  #strayWatch: StrayWatch | undefined;
+  #ddlDecision: DdlDecision | undefined;
+
+  constructor(world: ImportWorld, events: StreamEvents) {
+    this.#world = world;
+    this.#events = events;
+  }
+
+  views(): StreamView[] {
+    return [...this.#running.values()].map((stream) => stream.view());
+  }
+
+  strayWrites(): StrayWritesView | null {
+    return this.#strayWatch?.view() ?? null;
+  }
+
+  /** For the next DDL statement that a stream meets. */
+  decideDdl(decision: DdlDecision | undefined): void {
+    this.#ddlDecision = decision;
+  }
+
+  /** The running stream that is applied to `side`. */
+  replicationTo(side: Side): Replication | undefined {
+    return this.#running.get(side);
+  }
+
+  /** Starts the stream applied to `side` from its progress row; nothing to do where it runs. */
+  startReplicationTo(side: Side): void {
+    if (side === 'source') this.watchStrays();
+    if (this.#running.has(side)) return;
+    const world = this.#world;
+    const { document } = world.record;
+    const origin = otherSide(side);
+    const stream = new Replication(
+      {
+        importId: document.id,
+        direction: side === 'target' ? 'forward' : 'reverse',
+        origin: world.credentialsOf(origin),
+        destination: world.credentialsOf(side),
+        flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
+        database: document.database,
+        loadTables: async () => {
+          await using connection = await world.connect(origin);
+          return await inspectTables(connection, document.database, document.tables);
+        },
+        onDdl: ddlHandler({
+          world,
+          destination: side,
+          policy: document.options.ddl,
+          takeDecision: () => this.#takeDdlDecision(),
+        }),
+        onApplied: (tables) => this.#onApplied(tables),
+        onRetry: (error) => {
+          world.log('warn', `replication to the ${side} reconnects: ${error.message}`);
+          this.#events.onReconnect();
+        },
+      },
+      world.signal,
+    );
+    this.#running.set(side, stream);
+    stream.done.catch((error: unknown) => this.#events.onFailed(error));
+    world.log('info', `replication to the ${side} started`);
+  }
+
+  async stopReplicationTo(side: Side): Promise<void> {
+    const stream = this.#running.get(side);
+    this.#running.delete(side);
+    await Promise.all([stream?.stop(), side === 'source' ? this.#strayWatch?.stop() : undefined]);
+  }
+
+  /** All streams; stray writes are watched for on. */
+  async stopReplication(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((stream) => stream.stop()));
+    this.#running.clear();
+  }
+
+  async stop(): Promise<void> {
+    await this.stopReplication();
+    await this.#strayWatch?.stop();
+  }
+
+  /** Only while the target is primary: begins where the stream to the target ended, which must have been stopped. */
+  watchStrays(): void {
+    if (this.#strayWatch !== undefined && !this.#strayWatch.ended) return;
+    const world = this.#world;
+    const { id, database, tables, sourceFacts } = world.record.document;
+    this.#strayWatch = new StrayWatch(
+      {
+        importId: id,
+        direction: 'forward',
+        oldPrimary: world.credentialsOf('source'),
+        newPrimary: world.credentialsOf('target'),
+        flavor: sourceFacts.flavor,
+        database,
+        loadTables: async () => {
+          await using connection = await world.connect('source');
+          // Not by name: a stray DDL may have dropped one.
+          return (await inspectTables(connection, database, 'all')).filter(({ name }) => tables.includes(name));
+        },
+        log: (level, message, details) => world.log(level, message, details),
+        onChanged: () => world.changed(),
+      },
+      world.signal,
+    );
+  }
+
+  /** Whether the stray watch has looked at everything in `position`, or does within `timeoutMs`. */
+  async strayWatchReached(position: StreamPosition, timeoutMs: number): Promise<boolean> {
+    const reached =
+      this.#strayWatch?.waitFor(position, AbortSignal.timeout(timeoutMs)) ?? Promise.reject(new Error('no watch'));
+    return await reached.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Whether the progress row of the stream to `side` stands where that stream must begin: the stray watch moved it on. */
+  strayWatchKeeps(side: Side): boolean {
+    if (side !== 'target' || this.#strayWatch === undefined) return false;
+    if (this.#strayWatch.readable) return true;
+    this.#world.log(
+      'error',
+      'the old log of the source cannot be read: replication to the target begins at its end, stray writes before it stay on the source alone',
+    );
+    return false;
+  }
+
+  /** After stray writes were applied. */
+  async recountStrays(connection: ServerConnection): Promise<void> {
+    await this.#strayWatch?.recount(connection);
+  }
+
+  /** The stream to the target, as a verification needs it. */
+  follower(): Follower {
+    const stream = () => {
+      const running = this.#running.get('target');
+      if (running === undefined) throw new AppError('SERVER_GONE', 'replication to the target is not running');
+      return running;
+    };
+    return {
+      get applied() {
+        return stream().applied;
+      },
+      waitFor: (position, signal) => stream().waitFor(position, signal),
+      reported: () => stream().reported(),
+      onTouched: (listener) => {
+        this.#touchListeners.add(listener);
+        return { [Symbol.dispose]: () => void this.#touchListeners.delete(listener) };
+      },
+    };
+  }
+
+  #onApplied(tables: Iterable<TableWindow>): void {
+    for (const { table, rows } of tables) {
+      for (const listener of this.#touchListeners) {
+        listener(
+          table.name,
+          [...rows.values()].map(({ key }) => ({ key: rowKey(key), values: key })),
+        );
+      }
+    }
+    this.#world.changed();
+  }
+
+  #takeDdlDecision(): DdlDecision | undefined {
+    const decision = this.#ddlDecision;
+    this.#ddlDecision = undefined;
+    return decision;
+  }
+}
