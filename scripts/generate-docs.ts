@@ -3,9 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { ERROR_TABLE } from '../core/error-table.ts';
 import { PHASES } from '../core/phase.ts';
 import { TRANSITIONS } from '../engine/phase.ts';
+import { compatibilityPage } from '../test/conformance/compatibility.ts';
 import { FINDINGS } from '../engine/preflight/finding-table.ts';
 
 const pages = {
+  'docs/compatibility.md': compatibilityPage(),
   'docs/errors.md': errorsPage(),
   'docs/phases.md': phasesPage(),
   'docs/troubleshooting.md': findingsPage(),

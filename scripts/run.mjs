@@ -19,6 +19,7 @@ const COMMANDS = {
   'test:unit': [unit],
   demo: [['node', 'demo/run.ts']],
   bench: [['node', 'bench/run.ts']],
+  conformance: [['node', 'test/conformance/run.ts']],
   format: [['oxfmt', '.']],
   docs: [['node', 'scripts/generate-docs.ts']],
   check: [
