@@ -20,6 +20,7 @@ const COMMANDS = {
   demo: [['node', 'demo/run.ts']],
   bench: [['node', 'bench/run.ts']],
   conformance: [['node', 'test/conformance/run.ts']],
+  fuzz: [['node', '--expose-gc', 'test/fuzz/run.ts']],
   format: [['oxfmt', '.']],
   docs: [['node', 'scripts/generate-docs.ts']],
   check: [
