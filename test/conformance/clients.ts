@@ -10,7 +10,7 @@ const NOT_ON_MARIADB = { mariadb: 'clients of MySQL 9 cannot log in to MariaDB' 
 /** The clients that this project has anyway: the fast part, in `npm test`. */
 export async function ownClients(): Promise<ConformanceClient[]> {
   const [mysql, mysqldump] = await Promise.all([serverBinary('mysql'), serverBinary('mysqldump')]);
-  return [nodeClient('mysql2', PROGRAMS), ...mysqlPrograms('MySQL 9.7', mysql, mysqldump)];
+  return mysqlPrograms('MySQL 9.7', mysql, mysqldump);
 }
 
 /** All of them. `npmPrograms` is a copy of programs/ beside the packages of package.json. */
