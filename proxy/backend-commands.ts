@@ -13,7 +13,8 @@ export interface ResultColumn {
 
 /** What a statement of our own brought back; values as the text protocol has them. */
 export type CommandResult =
-  | { kind: 'ok'; statusFlags: number }
+  /** `payload` is the whole OK packet; null where the server answered with EOF. */
+  | { kind: 'ok'; statusFlags: number; payload: Buffer | null }
   | { kind: 'rows'; columns: ResultColumn[]; rows: (Buffer | null)[][] }
   | { kind: 'prepared'; statementId: number }
   | { kind: 'error'; error: ClientError };
@@ -61,8 +62,8 @@ export function requireSuccess(results: readonly CommandResult[]): void {
 async function readResult(stream: MessageStream, deprecateEof: boolean): Promise<CommandResult> {
   const first = await stream.next();
   if (first[0] === ERR_HEADER) return { kind: 'error', error: new ClientError(parseErr(first)) };
-  if (first[0] === OK_HEADER) return { kind: 'ok', statusFlags: statusFlagsOfOk(first) };
-  if (first[0] === EOF_HEADER) return { kind: 'ok', statusFlags: 0 };
+  if (first[0] === OK_HEADER) return { kind: 'ok', statusFlags: statusFlagsOfOk(first), payload: first };
+  if (first[0] === EOF_HEADER) return { kind: 'ok', statusFlags: 0, payload: null };
   const columnCount = new ByteReader(first).lenenc();
   const columns: ResultColumn[] = [];
   for (let index = 0; index < columnCount; index += 1) columns.push(parseColumn(await stream.next()));

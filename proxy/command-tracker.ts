@@ -2,7 +2,7 @@ import type { Role } from '../core/routing-record.ts';
 import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { buildErr, parseErr, type ErrPacket } from '../core/wire/err-packet.ts';
-import { buildOk } from '../core/wire/ok-packet.ts';
+import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CLIENT_ERROR } from './client-error.ts';
@@ -18,7 +18,7 @@ import { queryTextOffset } from './query-text.ts';
 import { ResponseWalker } from './response-walker.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import type { SessionState } from './session-state.ts';
-import { NO_EFFECTS, effectsOf, type StatementEffect } from './statement-effects.ts';
+import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
 
 /** What the session does with a command that may go on. */
 export type CommandDecision =
@@ -35,6 +35,11 @@ interface CurrentCommand {
   /** Of a PREPARE. */
   text: Buffer | null;
   failed: boolean;
+  warnings: number;
+  /** Null for rows, and before an OK packet came. */
+  affectedRows: bigint | null;
+  /** It only reads what the server remembers of the statement before. */
+  readsDiagnostics: boolean;
 }
 
 export interface CommandTrackerOptions {
@@ -51,7 +56,16 @@ export interface CommandTrackerOptions {
   backendIdOf: (connectionId: number) => number | null | undefined;
 }
 
-const FOLLOW_UP_MS = 50;
+const NEW_COMMAND = {
+  statement: null,
+  text: null,
+  failed: false,
+  warnings: 0,
+  affectedRows: null,
+  readsDiagnostics: false,
+};
+/** After these a server remembers something of the statement. */
+const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
 
 const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 
@@ -65,8 +79,6 @@ export class CommandTracker {
   readonly #walker: ResponseWalker;
   #capabilities: number;
   #current: CurrentCommand | null = null;
-  #afterReset = false;
-  #followUpUntilMs = 0;
 
   constructor(options: CommandTrackerOptions) {
     this.#options = options;
@@ -78,7 +90,10 @@ export class CommandTracker {
         forward,
         localInfile: onLocalInfile,
         ok: (payload) => this.#onOk(payload),
-        status: (flags) => this.#onStatus(flags),
+        status: (flags, warnings) => {
+          this.#noteOutcome(warnings, null);
+          this.#onStatus(flags);
+        },
         error: () => this.#onError(),
         prepared: (payload) => this.#onPrepared(payload),
         finished: () => this.#onFinished(),
@@ -101,11 +116,6 @@ export class CommandTracker {
   /** With MULTI_STATEMENTS as COM_SET_OPTION left it. */
   get capabilities(): number {
     return this.#capabilities;
-  }
-
-  /** Until when the client is likely to read what only this server remembers of the last statement; monotonic. */
-  get followUpUntilMs(): number {
-    return this.#followUpUntilMs;
   }
 
   get isBetweenPackets(): boolean {
@@ -169,7 +179,7 @@ export class CommandTracker {
     packet: Buffer,
     current: Pick<CurrentCommand, 'command' | 'effects'> & Partial<CurrentCommand>,
   ): CommandDecision {
-    this.#current = { statement: null, text: null, failed: false, ...current };
+    this.#current = { ...NEW_COMMAND, ...current };
     this.#options.state.onStart(current.effects);
     this.#walker.begin(current.command);
     return { kind: 'forward', packet, isAnswered: true };
@@ -177,7 +187,9 @@ export class CommandTracker {
 
   #query(packet: Buffer, payload: Buffer): CommandDecision {
     const offset = queryTextOffset(payload, this.#capabilities);
-    const effects = effectsOf(payload.toString('latin1', offset));
+    const sql = payload.toString('latin1', offset);
+    const effects = effectsOf(sql);
+    if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
     for (const effect of effects) {
       if (effect.kind !== 'kill') continue;
       const id = this.#options.backendIdOf(effect.id);
@@ -187,7 +199,10 @@ export class CommandTracker {
       const rewritten = Buffer.concat([payload.subarray(0, offset), text]);
       return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects });
     }
-    return this.#forward(packet, { command: COMMAND.QUERY, effects });
+    const rewritten = this.#options.state.diagnostics.rewrite(sql);
+    if (rewritten === null) return this.#forward(packet, { command: COMMAND.QUERY, effects });
+    const text = Buffer.concat([payload.subarray(0, offset), Buffer.from(rewritten, 'latin1')]);
+    return this.#forward(framePacket(text, 0), { command: COMMAND.QUERY, effects, readsDiagnostics: true });
   }
 
   #processKill(packet: Buffer, payload: Buffer): CommandDecision {
@@ -268,13 +283,23 @@ export class CommandTracker {
     const { state } = this.#options;
     const glance = glanceAtOk(payload);
     if (glance !== null) {
+      this.#noteOutcome(glance.warnings, payload[0] === OK_HEADER ? BigInt(glance.affectedRows) : null);
       this.#onStatus(glance.statusFlags);
       const { stripped, statusFlags } = glance;
-      return this.#tracksSession || stripped === null ? null : withoutChangeFlag(stripped, statusFlags);
+      return stripped === null ? null : withoutChangeFlag(stripped, statusFlags);
     }
     const ok = state.onOk(payload, this.#current?.effects ?? NO_EFFECTS);
+    this.#noteOutcome(ok.warnings, ok.header === OK_HEADER ? ok.affectedRows : null);
     this.#onStatus(ok.statusFlags);
-    return this.#tracksSession || ok.stateChanges === null ? null : buildOk({ ...ok, stateChanges: null });
+    if (ok.stateChanges === null) return null;
+    const stateChanges = this.#tracksSession ? state.clientTrackers.visible(ok.stateChanges) : null;
+    return stateChanges?.length === ok.stateChanges.length ? null : buildOk({ ...ok, stateChanges });
+  }
+
+  #noteOutcome(warnings: number, affectedRows: bigint | null): void {
+    if (this.#current === null) return;
+    this.#current.warnings = warnings;
+    this.#current.affectedRows = affectedRows;
   }
 
   #onStatus(flags: number): void {
@@ -314,22 +339,18 @@ export class CommandTracker {
     if (current !== null) {
       const { command, effects, failed, text } = current;
       this.#options.state.onEnd(effects, { failed });
-      this.#followUpUntilMs = effects.some(({ kind }) => kind === 'found-rows') ? performance.now() + FOLLOW_UP_MS : 0;
+      if (STATEMENT_COMMANDS.has(command) && !current.readsDiagnostics) {
+        const countsFoundRows = effects.some(({ kind }) => kind === 'found-rows');
+        const { warnings, affectedRows } = current;
+        this.#options.state.diagnostics.onStatement({ failed, warnings, affectedRows, countsFoundRows });
+      }
       if (command === COMMAND.SET_OPTION && !failed && text !== null) this.#setOption(text);
-      this.#afterReset = command === COMMAND.RESET_CONNECTION && !failed;
-      if (this.#afterReset) {
+      if (command === COMMAND.RESET_CONNECTION && !failed) {
         this.#options.state.reset();
         this.#options.statements.clear();
       }
     }
     this.#options.onFinished();
-  }
-
-  /** True once after COM_RESET_CONNECTION, which turned our trackers off too. */
-  takeNeedsTrackers(): boolean {
-    const needs = this.#afterReset;
-    this.#afterReset = false;
-    return needs;
   }
 
   #setOption(payload: Buffer): void {

@@ -34,5 +34,10 @@ test('anything else is decoded whole', () => {
   const both = Buffer.concat([report('statement_id', '1'), report('autocommit', 'OFF')]);
   expect(glanceAtOk(buildOk({ statusFlags: changed, stateChanges: both }))).toBeNull();
   expect(glanceAtOk(buildOk({ statusFlags: 2, lastInsertId: 5n }))).toBeNull();
-  expect(glanceAtOk(buildOk({ statusFlags: 2, affectedRows: 5n }))).toEqual({ statusFlags: 2, stripped: null });
+  expect(glanceAtOk(buildOk({ statusFlags: 2, affectedRows: 5n }))).toEqual({
+    statusFlags: 2,
+    affectedRows: 5,
+    warnings: 0,
+    stripped: null,
+  });
 });

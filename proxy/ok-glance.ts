@@ -3,6 +3,8 @@ import { SERVER_STATUS } from '../core/wire/server-status.ts';
 /** What most OK packets say: that a statement ran, and nothing about the session. */
 export interface OkGlance {
   statusFlags: number;
+  affectedRows: number;
+  warnings: number;
   /** Without the trackers' block; null where there was none. */
   stripped: Buffer | null;
 }
@@ -19,12 +21,15 @@ export function glanceAtOk(payload: Buffer): OkGlance | null {
   // Only one-byte counts of rows, and no generated id.
   if (payload.length < FIXED_BYTES || payload.readUInt8(1) >= 0xfb || payload.readUInt8(2) !== 0) return null;
   const statusFlags = payload.readUInt16LE(3);
-  if ((statusFlags & SERVER_STATUS.SESSION_STATE_CHANGED) === 0) return { statusFlags, stripped: null };
+  const affectedRows = payload.readUInt8(1);
+  const warnings = payload.readUInt16LE(5);
+  if ((statusFlags & SERVER_STATUS.SESSION_STATE_CHANGED) === 0)
+    return { statusFlags, affectedRows, warnings, stripped: null };
   const messageLength = payload[FIXED_BYTES] ?? 0xff;
   const block = FIXED_BYTES + 1 + messageLength;
   if (messageLength >= 0xfb || !isStatementIdAlone(payload, block)) return null;
   const stripped = payload.subarray(0, messageLength === 0 ? FIXED_BYTES : block);
-  return { statusFlags, stripped };
+  return { statusFlags, affectedRows, warnings, stripped };
 }
 
 /** Length of all, type 0, length, name with its length, and nothing after the value. */

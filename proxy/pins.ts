@@ -6,6 +6,10 @@ export class Pins {
     return this.#counts.size === 0;
   }
 
+  has(key: string): boolean {
+    return this.#counts.has(key);
+  }
+
   add(key: string): void {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
   }

@@ -1,6 +1,6 @@
 import { COMMAND } from '../core/wire/command.ts';
 import { ERR_HEADER } from '../core/wire/err-packet.ts';
-import { EOF_HEADER, OK_HEADER, statusFlagsOfEof, statusFlagsOfOk } from '../core/wire/ok-packet.ts';
+import { EOF_HEADER, OK_HEADER, statusFlagsOfEof, statusFlagsOfOk, warningsOfEof } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, writeHeader } from '../core/wire/packet.ts';
 import { ByteReader } from '../core/wire/byte-reader.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
@@ -25,7 +25,8 @@ export interface ResponseEvents {
   forward(bytes: Buffer): void;
   /** An OK packet that ends a result or stands for one. The return value replaces the payload; null: it stays as it is. */
   ok(payload: Buffer): Buffer | null;
-  status(flags: number): void;
+  /** Of an EOF packet. */
+  status(flags: number, warnings: number): void;
   error(payload: Buffer): void;
   /** The payload may be changed in place. */
   prepared(payload: Buffer): void;
@@ -217,7 +218,7 @@ export class ResponseWalker {
     const flags = statusFlagsOfEof(payload);
     // With a cursor the rows come by COM_STMT_FETCH.
     if ((flags & SERVER_STATUS.CURSOR_EXISTS) !== 0) {
-      this.#events.status(flags);
+      this.#events.status(flags, warningsOfEof(payload));
       this.#finish();
     } else {
       this.#state = 'rows';
@@ -229,7 +230,7 @@ export class ResponseWalker {
     if (first === ERR_HEADER) return this.#onError(payload);
     if (this.#deprecateEof && payload.length >= 7) return this.#onOk(payload);
     const flags = statusFlagsOfEof(payload);
-    this.#events.status(flags);
+    this.#events.status(flags, warningsOfEof(payload));
     this.#endOfResult(flags);
     return null;
   }

@@ -67,13 +67,17 @@ test('a statement of SQL, the role and the next transaction are given again', ()
   run(state, `SET ROLE /* mine */ admin, 'other'@'%'`);
   run(state, `PREPARE s FROM 'SELECT ''a'''`);
   run(state, 'SET TRANSACTION READ ONLY');
+  expect(state.takeCatchUps()).toEqual([{ kind: 'next-transaction', sql: 'SET TRANSACTION READ ONLY' }]);
+  state.onNextTransaction('SET TRANSACTION READ ONLY');
   expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toEqual([
     `\x03SET ROLE admin , 'other'@'%'`,
     `\x03PREPARE \`s\` FROM 'SELECT ''a'''`,
+    `\x03SET @@SESSION.session_track_transaction_info='CHARACTERISTICS'`,
     '\x03SET TRANSACTION READ ONLY',
   ]);
-  run(state, 'SELECT 1');
-  expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toHaveLength(2);
+  // The tracker of transactions: nothing rules the next one any more.
+  state.onOk(buildOk({ statusFlags: SERVER_STATUS.SESSION_STATE_CHANGED, stateChanges: Buffer.of(4, 1, 0) }), []);
+  expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toHaveLength(3);
 });
 
 test('after a reset the character set of the old connection is set, then everything else', () => {

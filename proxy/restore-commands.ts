@@ -11,6 +11,9 @@ const TRACKERS = [
   '@@SESSION.session_track_state_change=1',
 ];
 
+/** Tells when what rules the next transaction was used up; on from the first such statement of a session on. */
+export const NEXT_TRANSACTION_TRACKER = `SET @@SESSION.session_track_transaction_info='CHARACTERISTICS'`;
+
 /** The trackers of a new session; nothing of it can be known without them. */
 export function trackerCommand(connection: BackendConnection): Buffer {
   return ownQuery(connection, `SET ${TRACKERS.join(', ')}`);
@@ -35,10 +38,20 @@ export function restoreCommands(
     ...insertIdAssignments(snapshot),
   ];
   if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
-  for (const [name, text] of state.textPrepared) {
-    commands.push(ownQuery(connection, `PREPARE \`${name.replaceAll('`', '``')}\` FROM '${text}'`));
+  return [...commands, ...textStatementCommands(connection, state), ...nextTransactionCommands(connection, state)];
+}
+
+/** A statement resolves its names against the schema in which it was prepared. */
+function textStatementCommands(connection: BackendConnection, state: SessionState): Buffer[] {
+  const commands: Buffer[] = [];
+  let current = state.schema;
+  for (const { schema, restore } of state.textPrepared.values()) {
+    if (schema !== null && schema !== current) commands.push(initDbCommand(schema));
+    current = schema ?? current;
+    commands.push(...restore.map((sql) => ownQuery(connection, sql)));
   }
-  return [...commands, ...nextTransactionCommands(connection, state)];
+  if (current !== state.schema && state.schema !== null) commands.push(initDbCommand(state.schema));
+  return commands;
 }
 
 /** The same for a connection that was restored before: it is reset first, which is exact whatever had changed. */
@@ -68,8 +81,10 @@ export function valueCommands(
   return [ownQuery(connection, `SET ${assignments.join(', ')}`), ...nextTransactionCommands(connection, state)];
 }
 
-function nextTransactionCommands(connection: BackendConnection, { nextTransaction }: SessionState): Buffer[] {
-  return nextTransaction === null ? [] : [ownQuery(connection, nextTransaction)];
+function nextTransactionCommands(connection: BackendConnection, state: SessionState): Buffer[] {
+  const { tracksNextTransaction, nextTransaction } = state;
+  if (!tracksNextTransaction) return [];
+  return [NEXT_TRANSACTION_TRACKER, ...nextTransaction].map((sql) => ownQuery(connection, sql));
 }
 
 function systemAssignments({ systemVariables }: SessionState, charset: CharsetVariables | null): string[] {

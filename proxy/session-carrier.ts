@@ -7,6 +7,7 @@ import { prepareCommand, type PreparedStatement, type PreparedStatements } from 
 import { initDbCommand, resetCommands, restoreCommands, trackerCommand, valueCommands } from './restore-commands.ts';
 import { isCurrent, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
 import type { SessionState, StateVersions } from './session-state.ts';
+import type { StatementDiagnostics } from './statement-diagnostics.ts';
 
 /** A connection with the state of a session at these versions, and the ids that its prepared statements have there. */
 export interface RestoredConnection extends StateVersions {
@@ -53,6 +54,29 @@ export async function probeStatus(connection: BackendConnection): Promise<number
   requireQuiet(connection);
   if (result?.kind !== 'ok') throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
   return result.statusFlags;
+}
+
+/** An EOF packet carries no trackers: what they have to tell comes with the next OK packet. */
+export async function readPendingTrackers(connection: BackendConnection, state: SessionState): Promise<void> {
+  const [result] = await runCommands(connection, [ownQuery(connection, 'DO 0')]);
+  requireQuiet(connection);
+  if (result?.kind === 'ok' && result.payload !== null) state.onOk(result.payload, []);
+}
+
+/** SHOW WARNINGS leaves FOUND_ROWS() as it is, and not the other way round. */
+export async function readDiagnostics(connection: BackendConnection, diagnostics: StatementDiagnostics): Promise<void> {
+  const statements = ['SHOW WARNINGS', ...(diagnostics.countsFoundRows ? ['SELECT FOUND_ROWS()'] : [])];
+  const commands = statements.map((sql) => ownQuery(connection, sql));
+  const [shown, found] = await runCommands(connection, commands);
+  requireQuiet(connection);
+  const rows = shown?.kind === 'rows' ? shown.rows : [];
+  const warnings = rows.map(([level, code, message]) => ({
+    level: level?.toString('latin1') ?? '',
+    code: code?.toString('latin1') ?? '0',
+    message: message ?? Buffer.alloc(0),
+  }));
+  const foundRows = found?.kind === 'rows' ? (found.rows[0]?.[0]?.toString('latin1') ?? null) : null;
+  diagnostics.onRead(warnings, foundRows);
 }
 
 /** What only the server knows, read at a boundary. */

@@ -1,6 +1,14 @@
 import type { BackendConnection, Destination } from './backend-connection.ts';
 import { PreparedMove } from './prepared-move.ts';
-import { openRestored, probeStatus, readBack, type Carried, type RestoredConnection } from './session-carrier.ts';
+import {
+  openRestored,
+  probeStatus,
+  readBack,
+  readDiagnostics,
+  readPendingTrackers,
+  type Carried,
+  type RestoredConnection,
+} from './session-carrier.ts';
 import { emptySnapshot, isCurrent, type SessionSnapshot } from './session-snapshot.ts';
 
 /**
@@ -19,13 +27,18 @@ export class SessionLuggage {
 
   /** True when the old server has to be asked before the session can leave it. */
   needsToRead(): boolean {
-    return this.#carried().state.statusFlags === null || this.#needsSnapshot();
+    const { statusFlags, nextTransaction, diagnostics } = this.#carried().state;
+    return statusFlags === null || diagnostics.needsReading || nextTransaction.length > 0 || this.#needsSnapshot();
   }
 
-  /** Asks whether a transaction is open where the last answer did not tell. */
+  /** Asks what the last answer may not have told: whether a transaction is open, and whether SET TRANSACTION is used up. */
   async readStatus(connection: BackendConnection): Promise<void> {
     const { state } = this.#carried();
+    // First: everything else overwrites it.
+    if (state.diagnostics.needsReading) await readDiagnostics(connection, state.diagnostics);
+    state.diagnostics.onOverwritten();
     if (state.statusFlags === null) state.setStatus(await probeStatus(connection));
+    if (state.nextTransaction.length > 0) await readPendingTrackers(connection, state);
   }
 
   async readValues(connection: BackendConnection): Promise<void> {

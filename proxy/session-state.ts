@@ -1,8 +1,10 @@
 import { parseOk, type OkPacket } from '../core/wire/ok-packet.ts';
 import { parseSessionStateChanges } from '../core/wire/session-state-change.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
+import { ClientTrackers } from './client-trackers.ts';
 import { Pins } from './pins.ts';
-import type { StatementEffect } from './statement-effects.ts';
+import { StatementDiagnostics } from './statement-diagnostics.ts';
+import { TABLE_LOCK_PIN, effectsOfExecution, type StatementEffect } from './statement-effects.ts';
 
 /** Names of user variables beyond this number pin the session instead of being remembered. */
 const USER_VARIABLES_MAX = 1000;
@@ -21,6 +23,21 @@ const NOT_RESTORED = new Set([
 ]);
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
+
+const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
+
+/** A statement of SQL's PREPARE, as it is made again: in its schema, by these statements. */
+export interface TextStatement {
+  schema: string | null;
+  restore: string[];
+}
+
+/** What has to be asked for, or said again, right after the client's command, or the state would not be known. */
+export type CatchUp =
+  /** Our trackers may be off, and `names` were set while they were. */
+  | { kind: 'trackers'; names: string[] }
+  | { kind: 'next-transaction'; sql: string }
+  | { kind: 'prepared-text'; name: string; variable: string };
 
 /** What tells whether a copy of the state, or of a part of it, is still the state. */
 export interface StateVersions {
@@ -41,10 +58,12 @@ export class SessionState implements StateVersions {
   /** The trackers do not report `SET NAMES … COLLATE`: the connection's collation is read back. */
   charsetTouched = false;
   lastInsertIdTouched = false;
-  nextTransaction: string | null = null;
+  nextTransaction: readonly string[] = [];
   role: string | null = null;
-  readonly textPrepared = new Map<string, string>();
+  readonly textPrepared = new Map<string, TextStatement>();
   readonly pins = new Pins();
+  readonly diagnostics = new StatementDiagnostics();
+  readonly clientTrackers = new ClientTrackers();
   /** Null after an error: an ERR packet does not tell whether it ended the transaction. */
   statusFlags: number | null = SERVER_STATUS.AUTOCOMMIT;
   lastStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
@@ -55,6 +74,9 @@ export class SessionState implements StateVersions {
   insertIdVersion = 0;
   /** A statement was prepared or closed: the next state-change report is about that. */
   #expectsStateChange = false;
+  #catchUps: CatchUp[] = [];
+  /** Since the first SET TRANSACTION of the session the server tells when it was used up. */
+  #tracksNextTransaction = false;
 
   constructor(schema: string | null) {
     this.schema = schema;
@@ -77,6 +99,21 @@ export class SessionState implements StateVersions {
     this.lastStatusFlags = flags;
   }
 
+  get tracksNextTransaction(): boolean {
+    return this.#tracksNextTransaction;
+  }
+
+  /** True while something has to be asked for before the state is known. */
+  get needsCatchUp(): boolean {
+    return this.#catchUps.length > 0;
+  }
+
+  takeCatchUps(): CatchUp[] {
+    const taken = this.#catchUps;
+    this.#catchUps = [];
+    return taken;
+  }
+
   expectStateChange(): void {
     this.#expectsStateChange = true;
   }
@@ -85,6 +122,7 @@ export class SessionState implements StateVersions {
   onStart(effects: readonly StatementEffect[]): void {
     for (const effect of effects) {
       if (effect.kind === 'pin') this.pins.add(effect.key);
+      else if (effect.kind === 'temporary-table') this.#addTemporaryTable(effect);
       else if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
       else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
       else if (effect.kind === 'values') this.variablesVersion += 1;
@@ -93,13 +131,13 @@ export class SessionState implements StateVersions {
 
   /** After the statement as a whole; a failed one of several may have run in part, so its pins stay. */
   onEnd(effects: readonly StatementEffect[], { failed }: { failed: boolean }): void {
-    if (this.nextTransaction !== null && !effects.some(({ kind }) => kind === 'sets-state')) {
-      this.nextTransaction = null;
-      this.structureVersion += 1;
-    }
     for (const effect of effects) {
       if (failed) {
         if (effect.kind === 'pin' && effects.length === 1) this.pins.remove(effect.key);
+        else if (effect.kind === 'temporary-table' && effects.length === 1 && !effect.ifNotExists)
+          this.pins.remove(this.#temporaryTable(effect));
+        // A SET of several variables fails as a whole, but a text of several statements may have got that far.
+        else if (effect.kind === 'trackers') this.#catchUps.push(effect);
       } else {
         this.#onSuccess(effect);
       }
@@ -115,6 +153,30 @@ export class SessionState implements StateVersions {
     return ok;
   }
 
+  /** BEGIN: the server gave the table locks back. */
+  onTransactionBegun(): void {
+    this.pins.removePrefix(TABLE_LOCK_PIN);
+  }
+
+  /** The text of a statement that was prepared from a variable. */
+  onPreparedText(name: string, text: Buffer): void {
+    const hex = text.toString('hex');
+    const restore = [
+      `SET @switchyard_text = _utf8mb4 X'${hex}'`,
+      `PREPARE \`${name.replaceAll('`', '``')}\` FROM @switchyard_text`,
+      'SET @switchyard_text = NULL',
+    ];
+    this.textPrepared.set(name, { schema: this.schema, restore });
+    this.structureVersion += 1;
+    this.onStart(effectsOfExecution(text.toString('latin1')));
+  }
+
+  /** `sql` was said again with the tracker on that tells when it is used up. */
+  onNextTransaction(sql: string): void {
+    this.#tracksNextTransaction = true;
+    this.#setNextTransaction([sql]);
+  }
+
   /** COM_RESET_CONNECTION and COM_CHANGE_USER: as after login. */
   reset(): void {
     this.systemVariables.clear();
@@ -124,7 +186,9 @@ export class SessionState implements StateVersions {
     // The server takes its own defaults then, not those of the handshake.
     this.charsetTouched = true;
     this.lastInsertIdTouched = false;
-    this.nextTransaction = null;
+    this.nextTransaction = [];
+    this.#tracksNextTransaction = false;
+    this.#catchUps = [{ kind: 'trackers', names: [] }];
     this.role = null;
     this.#expectsStateChange = false;
     this.setStatus(SERVER_STATUS.AUTOCOMMIT);
@@ -138,7 +202,11 @@ export class SessionState implements StateVersions {
         this.schema = change.name === '' ? null : change.name;
         this.structureVersion += 1;
       } else if (change.kind === 'system-variable') {
-        this.#onSystemVariable(change.name, change.value);
+        this.#onSystemVariable(change.name, change.value, effects);
+      } else if (change.kind === 'transaction-characteristics') {
+        // Within a transaction the text is that of the running one.
+        if (this.#tracksNextTransaction && !this.inTransaction)
+          this.#setNextTransaction(change.sql.match(NEXT_TRANSACTION) ?? []);
       } else if (change.kind === 'state-changed') {
         const isExplained = this.#expectsStateChange || effects.some(({ kind }) => EXPLAINS_STATE_CHANGE.has(kind));
         unexplained = !isExplained || effects.some(({ kind }) => kind === 'calls-routine');
@@ -149,11 +217,18 @@ export class SessionState implements StateVersions {
     if (unexplained) this.pins.add('session state changed inside a stored routine');
   }
 
-  #onSystemVariable(name: string, value: Buffer): void {
+  #onSystemVariable(name: string, value: Buffer, effects: readonly StatementEffect[]): void {
     if (NOT_RESTORED.has(name)) return;
     if (OUR_TRACKERS.test(name)) {
-      this.pins.add(`${name} was changed by the client`);
+      // Else a routine did, and what happened in it afterwards is not known.
+      this.clientTrackers.onChosen();
+      if (!effects.some(({ kind }) => kind === 'trackers')) this.pins.add(`${name} was changed`);
       return;
+    }
+    if (name === 'session_track_transaction_info') {
+      this.clientTrackers.onTransactionsChosen();
+      if (this.nextTransaction.length > 0) this.pins.add(`${name} was changed after SET TRANSACTION`);
+      this.#tracksNextTransaction = false;
     }
     if (CHARSET_VARIABLE.test(name)) this.charsetTouched = true;
     this.systemVariables.delete(name);
@@ -169,15 +244,27 @@ export class SessionState implements StateVersions {
       case 'unpin-prefix':
         this.pins.removePrefix(effect.prefix);
         return;
-      case 'text-prepare':
-        this.textPrepared.set(effect.name, effect.text);
+      case 'drop-table':
+        this.pins.remove(this.#temporaryTable(effect));
+        return;
+      case 'trackers':
+        this.clientTrackers.onChosen();
+        this.#catchUps.push(effect);
+        return;
+      case 'text-prepare': {
+        const restore = [`PREPARE \`${effect.name.replaceAll('`', '``')}\` FROM '${effect.text}'`];
+        this.textPrepared.set(effect.name, { schema: this.schema, restore });
         break;
+      }
+      case 'text-prepare-from':
+        this.#catchUps.push({ kind: 'prepared-text', name: effect.name, variable: effect.variable });
+        return;
       case 'text-deallocate':
         this.textPrepared.delete(effect.name);
         break;
       case 'next-transaction':
-        this.nextTransaction = effect.sql;
-        break;
+        if (!this.#tracksNextTransaction) this.#catchUps.push({ kind: 'next-transaction', sql: effect.sql });
+        return;
       case 'role':
         this.role = effect.sql;
         break;
@@ -188,6 +275,21 @@ export class SessionState implements StateVersions {
         return;
     }
     this.structureVersion += 1;
+  }
+
+  #setNextTransaction(statements: readonly string[]): void {
+    this.nextTransaction = statements;
+    this.structureVersion += 1;
+  }
+
+  /** Two of the same name in one schema there cannot be: IF NOT EXISTS made none where there was one. */
+  #addTemporaryTable(table: { schema: string | null; name: string; ifNotExists: boolean }): void {
+    const key = this.#temporaryTable(table);
+    if (!table.ifNotExists || !this.pins.has(key)) this.pins.add(key);
+  }
+
+  #temporaryTable({ schema, name }: { schema: string | null; name: string }): string {
+    return `temporary table ${schema ?? this.schema ?? ''}.${name}`;
   }
 
   #addUserVariable(name: string): void {
@@ -207,7 +309,10 @@ const EXPLAINS_STATE_CHANGE: ReadonlySet<StatementEffect['kind']> = new Set([
   'sets-state',
   'user-variable',
   'text-prepare',
+  'text-prepare-from',
   'text-deallocate',
+  'temporary-table',
+  'drop-table',
   'pin',
   'unpin',
   'role',

@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import type { PinnedSession, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
 import type { ErrPacket } from '../core/wire/err-packet.ts';
-import { requireSuccess, runCommands } from './backend-commands.ts';
 import {
   isSameDestination,
   type BackendConnection,
@@ -10,14 +9,11 @@ import {
   type LoginProfile,
 } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
-import { CommandTracker } from './command-tracker.ts';
-import { PreparedStatements } from './prepared-statements.ts';
+import { HoldWait } from './hold-wait.ts';
 import { Relay, type RelayOwner } from './relay.ts';
-import { trackerCommand } from './restore-commands.ts';
 import type { Router } from './router.ts';
-import { SessionLuggage } from './session-luggage.ts';
+import { SessionLogin } from './session-login.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
-import { SessionState } from './session-state.ts';
 
 /** What a session needs of its worker. */
 export interface SessionContext {
@@ -53,8 +49,6 @@ export interface SessionOptions {
  */
 type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 
-/** Collation ids that MySQL and MariaDB have in common end here. */
-const SHARED_COLLATION_MAX = 247;
 const QUIT_DELAY_MS = 200;
 
 /** One client with its one connection to a database server: decides when commands go, and when to move. */
@@ -67,38 +61,28 @@ export class Session implements RelayOwner {
   readonly #isMixed: boolean;
   readonly #startedAt = performance.now();
   readonly #relay: Relay;
-  #profile: LoginProfile;
-  #backend: BackendConnection;
-  #state: SessionState;
-  #statements = new PreparedStatements();
-  #tracker: CommandTracker;
-  #luggage: SessionLuggage;
+  readonly #hold: HoldWait;
+  #login: SessionLogin;
   #phase: Phase = 'relay';
-  /** Since when a command waits for the end of the hold. */
-  #heldSince: number | null = null;
-  #holdTimer: NodeJS.Timeout | undefined;
-  #followUpTimer: NodeJS.Timeout | undefined;
   /** The server closed the connection while the session was held: it can still move, its state was read. */
   #backendLost = false;
   #shuttingDown = false;
 
   constructor({ context, client, backend, profile, role, database, connectionId, address, isMixed }: SessionOptions) {
     this.#context = context;
-    this.#backend = backend;
-    this.#profile = profile;
     this.role = role;
     this.connectionId = connectionId;
     this.id = String(connectionId);
     this.#address = address;
     this.#isMixed = isMixed;
-    this.#state = this.#newState(database);
-    this.#tracker = this.#newTracker();
-    this.#luggage = this.#newLuggage();
-    this.#relay = new Relay({ client, backend, tracker: this.#tracker, owner: this, metrics: context.metrics });
+    const { metrics, holdTimeoutMs: timeoutMs } = context;
+    this.#hold = new HoldWait({ metrics, timeoutMs, onTimeout: () => this.#onHeldTooLong() });
+    this.#login = this.#newLogin(backend, { profile, database });
+    this.#relay = new Relay({ client, backend, tracker: this.#login.tracker, owner: this, metrics });
   }
 
   get profile(): LoginProfile {
-    return this.#profile;
+    return this.#login.profile;
   }
 
   get client(): Socket {
@@ -106,15 +90,15 @@ export class Session implements RelayOwner {
   }
 
   get destination(): Destination {
-    return this.#backend.destination;
+    return this.#login.backend.destination;
   }
 
   get backendConnectionId(): number {
-    return this.#backend.connectionId;
+    return this.#login.backend.connectionId;
   }
 
   get heldSince(): number | null {
-    return this.#heldSince;
+    return this.#hold.since;
   }
 
   /** First bytes that came with the login, and the first look at the route. */
@@ -135,7 +119,7 @@ export class Session implements RelayOwner {
   describe(reasons: string[]): PinnedSession {
     return {
       sessionId: this.id,
-      user: this.#profile.credentials.user.toString('utf8'),
+      user: this.#login.profile.credentials.user.toString('utf8'),
       address: this.#address,
       reasons,
     };
@@ -145,13 +129,13 @@ export class Session implements RelayOwner {
     return {
       sessionId: this.id,
       instanceId: this.#context.instanceId,
-      user: this.#profile.credentials.user.toString('utf8'),
+      user: this.#login.profile.credentials.user.toString('utf8'),
       address: this.#address,
-      database: this.#state.schema,
+      database: this.#login.state.schema,
       role: this.role,
-      side: this.#backend.destination.side,
+      side: this.#login.backend.destination.side,
       state: this.#shownState(),
-      inTransaction: this.#state.inTransaction,
+      inTransaction: this.#login.state.inTransaction,
       pins: this.pins(),
       bytesIn: this.#relay.bytesIn,
       bytesOut: this.#relay.bytesOut,
@@ -160,7 +144,7 @@ export class Session implements RelayOwner {
   }
 
   pins(): string[] {
-    return [...this.#state.pins.reasons(), ...this.#statements.pins()];
+    return this.#login.pins();
   }
 
   /**
@@ -171,7 +155,7 @@ export class Session implements RelayOwner {
     if (this.#phase === 'closing' || this.#phase === 'settling' || this.#phase === 'moving') return;
     const { destination, held } = this.#context.router.route(this.role);
     if (destination === null) return;
-    const mustMove = !isSameDestination(destination, this.#backend.destination) || this.#backendLost;
+    const mustMove = !isSameDestination(destination, this.#login.backend.destination) || this.#backendLost;
     const blockers = this.#blockers();
     if (blockers.length > 0) {
       // What runs on a server that no longer serves the role: a write could not be told from one before the switch (I1).
@@ -181,7 +165,7 @@ export class Session implements RelayOwner {
     if (this.#shuttingDown) {
       this.fail(CLIENT_ERROR.shutdown());
     } else if (held) {
-      if (this.#phase !== 'held' && !this.#waitsForFollowUp()) this.#settle();
+      if (this.#phase !== 'held') this.#settle();
     } else if (mustMove) {
       void this.#move(destination);
     } else {
@@ -191,14 +175,14 @@ export class Session implements RelayOwner {
 
   /** Opens the connection to `destination` ahead of the switch; rejects with ClientError. */
   async prepareMove(destination: Destination): Promise<void> {
-    if (this.#isClosing() || isSameDestination(destination, this.#backend.destination)) return;
+    if (this.#isClosing() || isSameDestination(destination, this.#login.backend.destination)) return;
     await this.#readAhead();
-    await this.#luggage.prepare(destination, () => !this.#isClosing());
+    await this.#login.luggage.prepare(destination, () => !this.#isClosing());
   }
 
   /** The switch did not come. */
   dropPreparedMove(): void {
-    this.#luggage.drop();
+    this.#login.luggage.drop();
   }
 
   /** Ends at the next boundary. */
@@ -218,9 +202,8 @@ export class Session implements RelayOwner {
   end(): void {
     if (this.#isClosing()) return;
     this.#phase = 'closing';
-    clearTimeout(this.#holdTimer);
-    clearTimeout(this.#followUpTimer);
-    this.#luggage.drop();
+    this.#hold.cancel();
+    this.#login.luggage.drop();
     this.#relay.close();
     this.#context.onClosed(this);
   }
@@ -228,15 +211,10 @@ export class Session implements RelayOwner {
   /** COM_CHANGE_USER: another login goes on with this client. */
   adopt(backend: BackendConnection, { profile, database }: { profile: LoginProfile; database: string | null }): void {
     this.#relay.detach();
-    this.#backend.quit();
-    this.#luggage.drop();
-    this.#profile = profile;
-    this.#backend = backend;
-    this.#state = this.#newState(database);
-    this.#statements = new PreparedStatements();
-    this.#tracker = this.#newTracker();
-    this.#luggage = this.#newLuggage();
-    this.#relay.follow(this.#tracker);
+    this.#login.backend.quit();
+    this.#login.luggage.drop();
+    this.#login = this.#newLogin(backend, { profile, database });
+    this.#relay.follow(this.#login.tracker);
     this.#relay.attach(backend);
   }
 
@@ -266,21 +244,16 @@ export class Session implements RelayOwner {
   }
 
   isWaiting(): boolean {
-    return this.#phase === 'held' && this.#heldSince !== null;
+    return this.#phase === 'held' && this.#hold.since !== null;
   }
 
   statusFlags(): number {
-    return this.#state.lastStatusFlags;
+    return this.#login.state.lastStatusFlags;
   }
 
   onCommandWaits(): void {
-    if (this.#heldSince !== null || (this.#phase !== 'held' && this.#phase !== 'settling')) return;
-    this.#heldSince = performance.now();
-    this.#holdTimer = setTimeout(() => {
-      // After the fence there is no way back (I6): only the next epoch ends the hold.
-      const isFenced = this.#context.router.record?.fenced === true;
-      if (this.#phase === 'held' && !isFenced) this.fail(CLIENT_ERROR.heldTooLong());
-    }, this.#context.holdTimeoutMs);
+    if (this.#phase !== 'held' && this.#phase !== 'settling') return;
+    this.#hold.begin();
   }
 
   /** Without an answer there is no later event: closing a statement may have been what a drain waits for. */
@@ -309,15 +282,12 @@ export class Session implements RelayOwner {
 
   #onFinished(): void {
     if (this.#isClosing()) return;
-    if (this.#tracker.takeNeedsTrackers()) {
-      void this.#runOwn(async () => {
-        requireSuccess(await runCommands(this.#backend, [trackerCommand(this.#backend)]));
-        this.#backend.releaseStream();
-      });
+    if (this.#login.state.needsCatchUp) {
+      void this.#runOwn(async () => this.#login.catchUp());
       return;
     }
     const { destination, held } = this.#context.router.route(this.role);
-    const stays = destination === null || isSameDestination(destination, this.#backend.destination);
+    const stays = destination === null || isSameDestination(destination, this.#login.backend.destination);
     if (held || this.#shuttingDown || !stays) this.reconsider();
     if (!this.#relay.isEmpty) this.#relay.pump();
   }
@@ -326,7 +296,7 @@ export class Session implements RelayOwner {
   #blockers(): string[] {
     const reasons: string[] = [];
     if (this.#relay.isBusy) reasons.push('a command is running');
-    if (this.#state.inTransaction) reasons.push('open transaction');
+    if (this.#login.state.inTransaction) reasons.push('open transaction');
     return [...reasons, ...this.pins()];
   }
 
@@ -337,7 +307,7 @@ export class Session implements RelayOwner {
     try {
       await work();
       if (this.#isClosing()) return;
-      this.#relay.attach(this.#backend);
+      this.#relay.attach(this.#login.backend);
       this.#phase = 'relay';
     } catch (error) {
       this.fail(packetOf(error, CLIENT_ERROR.backendLost));
@@ -347,23 +317,15 @@ export class Session implements RelayOwner {
     this.#relay.pump();
   }
 
-  /**
-   * FOUND_ROWS() cannot be carried over. The statement that reads it comes at once where it comes at all, so the
-   * session gets a moment for it.
-   */
-  #waitsForFollowUp(): boolean {
-    const leftMs = this.#tracker.followUpUntilMs - performance.now();
-    if (leftMs <= 0) return false;
-    this.#followUpTimer ??= setTimeout(() => {
-      this.#followUpTimer = undefined;
-      this.reconsider();
-    }, leftMs);
-    return true;
+  #onHeldTooLong(): void {
+    // After the fence there is no way back (I6): only the next epoch ends the hold.
+    const isFenced = this.#context.router.record?.fenced === true;
+    if (this.#phase === 'held' && !isFenced) this.fail(CLIENT_ERROR.heldTooLong());
   }
 
   /** Within a hold, at a boundary: from here on nothing of the session is under way. */
   #settle(): void {
-    if (!this.#luggage.needsToRead()) {
+    if (!this.#login.luggage.needsToRead()) {
       this.#onStateRead();
       return;
     }
@@ -372,7 +334,7 @@ export class Session implements RelayOwner {
     void this.#readState().then(
       () => {
         if (this.#isClosing()) return;
-        this.#relay.attach(this.#backend);
+        this.#relay.attach(this.#login.backend);
         this.#onStateRead();
         // The hold may have ended meanwhile.
         this.reconsider();
@@ -387,7 +349,7 @@ export class Session implements RelayOwner {
     this.#phase = isSettled ? 'held' : 'relay';
     if (isSettled) {
       this.#context.onSettled(this);
-      this.#luggage.refresh();
+      this.#login.luggage.refresh();
     }
     this.#relay.pump();
   }
@@ -395,34 +357,32 @@ export class Session implements RelayOwner {
   /** Before a switch, where the session happens to be idle: what stays as it is need not be read in the pause. */
   async #readAhead(): Promise<void> {
     const isIdle = this.#phase === 'relay' && this.#relay.isEmpty && this.#blockers().length === 0;
-    if (isIdle && this.#luggage.needsToRead()) await this.#runOwn(async () => this.#readState());
+    if (isIdle && this.#login.luggage.needsToRead()) await this.#runOwn(async () => this.#readState());
   }
 
   /** Everything that only the old server can tell, while it still can. */
   async #readState(): Promise<void> {
-    await this.#luggage.readStatus(this.#backend);
-    if (this.#blockers().length === 0) await this.#luggage.readValues(this.#backend);
+    await this.#login.readState(() => this.#blockers());
   }
 
   async #move(destination: Destination): Promise<void> {
     const isSettled = this.#phase === 'held';
     this.#phase = 'moving';
     this.#relay.detach();
-    const old = this.#backend;
+    const old = this.#login.backend;
     try {
       if (!isSettled) {
         await this.#readState();
         if (this.#blockers().length > 0) throw new ClientError(CLIENT_ERROR.notMovable(this.#blockers().join(', ')));
       }
-      const { connection, statementIds } = await this.#luggage.connect(destination);
+      const { connection, statementIds } = await this.#login.luggage.connect(destination);
       quitLater(old);
       if (this.#isClosing()) {
         connection.quit();
         return;
       }
-      this.#backend = connection;
+      this.#login.rebind(connection, statementIds);
       this.#backendLost = false;
-      this.#statements.rebind(statementIds);
       this.#relay.attach(connection);
       this.#context.metrics.moves.inc({ outcome: 'moved' });
     } catch (error) {
@@ -437,11 +397,7 @@ export class Session implements RelayOwner {
   }
 
   #resume(): void {
-    if (this.#heldSince !== null) {
-      this.#context.metrics.holdSeconds.observe((performance.now() - this.#heldSince) / 1000);
-      this.#heldSince = null;
-      clearTimeout(this.#holdTimer);
-    }
+    this.#hold.end();
     this.#phase = 'relay';
     this.#relay.pump();
   }
@@ -455,34 +411,23 @@ export class Session implements RelayOwner {
     return this.#phase === 'settling' ? 'held' : this.#phase;
   }
 
-  // --- parts that are new with each login
-
-  #newState(database: string | null): SessionState {
-    const state = new SessionState(database);
-    // A collation that the other family does not know would silently become its default there (I5).
-    if (!this.#backend.hasTrackers) state.pins.add('expired password');
-    state.charsetTouched = this.#isMixed && this.#profile.collation > SHARED_COLLATION_MAX;
-    return state;
-  }
-
-  #newTracker(): CommandTracker {
-    return new CommandTracker({
+  #newLogin(
+    backend: BackendConnection,
+    { profile, database }: { profile: LoginProfile; database: string | null },
+  ): SessionLogin {
+    return new SessionLogin({
+      backend,
+      profile,
+      database,
       role: this.role,
-      capabilities: this.#profile.capabilities,
-      state: this.#state,
-      statements: this.#statements,
-      forward: (bytes) => this.#relay.toClient(bytes),
-      onFinished: () => this.#onFinished(),
-      onUnsolicited: (error) => this.fail(error),
-      onLocalInfile: () => this.#relay.beginFile(),
-      backendIdOf: (id) => this.#context.backendIdOf(id),
-    });
-  }
-
-  #newLuggage(): SessionLuggage {
-    return new SessionLuggage(() => {
-      const profile = { ...this.#profile, capabilities: this.#tracker.capabilities };
-      return { profile, state: this.#state, statements: this.#statements };
+      isMixed: this.#isMixed,
+      events: {
+        forward: (bytes) => this.#relay.toClient(bytes),
+        onFinished: () => this.#onFinished(),
+        onUnsolicited: (error) => this.fail(error),
+        onLocalInfile: () => this.#relay.beginFile(),
+        backendIdOf: (id) => this.#context.backendIdOf(id),
+      },
     });
   }
 }

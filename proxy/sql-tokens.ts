@@ -43,7 +43,11 @@ export function* sqlTokens(text: string): Generator<SqlToken, void, void> {
     const match = pattern.exec(text);
     if (match === null) return;
     const groups = match.groups ?? {};
-    const variable = groups['variable1'] ?? groups['variable2'] ?? groups['variable3'] ?? groups['variable4'];
+    const variable =
+      groups['variable1']?.replaceAll('``', '`') ??
+      groups['variable2']?.replaceAll(`''`, `'`) ??
+      groups['variable3']?.replaceAll('""', '"') ??
+      groups['variable4'];
     // As it would stand between single quotes, so that it can be written out again.
     const string = groups['string1'] ?? groups['string2']?.replaceAll('""', '"').replaceAll(`'`, `''`);
     if (groups['word'] !== undefined)

@@ -3,7 +3,19 @@ import { effectsOf, type StatementEffect } from './statement-effects.ts';
 
 const brief = (effect: StatementEffect): string => {
   const detail =
-    'key' in effect ? effect.key : 'prefix' in effect ? effect.prefix : 'name' in effect ? effect.name : '';
+    'key' in effect
+      ? effect.key
+      : 'prefix' in effect
+        ? effect.prefix
+        : 'schema' in effect
+          ? `${effect.schema ?? '?'}.${effect.name}`
+          : 'names' in effect
+            ? effect.names.join()
+            : 'name' in effect
+              ? effect.name
+              : 'sql' in effect
+                ? effect.sql
+                : '';
   return `${effect.kind} ${detail}`.trim();
 };
 
@@ -14,34 +26,60 @@ test.each<[string, string[]]>([
   ['/* app */ SELECT 1 -- @x', []],
   ['SELECT @x := 1, @`odd name`, @@session.sql_mode', ['user-variable x', 'user-variable odd name']],
   ['SET @X = 1', ['sets-state', 'user-variable x']],
-  ['CREATE TEMPORARY TABLE scratch (a INT)', ['pin temporary table scratch']],
-  ['create temporary table if not exists `app`.`Scratch` like t', ['pin temporary table scratch']],
-  ['CREATE TEMPORARY TABLE x SELECT 1', ['pin temporary table x']],
+  ['CREATE TEMPORARY TABLE scratch (a INT)', ['temporary-table ?.scratch']],
+  ['create temporary table if not exists `app`.`Scratch` like t', ['temporary-table app.Scratch']],
+  ['CREATE TEMPORARY TABLE x SELECT 1', ['temporary-table ?.x']],
+  ['CREATE TEMPORARY TABLE `like` LIKE t', ['temporary-table ?.like']],
   ['CREATE TABLE temporary_things (a INT)', []],
-  ['DROP TEMPORARY TABLE IF EXISTS a, app.b', ['unpin temporary table a', 'unpin temporary table b']],
-  ['DROP TABLE scratch', ['unpin temporary table scratch']],
+  ['DROP TEMPORARY TABLE IF EXISTS a, app.b', ['drop-table ?.a', 'drop-table app.b']],
+  ['DROP TABLE scratch', ['drop-table ?.scratch']],
   ["SELECT GET_LOCK('mine', 10)", ['pin user lock mine']],
   ["DO RELEASE_LOCK('mine')", ['unpin user lock mine']],
   ['SELECT release_all_locks()', ['unpin-prefix user lock']],
   ['SELECT GET_LOCK(CONCAT(a, b), 1) FROM t', ['pin user lock (named by an expression)']],
   ['LOCK TABLES t READ', ['pin LOCK TABLES']],
-  ['UNLOCK TABLES', ['unpin-prefix LOCK TABLES']],
-  ['FLUSH TABLES WITH READ LOCK', ['pin LOCK TABLES']],
+  ['UNLOCK TABLES', ['unpin-prefix LOCK TABLES', 'unpin-prefix FLUSH TABLES WITH READ LOCK']],
+  ['FLUSH TABLES WITH READ LOCK', ['pin FLUSH TABLES WITH READ LOCK']],
+  ['FLUSH TABLES t FOR EXPORT', ['pin FLUSH TABLES WITH READ LOCK']],
+  ['LOCK INSTANCE FOR BACKUP', ['pin LOCK INSTANCE']],
+  ['UNLOCK INSTANCE', ['unpin-prefix LOCK INSTANCE']],
+  ['BACKUP STAGE START', ['pin BACKUP STAGE']],
+  ['BACKUP STAGE END', ['unpin-prefix BACKUP STAGE']],
   ['FLUSH TABLES', []],
   ['HANDLER t OPEN', ['pin HANDLER t']],
-  ['HANDLER t CLOSE', ['unpin HANDLER t']],
+  ['HANDLER app.t OPEN AS h', ['pin HANDLER h']],
+  ['HANDLER h CLOSE', ['unpin HANDLER h']],
   ["XA START 'a'", ['pin XA transaction']],
   ["XA COMMIT 'a'", ['unpin-prefix XA transaction']],
   ["PREPARE s FROM 'SELECT ?'", ['text-prepare s']],
-  ['PREPARE s FROM @sql', ['pin PREPARE s FROM a variable', 'sets-state']],
+  ['PREPARE s FROM @sql', ['text-prepare-from s']],
+  [
+    'SET @a = 1; PREPARE s FROM @sql',
+    ['sets-state', 'user-variable a', 'pin PREPARE s FROM a variable, among other statements'],
+  ],
   ["PREPARE s FROM 'SELECT ''a'', @x := 1'", ['text-prepare s', 'user-variable x']],
   ['EXECUTE s USING @x', ['sets-state', 'values']],
   ['SELECT a INTO @x FROM t', ['user-variable x']],
   ['SELECT @x, @y + 1', []],
-  ['DEALLOCATE PREPARE s', ['text-deallocate s']],
-  ['SET TRANSACTION ISOLATION LEVEL SERIALIZABLE', ['sets-state', 'next-transaction']],
+  ['DEALLOCATE PREPARE s', ['text-deallocate s', 'unpin PREPARE s FROM a variable, among other statements']],
+  [
+    'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE',
+    ['sets-state', 'next-transaction SET TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
+  ],
+  [
+    `SET @@transaction_read_only = 1, sql_mode = ''`,
+    ['sets-state', 'next-transaction SET @@transaction_read_only = 1'],
+  ],
+  [`SET transaction_isolation = 'SERIALIZABLE'`, ['sets-state']],
+  [`SET @@SESSION.transaction_isolation = 'SERIALIZABLE'`, ['sets-state']],
+  ['SET TRANSACTION READ ONLY; BEGIN', ['sets-state', 'pin SET TRANSACTION among other statements']],
+  [
+    `SET autocommit = 1, session_track_schema=1, @@session.sql_mode = CONCAT('a', 'b'), @x = 1`,
+    ['sets-state', 'trackers autocommit,sql_mode', 'user-variable x'],
+  ],
+  [`SET GLOBAL session_track_schema = 1`, ['sets-state']],
   ['SET SESSION TRANSACTION READ ONLY', ['sets-state']],
-  ['SET ROLE admin', ['sets-state', 'role']],
+  ['SET ROLE admin', ['sets-state', 'role SET ROLE admin']],
   ['SET timestamp = DEFAULT', ['sets-state', 'timestamp-default']],
   ['SET @@session.timestamp := 0', ['sets-state', 'timestamp-default']],
   ['CALL p(@out)', ['calls-routine', 'user-variable out']],

@@ -1,3 +1,5 @@
+import { effectsOfSet } from './set-effects.ts';
+import { tableNames, writtenName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 
 /**
@@ -9,11 +11,18 @@ export type StatementEffect =
   | { kind: 'pin'; key: string }
   | { kind: 'unpin'; key: string }
   | { kind: 'unpin-prefix'; prefix: string }
+  /** Dropping it by the same name releases it; the schema is null where the text names none. */
+  | { kind: 'temporary-table'; schema: string | null; name: string; ifNotExists: boolean }
+  | { kind: 'drop-table'; schema: string | null; name: string }
   | { kind: 'user-variable'; name: string }
   | { kind: 'text-prepare'; name: string; text: string }
+  /** PREPARE … FROM @variable: the text has to be asked for. */
+  | { kind: 'text-prepare-from'; name: string; variable: string }
   | { kind: 'text-deallocate'; name: string }
-  /** SET TRANSACTION without SESSION: rules the next transaction only. */
+  /** SET TRANSACTION, or its variables, without SESSION: rules the next transaction only. */
   | { kind: 'next-transaction'; sql: string }
+  /** Our trackers may be off after it; the other variables of the same SET may have gone unreported. */
+  | { kind: 'trackers'; names: string[] }
   | { kind: 'role'; sql: string }
   /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
   | { kind: 'values' }
@@ -31,11 +40,16 @@ export type StatementEffect =
 export const NO_EFFECTS: readonly StatementEffect[] = [];
 
 const PIN = {
-  temporaryTable: 'temporary table ',
   userLock: 'user lock ',
   lockTables: 'LOCK TABLES',
+  flushTables: 'FLUSH TABLES WITH READ LOCK',
+  lockInstance: 'LOCK INSTANCE',
+  backupStage: 'BACKUP STAGE',
+  preparedText: (name: string) => `PREPARE ${name} FROM a variable, among other statements`,
   handler: 'HANDLER ',
   xa: 'XA transaction',
+  nextTransaction: 'SET TRANSACTION among other statements',
+  trackers: 'session_track variables set among other statements',
 } as const;
 
 /** Beyond this many bytes a text is looked at in its beginning only; the server's state-change tracker covers the rest. */
@@ -48,8 +62,26 @@ const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id|sql_calc_found_rows/i;
 export function effectsOf(text: string): readonly StatementEffect[] {
   const inspected = text.length > INSPECTED_BYTES_MAX ? text.slice(0, INSPECTED_BYTES_MAX) : text;
   if (PLAIN.test(inspected) && !NOT_PLAIN.test(inspected)) return NO_EFFECTS;
-  return sqlStatements(inspected).flatMap((tokens) => [...effectsOfTokens(tokens), ...effectsOfExpressions(tokens)]);
+  const statements = sqlStatements(inspected);
+  const effects = statements.flatMap((tokens) => [...effectsOfTokens(tokens), ...effectsOfExpressions(tokens)]);
+  return statements.length === 1 ? effects : effects.map(amongOthers);
 }
+
+/** What the proxy has to look at right after the statement, it cannot when more statements follow in the same text. */
+function amongOthers(effect: StatementEffect): StatementEffect {
+  if (effect.kind === 'next-transaction') return { kind: 'pin', key: PIN.nextTransaction };
+  if (effect.kind === 'trackers') return { kind: 'pin', key: PIN.trackers };
+  if (effect.kind === 'text-prepare-from') return { kind: 'pin', key: PIN.preparedText(effect.name) };
+  return effect;
+}
+
+/** A new transaction ends LOCK TABLES, but not the global read lock. Source: manual, "LOCK TABLES and UNLOCK TABLES". */
+export function beginsTransaction(text: string): boolean {
+  return /^\s*(?:begin\b|start\s+transaction\b)/i.test(text);
+}
+
+/** Released by the begin of a transaction. */
+export const TABLE_LOCK_PIN = PIN.lockTables;
 
 function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
   const word = (index: number) => (tokens[index]?.kind === 'word' ? tokens[index].text : '');
@@ -57,10 +89,9 @@ function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
     case 'CREATE':
       return effectsOfCreate(tokens);
     case 'DROP':
-      if (word(1) === 'PREPARE') return [{ kind: 'text-deallocate', name: nameAt(tokens, 2) }];
-      return effectsOfDrop(tokens);
+      return word(1) === 'PREPARE' ? effectsOfDeallocate(tokens) : effectsOfDrop(tokens);
     case 'DEALLOCATE':
-      return [{ kind: 'text-deallocate', name: nameAt(tokens, 2) }];
+      return effectsOfDeallocate(tokens);
     case 'PREPARE':
       return effectsOfPrepare(tokens);
     case 'SET':
@@ -72,13 +103,23 @@ function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
     case 'USE':
       return [{ kind: 'sets-state' }];
     case 'LOCK':
-      return word(1) === 'INSTANCE' ? [{ kind: 'pin', key: 'LOCK INSTANCE' }] : [{ kind: 'pin', key: PIN.lockTables }];
+      return [{ kind: 'pin', key: word(1) === 'INSTANCE' ? PIN.lockInstance : PIN.lockTables }];
     case 'UNLOCK':
-      return [{ kind: 'unpin-prefix', prefix: word(1) === 'INSTANCE' ? 'LOCK INSTANCE' : PIN.lockTables }];
+      if (word(1) === 'INSTANCE') return [{ kind: 'unpin-prefix', prefix: PIN.lockInstance }];
+      return [
+        { kind: 'unpin-prefix', prefix: PIN.lockTables },
+        { kind: 'unpin-prefix', prefix: PIN.flushTables },
+      ];
     case 'FLUSH':
       return tokens.some((token) => token.kind === 'word' && (token.text === 'LOCK' || token.text === 'EXPORT'))
-        ? [{ kind: 'pin', key: PIN.lockTables }]
+        ? [{ kind: 'pin', key: PIN.flushTables }]
         : [];
+    case 'BACKUP':
+      if (word(1) === 'STAGE' && word(2) === 'END') return [{ kind: 'unpin-prefix', prefix: PIN.backupStage }];
+      return word(1) === 'STAGE' || word(1) === 'LOCK' ? [{ kind: 'pin', key: PIN.backupStage }] : [];
+    case 'BINLOG':
+      // The server keeps the format description that it carries, which the next one needs.
+      return [{ kind: 'pin', key: 'BINLOG statement' }];
     case 'HANDLER':
       return effectsOfHandler(tokens);
     case 'XA':
@@ -86,11 +127,6 @@ function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
       return word(1) === 'COMMIT' || word(1) === 'ROLLBACK' ? [{ kind: 'unpin-prefix', prefix: PIN.xa }] : [];
     case 'KILL':
       return effectsOfKill(tokens);
-    case 'START':
-    case 'BEGIN':
-      // A new transaction releases LOCK TABLES (manual, "Transaction statements": implicit UNLOCK TABLES); not the
-      // global read lock, which has the same key on purpose: it then stays pinned only until the drain names it.
-      return [];
     default:
       return [];
   }
@@ -100,16 +136,9 @@ function effectsOfCreate(tokens: SqlToken[]): StatementEffect[] {
   const temporary = tokens.findIndex((token) => token.kind === 'word' && token.text === 'TEMPORARY');
   const table = tokens.findIndex((token) => token.kind === 'word' && token.text === 'TABLE');
   if (temporary === -1 || table === -1 || table < temporary || temporary > 3) return [];
-  return [
-    {
-      kind: 'pin',
-      key:
-        PIN.temporaryTable +
-        tableNames(tokens.slice(table + 1))
-          .slice(0, 1)
-          .join(''),
-    },
-  ];
+  const ifNotExists = tokens[table + 1]?.kind === 'word' && tokens[table + 1]?.text === 'IF';
+  const [first] = tableNames(tokens.slice(table + 1));
+  return [{ kind: 'temporary-table', ...(first ?? { schema: null, name: '' }), ifNotExists }];
 }
 
 function effectsOfDrop(tokens: SqlToken[]): StatementEffect[] {
@@ -117,78 +146,45 @@ function effectsOfDrop(tokens: SqlToken[]): StatementEffect[] {
     (token) => token.kind === 'word' && (token.text === 'TABLE' || token.text === 'TABLES'),
   );
   if (table === -1 || table > 2) return [];
-  return tableNames(tokens.slice(table + 1)).map((name) => ({ kind: 'unpin', key: PIN.temporaryTable + name }));
+  return tableNames(tokens.slice(table + 1)).map((name) => ({ kind: 'drop-table', ...name }));
 }
 
-/** Unqualified, lower case. */
-function tableNames(tokens: SqlToken[]): string[] {
-  const names: string[] = [];
-  let name = '';
-  for (const token of tokens) {
-    if (token.kind === 'word' && ['IF', 'NOT', 'EXISTS'].includes(token.text)) continue;
-    if (token.kind === 'word' || token.kind === 'quoted-name') name = token.text.toLowerCase();
-    else if (token.kind === 'symbol' && token.text === '.') continue;
-    else if (token.kind === 'symbol' && token.text === ',') {
-      names.push(name);
-      name = '';
-    } else break;
-    if (token.kind === 'word' && ['LIKE', 'SELECT', 'AS', 'ENGINE', 'CASCADE', 'RESTRICT'].includes(token.text)) break;
-  }
-  // `t LIKE u`, `t SELECT …`: the word after the name ended the loop and is not the name.
-  const first = tokens.filter((token) => !(token.kind === 'word' && ['IF', 'NOT', 'EXISTS'].includes(token.text)))[0];
-  if (
-    names.length === 0 &&
-    ['like', 'select', 'as', 'engine', 'cascade', 'restrict'].includes(name) &&
-    first !== undefined
-  ) {
-    return [lastOfQualified(tokens)];
-  }
-  if (name !== '') names.push(name);
-  return names;
-}
-
-function lastOfQualified(tokens: SqlToken[]): string {
-  const rest = tokens.filter((token) => !(token.kind === 'word' && ['IF', 'NOT', 'EXISTS'].includes(token.text)));
-  const [first, dot, second] = rest;
-  const last = dot?.kind === 'symbol' && dot.text === '.' ? second : first;
-  return last === undefined || last.kind === 'symbol' ? '' : last.text.toLowerCase();
+function effectsOfDeallocate(tokens: SqlToken[]): StatementEffect[] {
+  const name = nameAt(tokens, 2);
+  return [
+    { kind: 'text-deallocate', name },
+    { kind: 'unpin', key: PIN.preparedText(name) },
+  ];
 }
 
 function effectsOfPrepare(tokens: SqlToken[]): StatementEffect[] {
   const text = tokens[3];
   const name = nameAt(tokens, 1);
-  // From a variable: what it held then cannot be known later.
-  if (text?.kind !== 'string') return [{ kind: 'pin', key: `PREPARE ${name} FROM a variable` }, { kind: 'sets-state' }];
+  if (text?.kind === 'user-variable') return [{ kind: 'text-prepare-from', name, variable: text.text }];
+  if (text?.kind !== 'string') return [];
   const plain = text.text.replaceAll(`''`, `'`).replaceAll(/\\(.)/gs, '$1');
   // What its execution may do counts from now on.
-  const inner = effectsOf(plain).filter(({ kind }) => kind === 'pin' || kind === 'user-variable');
-  return [{ kind: 'text-prepare', name, text: text.text }, ...inner];
+  return [{ kind: 'text-prepare', name, text: text.text }, ...effectsOfExecution(plain)];
 }
 
-function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
-  const words = tokens.map((token) => (token.kind === 'word' ? token.text : ''));
-  const effects: StatementEffect[] = [{ kind: 'sets-state' }];
-  if (words[1] === 'TRANSACTION') effects.push({ kind: 'next-transaction', sql: rebuild(tokens) });
-  if (words[1] === 'ROLE') effects.push({ kind: 'role', sql: rebuild(tokens) });
-  for (const [index, token] of tokens.entries()) {
-    const isTimestamp =
-      (token.kind === 'word' && token.text === 'TIMESTAMP') ||
-      (token.kind === 'system-variable' && token.text.endsWith('timestamp'));
-    if (!isTimestamp) continue;
-    const value = tokens
-      .slice(index + 1)
-      .find((next) => !(next.kind === 'symbol' && (next.text === '=' || next.text === ':')));
-    if (value?.kind === 'word' && (value.text === 'DEFAULT' || value.text === '0'))
-      effects.push({ kind: 'timestamp-default' });
-  }
-  return effects;
+/** What executing a statement of SQL's PREPARE may do, counted from its preparation on. */
+export function effectsOfExecution(text: string): StatementEffect[] {
+  return effectsOf(text)
+    .map(amongOthers)
+    .filter(({ kind }) => kind === 'pin' || kind === 'temporary-table' || kind === 'user-variable');
 }
 
 function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
-  const last = tokens.findLast((token) => token.kind === 'word');
-  const name = PIN.handler + lastOfQualified(tokens.slice(1));
-  if (tokens.some((token) => token.kind === 'word' && token.text === 'OPEN')) return [{ kind: 'pin', key: name }];
-  return last?.text === 'CLOSE' ? [{ kind: 'unpin', key: name }] : [];
+  const [name] = tableNames(tokens.slice(1));
+  const open = tokens.findIndex((token) => token.kind === 'word' && token.text === 'OPEN');
+  if (open !== -1) {
+    const alias = tokens.slice(open + 1).findLast((token) => token.kind === 'word' || token.kind === 'quoted-name');
+    return [{ kind: 'pin', key: PIN.handler + (alias === undefined ? (name?.name ?? '') : writtenName(alias)) }];
+  }
+  const last = tokens.at(-1);
+  return last?.kind === 'word' && last.text === 'CLOSE'
+    ? [{ kind: 'unpin', key: PIN.handler + (name?.name ?? '') }]
+    : [];
 }
 
 function effectsOfKill(tokens: SqlToken[]): StatementEffect[] {
@@ -241,29 +237,4 @@ function lockName(tokens: SqlToken[], index: number): string {
 function nameAt(tokens: SqlToken[], index: number): string {
   const token = tokens[index];
   return token === undefined ? '' : token.text.toLowerCase();
-}
-
-/** The statement again, without its comments. */
-function rebuild(tokens: SqlToken[]): string {
-  return tokens.map(written).join(' ').replaceAll(' @', '@');
-}
-
-function written(token: SqlToken): string {
-  switch (token.kind) {
-    case 'word':
-      return token.written;
-    case 'string':
-      return `'${token.text}'`;
-    case 'quoted-name':
-      return `\`${token.text.replaceAll('`', '``')}\``;
-    // In SET ROLE 'name'@'host' this is the host.
-    case 'user-variable':
-      return `@'${token.text}'`;
-    case 'system-variable':
-      return `@@${token.text}`;
-    case 'symbol':
-      return token.text;
-    default:
-      throw new Error(`unknown token ${JSON.stringify(token satisfies never)}`);
-  }
 }

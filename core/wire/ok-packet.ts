@@ -66,6 +66,10 @@ export function buildEof(statusFlags: number, warnings = 0): Buffer {
   return new ByteWriter().uint8(EOF_HEADER).uint16(warnings).uint16(statusFlags).toBuffer();
 }
 
+export function warningsOfEof(payload: Buffer): number {
+  return payload.length >= 3 ? payload.readUInt16LE(1) : 0;
+}
+
 export function statusFlagsOfEof(payload: Buffer): number {
   return payload.length >= 5 ? payload.readUInt16LE(3) : 0;
 }

@@ -246,7 +246,7 @@ describe('hold', () => {
     const report = await proxy.prepare('primary', 'target');
     expect(report.pinned.flatMap(({ reasons }) => reasons).sort()).toEqual([
       'session state changed inside a stored routine',
-      'temporary table scratch',
+      'temporary table app.scratch',
       'user lock mine',
     ]);
     const epoch = proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 });
@@ -265,7 +265,7 @@ describe('hold', () => {
     const { promise, resolve } = Promise.withResolvers<Error>();
     pinned.on('error', resolve);
     proxy.push({ primary: 'target' });
-    expect((await promise).message).toMatch(/could not be carried over: temporary table scratch2|closed/);
+    expect((await promise).message).toMatch(/could not be carried over: temporary table app.scratch2|closed/);
   });
 
   test('the deadline releases to the current side while not fenced', async () => {

@@ -1,0 +1,61 @@
+import { ownQuery, requireSuccess, runCommands, type CommandResult } from './backend-commands.ts';
+import type { BackendConnection } from './backend-connection.ts';
+import { NEXT_TRANSACTION_TRACKER, trackerCommand } from './restore-commands.ts';
+import type { CatchUp, SessionState } from './session-state.ts';
+import { quoteVariable } from './session-snapshot.ts';
+
+/**
+ * Runs on the session's server what has to be asked for, or said again, right after a command of the client: later,
+ * or on another server, nobody could tell any more.
+ */
+export async function catchUp(
+  connection: BackendConnection,
+  state: SessionState,
+  work: readonly CatchUp[],
+): Promise<void> {
+  for (const item of work) {
+    switch (item.kind) {
+      case 'trackers':
+        await turnTrackersOn(connection, state, item.names);
+        break;
+      case 'next-transaction':
+        requireSuccess(await run(connection, [NEXT_TRANSACTION_TRACKER, item.sql]));
+        state.onNextTransaction(item.sql);
+        break;
+      case 'prepared-text':
+        await readPreparedText(connection, state, item);
+        break;
+      default:
+        throw new Error(`unknown catch-up ${JSON.stringify(item satisfies never)}`);
+    }
+  }
+  connection.releaseStream();
+}
+
+/** Setting a variable to its own value has the server report it. */
+async function turnTrackersOn(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
+  requireSuccess(await runCommands(connection, [trackerCommand(connection)]));
+  if (names.length === 0) return;
+  const assignments = names.map((name) => `@@SESSION.${name}=@@SESSION.${name}`);
+  const [result] = await run(connection, [`SET ${assignments.join(', ')}`]);
+  if (result?.kind === 'ok' && result.payload !== null) state.onOk(result.payload, [{ kind: 'sets-state' }]);
+  else state.pins.add('variables set together with session_track variables');
+}
+
+async function readPreparedText(
+  connection: BackendConnection,
+  state: SessionState,
+  { name, variable }: { name: string; variable: string },
+): Promise<void> {
+  const [result] = await run(connection, [`SELECT HEX(CONVERT(${quoteVariable(variable)} USING utf8mb4))`]);
+  const hex = result?.kind === 'rows' ? result.rows[0]?.[0] : undefined;
+  if (hex === undefined || hex === null) state.pins.add(`PREPARE ${name} FROM a variable that could not be read`);
+  else state.onPreparedText(name, Buffer.from(hex.toString('latin1'), 'hex'));
+}
+
+async function run(connection: BackendConnection, statements: string[]): Promise<CommandResult[]> {
+  return runCommands(
+    connection,
+    statements.map((sql) => ownQuery(connection, sql)),
+  );
+}

@@ -1,0 +1,71 @@
+import type { Role } from '../core/routing-record.ts';
+import { catchUp } from './catch-up.ts';
+import type { BackendConnection, LoginProfile } from './backend-connection.ts';
+import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
+import { PreparedStatements } from './prepared-statements.ts';
+import { SessionLuggage } from './session-luggage.ts';
+import { SessionState } from './session-state.ts';
+
+export interface SessionLoginOptions {
+  backend: BackendConnection;
+  profile: LoginProfile;
+  database: string | null;
+  role: Role;
+  /** One side is MariaDB and the other is not. */
+  isMixed: boolean;
+  events: Pick<CommandTrackerOptions, 'forward' | 'onFinished' | 'onUnsolicited' | 'onLocalInfile' | 'backendIdOf'>;
+}
+
+/** Collation ids that MySQL and MariaDB have in common end here. */
+const SHARED_COLLATION_MAX = 247;
+
+/** All that a session knows since its client logged in, and that another login (COM_CHANGE_USER) begins anew. */
+export class SessionLogin {
+  readonly profile: LoginProfile;
+  readonly state: SessionState;
+  readonly statements = new PreparedStatements();
+  readonly tracker: CommandTracker;
+  readonly luggage: SessionLuggage;
+  /** Moves replace it. */
+  backend: BackendConnection;
+
+  constructor({ backend, profile, database, role, isMixed, events }: SessionLoginOptions) {
+    this.backend = backend;
+    this.profile = profile;
+    this.state = new SessionState(database);
+    if (!backend.hasTrackers) this.state.pins.add('expired password');
+    // A collation that the other family does not know would silently become its default there (I5).
+    this.state.charsetTouched = isMixed && profile.collation > SHARED_COLLATION_MAX;
+    const { capabilities } = profile;
+    const { state, statements } = this;
+    this.tracker = new CommandTracker({ role, capabilities, state, statements, ...events });
+    this.luggage = new SessionLuggage(() => ({
+      profile: { ...profile, capabilities: this.tracker.capabilities },
+      state,
+      statements,
+    }));
+  }
+
+  pins(): string[] {
+    return [...this.state.pins.reasons(), ...this.statements.pins()];
+  }
+
+  /** What has to be asked for right after a command. */
+  async catchUp(): Promise<void> {
+    this.state.diagnostics.onOverwritten();
+    await catchUp(this.backend, this.state, this.state.takeCatchUps());
+  }
+
+  /** Everything that only this server can tell, while it still can. */
+  async readState(blockers: () => string[]): Promise<void> {
+    await this.luggage.readStatus(this.backend);
+    if (blockers().length === 0) await this.luggage.readValues(this.backend);
+  }
+
+  /** Goes on with another connection. */
+  rebind(connection: BackendConnection, statementIds: ReadonlyMap<number, number>): void {
+    this.backend = connection;
+    this.state.diagnostics.onOverwritten();
+    this.statements.rebind(statementIds);
+  }
+}
