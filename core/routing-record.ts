@@ -66,6 +66,19 @@ export function endpointOfSide(record: RoutingRecord, side: Side, role: Role): E
   return role === 'replica' ? (endpoints.replica ?? endpoints.primary) : endpoints.primary;
 }
 
-export function isHeld(record: RoutingRecord, role: Role): boolean {
+function isHeld(record: RoutingRecord, role: Role): boolean {
   return record.hold === 'all' || record.hold === role;
+}
+
+/**
+ * Whether a proxy that ended the hold of `releasedEpoch` by itself, or of none (-1), keeps `role` still. A proxy may do
+ * so once the deadline passed, but not once the record says `fenced`: what it would let through could be lost (I6).
+ */
+export function keepsStill(record: RoutingRecord, role: Role, releasedEpoch: number): boolean {
+  return isHeld(record, role) && (record.fenced || record.epoch !== releasedEpoch);
+}
+
+/** Whether the deadline of `record` may still end its hold. */
+export function mayReleaseItself({ hold, fenced, deadlineMs, epoch }: RoutingRecord, releasedEpoch: number): boolean {
+  return hold !== 'none' && !fenced && deadlineMs !== null && epoch !== releasedEpoch;
 }

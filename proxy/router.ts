@@ -1,6 +1,14 @@
 import { abortable } from '../core/abort.ts';
 import { systemClock, type Clock } from '../core/clock.ts';
-import { endpointOf, isHeld, sideOf, ROLES, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import {
+  endpointOf,
+  keepsStill,
+  mayReleaseItself,
+  sideOf,
+  ROLES,
+  type Role,
+  type RoutingRecord,
+} from '../core/routing-record.ts';
 import type { Destination } from './backend-connection.ts';
 
 /** What rules the sessions of a role now. */
@@ -75,10 +83,9 @@ export class Router {
   #update(): void {
     const record = this.#record;
     if (record === null) return;
-    const released = this.releasedByDeadline && !record.fenced;
     for (const role of ROLES) {
       const destination = { side: sideOf(record, role), endpoint: endpointOf(record, role) };
-      this.#routes[role] = { destination, held: isHeld(record, role) && !released };
+      this.#routes[role] = { destination, held: keepsStill(record, role, this.#releasedEpoch) };
     }
     this.#armDeadline(record);
     this.#onChange();
@@ -89,14 +96,14 @@ export class Router {
     }
   }
 
-  #armDeadline({ epoch, hold, deadlineMs, fenced }: RoutingRecord): void {
+  #armDeadline(armed: RoutingRecord): void {
     clearTimeout(this.#deadlineTimer);
-    if (hold === 'none' || fenced || deadlineMs === null || this.releasedByDeadline) return;
+    if (!mayReleaseItself(armed, this.#releasedEpoch)) return;
     const release = () => {
-      if (this.epoch !== epoch || this.#record?.fenced === true) return;
-      this.#releasedEpoch = epoch;
+      if (this.#record !== armed) return;
+      this.#releasedEpoch = armed.epoch;
       this.#update();
     };
-    this.#deadlineTimer = setTimeout(release, Math.max(0, deadlineMs - this.#clock.nowMs()));
+    this.#deadlineTimer = setTimeout(release, Math.max(0, (armed.deadlineMs ?? 0) - this.#clock.nowMs()));
   }
 }
