@@ -1,10 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 const servers = ['test/**/*.mysql.test.ts'];
+const long = ['test/**/*.long.test.ts'];
 
 /**
- * Two kinds of tests: `unit` are pure or nearly so; `servers` start real databases and processes, so few at once and with
- * patience. Forks, not threads: a crashed or killed worker takes its servers with it (servers/watchdog.ts).
+ * `unit` are pure or nearly so; `servers` start real databases and processes, so few at once and with patience; `long` are
+ * whole matrices and large models, run by `npm run test:long` alone. Forks, not threads: a crashed or killed worker takes its servers with it (servers/watchdog.ts).
  */
 export default defineConfig({
   test: {
@@ -16,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: ['node_modules/**', '.cache/**', ...servers],
+          exclude: ['node_modules/**', '.cache/**', ...servers, ...long],
           testTimeout: 20_000,
         },
       },
@@ -26,6 +27,17 @@ export default defineConfig({
           name: 'servers',
           include: servers,
           testTimeout: 180_000,
+          hookTimeout: 180_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'long',
+          include: long,
+          testTimeout: 3_600_000,
           hookTimeout: 180_000,
           maxWorkers: 1,
           fileParallelism: false,

@@ -1,7 +1,7 @@
 /**
  * Named places where a test stops or kills the real process: SWITCHYARD_FAILPOINTS=`name=kill:FILE,name=wait:FILE`.
- * `kill` happens once: FILE, which it makes, remembers it. `wait` goes on when FILE is gone. Without the variable a
- * failpoint costs one map look-up.
+ * `kill` happens once: FILE, which it makes, remembers it. `wait` goes on when FILE is gone, and makes FILE.reached where
+ * it has to wait. Without the variable a failpoint costs one map look-up.
  */
 import { existsSync, watch, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -9,11 +9,16 @@ import { dirname } from 'node:path';
 export const FAILPOINTS = [
   'switch.intent',
   'switch.hold',
+  'switch.sealed',
   'switch.fenced',
   'switch.caught_up',
   'switch.reverse_ready',
   'switch.decided',
+  'switch.opened',
   'switch.released',
+  'switch.claimed',
+  'switch.unfenced',
+  'switch.undone',
   'copy.started',
   'copy.chunk_landed',
   'copy.finished',
@@ -32,7 +37,10 @@ export async function failpoint(name: Failpoint): Promise<void> {
     writeFileSync(file, name);
     process.kill(process.pid, 'SIGKILL');
   }
-  if (action.startsWith('wait:')) await fileGone(file);
+  if (action.startsWith('wait:') && existsSync(file)) {
+    writeFileSync(`${file}.reached`, name);
+    await fileGone(file);
+  }
 }
 
 function parse(text: string): Map<string, string> {

@@ -48,6 +48,11 @@ export const importOptionsSchema = z.strictObject({
   skipValidationErrors: z.boolean().default(false),
   /** Longest wait for open transactions at a switch, ms. */
   drainBudgetMs: z.int().min(100).max(60_000).default(2000),
+  /**
+   * Sessions whose transaction outlasts that: `abort` gives the switch up after three attempts; `close-sessions` ends
+   * them, with an error that says so, in the last one.
+   */
+  drainPolicy: z.enum(['abort', 'close-sessions']).default('abort'),
   /** Longest pause that an application may see at a switch, ms. */
   pauseDeadlineMs: z.int().min(500).max(120_000).default(5000),
   /** A switch is refused while replication is further behind than this, ms. */

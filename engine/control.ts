@@ -40,6 +40,8 @@ export interface ProxyFleet {
   prepare(request: PrepareRequest): Promise<PrepareReport>;
   /** Rejects when a proxy does not answer. */
   backends(): Promise<FleetBackends>;
+  /** Ends these sessions, with an error that says why where the client can be told. */
+  closeSessions(sessionIds: string[]): Promise<void>;
 }
 
 export class RemoteFleet implements ProxyFleet {
@@ -65,5 +67,9 @@ export class RemoteFleet implements ProxyFleet {
 
   async backends(): Promise<FleetBackends> {
     return await this.#supervisor.call('fleetBackends', undefined);
+  }
+
+  async closeSessions(sessionIds: string[]): Promise<void> {
+    await this.#supervisor.call('fleetCloseSessions', { sessionIds });
   }
 }

@@ -48,6 +48,8 @@ const intentSchema = z.strictObject({
   fence: fenceSchema,
   /** Accounts that the fence locks, which were not locked before it. */
   fencedAccounts: fencedAccountsSchema,
+  /** Our connections to each side, by the servers' ids: what still runs there is ended before anything is undone. */
+  threads: z.strictObject({ source: z.array(z.int()), target: z.array(z.int()) }).default({ source: [], target: [] }),
   startedAtMs: z.number(),
 });
 export type SwitchIntent = z.infer<typeof intentSchema>;
@@ -83,6 +85,16 @@ export const importDocumentSchema = z.strictObject({
   replicasOnTarget: z.boolean(),
   /** Which fence stands, and on which side. */
   fence: z.strictObject({ side: z.enum(SIDES), kind: fenceSchema, accounts: fencedAccountsSchema }).nullable(),
+  /** A fence that should be gone and may not be: the server could not be reached. The fence watch goes on trying. */
+  leftFence: z
+    .strictObject({
+      side: z.enum(SIDES),
+      kind: fenceSchema,
+      accounts: fencedAccountsSchema,
+      threads: z.array(z.int()),
+    })
+    .nullable()
+    .default(null),
   intent: intentSchema.nullable(),
   /** The last verification, as people see it (VerifyView). */
   verify: z.unknown(),

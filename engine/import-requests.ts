@@ -54,13 +54,9 @@ export class ImportRequests {
         });
       }
       this.#world.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
-      const trafficSwitch = new TrafficSwitch(runner.switchWorld, plan);
       await runner.stopFenceWatch();
-      const pauseMs = await trafficSwitch.run().finally(() => runner.watchFence());
-      this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {
-        pauseMs: Math.round(pauseMs),
-        steps: trafficSwitch.steps,
-      });
+      const { pauseMs, steps } = await TrafficSwitch.run(runner.switchWorld, plan).finally(() => runner.watchFence());
+      this.#world.log('info', `${request.kind} are served by the ${plan.to}`, { pauseMs: Math.round(pauseMs), steps });
       if (plan.kind === 'primaries') await runner.forgetPersistedFence();
       return { switched: true, refusals, warnings, pauseMs, fence: plan.fence, view: await runner.view() };
     });

@@ -9,7 +9,8 @@ import { ImportWorld, type ImportWorldOptions } from './import-world.ts';
 import { isFinal } from './phase.ts';
 import { FenceWatch } from './switch/fence-watch.ts';
 import { persistFence } from './switch/fence.ts';
-import { fenceContext, recoverSwitch, type SwitchWorld } from './switch/traffic-switch.ts';
+import { fenceContext, type SwitchWorld } from './switch/switch-world.ts';
+import { TrafficSwitch } from './switch/traffic-switch.ts';
 
 /**
  * The life of one import: brings it to where its phase says it is after a start, stops it with a reason when something
@@ -37,7 +38,8 @@ export class ImportRunner {
       route: world.route,
       fleet: world.fleet,
       streams,
-      connect: (side) => world.connect(side),
+      signal: world.signal,
+      connect: (side, options) => world.connect(side, options),
       log: (level, message, details) => world.log(level, message, details),
     };
     this.requests = new ImportRequests(this);
@@ -53,7 +55,7 @@ export class ImportRunner {
     }
     if ((await route.read())?.importId !== document.id) await route.begin(document);
     const { intent } = document;
-    await recoverSwitch(this.switchWorld);
+    await TrafficSwitch.recover(this.switchWorld);
     if (intent?.kind === 'primaries') await this.forgetPersistedFence();
     this.phases.goOn();
     this.watchFence();
@@ -99,8 +101,8 @@ export class ImportRunner {
 
   /** What stands on the old primary is guarded, whatever else has stopped. */
   watchFence(): void {
-    const { fence, phase } = this.world.record.document;
-    if (fence === null || isFinal(phase)) return;
+    const { fence, leftFence, phase } = this.world.record.document;
+    if ((fence === null && leftFence === null) || isFinal(phase)) return;
     this.#fenceWatch ??= new FenceWatch(this.switchWorld, this.world.signal);
   }
 

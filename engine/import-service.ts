@@ -220,6 +220,7 @@ function newDocument(
     copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: null, finishedAtMs: null },
     replicasOnTarget: false,
     fence: null,
+    leftFence: null,
     intent: null,
     verify: null,
     switches: [],

@@ -6,7 +6,7 @@ import type { ProxyFleet } from './control.ts';
 import type { ImportSecrets } from './import-document.ts';
 import type { ImportRecord, ImportStore } from './import-store.ts';
 import type { Route } from './route.ts';
-import { ServerConnection } from './server/connection.ts';
+import { ServerConnection, type OpenOptions } from './server/connection.ts';
 
 export interface ImportWorldOptions {
   record: ImportRecord;
@@ -56,8 +56,8 @@ export class ImportWorld {
     return this.credentials[side];
   }
 
-  async connect(side: Side): Promise<ServerConnection> {
-    return await ServerConnection.open(this.credentials[side]);
+  async connect(side: Side, options: OpenOptions = {}): Promise<ServerConnection> {
+    return await ServerConnection.open(this.credentials[side], options);
   }
 
   /** I10: after it no side can be reached any more. */

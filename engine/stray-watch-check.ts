@@ -2,7 +2,7 @@ import { otherSide } from '../core/phase.ts';
 import type { SwitchRefusal } from './api.ts';
 import { executedPosition } from './server/position.ts';
 import { countStrayWrites } from './stray-writes.ts';
-import type { SwitchPlan, SwitchWorld } from './switch/traffic-switch.ts';
+import type { SwitchPlan, SwitchWorld } from './switch/switch-world.ts';
 
 /**
  * Before a switch back: stray writes are on the source already, so traffic that goes back finds them there, while the

@@ -64,6 +64,12 @@ export const CLIENT_ERROR = {
     sqlState: '08S01',
     message: `Switchyard switched to another database server and this session could not be carried over: ${reasons}`,
   }),
+  closedForSwitch: (): ErrPacket => ({
+    code: 1105,
+    sqlState: '08S01',
+    message:
+      'Switchyard ended this session: it kept a switch waiting longer than the drain budget (drainPolicy close-sessions)',
+  }),
   heldTooLong: (): ErrPacket => ({
     code: 1105,
     sqlState: '08S01',

@@ -6,6 +6,7 @@ import type { PrepareReport, PrepareRequest, ProxyMethods } from '../core/contro
 import { createLogger } from '../core/log.ts';
 import { ROLES, endpointOfSide, type Role, type RoutingRecord } from '../core/routing-record.ts';
 import { ClientDoor, isOwnConnectionId } from './client-door.ts';
+import { CLIENT_ERROR } from './client-error.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
 import { listen, type Listener } from './listener.ts';
 import { openBackends } from './open-backends.ts';
@@ -143,6 +144,7 @@ class ProxyWorker implements SessionContext {
       prepare: (request) => this.#prepare(request),
       backendConnections: () => openBackends(),
       sessions: () => [...this.#sessions.values()].map((session) => session.view()),
+      closeSessions: ({ sessionIds }) => this.#closeSessions(new Set(sessionIds)),
       collectMetrics: async () => ({ text: await this.#collect() }),
       drain: ({ timeoutMs }) => this.#drain(timeoutMs),
     };
@@ -218,6 +220,11 @@ class ProxyWorker implements SessionContext {
       [...this.#sessions.values()].filter((session) => session.role === role),
       destination,
     );
+  }
+
+  #closeSessions(ids: ReadonlySet<string>): void {
+    for (const session of this.#sessions.values())
+      if (ids.has(session.id)) session.fail(CLIENT_ERROR.closedForSwitch());
   }
 
   async #collect(): Promise<string> {

@@ -15,7 +15,8 @@ const unit = ['vitest', 'run', '--project', 'unit'];
 /** Each a list of command lines; arguments of the caller go to the last one. The first failure ends the list. */
 const COMMANDS = {
   start: [['node', 'main.ts', 'serve']],
-  test: [['vitest', 'run']],
+  test: [['vitest', 'run', '--project', 'unit', '--project', 'servers']],
+  'test:long': [['vitest', 'run', '--project', 'long']],
   'test:unit': [unit],
   demo: [['node', 'demo/run.ts']],
   bench: [['node', 'bench/run.ts']],

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, openSync, closeSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,10 +138,21 @@ export class SwitchyardProcess implements AsyncDisposable {
         throw new AppError('SERVER_NOT_STARTED', `switchyard did not get ready:\n${this.log().slice(-3000)}`);
       }
       const response = await fetch(`${this.adminUrl}/readyz`).catch(() => undefined);
-      if (response?.ok === true) return;
+      // A proxy says hello before it listens.
+      if (response?.ok === true && (await listens(this.primaryPort)) && (await listens(this.replicaPort))) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+async function listens(port: number): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port });
+  const listening = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return listening;
 }
 
 function endProcess(pid: number): void {

@@ -110,6 +110,7 @@ export class ControlServer {
       fleetPrepare: (request) => fleet.prepare(request),
       fleetBackends: async () => fleet.backends(),
       fleetReport: () => fleet.report(),
+      fleetCloseSessions: (request) => fleet.closeSessions(request.sessionIds),
       proxyAck: (ack) => fleet.acknowledge(ack),
       publish: (event) => onPublish(event),
     };

@@ -96,6 +96,10 @@ export class Fleet {
     };
   }
 
+  async closeSessions(sessionIds: string[]): Promise<void> {
+    await Promise.all(this.peers().map((peer) => peer.call('closeSessions', { sessionIds })));
+  }
+
   async sessions(): Promise<SessionView[]> {
     const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined)));
     return lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));

@@ -23,6 +23,8 @@ export interface SupervisorMethods {
   /** Rejects when a proxy does not answer: what it has open is then unknown. */
   fleetBackends(params: undefined): FleetBackends;
   fleetReport(params: undefined): FleetReport;
+  /** On every proxy: see `ProxyMethods.closeSessions`. */
+  fleetCloseSessions(params: { sessionIds: string[] }): void;
   /** A proxy tells its state for an epoch. */
   proxyAck(ack: ProxyAck): void;
   /** Something that people watch: progress, a log line. */
@@ -91,6 +93,8 @@ export interface ProxyMethods {
   /** Opens, logs in and restores connections to `to` ahead of a switch, so that the pause need not. */
   prepare(params: PrepareRequest): PrepareReport;
   sessions(params: undefined): SessionView[];
+  /** The operator's policy for a switch: ends those of these sessions that are its own, whatever they do. */
+  closeSessions(params: { sessionIds: string[] }): void;
   /** Every connection to a database server, also those without a session: what tells ours from others' there. */
   backendConnections(params: undefined): BackendView[];
   collectMetrics(params: undefined): { text: string };

@@ -6,7 +6,7 @@ import { Grants } from '../preflight/grants.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { readAccounts, SYSTEM_SCHEMAS, SYSTEM_USERS, type Account } from './accounts.ts';
 import { readSessions, type ServerSession } from './process-list.ts';
-import type { SwitchPlan, SwitchWorld } from './traffic-switch.ts';
+import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
 
 /** A session that is just ending may be listed for a moment after its socket closed. */
 const RECHECKS = 3;

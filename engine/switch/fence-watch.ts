@@ -1,8 +1,9 @@
 import { childController } from '../../core/abort.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { isFenceStanding, persistFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
-import { fenceContext, type SwitchWorld } from './traffic-switch.ts';
+import { endStatements } from './end-statements.ts';
+import { isFenceStanding, lowerFence, persistFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
+import { fenceContext, type SwitchWorld } from './switch-world.ts';
 
 const CHECK_MS = 2000;
 /** While the server is away: it must not be back for long without its fence. */
@@ -11,7 +12,7 @@ const RECONNECT_MS = 250;
 const STOP_MS = 3000;
 
 /**
- * Guards the fence of the old primary after a switch. Not every fence survives a restart of its server (MariaDB has no
+ * Guards the fence of the old primary after a switch, and takes away what a switch could not. Not every fence survives a restart of its server (MariaDB has no
  * SET PERSIST, table definitions can be restored, an account unlocked): what is gone is put back, and said. Must be
  * stopped before a switch begins, which takes fences away on purpose.
  */
@@ -61,8 +62,13 @@ export class FenceWatch {
     this.#drop();
   }
 
-  /** Rejects when the server cannot be asked: then soon again. */
+  /** Rejects when a server cannot be asked: then soon again. */
   async #check(): Promise<void> {
+    await removeLeftFence(this.#world);
+    await this.#checkStanding();
+  }
+
+  async #checkStanding(): Promise<void> {
     const { document } = this.#world.record;
     const { fence } = document;
     if (fence === null) return;
@@ -102,4 +108,22 @@ export class FenceWatch {
     this.#connection?.destroy();
     this.#connection = undefined;
   }
+}
+
+/** Takes away a fence that should be gone, where one is noted. Rejects when its server cannot be asked. */
+export async function removeLeftFence({
+  record,
+  connect,
+  log,
+}: Pick<SwitchWorld, 'record' | 'connect' | 'log'>): Promise<void> {
+  const { leftFence } = record.document;
+  if (leftFence === null) return;
+  const { side, kind, accounts, threads } = leftFence;
+  await using connection = await connect(side);
+  await endStatements(connection, threads);
+  const context = { ...fenceContext(record.document, side, connection), accounts };
+  await lowerFence(kind, context);
+  await persistFence(kind, context, false);
+  await record.update(() => ({ leftFence: null }));
+  log('info', `the fence (${kind}) that was left on the ${side} is taken away`);
 }

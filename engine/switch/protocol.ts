@@ -1,3 +1,4 @@
+import type { Side } from '../../core/phase.ts';
 import type { SwitchRequest } from '../api.ts';
 
 /**
@@ -80,7 +81,7 @@ export interface SwitchRules {
   readonly isFormerFenced: boolean;
 }
 
-const COURSES: Record<SwitchRequest['kind'], readonly Step[]> = {
+const COURSES = {
   primaries: [
     'intent',
     'hold',
@@ -96,16 +97,18 @@ const COURSES: Record<SwitchRequest['kind'], readonly Step[]> = {
     'decide',
   ],
   // No write moves: reads only must not go back in time.
-  replicas: ['intent', 'hold', 'drain', 'position', 'catch_up', 'decide'],
-};
+  replicasToTarget: ['intent', 'hold', 'drain', 'position', 'catch_up', 'decide'],
+  replicasToSource: ['intent', 'hold', 'drain', 'decide'],
+} as const satisfies Record<string, readonly Step[]>;
 
 const UNDO: readonly Step[] = ['claim', 'end_statements', 'lower_fence', 'restart_stream', 'release', 'clear_intent'];
 
 export function switchRules(
-  kind: SwitchRequest['kind'],
+  { kind, to }: { kind: SwitchRequest['kind']; to: Side },
   options: Pick<SwitchRules, 'holdAttempts' | 'drainPolicy' | 'isFormerFenced'>,
 ): SwitchRules {
-  return { ...options, course: COURSES[kind], undo: UNDO };
+  const course = kind === 'primaries' ? 'primaries' : to === 'target' ? 'replicasToTarget' : 'replicasToSource';
+  return { ...options, course: COURSES[course], undo: UNDO };
 }
 
 export function firstState({ course }: Pick<SwitchRules, 'course'>): SwitchState {

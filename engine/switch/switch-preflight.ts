@@ -4,11 +4,12 @@ import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
 import { checkStrayWrites } from '../stray-watch-check.ts';
-import { fenceContext, type SwitchPlan, type SwitchWorld } from './traffic-switch.ts';
+import { fenceContext, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
 import type { FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
 import { planFence } from './fence-plan.ts';
+import { removeLeftFence } from './fence-watch.ts';
 
 export interface SwitchCheck {
   plan: SwitchPlan;
@@ -37,6 +38,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none', accounts: [] };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
+  await checkLeftFence(world, refusals);
   await checkStream(world, plan, refusals);
   checkVerification(document.verify as VerifyView | null, refusals);
   if (kind === 'primaries') {
@@ -47,6 +49,17 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   await checkStrayWrites(world, plan, refusals);
   await prepareSessions(world, plan, refusals, warnings);
   return { plan, refusals, warnings };
+}
+
+/** What an earlier switch could not take away must be gone before it could be mistaken for the fence of this one. */
+async function checkLeftFence(world: SwitchWorld, refusals: SwitchRefusal[]): Promise<void> {
+  try {
+    await removeLeftFence(world);
+  } catch (error) {
+    const side = world.record.document.leftFence?.side;
+    const message = `the fence of an earlier switch could not be taken from the ${side}: ${(error as Error).message}`;
+    refusals.push({ code: 'FENCE_LEFT', message, forceable: false });
+  }
 }
 
 /** Lag is measured, not read: what the old primary has now must be applied within the time allowed. */

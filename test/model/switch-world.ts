@@ -131,7 +131,7 @@ export class SwitchWorld implements Model {
     this.#options = options;
     const { change = (rules: SwitchRules) => rules, holdAttempts, drainPolicy = 'abort' } = options;
     const rules = (isFormerFenced: boolean) =>
-      change(switchRules('primaries', { holdAttempts, drainPolicy, isFormerFenced }));
+      change(switchRules({ kind: 'primaries', to: 'target' }, { holdAttempts, drainPolicy, isFormerFenced }));
     this.#rules = [rules(false), rules(true)];
     const state = new Uint8Array(LENGTH);
     state[ENGINE] = 1;

@@ -79,9 +79,17 @@ export class Rehearsal implements AsyncDisposable {
     });
   }
 
+  /** A new connection to the proxy. */
+  async application(port = this.switchyard.primaryPort): Promise<mysql.Connection> {
+    const connection = await mysql.createConnection({ host: '127.0.0.1', port, database: 'shop', ...APP_USER });
+    // What ends it is the test's matter.
+    connection.on('error', () => {});
+    return connection;
+  }
+
   /** One statement on a new connection to the proxy. */
   async asApplication(sql: string, port = this.switchyard.primaryPort): Promise<RowDataPacket[]> {
-    const connection = await mysql.createConnection({ host: '127.0.0.1', port, database: 'shop', ...APP_USER });
+    const connection = await this.application(port);
     try {
       return await rows(connection, sql);
     } finally {

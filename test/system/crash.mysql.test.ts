@@ -64,36 +64,6 @@ test('the engine killed at every step of copy and apply: the import ends equal',
   expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
 });
 
-test('the engine killed at every step of a switch: the ledger is exact, traffic is on one side, the switch can be repeated', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 5000 });
-  const { switchyard } = rehearsal;
-  const { client } = switchyard;
-  await client.createImport(rehearsal.request());
-  await rehearsal.reach('running');
-  for (const step of FAILPOINTS.filter((name) => name.startsWith('switch.'))) {
-    const marker = join(switchyard.dataDir, step);
-    await switchyard.stop();
-    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` } });
-    await rehearsal.clearLedger();
-    const traffic = rehearsal.traffic();
-    await expect(client.switchTraffic(IMPORT, { kind: 'primaries' }), step).rejects.toMatchObject({
-      code: 'ENGINE_UNAVAILABLE',
-    });
-    expect(existsSync(marker), step).toBe(true);
-    // The next engine finishes what was decided, or undoes what was not.
-    const decided = step === 'switch.decided' || step === 'switch.released';
-    const { traffic: route } = await rehearsal.until(
-      ({ phase }) => phase === (decided ? 'switched_primaries' : 'running'),
-    );
-    expect(route.primary, step).toBe(decided ? 'target' : 'source');
-    if (!decided) await client.switchTraffic(IMPORT, { kind: 'primaries' });
-    await client.switchTraffic(IMPORT, { kind: 'primaries', back: true });
-    await traffic.stop();
-    expect(traffic.errors, step).toEqual([]);
-    expect(await rehearsal.ledger(traffic, rehearsal.source), step).toMatchObject({ exact: true, lost: 0 });
-  }
-});
-
 test('kill -9 of the supervisor: proxies serve on, accept new clients, and are adopted by the next one', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 5000 });
   const { switchyard } = rehearsal;

@@ -1,0 +1,349 @@
+import { abortable } from '../../core/abort.ts';
+import { systemClock } from '../../core/clock.ts';
+import type { PinnedSession } from '../../core/control/protocol.ts';
+import { AppError } from '../../core/errors.ts';
+import type { StreamPosition } from '../../core/gtid.ts';
+import { otherSide, type Side } from '../../core/phase.ts';
+import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
+import type { SwitchIntent } from '../import-document.ts';
+import { nextPhase } from '../phase.ts';
+import { executedPosition } from '../server/position.ts';
+import type { ServerConnection } from '../server/connection.ts';
+import { createSidecar, ProgressRow } from '../sidecar.ts';
+import { proxiedIds } from './direct-connections.ts';
+import { endStatements } from './end-statements.ts';
+import { isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
+import type { Step, SwitchEvent } from './protocol.ts';
+import {
+  fenceContext,
+  flavorOf,
+  isDecided,
+  phaseAfter,
+  replicaSideAfter,
+  standingAfter,
+  type SwitchWorld,
+} from './switch-world.ts';
+
+/** The connections of a switch, opened before its hold. */
+export interface SwitchConnections {
+  from: ServerConnection;
+  to: ServerConnection;
+  /** Where the fence goes up: for `lock_tables` one of its own, since locked tables are all that it can use. */
+  fencing: ServerConnection;
+}
+
+/** On the way back everybody waits: a server that does not answer is given up soon. */
+const UNDO_CONNECT_MS = 1000;
+const UNDO_MS = 3000;
+const CONFIRM_MS = 1000;
+const ANNOUNCE_MS = 2000;
+const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
+
+/** What each step of the protocol does to the world. Every effect can be done twice. */
+export class SwitchEffects {
+  readonly #world: SwitchWorld;
+  readonly #intent: SwitchIntent;
+  readonly #from: Side;
+  readonly #connections: SwitchConnections | undefined;
+  #epoch: number;
+  #position: StreamPosition | undefined;
+  /** Whether a fence that is to go is gone. */
+  #isUnsure = false;
+  undrained: PinnedSession[] = [];
+  heldAtMs: number | undefined;
+  /** When everybody was let go on, ms after the hold. */
+  deadlineMs: number | undefined;
+
+  /** Without connections: a recovery, which never goes forward before the decision. */
+  constructor(world: SwitchWorld, intent: SwitchIntent, connections?: SwitchConnections) {
+    this.#world = world;
+    this.#intent = intent;
+    this.#from = otherSide(intent.to);
+    this.#connections = connections;
+    this.#epoch = intent.epoch;
+  }
+
+  async perform(step: Step, attempt: number): Promise<SwitchEvent> {
+    const { record, route, fleet, streams } = this.#world;
+    const { kind, to } = this.#intent;
+    const { drainBudgetMs } = record.document.options;
+    switch (step) {
+      case 'intent':
+        await this.#storeIntent();
+        return 'done';
+      case 'hold':
+        await this.#hold();
+        return 'done';
+      case 'drain': {
+        const { reached, proxies } = await fleet.wait(this.#epoch, 'drained', drainBudgetMs);
+        this.undrained = reached ? [] : proxies.flatMap(({ undrained }) => undrained);
+        return reached ? 'done' : 'undrained';
+      }
+      case 'close_sessions':
+        await fleet.closeSessions(this.undrained.map(({ sessionId }) => sessionId));
+        return 'done';
+      case 'retreat':
+        this.#world.log('warn', `sessions did not reach the end of their transaction within ${drainBudgetMs} ms`, {
+          attempt,
+          undrained: this.undrainedNames(),
+        });
+        await this.#change(RELEASED);
+        return 'done';
+      case 'back_off':
+        await systemClock.sleep(500 * attempt, this.#world.signal);
+        return 'done';
+      case 'seal':
+        await this.#change({ fenced: true });
+        return 'done';
+      case 'confirm': {
+        const { reached } = await fleet.wait(this.#epoch, 'drained', CONFIRM_MS);
+        if (!reached) throw new AppError('SWITCH_ROLLED_BACK', 'a proxy did not confirm the hold in time');
+        return 'done';
+      }
+      case 'fence':
+        await this.#raiseFence();
+        return 'done';
+      case 'position':
+        this.#position = await executedPosition(this.#open.from, flavorOf(record.document, this.#from));
+        return 'done';
+      case 'catch_up':
+        await this.#catchUp();
+        return 'done';
+      case 'stop_stream':
+        await streams.stopReplicationTo(to);
+        return 'done';
+      case 'reverse':
+        await this.#noteReverse();
+        return 'done';
+      case 'check':
+        await this.#checkFence();
+        return 'done';
+      case 'decide':
+        await this.#decide();
+        return 'done';
+      case 'settle': {
+        const found = await route.of(record.document.id);
+        this.#epoch = found.epoch;
+        return isDecided(found, this.#intent) ? 'decided' : 'undecided';
+      }
+      case 'claim':
+        await this.#change({});
+        return 'done';
+      case 'end_statements':
+        await this.#trying(() => this.#endStatements());
+        return 'done';
+      case 'lower_fence':
+        await this.#trying(() => this.#lower(this.#from, this.#intent.fence, this.#intent.fencedAccounts));
+        return 'done';
+      case 'restart_stream':
+        if (kind === 'primaries') streams.startReplicationTo(to);
+        return 'done';
+      case 'release':
+      case 'go':
+        if ((await route.of(record.document.id)).hold !== 'none') await this.#change(RELEASED);
+        return 'done';
+      case 'clear_intent':
+        await this.#clearIntent();
+        return 'done';
+      case 'open': {
+        const { fence } = record.document;
+        await this.#trying(async () => {
+          if (fence?.side === to) await this.#lower(to, fence.kind, fence.accounts);
+        });
+        return 'done';
+      }
+      case 'announce':
+        await fleet.wait(this.#epoch, 'applied', ANNOUNCE_MS);
+        return 'done';
+      case 'finish':
+        await this.#finish();
+        return 'done';
+      case 'switched':
+      case 'undone':
+        throw new Error(`${step} is an end`);
+      default:
+        throw new Error(`unknown step ${String(step satisfies never)}`);
+    }
+  }
+
+  undrainedNames(): string[] {
+    return this.undrained
+      .slice(0, 10)
+      .map(({ user, address, reasons }) => `${user} from ${address} (${reasons.join(', ')})`);
+  }
+
+  get #open(): SwitchConnections {
+    if (this.#connections === undefined) throw new Error('a recovery does not go forward');
+    return this.#connections;
+  }
+
+  async #change(change: Partial<Omit<RoutingRecord, 'epoch'>>): Promise<void> {
+    const { epoch } = await this.#world.route.change(this.#epoch, change);
+    this.#epoch = epoch;
+  }
+
+  async #storeIntent(): Promise<void> {
+    const { record } = this.#world;
+    const { kind, fence } = this.#intent;
+    const event = kind === 'primaries' ? 'start_switch_primaries' : 'start_switch_replicas';
+    const phase = nextPhase(record.document.phase, event);
+    await record.update(() => ({ intent: this.#intent, phase }));
+    if (kind === 'replicas') return;
+    await createSidecar(this.#open.from);
+    // Says nothing to the running server. One that is restarted in the middle of the switch comes back fenced.
+    if (fence === 'read_only') await persistFence(fence, this.#context(this.#from, this.#open.from), true);
+  }
+
+  async #hold(): Promise<void> {
+    const { record, route } = this.#world;
+    const { pauseDeadlineMs, drainBudgetMs } = record.document.options;
+    const before = await route.of(record.document.id);
+    this.deadlineMs = Date.now() + Math.max(pauseDeadlineMs, drainBudgetMs);
+    this.heldAtMs = systemClock.monotonicMs();
+    await this.#change({ hold: this.#holdOf(before), deadlineMs: this.deadlineMs, fenced: false });
+  }
+
+  #holdOf(before: RoutingRecord): Hold {
+    if (this.#intent.kind === 'replicas') return 'replica';
+    return replicaSideAfter(this.#world.record.document, this.#intent) === before.replica ? 'primary' : 'all';
+  }
+
+  async #raiseFence(): Promise<void> {
+    const { fence, fencedAccounts } = this.#intent;
+    // Proxies have confirmed that they keep still, and may have to give their sessions back on a rollback.
+    const spared = fence === 'accounts' ? await proxiedIds(this.#world, this.#intent) : new Set<number>();
+    await raiseFence(fence, { ...this.#context(this.#from, this.#open.fencing), accounts: fencedAccounts, spared });
+  }
+
+  async #catchUp(): Promise<void> {
+    const { to } = this.#intent;
+    const stream = this.#world.streams.replicationTo(to);
+    if (stream === undefined || this.#position === undefined)
+      throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${to} is not running`);
+    await stream.waitFor(this.#position, this.#world.signal);
+  }
+
+  /** R, once nothing follows into the new primary any more. */
+  async #noteReverse(): Promise<void> {
+    const { record, streams } = this.#world;
+    const { from, to } = this.#open;
+    // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
+    if (streams.strayWatchKeeps(this.#from)) return;
+    const position = await executedPosition(to, flavorOf(record.document, this.#intent.to));
+    const row = new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse');
+    await row.reset(from, position.toString());
+  }
+
+  /** On the connection that raised it: it lives, so the server was not restarted since. */
+  async #checkFence(): Promise<void> {
+    const { fence, fencedAccounts } = this.#intent;
+    const { fencing } = this.#open;
+    const context = { ...this.#context(this.#from, fencing), accounts: fencedAccounts };
+    if (fence !== 'none' && fence !== 'triggers' && !(await isFenceStanding(fence, context)))
+      throw new AppError('FENCE_FAILED', `the fence (${fence}) on the ${this.#from} is gone again`);
+    await fencing.write('DO 1');
+  }
+
+  async #decide(): Promise<void> {
+    const { record } = this.#world;
+    const { kind, to } = this.#intent;
+    const replica = replicaSideAfter(record.document, this.#intent);
+    const sides = kind === 'primaries' ? { primary: to, replica } : { replica: to };
+    const isFormerFenced = kind === 'primaries' && record.document.fence?.side === to;
+    await this.#change(isFormerFenced ? { ...sides, deadlineMs: null } : { ...sides, ...RELEASED });
+  }
+
+  async #endStatements(): Promise<void> {
+    const { threads } = this.#intent;
+    if (this.#connections !== undefined)
+      for (const connection of Object.values<ServerConnection>({ ...this.#connections })) connection.destroy();
+    for (const side of [this.#from, this.#intent.to]) {
+      await this.#briefly(side, (connection) => endStatements(connection, threads[side]));
+    }
+  }
+
+  async #lower(side: Side, kind: SwitchIntent['fence'], accounts: SwitchIntent['fencedAccounts']): Promise<void> {
+    if (kind === 'none' || this.#intent.kind === 'replicas') return;
+    const { document } = this.#world.record;
+    await this.#briefly(side, async (connection) => {
+      await lowerFence(kind, { ...fenceContext(document, side, connection), accounts });
+    });
+  }
+
+  async #clearIntent(): Promise<void> {
+    const { record } = this.#world;
+    const { fence, fencedAccounts, fromPhase, threads } = this.#intent;
+    if (fence === 'read_only') {
+      await this.#trying(() =>
+        this.#briefly(this.#from, async (connection) => {
+          await persistFence(fence, this.#context(this.#from, connection), false);
+        }),
+      );
+    }
+    await record.update(() => ({
+      phase: fromPhase,
+      intent: null,
+      ...(this.#isUnsure && fence !== 'none'
+        ? { leftFence: { side: this.#from, kind: fence, accounts: fencedAccounts, threads: threads[this.#from] } }
+        : {}),
+    }));
+  }
+
+  /** The old primary is fenced, the new one free, the stream of the other direction runs. */
+  async #finish(): Promise<void> {
+    const { record, streams } = this.#world;
+    const { kind, to, fence } = this.#intent;
+    await this.#connections?.fencing.close();
+    if (kind === 'primaries') {
+      await streams.stopReplicationTo(to);
+      streams.startReplicationTo(this.#from);
+    }
+    const former = record.document.fence;
+    await record.update((document) => ({
+      phase: phaseAfter(document, this.#intent),
+      intent: null,
+      replicasOnTarget: kind === 'replicas' ? to === 'target' : document.replicasOnTarget,
+      fence: standingAfter(document, this.#intent),
+      ...(this.#isUnsure && former?.side === to ? { leftFence: { ...former, threads: [] } } : {}),
+      switches: [
+        ...document.switches,
+        {
+          kind,
+          to,
+          atMs: Date.now(),
+          pauseMs: this.heldAtMs === undefined ? 0 : systemClock.monotonicMs() - this.heldAtMs,
+          fence: kind === 'primaries' ? fence : 'none',
+        },
+      ],
+    }));
+  }
+
+  /**
+   * A server that cannot be reached keeps nobody waiting: a fence that stays costs errors on writes, holding on would
+   * cost all traffic, and neither loses a write. The fence watch goes on trying.
+   */
+  async #trying(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#isUnsure = true;
+      throw error;
+    }
+  }
+
+  async #briefly(side: Side, work: (connection: ServerConnection) => Promise<void>): Promise<void> {
+    const limit = AbortSignal.timeout(UNDO_MS);
+    const opening = this.#world.connect(side, { connectTimeoutMs: UNDO_CONNECT_MS });
+    const working = opening.then(async (connection) => {
+      limit.addEventListener('abort', () => connection.destroy(), { once: true });
+      await using used = connection;
+      await work(used);
+    });
+    working.catch(() => {});
+    await abortable(working, limit);
+  }
+
+  #context(side: Side, connection: ServerConnection) {
+    return fenceContext(this.#world.record.document, side, connection);
+  }
+}

@@ -1,0 +1,72 @@
+import { otherSide, type Phase, type Side } from '../../core/phase.ts';
+import type { RoutingRecord } from '../../core/routing-record.ts';
+import type { ServerFacts, SwitchRequest } from '../api.ts';
+import type { ProxyFleet } from '../control.ts';
+import type { ImportDocument, SwitchIntent } from '../import-document.ts';
+import type { ImportRecord } from '../import-store.ts';
+import type { ImportStreams } from '../import-streams.ts';
+import type { Route } from '../route.ts';
+import type { OpenOptions, ServerConnection } from '../server/connection.ts';
+import type { AccountName } from './accounts.ts';
+import type { FenceContext, FenceKind } from './fence.ts';
+
+/** What a switch acts upon. */
+export interface SwitchWorld {
+  readonly record: ImportRecord;
+  readonly route: Route;
+  readonly fleet: ProxyFleet;
+  readonly streams: ImportStreams;
+  /** Aborts when the engine ends: what is under way is then left to the next one. */
+  readonly signal: AbortSignal;
+  connect(side: Side, options?: OpenOptions): Promise<ServerConnection>;
+  log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void;
+}
+
+export interface SwitchPlan {
+  kind: SwitchRequest['kind'];
+  to: Side;
+  fence: FenceKind;
+  /** What the fence `accounts` locks. */
+  accounts: AccountName[];
+}
+
+/** The commit point, as the route shows it. */
+export function isDecided(route: RoutingRecord, { kind, to }: Pick<SwitchIntent, 'kind' | 'to'>): boolean {
+  return (kind === 'primaries' ? route.primary : route.replica) === to;
+}
+
+export function flavorOf({ sourceFacts, targetFacts }: ImportDocument, side: Side): ServerFacts['flavor'] {
+  return side === 'source' ? sourceFacts.flavor : targetFacts.flavor;
+}
+
+export function fenceContext(document: ImportDocument, side: Side, connection: ServerConnection): FenceContext {
+  return {
+    connection,
+    flavor: flavorOf(document, side),
+    database: document.database,
+    tables: document.tables,
+    accounts: [],
+  };
+}
+
+/** Primary traffic takes replica traffic along where the two would end up on different sides than before it. */
+export function replicaSideAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Side {
+  if (to === 'target') return 'target';
+  return kind === 'primaries' && replicasOnTarget ? 'target' : 'source';
+}
+
+export function phaseAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Phase {
+  if (kind === 'replicas') return to === 'target' ? 'switched_replicas' : 'running';
+  if (to === 'target') return 'switched_primaries';
+  return replicasOnTarget ? 'switched_replicas' : 'running';
+}
+
+/** The fence that stands once the switch is done; a table lock has ended with it. */
+export function standingAfter(
+  document: ImportDocument,
+  { kind, to, fence, fencedAccounts }: SwitchIntent,
+): ImportDocument['fence'] {
+  if (kind === 'replicas') return document.fence;
+  if (fence === 'none' || fence === 'lock_tables') return null;
+  return { side: otherSide(to), kind: fence, accounts: fencedAccounts };
+}
