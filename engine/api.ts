@@ -43,6 +43,12 @@ export const importOptionsSchema = z.strictObject({
   ddl: z.enum(DDL_POLICIES).default('STOP'),
   /** Connections used for the copy, on each side. */
   connections: z.int().min(1).max(100).default(4),
+  /** What is read and written at a time, about. */
+  chunkBytes: z
+    .int()
+    .min(1024)
+    .max(256 * 1024 * 1024)
+    .default(16 * 1024 * 1024),
   fence: z.enum(FENCES).default('auto'),
   /** Import although validation found errors that can be skipped; all tables are imported then. */
   skipValidationErrors: z.boolean().default(false),

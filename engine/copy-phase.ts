@@ -155,6 +155,7 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     target: credentials.target,
     tables,
     connections: options.connections,
+    chunkBytes: options.chunkBytes,
     signal,
     onProgress: ({ bytes: _bytes, ...view }) => show(view),
   });

@@ -22,6 +22,7 @@ const COMMANDS = {
   bench: [['node', 'bench/run.ts']],
   conformance: [['node', 'test/conformance/run.ts']],
   fuzz: [['node', '--expose-gc', 'test/fuzz/run.ts']],
+  soak: [['node', 'test/property/soak.ts']],
   format: [['oxfmt', '.']],
   docs: [['node', 'scripts/generate-docs.ts']],
   check: [

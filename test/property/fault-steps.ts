@@ -1,0 +1,114 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '../../core/errors.ts';
+import type { Side } from '../../core/phase.ts';
+import { connect, rows } from '../support/query.ts';
+import type { ScheduleRun } from './run-schedule.ts';
+import type { Step } from './schedule.ts';
+import { DATABASE } from './soak-stage.ts';
+
+/** Resolves when the step is done; what follows from it (an engine that starts again) goes on beside the next step. */
+export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
+  const { switchyard, relays, servers } = run.stage;
+  switch (step.kind) {
+    case 'wait':
+      await delay(step.ms);
+      return;
+    case 'running':
+      await run.until(({ phase }) => phase !== 'pending' && phase !== 'copying');
+      return;
+    case 'caught_up':
+      await run.caughtUp();
+      return;
+    case 'verify':
+      await attempt(run, 'verify', async () => switchyard.client.verify(run.importId));
+      return;
+    case 'kill_engine': {
+      const pid = switchyard.pids('engine').at(-1);
+      if (pid !== undefined) kill(pid);
+      return;
+    }
+    case 'kill_everything':
+      await switchyard.killAll();
+      await switchyard.startProcess();
+      return;
+    case 'cut':
+      relays[step.side].cut(step.how);
+      return;
+    case 'stall':
+      relays[step.side].stall();
+      await delay(step.ms);
+      relays[step.side].forward();
+      return;
+    case 'refuse':
+      relays[step.side].refuse();
+      relays[step.side].cut('reset');
+      await delay(step.ms);
+      relays[step.side].forward();
+      return;
+    case 'kill_sessions':
+      await killSessions(run, step.side);
+      return;
+    case 'rotate': {
+      await using connection = await connect(servers[step.side]);
+      await connection.query('FLUSH BINARY LOGS');
+      return;
+    }
+    case 'restart':
+      await servers[step.side].restart();
+      return;
+    case 'crash':
+      await servers[step.side].kill();
+      await servers[step.side].start();
+      return;
+    case 'switch':
+      await attempt(run, step.back ? 'switch back' : 'switch', async () =>
+        switchyard.client.switchTraffic(run.importId, { kind: 'primaries', back: step.back, force: true }),
+      );
+      await run.until(({ phase }) => phase !== 'switching_primaries');
+      return;
+    case 'ddl': {
+      const { traffic } = await run.view();
+      await using connection = await connect(servers[traffic.primary], DATABASE);
+      for (const sql of step.sql) {
+        const outcome = await connection.query(sql).then(
+          () => 'ddl',
+          () => 'ddl refused',
+        );
+        run.count(outcome);
+      }
+      return;
+    }
+    default:
+      step satisfies never;
+  }
+}
+
+/** Refused, undone or without an answer: all are allowed while things break, and the end shows whether it was right. */
+async function attempt(run: ScheduleRun, what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+    run.count(what);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    run.count(`${what}: ${error.code}`);
+    run.note(`  ${error.code}: ${error.message.slice(0, 300)}`);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
+  }
+}
+
+/** As an administrator does: every session of our user, in whatever state. */
+async function killSessions(run: ScheduleRun, side: Side): Promise<void> {
+  await using connection = await connect(run.stage.servers[side]);
+  const sessions = await rows(
+    connection,
+    "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = 'switchyard'",
+  );
+  for (const { id } of sessions) await connection.query(`KILL ${String(id)}`).catch(() => {});
+}

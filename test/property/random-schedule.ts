@@ -1,0 +1,151 @@
+import { FLAVOR_SPECS, type Flavor } from '../../servers/flavor.ts';
+import { randomDdl } from './random-ddl.ts';
+import { randomTable, type RandomTable } from './random-table.ts';
+import { insert, randomTransaction } from './random-transaction.ts';
+import type { Schedule, Step } from './schedule.ts';
+import { SeededRandom } from './seeded-random.ts';
+
+export interface ScheduleOptions {
+  source: Flavor;
+  /** Left out: drawn. */
+  writersThrough?: Schedule['writersThrough'];
+  /** Fewer faults, less data. */
+  quick?: boolean;
+}
+
+/** The same seed and options make the same schedule. */
+export function randomSchedule(seed: number, { source, writersThrough, quick = false }: ScheduleOptions): Schedule {
+  const random = new SeededRandom(seed);
+  const { family } = FLAVOR_SPECS[source];
+  const [forTables, forWriters, forSteps] = [random.fork(), random.fork(), random.fork()];
+  const through = writersThrough ?? random.pick(['server', 'server', 'proxy'] as const);
+  const ddl = random.chance(0.35) ? 'EXEC' : 'STOP';
+  const tables: RandomTable[] = [];
+  for (let i = 0; i < forTables.int(3, quick ? 5 : 9); i += 1) {
+    tables.push(randomTable(forTables, i === 1 ? 'weird tåble' : `t${i}`, { family, parents: [...tables] }));
+  }
+  const prepares = forWriters.chance(0.3);
+  return {
+    seed,
+    source,
+    writersThrough: through,
+    options: {
+      connections: random.int(1, 4),
+      chunkBytes: random.pick([2048, 8192, 65_536, 16 * 1024 * 1024]),
+      deferIndexes: random.chance(0.7),
+      ddl,
+      fence: random.pick(['auto', 'read_only', 'triggers', 'accounts', 'lock_tables'] as const),
+    },
+    tables: tables.map((table) => ({
+      name: table.name,
+      statements: [
+        ...table.session,
+        table.createSql,
+        ...forTables.times(forTables.int(0, 8), () =>
+          insert(forTables, table, { verb: 'INSERT IGNORE INTO', rows: forTables.int(5, 60) }),
+        ),
+      ],
+    })),
+    writers: forWriters.times(forWriters.int(2, quick ? 4 : 7), () => ({
+      session: session(forWriters, family),
+      pauseMs: forWriters.pick([1, 3, 10, 30]),
+      transactions: forWriters.times(forWriters.int(20, quick ? 80 : 200), () =>
+        randomTransaction(forWriters, tables, prepares),
+      ),
+    })),
+    steps: steps(forSteps, { through, ddl: ddl === 'EXEC', tables, quick }),
+  };
+}
+
+/** As applications of many kinds set up their sessions. */
+function session(random: SeededRandom, family: 'mysql' | 'mariadb'): string[] {
+  const settings = ['innodb_lock_wait_timeout=2'];
+  if (random.chance(0.5)) {
+    const modes = ['', 'ALLOW_INVALID_DATES', 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO', 'ANSI_QUOTES,NO_ZERO_DATE'];
+    settings.push(`sql_mode='${random.pick(modes)}'`);
+  }
+  if (random.chance(0.5)) settings.push(`time_zone='${random.pick(['+00:00', '-07:00', '+05:45', '+13:00'])}'`);
+  if (random.chance(0.15)) settings.push('foreign_key_checks=0');
+  if (random.chance(0.3))
+    settings.push(`transaction_isolation='${random.pick(['READ-COMMITTED', 'SERIALIZABLE', 'READ-UNCOMMITTED'])}'`);
+  if (family === 'mysql' && random.chance(0.25)) settings.push('binlog_transaction_compression=ON');
+  if (family === 'mysql' && random.chance(0.1)) settings.push('binlog_rows_query_log_events=ON');
+  return settings
+    .map((setting) => (family === 'mariadb' ? setting.replace('transaction_isolation', 'tx_isolation') : setting))
+    .map((setting) => `SET SESSION ${setting}`);
+}
+
+interface StepOptions {
+  through: Schedule['writersThrough'];
+  ddl: boolean;
+  tables: readonly RandomTable[];
+  quick: boolean;
+}
+
+function steps(random: SeededRandom, { through, ddl, tables, quick }: StepOptions): Step[] {
+  const faults = (count: number, waitMaxMs: number) =>
+    random.times(count, () => [wait(random, waitMaxMs), fault(random)]).flat();
+  const during = faults(random.int(0, quick ? 1 : 3), 1200);
+  const after = random.times(random.int(quick ? 1 : 2, quick ? 3 : 7), () => {
+    const what = random.weighted([
+      [8, 'fault'],
+      [1, 'verify'],
+      [ddl ? 6 : 0, 'ddl'],
+      [through === 'proxy' ? 4 : 0, 'switch'],
+    ] as const);
+    switch (what) {
+      case 'fault':
+        return faults(1, 1500);
+      case 'verify':
+        return [{ kind: 'verify' } as const];
+      case 'ddl':
+        // Until it is applied nothing else disturbs: the tables of the stream are those of now (limits.md).
+        return [{ kind: 'ddl', sql: randomDdl(random, tables) } as const, { kind: 'caught_up' } as const];
+      case 'switch':
+        return [
+          { kind: 'switch', back: false } as const,
+          ...faults(random.int(0, 2), 1000),
+          { kind: 'switch', back: true } as const,
+        ];
+      default:
+        throw new Error(`no such step: ${String(what satisfies never)}`);
+    }
+  });
+  return [...during, { kind: 'running' }, ...after.flat(), wait(random, 500)];
+}
+
+function wait(random: SeededRandom, maxMs: number): Step {
+  return { kind: 'wait', ms: random.int(0, maxMs) };
+}
+
+function fault(random: SeededRandom): Step {
+  const side = random.pick(['source', 'target'] as const);
+  const kind = random.weighted([
+    [6, 'kill_engine'],
+    [1, 'kill_everything'],
+    [4, 'cut'],
+    [3, 'kill_sessions'],
+    [2, 'rotate'],
+    [2, 'stall'],
+    [2, 'refuse'],
+    [1, 'restart'],
+    [1, 'crash'],
+  ] as const);
+  switch (kind) {
+    case 'kill_engine':
+    case 'kill_everything':
+      return { kind };
+    case 'stall':
+    case 'refuse':
+      return { kind, side, ms: random.int(50, 2500) };
+    case 'cut':
+      return { kind, side, how: random.pick(['fin', 'reset'] as const) };
+    case 'kill_sessions':
+    case 'rotate':
+    case 'restart':
+    case 'crash':
+      return { kind, side };
+    default:
+      throw new Error(`no such fault: ${String(kind satisfies never)}`);
+  }
+}

@@ -1,0 +1,44 @@
+import { afterAll, expect, test } from 'vitest';
+import type { Flavor } from '../../servers/flavor.ts';
+import { randomSchedule } from './random-schedule.ts';
+import { runSchedule } from './run-schedule.ts';
+import { SoakStage } from './soak-stage.ts';
+
+/**
+ * Random schemas, statements and faults, for about a minute; `npm run soak` goes on from here. The first seeds are the
+ * same every time, the last one is new: it is printed, and repeated by SWITCHYARD_SEED=… npm run soak -- --source ….
+ */
+const stages = new Map<Flavor, SoakStage>();
+
+afterAll(async () => {
+  for (const stage of stages.values()) await stage[Symbol.asyncDispose]();
+});
+
+async function stageOf(flavor: Flavor): Promise<SoakStage> {
+  const stage = stages.get(flavor) ?? (await SoakStage.start(flavor));
+  stages.set(flavor, stage);
+  return stage;
+}
+
+const NEW = Math.floor(Math.random() * 2 ** 32);
+
+test.each([
+  { source: 'mysql-9.7', seed: 11, through: 'server' },
+  { source: 'mysql-9.7', seed: 12, through: 'proxy' },
+  { source: 'mysql-9.7', seed: NEW, through: 'server' },
+  { source: 'mariadb-11.8', seed: 13, through: 'server' },
+] as const)(
+  '$source, seed $seed, writers through the $through: source equals target',
+  async ({ source, seed, through }) => {
+    const schedule = randomSchedule(seed, { source, writersThrough: through, quick: true });
+    const { failure, differences, counts, statements } = await runSchedule(await stageOf(source), schedule);
+    expect({
+      seed,
+      failure,
+      differences,
+      steps: failure === null ? [] : schedule.steps,
+      counts: failure === null ? {} : counts,
+    }).toEqual({ seed, failure: null, differences: [], steps: [], counts: {} });
+    expect(statements).toBeGreaterThan(100);
+  },
+);

@@ -1,0 +1,186 @@
+import { randomKeyKind, randomKind, type ColumnKind, type Family } from './column-kinds.ts';
+import type { SeededRandom } from './seeded-random.ts';
+
+export interface RandomColumn {
+  name: string;
+  kind: ColumnKind;
+  nullable: boolean;
+  /** The server counts it up where no value is given. */
+  counted: boolean;
+}
+
+export interface RandomTable {
+  name: string;
+  /** What statements write; generated and hidden columns are not among them. */
+  columns: RandomColumn[];
+  /** What addresses a row, or as good as. Empty: hidden from applications. */
+  key: RandomColumn[];
+  unique: RandomColumn[];
+  partitioned: boolean;
+  createSql: string;
+  /** `CREATE` needs it. */
+  session: string[];
+}
+
+export interface TableOptions {
+  family: Family;
+  /** What a foreign key may point to. */
+  parents: readonly RandomTable[];
+}
+
+type KeyForm = 'counted' | 'single' | 'composite' | 'counted_composite' | 'unique_only' | 'hidden';
+
+const q = (name: string) => `\`${name}\``;
+
+export function randomTable(random: SeededRandom, name: string, { family, parents }: TableOptions): RandomTable {
+  const form = random.weighted<KeyForm>([
+    [4, 'counted'],
+    [4, 'single'],
+    [4, 'composite'],
+    [1, 'counted_composite'],
+    [2, 'unique_only'],
+    [family === 'mysql' ? 1 : 0, 'hidden'],
+  ]);
+  const key = keyColumns(random, form, family);
+  const unique = random.times(
+    random.weighted([
+      [2, 0],
+      [3, 1],
+      [1, 2],
+    ] as const),
+    (i) => column(`u${i}`, randomKeyKind(random, family), random.chance(0.5)),
+  );
+  const parent = random.chance(0.4)
+    ? parents.find(({ key, partitioned }) => !partitioned && key.length === 1 && key[0]?.counted)
+    : undefined;
+  const reference = parent === undefined ? [] : [column('parent_id', counted(), true)];
+  const payload = random.times(random.int(1, 7), (i) =>
+    column(i === 0 ? 'weird name`' : `p${i}`, randomKind(random, family), random.chance(0.7)),
+  );
+  const columns = random.sample([...key, ...unique, ...reference, ...payload], 100);
+  const generated = generatedColumns(random, columns);
+  const definitions = [
+    ...random.sample([...columns.map((one) => columnSql(random, one)), ...generated.map(({ sql }) => sql)], 100),
+    ...keySql(form, key),
+    ...uniqueSql(random, unique, columns),
+    ...generated.flatMap(({ index }) => (index === null ? [] : [index])),
+    ...indexSql(random, [...payload, ...key, ...unique], family),
+    ...(parent === undefined ? [] : [foreignKeySql(random, name, parent, family)]),
+  ];
+  // A partitioned table has no foreign keys, and its columns must be in every unique key.
+  const partitioned =
+    form !== 'unique_only' &&
+    form !== 'hidden' &&
+    unique.length === 0 &&
+    parent === undefined &&
+    !payload.some(({ kind }) => kind.type === 'GEOMETRY') &&
+    random.chance(0.15);
+  return {
+    name,
+    columns,
+    key,
+    unique,
+    partitioned,
+    createSql: `CREATE TABLE ${q(name)} (${definitions.join(', ')}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci${partitioned ? ' PARTITION BY KEY() PARTITIONS 3' : ''}`,
+    session: form === 'hidden' ? ['SET SESSION sql_generate_invisible_primary_key=ON'] : [],
+  };
+}
+
+function column(name: string, kind: ColumnKind, nullable = false, counted = false): RandomColumn {
+  return { name: name.replaceAll('`', '``'), kind, nullable, counted };
+}
+
+function counted(): ColumnKind {
+  return {
+    type: 'BIGINT UNSIGNED',
+    value: (random) => String(random.int(1, 300)),
+    keyable: true,
+    counts: true,
+    characters: null,
+  };
+}
+
+function keyColumns(random: SeededRandom, form: KeyForm, family: Family): RandomColumn[] {
+  const more = (count: number) => random.times(count, (i) => column(`k${i}`, randomKeyKind(random, family)));
+  switch (form) {
+    case 'counted':
+      return [column('id', counted(), false, true)];
+    case 'single':
+      return more(1);
+    case 'composite':
+      return more(random.int(2, 3));
+    case 'counted_composite':
+      return [...more(1), column('id', counted(), false, true)];
+    case 'unique_only':
+      return more(random.int(1, 2));
+    case 'hidden':
+      return [];
+    default:
+      throw new Error(`no such form: ${String(form satisfies never)}`);
+  }
+}
+
+function columnSql(random: SeededRandom, { name, kind, nullable, counted }: RandomColumn): string {
+  // Without DEFAULT a TIMESTAMP would get the server's own.
+  const missing = nullable ? 'NULL DEFAULT NULL' : 'NOT NULL';
+  const invisible = nullable && random.chance(0.05) ? ' INVISIBLE' : '';
+  return `${q(name)} ${kind.type} ${missing}${counted ? ' AUTO_INCREMENT' : ''}${invisible}`;
+}
+
+function keySql(form: KeyForm, key: RandomColumn[]): string[] {
+  const list = key.map(({ name }) => q(name)).join(',');
+  switch (form) {
+    case 'hidden':
+      return [];
+    case 'unique_only':
+      return [`UNIQUE KEY only_key (${list})`];
+    case 'counted_composite':
+      return [`PRIMARY KEY (${list})`, 'KEY counted (id)'];
+    case 'counted':
+    case 'single':
+    case 'composite':
+      return [`PRIMARY KEY (${list})`];
+    default:
+      throw new Error(`no such form: ${String(form satisfies never)}`);
+  }
+}
+
+function uniqueSql(random: SeededRandom, unique: RandomColumn[], columns: RandomColumn[]): string[] {
+  return unique.map(({ name, kind }, i) => {
+    const isPrefix = kind.characters !== null && kind.characters > 2 && random.chance(0.2);
+    const other = random.chance(0.3) ? columns.find((one) => one.kind.keyable && one.name !== name) : undefined;
+    return `UNIQUE KEY unique_${i} (${q(name)}${isPrefix ? '(2)' : ''}${other === undefined ? '' : `,${q(other.name)}`})`;
+  });
+}
+
+function indexSql(random: SeededRandom, columns: RandomColumn[], family: Family): string[] {
+  const indexed = random.sample(columns, random.int(0, 2)).map(({ name, kind }, i) => {
+    if (/GEOMETRY|JSON/.test(kind.type)) return null;
+    const length = kind.keyable ? '' : '(4)';
+    return `KEY index_${i} (${q(name)}${length}${random.chance(0.3) ? ' DESC' : ''})`;
+  });
+  const number = columns.find(({ kind, counted }) => !counted && /INT/.test(kind.type));
+  const functional =
+    family === 'mysql' && number !== undefined && random.chance(0.1)
+      ? [`KEY functional ((${q(number.name)} DIV 2))`]
+      : [];
+  return [...indexed.filter((sql) => sql !== null), ...functional];
+}
+
+/** Out of the server's own arithmetic; nobody writes them. */
+function generatedColumns(random: SeededRandom, columns: RandomColumn[]): { sql: string; index: string | null }[] {
+  // Not of a foreign key's column, which a cascade changes; not of a CHAR, whose padding depends on the sql_mode.
+  const base = columns.find(
+    ({ kind, counted, name }) => !counted && name !== 'parent_id' && /INT|^VARCHAR/.test(kind.type),
+  );
+  if (base === undefined || !random.chance(0.3)) return [];
+  const expression = base.kind.counts ? `${q(base.name)} DIV 3` : `CHAR_LENGTH(${q(base.name)})`;
+  const stored = random.chance(0.5) ? 'STORED' : 'VIRTUAL';
+  const index = random.chance(0.4) ? 'KEY of_generated (g)' : null;
+  return [{ sql: `g BIGINT GENERATED ALWAYS AS (${expression}) ${stored}`, index }];
+}
+
+function foreignKeySql(random: SeededRandom, name: string, parent: RandomTable, family: Family): string {
+  const rule = () => (family === 'mysql' ? random.pick(['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION']) : 'RESTRICT');
+  return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent.name)} (id) ON DELETE ${rule()} ON UPDATE ${rule()}`;
+}

@@ -1,0 +1,271 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '../../core/errors.ts';
+import { parsePosition } from '../../core/gtid.ts';
+import type { Side } from '../../core/phase.ts';
+import type { ImportView } from '../../engine/api.ts';
+import { FLAVOR_SPECS } from '../../servers/flavor.ts';
+import { connect, rows } from '../support/query.ts';
+import { compareDatabases, type Difference } from './compare-databases.ts';
+import { takeStep } from './fault-steps.ts';
+import type { Schedule, Step } from './schedule.ts';
+import { DATABASE, type SoakStage } from './soak-stage.ts';
+import { COUNTERS, Writer } from './writer.ts';
+
+/** How the failure begins where it says nothing about the engine. */
+export const WRONG_SCHEDULE = 'the schema of the schedule is wrong';
+
+export interface RunResult {
+  failure: string | null;
+  differences: Difference[];
+  statements: number;
+  commits: number;
+  rowChanges: number;
+  /** Writers' errors by number, switches by outcome, …: to see that a run did what it should. */
+  counts: Record<string, number>;
+  elapsedMs: number;
+}
+
+export interface RunOptions {
+  onStep?: (text: string) => void;
+  /** For everything; what takes longer hangs. */
+  deadlineMs?: number;
+}
+
+/** Carries a schedule out on the stage and compares at the end. Never rejects for what the engine did wrong. */
+export async function runSchedule(
+  stage: SoakStage,
+  schedule: Schedule,
+  { onStep = () => {}, deadlineMs = 180_000 }: RunOptions = {},
+): Promise<RunResult> {
+  const run = new ScheduleRun(stage, schedule, onStep, AbortSignal.timeout(deadlineMs));
+  return await run.result();
+}
+
+export class ScheduleRun {
+  readonly stage: SoakStage;
+  readonly schedule: Schedule;
+  readonly importId: string;
+  readonly counts: Record<string, number> = {};
+  readonly signal: AbortSignal;
+  readonly #onStep: (text: string) => void;
+  readonly #stopWriters = new AbortController();
+  #writers: Writer[] = [];
+
+  constructor(stage: SoakStage, schedule: Schedule, onStep: (text: string) => void, signal: AbortSignal) {
+    this.stage = stage;
+    this.schedule = schedule;
+    this.importId = `soak-${schedule.seed}-${Date.now().toString(36)}`;
+    this.signal = signal;
+    this.#onStep = onStep;
+  }
+
+  async result(): Promise<RunResult> {
+    const startedAt = performance.now();
+    let failure: string | null = null;
+    let differences: Difference[] = [];
+    try {
+      await this.#prepare();
+      await this.#act();
+      differences = await this.#settle();
+      if (differences.length === 0) await this.#leave();
+      if (differences.length > 0) failure = 'source and target differ';
+    } catch (error) {
+      failure = failureText(error, this.signal);
+    } finally {
+      await this.#endWriters();
+      this.#heal();
+    }
+    for (const writer of this.#writers) for (const [name, count] of writer.errors) this.count(`error ${name}`, count);
+    return {
+      failure,
+      differences,
+      statements: sum(this.#writers.map(({ statements }) => statements)),
+      commits: sum(this.#writers.map(({ acknowledged }) => acknowledged)),
+      rowChanges: this.counts['row changes'] ?? 0,
+      counts: this.counts,
+      elapsedMs: Math.round(performance.now() - startedAt),
+    };
+  }
+
+  count(what: string, by = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + by;
+  }
+
+  note(text: string): void {
+    this.#onStep(text);
+  }
+
+  /** The import as it is now; waits while the engine is away. Throws when the import has failed. */
+  async view(): Promise<ImportView> {
+    for (;;) {
+      this.signal.throwIfAborted();
+      const view = await this.stage.switchyard.client.getImport(this.importId).catch((error: unknown) => {
+        if (error instanceof AppError && error.code === 'NOT_FOUND') throw error;
+        return undefined;
+      });
+      if (view?.phase === 'error')
+        throw new Error(`the import stopped in ${view.error?.fromPhase}: ${view.error?.code}: ${view.error?.message}`);
+      if (view !== undefined) return view;
+      await delay(100);
+    }
+  }
+
+  async until(condition: (view: ImportView) => boolean): Promise<ImportView> {
+    for (;;) {
+      const view = await this.view();
+      if (condition(view)) return view;
+      await delay(50);
+    }
+  }
+
+  /** Everything that the primary has now is on the other side. */
+  async caughtUp(): Promise<void> {
+    const { traffic } = await this.view();
+    const primary: Side = traffic.primary;
+    const flavor = primary === 'source' ? FLAVOR_SPECS[this.schedule.source].family : 'mysql';
+    const position = await this.#position(primary, flavor);
+    await this.until(({ streams }) => {
+      const direction = primary === 'source' ? 'forward' : 'reverse';
+      const stream = streams.find((one) => one.direction === direction);
+      return (
+        typeof stream?.position === 'string' &&
+        parsePosition(flavor, stream.position).covers(parsePosition(flavor, position))
+      );
+    });
+  }
+
+  async #position(side: Side, flavor: 'mysql' | 'mariadb'): Promise<string> {
+    await using connection = await connect(this.stage.servers[side]);
+    const [row] = await rows(
+      connection,
+      `SELECT ${flavor === 'mysql' ? '@@global.gtid_executed' : '@@global.gtid_binlog_pos'} AS position`,
+    );
+    return String(row?.['position']);
+  }
+
+  async #prepare(): Promise<void> {
+    await this.stage.clear();
+    await using connection = await connect(this.stage.servers.source, DATABASE);
+    await connection.query(`CREATE TABLE ${COUNTERS} (id INT PRIMARY KEY, n BIGINT NOT NULL)`);
+    const list = this.schedule.writers.map((_, id) => `(${id}, 0)`);
+    if (list.length > 0) await connection.query(`INSERT INTO ${COUNTERS} VALUES ${list.join(',')}`);
+    for (const { name, statements } of this.schedule.tables) {
+      for (const statement of statements) {
+        await connection.query(statement).catch((error: unknown) => {
+          if (!statement.startsWith('INSERT'))
+            throw new Error(`${WRONG_SCHEDULE}: ${(error as Error).message}: ${statement}`);
+          this.count(`first rows refused (${name})`);
+        });
+      }
+    }
+  }
+
+  async #act(): Promise<void> {
+    const { schedule, stage } = this;
+    const direct = schedule.writersThrough === 'server';
+    if (direct) this.#startWriters(stage.servers.source.port);
+    await stage.switchyard.client.createImport({
+      id: this.importId,
+      database: DATABASE,
+      source: stage.definition('source'),
+      target: stage.definition('target'),
+      options: { ...schedule.options, skipValidationErrors: true },
+    });
+    if (!direct) this.#startWriters(stage.switchyard.primaryPort);
+    for (const step of schedule.steps) {
+      this.signal.throwIfAborted();
+      this.note(stepText(step));
+      await takeStep(this, step);
+    }
+  }
+
+  #startWriters(port: number): void {
+    this.#writers = this.schedule.writers.map(
+      (script, id) => new Writer({ id, script, port, signal: this.#stopWriters.signal }),
+    );
+  }
+
+  async #endWriters(): Promise<void> {
+    this.#stopWriters.abort();
+    await Promise.all(this.#writers.map(({ done }) => done));
+  }
+
+  #heal(): void {
+    for (const relay of Object.values(this.stage.relays)) relay.forward();
+  }
+
+  /** Writers stopped, nothing prepared left, the stream caught up: the two sides must be equal, and the verifier say so. */
+  async #settle(): Promise<Difference[]> {
+    await this.#endWriters();
+    this.#heal();
+    this.note('settling');
+    const { source, target } = this.stage.servers;
+    for (const server of [source, target]) await this.#endPrepared(server);
+    await this.until(
+      ({ phase }) =>
+        !['pending', 'copying', 'verifying_data', 'switching_primaries', 'switching_replicas'].includes(phase),
+    );
+    await this.caughtUp();
+    const view = await this.view();
+    this.count('row changes', sum(view.streams.map(({ rowChangesApplied }) => rowChangesApplied)));
+    const differences = await compareDatabases(source, target, DATABASE);
+    differences.push(...(await this.#brokenPromises(view.traffic.primary)));
+    if (view.traffic.primary === 'source') {
+      await this.stage.switchyard.client.verify(this.importId);
+      const { verify } = await this.until(({ phase }) => phase !== 'verifying_data');
+      const equal = verify?.state === 'equal';
+      if (equal !== (differences.length === 0))
+        differences.push({ table: '*', what: `verification says ${JSON.stringify(verify)}` });
+    }
+    return differences;
+  }
+
+  /** For the next schedule: the source alone is left, as before the import. */
+  async #leave(): Promise<void> {
+    const { client } = this.stage.switchyard;
+    const { traffic } = await this.view();
+    if (traffic.primary === 'target')
+      await client.switchTraffic(this.importId, { kind: 'primaries', back: true, force: true });
+    await client.cancelImport(this.importId);
+  }
+
+  async #brokenPromises(primary: Side): Promise<Difference[]> {
+    await using connection = await connect(this.stage.servers[primary], DATABASE);
+    const counters = new Map(
+      (await rows(connection, `SELECT id, n FROM ${COUNTERS}`)).map(({ id, n }) => [Number(id), Number(n)]),
+    );
+    return this.#writers.flatMap(({ id, acknowledged, unknown }) => {
+      const n = counters.get(id) ?? 0;
+      return n >= acknowledged && n <= acknowledged + unknown
+        ? []
+        : [
+            {
+              table: COUNTERS,
+              what: `writer ${id}: ${acknowledged} commits were acknowledged, ${unknown} unknown, ${n} are there`,
+            },
+          ];
+    });
+  }
+
+  /** A writer that lost its connection has left its XA transaction. */
+  async #endPrepared(server: SoakStage['servers'][Side]): Promise<void> {
+    await using connection = await connect(server);
+    for (const { data } of await rows(connection, 'XA RECOVER')) {
+      this.count('prepared left');
+      await connection.query(`XA ROLLBACK '${String(data)}'`).catch(() => {});
+    }
+  }
+}
+
+function stepText(step: Step): string {
+  return Object.values(step).flat().join(' ');
+}
+
+function failureText(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'the run did not end in time';
+  return error instanceof AppError ? `${error.code}: ${error.message}` : (error as Error).message;
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

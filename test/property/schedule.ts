@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { FENCES } from '../../engine/api.ts';
+import { FLAVORS } from '../../servers/flavor.ts';
+
+/** One transaction of a writer; a statement that fails is no failure of the test. */
+const transactionSchema = z.strictObject({
+  begin: z.enum(['autocommit', 'begin', 'xa']),
+  statements: z.array(z.string()),
+  end: z.enum(['commit', 'rollback']),
+});
+
+const stepSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('wait'), ms: z.number() }),
+  z.strictObject({ kind: z.enum(['kill_engine', 'kill_everything', 'running', 'verify', 'caught_up']) }),
+  z.strictObject({
+    kind: z.enum(['kill_sessions', 'rotate', 'restart', 'crash']),
+    side: z.enum(['source', 'target']),
+  }),
+  z.strictObject({ kind: z.enum(['stall', 'refuse']), side: z.enum(['source', 'target']), ms: z.number() }),
+  z.strictObject({ kind: z.literal('cut'), side: z.enum(['source', 'target']), how: z.enum(['fin', 'reset']) }),
+  z.strictObject({ kind: z.literal('switch'), back: z.boolean() }),
+  z.strictObject({ kind: z.literal('ddl'), sql: z.array(z.string()) }),
+]);
+
+/**
+ * Everything that a run does, made from a seed alone. What a run cannot repeat is time: how the statements of several
+ * writers, the engine and the faults fall between each other.
+ */
+export const scheduleSchema = z.strictObject({
+  seed: z.number(),
+  source: z.enum(FLAVORS),
+  /** Where the writers connect. Only through the proxy can the direction be changed under them. */
+  writersThrough: z.enum(['server', 'proxy']),
+  options: z.strictObject({
+    connections: z.number(),
+    chunkBytes: z.number(),
+    deferIndexes: z.boolean(),
+    ddl: z.enum(['STOP', 'EXEC']),
+    fence: z.enum(FENCES),
+  }),
+  /** Run in order on the source before anything else: tables with their first rows. */
+  tables: z.array(z.strictObject({ name: z.string(), statements: z.array(z.string()) })),
+  writers: z.array(
+    z.strictObject({ session: z.array(z.string()), pauseMs: z.number(), transactions: z.array(transactionSchema) }),
+  ),
+  /** One after the other, while the writers go through their transactions again and again. */
+  steps: z.array(stepSchema),
+});
+
+export type Schedule = z.infer<typeof scheduleSchema>;
+export type Transaction = z.infer<typeof transactionSchema>;
+export type Step = z.infer<typeof stepSchema>;
