@@ -1,6 +1,6 @@
 import { quoteName, type Bytes, type Value } from '../server/connection.ts';
 import { comparand, insertColumns, literal } from '../schema/column-sql.ts';
-import type { Table } from '../schema/table.ts';
+import type { Column, Table } from '../schema/table.ts';
 import type { FinalState, TableWindow } from './window.ts';
 import { assert } from '../../core/errors.ts';
 
@@ -13,7 +13,10 @@ interface TableSql {
   replacePrefix: Bytes;
   written: { index: number; write: (value: Value) => Bytes }[];
   deletePrefix: Bytes;
-  key: ((value: Value) => Bytes)[];
+  /** One row in the condition of a DELETE; `deleteJoin` stands between two of them, `deleteSuffix` at the end. */
+  deleteRow: (key: Value[]) => Bytes;
+  deleteJoin: Bytes;
+  deleteSuffix: Bytes;
 }
 
 const cache = new WeakMap<Table, TableSql>();
@@ -28,15 +31,16 @@ export function windowStatements(windows: Iterable<TableWindow>): Bytes[] {
   const writes: Bytes[] = [];
   for (const { table, rows } of windows) {
     const sql = tableSql(table);
-    collect(deletes, sql.deletePrefix, ')', deletions(sql, rows.values()));
-    collect(writes, sql.replacePrefix, '', replacements(sql, rows.values()));
+    const { deletePrefix: prefix, deleteJoin: join, deleteSuffix: suffix } = sql;
+    collect(deletes, { prefix, join, suffix }, deletions(sql, rows.values()));
+    collect(writes, { prefix: sql.replacePrefix, join: ',', suffix: '' }, replacements(sql, rows.values()));
   }
   return [...deletes, ...writes];
 }
 
 function* deletions(sql: TableSql, rows: Iterable<FinalState>): Generator<Bytes> {
   for (const { key, image } of rows) {
-    if (image === null) yield tuple(key.map((value, i) => writerAt(sql.key, i)(value)));
+    if (image === null) yield sql.deleteRow(key);
   }
 }
 
@@ -46,10 +50,16 @@ function* replacements(sql: TableSql, rows: Iterable<FinalState>): Generator<Byt
   }
 }
 
-function collect(into: Bytes[], prefix: Bytes, suffix: Bytes, parts: Iterable<Bytes>): void {
+interface StatementShape {
+  prefix: Bytes;
+  join: Bytes;
+  suffix: Bytes;
+}
+
+function collect(into: Bytes[], { prefix, join, suffix }: StatementShape, parts: Iterable<Bytes>): void {
   let statement = '';
   for (const part of parts) {
-    statement = statement === '' ? prefix + part : `${statement},${part}`;
+    statement = statement === '' ? prefix + part : `${statement}${join}${part}`;
     if (statement.length > STATEMENT_BYTES_MAX) {
       into.push(statement + suffix);
       statement = '';
@@ -73,11 +83,40 @@ function tableSql(table: Table): TableSql {
     name,
     replacePrefix: `REPLACE INTO ${name} (${names}) VALUES `,
     written,
-    deletePrefix: `DELETE FROM ${name} WHERE ${tuple(keyColumns.map((column) => quoteName(column.name)))} IN (`,
-    key: keyColumns.map((column) => comparand(column)),
+    ...deletion(name, keyColumns),
   };
   cache.set(table, sql);
   return sql;
+}
+
+/**
+ * A list of keys, but for keys of several columns with an ENUM or SET among them: MySQL (9.7) finds no row at all for
+ * `(e,id) IN ((3,2),(1,1))`, without a warning, when the members are given by their number and there is more than one.
+ */
+function deletion(
+  name: Bytes,
+  key: Column[],
+): Pick<TableSql, 'deletePrefix' | 'deleteRow' | 'deleteJoin' | 'deleteSuffix'> {
+  const names = key.map((column) => quoteName(column.name));
+  const writers = key.map((column) => comparand(column));
+  const literals = (values: Value[]) => values.map((value, i) => writerAt(writers, i)(value));
+  if (key.length > 1 && key.some(({ dataType }) => dataType === 'enum' || dataType === 'set')) {
+    return {
+      deletePrefix: `DELETE FROM ${name} WHERE `,
+      deleteRow: (values) =>
+        `(${literals(values)
+          .map((literal, i) => `${names[i]}=${literal}`)
+          .join(' AND ')})`,
+      deleteJoin: ' OR ',
+      deleteSuffix: '',
+    };
+  }
+  return {
+    deletePrefix: `DELETE FROM ${name} WHERE ${tuple(names)} IN (`,
+    deleteRow: (values) => tuple(literals(values)),
+    deleteJoin: ',',
+    deleteSuffix: ')',
+  };
 }
 
 function columnAt(table: Table, index: number) {

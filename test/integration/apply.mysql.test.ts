@@ -141,6 +141,27 @@ test('composite keys are addressed by all their parts', async () => {
   ]);
 });
 
+test.each(["ENUM('a','2','x')", "SET('a','2','x')"])(
+  'several rows are deleted at once by a key with %s in it',
+  async (type) => {
+    const table = await makeTable(`keyed_by_${type}`, `k ${type}('a','2','x'), id INT, v INT, PRIMARY KEY (k, id)`);
+    await connection.write(`INSERT INTO shop.keyed_by_${type} VALUES (1, 1, 0), (2, 1, 0), (3, 2, 0), (3, 3, 0)`);
+    await using applier = await Applier.open({ destination: definition, progress: await progress(type) });
+    await applier.apply(
+      window([
+        { kind: 'delete', table, before: ['1', '1', '0'] },
+        { kind: 'delete', table, before: ['3', '2', '0'] },
+        { kind: 'update', table, before: ['3', '3', '0'], after: ['1', '3', '0'] },
+      ]),
+      POSITION,
+    );
+    expect(await connection.rows(`SELECT k + 0, id FROM shop.keyed_by_${type} ORDER BY id`)).toEqual([
+      ['2', '1'],
+      ['1', '3'],
+    ]);
+  },
+);
+
 test('an engine that was thought dead cannot apply beside its successor', async () => {
   const table = await makeTable('owner', 'id INT PRIMARY KEY');
   const row = await progress('owner');

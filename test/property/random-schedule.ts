@@ -99,8 +99,12 @@ function steps(random: SeededRandom, { through, ddl, tables, quick }: StepOption
       case 'verify':
         return [{ kind: 'verify' } as const];
       case 'ddl':
-        // Until it is applied nothing else disturbs: the tables of the stream are those of now (limits.md).
-        return [{ kind: 'ddl', sql: randomDdl(random, tables) } as const, { kind: 'caught_up' } as const];
+        // Before and until it is applied nothing else disturbs: the tables of the stream are those of now (limits.md).
+        return [
+          { kind: 'caught_up' } as const,
+          { kind: 'ddl', sql: randomDdl(random, tables) } as const,
+          { kind: 'caught_up' } as const,
+        ];
       case 'switch':
         return [
           { kind: 'switch', back: false } as const,
