@@ -48,14 +48,14 @@ export async function debianRoot(name: string, { suite, packages }: DebianPackag
   });
 }
 
-/** An executable script that runs `program` (relative to the root) with the root's own libraries. */
-export async function debianWrapper(root: string, program: string): Promise<string> {
+/** An executable script that runs `program` (relative to the root) with the root's own libraries; `folders` holds more. */
+export async function debianWrapper(root: string, program: string, folders: readonly string[] = []): Promise<string> {
   const wrapper = path.join(root, 'wrapper', path.basename(program));
   if (await exists(wrapper)) return wrapper;
   if (!(await exists(path.join(root, program))))
     throw new AppError('SERVER_NOT_STARTED', `there is no ${program} in ${root}`);
   const loader = await firstExisting(LOADERS.map((loader) => path.join(root, loader)));
-  const libraries = LIBRARY_FOLDERS.map((folder) => path.join(root, folder)).join(':');
+  const libraries = [...folders, ...LIBRARY_FOLDERS].map((folder) => path.join(root, folder)).join(':');
   const script = `#!/bin/sh\nexec '${loader}' --library-path '${libraries}' '${path.join(root, program)}' "$@"\n`;
   await mkdir(path.dirname(wrapper), { recursive: true });
   const temporary = `${wrapper}.${process.pid}`;
