@@ -4,19 +4,26 @@ import { benchApply } from './apply.ts';
 import type { Bench } from './bench.ts';
 import { benchCopy } from './copy.ts';
 import { benchEnvironment } from './environment.ts';
+import { benchProxy } from './proxy.ts';
 import { benchSwitch } from './switch.ts';
 
 const USAGE = `npm run bench -- NAME [--quick] [--json]
 
   apply    a backlog of 60,000 transactions against MySQL's replica; the lag at 1,000 transactions a second
   copy     1,000,000 rows to an empty server, against mydumper + myloader and bare LOAD DATA
+  proxy    sysbench, big results and idle sessions, against MySQL Router and HAProxy
   switch   64 clients, primary traffic forth and back; the pause that they see, errors, lost writes
 
   --quick  smaller work, under a minute
   --json   nothing but one line of JSON at the end, on standard output`;
 
-const BENCHES: Readonly<Record<string, Bench>> = { apply: benchApply, copy: benchCopy, switch: benchSwitch };
-const PLANNED = ['proxy', 'verify'];
+const BENCHES: Readonly<Record<string, Bench>> = {
+  apply: benchApply,
+  copy: benchCopy,
+  proxy: benchProxy,
+  switch: benchSwitch,
+};
+const PLANNED = ['verify'];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Side } from '../core/phase.ts';
 import type { Endpoint } from '../core/routing-record.ts';
@@ -11,6 +11,7 @@ import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { Credentials } from './credentials.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
 import { registerBackend } from './open-backends.ts';
+import { connectWire } from './wire-socket.ts';
 
 /** A server's address together with the side that it belongs to. */
 export interface Destination {
@@ -152,7 +153,7 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
 }
 
 async function openSocket({ host, port }: Endpoint): Promise<Socket> {
-  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+  const socket = connectWire({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // Errors are told by whoever waits; one that comes between two waits must not end the process.
   socket.on('error', () => {});

@@ -1,5 +1,6 @@
 import { COMMAND } from '../core/wire/command.ts';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
+import { owned } from './wire-socket.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES } from '../core/wire/packet.ts';
 
 /** A command up to this size is gathered before it goes on; a larger one passes through in pieces. */
@@ -21,7 +22,7 @@ export interface UploadPiece {
   fileEnd: number | null;
 }
 
-/** What a client sent and the session has not passed on yet. */
+/** What a client sent and the session has not passed on yet. Bytes that are pushed may be lent until `keep`. */
 export class ClientInput {
   #bytes: Buffer | null = null;
   #upload: Upload | null = null;
@@ -44,7 +45,18 @@ export class ClientInput {
     this.#bytes = this.#bytes === null ? chunk : Buffer.concat([this.#bytes, chunk]);
   }
 
+  /** What is still here when the bytes that were lent go back. */
+  keep(): void {
+    if (this.#bytes !== null) this.#bytes = owned(this.#bytes);
+  }
+
+  /** To be kept. */
   takeAll(): Buffer {
+    return owned(this.takeLent());
+  }
+
+  /** To be passed on at once. */
+  takeLent(): Buffer {
     const all = this.#bytes ?? Buffer.alloc(0);
     this.#bytes = null;
     return all;
@@ -71,7 +83,7 @@ export class ClientInput {
 
   /** The packet of the command that was peeked at; of a large one its beginning, the rest is an upload. */
   takeCommand(): Buffer {
-    const bytes = this.takeAll();
+    const bytes = this.takeLent();
     const length = bytes.readUIntLE(0, 3);
     const end = HEADER_BYTES + length;
     const continues = length === MAX_PAYLOAD_BYTES;
@@ -94,10 +106,10 @@ export class ClientInput {
       if (endsFile) {
         const fileEnd = this.#bytes.readUInt8(3);
         this.#upload = null;
-        return { bytes: this.#split(this.takeAll(), HEADER_BYTES), fileEnd };
+        return { bytes: this.#split(this.takeLent(), HEADER_BYTES), fileEnd };
       }
     }
-    const bytes = this.#split(this.takeAll(), upload.bytes);
+    const bytes = this.#split(this.takeLent(), upload.bytes);
     upload.bytes -= bytes.length;
     if (upload.bytes === 0 && !upload.isFile && !upload.continues) this.#upload = null;
     return { bytes, fileEnd: null };

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { AppError } from '../core/errors.ts';
 import type { Role } from '../core/routing-record.ts';
+import { acceptWire } from './wire-socket.ts';
 
 export interface Listener {
   role: Role;
@@ -20,9 +21,8 @@ export async function listen(
   { host, port }: { host: string; port: number },
   onConnection: (socket: Socket, role: Role) => void,
 ): Promise<Listener> {
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) =>
-    onConnection(socket, role),
-  );
+  const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, pauseOnConnect: true };
+  const server = createServer(options, (socket) => onConnection(acceptWire(socket), role));
   try {
     await tryListen(server, { host, port, backlog: BACKLOG, reusePort: true });
   } catch (error) {

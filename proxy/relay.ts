@@ -9,6 +9,7 @@ import { CLIENT_ERROR } from './client-error.ts';
 import { ClientInput } from './client-input.ts';
 import type { CommandTracker } from './command-tracker.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
+import { pourInto, sendBytes, stopPouring } from './wire-socket.ts';
 
 /** What the session decides and does; the relay only moves bytes. */
 export interface RelayOwner {
@@ -18,8 +19,6 @@ export interface RelayOwner {
   isRelaying(): boolean;
   /** A command stands first and may not pass. */
   onCommandWaits(): void;
-  /** True once a command waits for a release: TCP is the buffer for what follows. */
-  isWaiting(): boolean;
   /** A command went that has no answer. */
   onUnanswered(): void;
   onChangeUser(payload: Buffer): void;
@@ -62,7 +61,7 @@ export class Relay {
     this.#metrics = options.metrics;
     this.#tracker = options.tracker;
     this.#backend = options.backend;
-    this.client.on('data', this.#onClientData);
+    pourInto(this.client, this.#onClientData);
     this.client.on('drain', this.#onClientDrain);
     this.client.on('error', () => this.client.destroy());
     this.client.on('close', this.#onClientClosed);
@@ -82,7 +81,7 @@ export class Relay {
   /** The relay begins, or goes on, with this connection. */
   attach(backend: BackendConnection): void {
     this.#backend = backend;
-    backend.socket.on('data', this.#onBackendData);
+    pourInto(backend.socket, this.#onBackendData);
     backend.socket.on('drain', this.#onBackendDrain);
     backend.socket.on('close', this.#onBackendClosed);
     backend.socket.resume();
@@ -93,7 +92,7 @@ export class Relay {
   /** Somebody else uses the connection now. */
   detach(): void {
     const { socket } = this.#backend;
-    socket.off('data', this.#onBackendData);
+    stopPouring(socket, this.#onBackendData);
     socket.off('drain', this.#onBackendDrain);
     socket.off('close', this.#onBackendClosed);
   }
@@ -105,12 +104,12 @@ export class Relay {
 
   /** Our own exchange with the client begins; returns what it sent ahead. */
   releaseClient(): Buffer {
-    this.client.off('data', this.#onClientData);
+    stopPouring(this.client, this.#onClientData);
     return this.#input.takeAll();
   }
 
   regainClient(ahead: Buffer): void {
-    this.client.on('data', this.#onClientData);
+    pourInto(this.client, this.#onClientData);
     this.#input.push(ahead);
   }
 
@@ -135,7 +134,7 @@ export class Relay {
 
   toClient(bytes: Buffer): void {
     this.bytesOut += bytes.length;
-    if (!this.client.write(bytes)) this.#backend.socket.pause();
+    if (!sendBytes(this.client, bytes)) this.#backend.socket.pause();
   }
 
   /** Tells the client in place of the next answer, where it is not in the middle of a packet. */
@@ -146,7 +145,7 @@ export class Relay {
   }
 
   close(): void {
-    this.client.off('data', this.#onClientData);
+    stopPouring(this.client, this.#onClientData);
     this.client.resume();
     if (!this.client.writableEnded) this.client.end();
     const timer = setTimeout(() => this.client.destroy(), CLOSE_TIMEOUT_MS);
@@ -163,6 +162,7 @@ export class Relay {
     this.#metrics.onBytes('client', chunk.length);
     this.#input.push(chunk);
     this.pump();
+    this.#input.keep();
   };
 
   #onClientDrain = (): void => {
@@ -206,7 +206,7 @@ export class Relay {
       return true;
     }
     if (this.#tracker.isRaw) {
-      this.#toBackend(this.#input.takeAll());
+      this.#toBackend(this.#input.takeLent());
       return true;
     }
     if (this.#tracker.isBusy) return false;
@@ -256,15 +256,15 @@ export class Relay {
   }
 
   #toBackend(bytes: Buffer): void {
-    this.#backend.socket.write(bytes);
+    sendBytes(this.#backend.socket, bytes);
   }
 
-  /** Reads from the client unless the server is slow, or the client is far enough ahead. */
+  /** Reads from the client unless the server is slow, or the client is far enough ahead: else its end would go unnoticed. */
   #updateReading(): void {
     const isRelaying = this.#owner.isRelaying();
     const isBlocked = isRelaying && this.#backend.socket.writableNeedDrain;
     const isAhead = this.#input.length > AHEAD_BYTES_MAX && (!isRelaying || this.#tracker.isBusy);
-    if (isBlocked || isAhead || this.#owner.isWaiting()) this.client.pause();
+    if (isBlocked || isAhead) this.client.pause();
     else if (this.client.isPaused()) this.client.resume();
   }
 }

@@ -243,10 +243,6 @@ export class Session implements RelayOwner {
     return this.#phase === 'relay';
   }
 
-  isWaiting(): boolean {
-    return this.#phase === 'held' && this.#hold.since !== null;
-  }
-
   statusFlags(): number {
     return this.#login.state.lastStatusFlags;
   }

@@ -13,7 +13,10 @@ export async function residentBytes(pids: readonly number[]): Promise<number> {
 }
 
 /** The same once it no longer moves: a login leaves garbage that is collected a little later. */
-export async function settledResidentBytes(pids: readonly number[], { withinMs }: { withinMs: number }): Promise<number> {
+export async function settledResidentBytes(
+  pids: readonly number[],
+  { withinMs }: { withinMs: number },
+): Promise<number> {
   const deadline = Date.now() + withinMs;
   let lowest = await residentBytes(pids);
   let unchanged = 0;

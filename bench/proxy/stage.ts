@@ -67,7 +67,12 @@ async function importAndComplete({
 }): Promise<void> {
   const id = 'bench';
   // Without TLS, as the peers: on one machine it would only measure the cipher.
-  const endpoint = ({ host, port }: RunningServer) => ({ host, port, ...ENGINE_ACCOUNT, tls: { mode: 'disabled' as const } });
+  const endpoint = ({ host, port }: RunningServer) => ({
+    host,
+    port,
+    ...ENGINE_ACCOUNT,
+    tls: { mode: 'disabled' as const },
+  });
   await client.createImport({ id, database: BENCH_DATABASE, source: endpoint(source), target: endpoint(server) });
   while ((await client.getImport(id)).phase !== 'running') await delay(100);
   await client.switchTraffic(id, { kind: 'primaries' });

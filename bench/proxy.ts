@@ -1,0 +1,132 @@
+import path from 'node:path';
+import type { Account } from '../demo/accounts.ts';
+import { AppError } from '../core/errors.ts';
+import type { BenchOptions, BenchResult } from './bench.ts';
+import { startHaproxy } from './peers/haproxy.ts';
+import { startMysqlRouter } from './peers/mysql-router.ts';
+import type { ProxyPeer } from './peers/peer-process.ts';
+import { programVersion } from './peers/program-version.ts';
+import { percentile } from './percentile.ts';
+import { measureIdleSessions, type IdleFigures } from './proxy/idle-sessions.ts';
+import { BENCH_ACCOUNT, BENCH_DATABASE, startProxyStage, type ProxyStage } from './proxy/stage.ts';
+import { prepareSysbench, runSysbench, type SysbenchFigures, type SysbenchTarget } from './proxy/sysbench.ts';
+
+const SIZES = { tables: 2, tableSize: 50_000 };
+const BIG_RESULT_SCRIPT = path.join(import.meta.dirname, 'proxy', 'big-result.lua');
+
+/** The work, by the name that it has in the raw figures. */
+const WORKLOADS = {
+  pointSelect1: { script: 'oltp_point_select', threads: 1 },
+  pointSelect8: { script: 'oltp_point_select', threads: 8 },
+  pointSelect32: { script: 'oltp_point_select', threads: 32 },
+  readWrite8: { script: 'oltp_read_write', threads: 8 },
+  // 50,000 rows and 9.6 MB a statement.
+  bigResult: { script: BIG_RESULT_SCRIPT, threads: 1 },
+} as const;
+type Workload = keyof typeof WORKLOADS;
+const WORKLOAD_NAMES = Object.keys(WORKLOADS) as Workload[];
+
+type Samples = Map<string, Record<Workload, SysbenchFigures[]>>;
+
+/**
+ * The same load on the server itself, through HAProxy, through MySQL Router and through `switchyard serve`, in turns, so that
+ * whatever else the machine does hits all of them. Medians over the rounds.
+ */
+export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<BenchResult> {
+  const sysbench = await programVersion('sysbench', ['--version'], /sysbench (\S+)/);
+  if (sysbench === null)
+    throw new AppError('SERVER_NOT_STARTED', 'this benchmark needs sysbench (apt-get install sysbench)');
+  const { rounds, seconds, sessions } = quick
+    ? { rounds: 1, seconds: 1, sessions: 500 }
+    : { rounds: 5, seconds: 4, sessions: 2000 };
+  onProgress('starting the server, Switchyard in front of it, and the peers');
+  await using stage = await startProxyStage();
+  // First, while the worker is as it is after its start.
+  const idle = await measureIdle(stage, sessions);
+  onProgress(`an idle session takes ${idle.bytesPerSession} bytes`);
+  await using stack = new AsyncDisposableStack();
+  const [haproxy, router] = [await startHaproxy(stage.server), await startMysqlRouter(stage.server)];
+  for (const peer of [haproxy, router]) if (peer !== null) stack.use(peer);
+  await prepareSysbench(targetOn(stage.server.port), SIZES);
+
+  const ports = new Map([['direct', stage.server.port]]);
+  if (haproxy !== null) ports.set('haproxy', haproxy.port);
+  if (router !== null) ports.set('router', router.port);
+  ports.set('switchyard', stage.switchyard.primaryPort);
+  const samples: Samples = new Map([...ports.keys()].map((name) => [name, emptySamples()]));
+  // What compiles and what is cached is not what is compared.
+  for (const port of ports.values())
+    await runSysbench(targetOn(port), { ...WORKLOADS.pointSelect8, ...SIZES, seconds });
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const workload of WORKLOAD_NAMES) {
+      for (const [name, port] of ports) {
+        const figures = await runSysbench(targetOn(port), { ...WORKLOADS[workload], ...SIZES, seconds });
+        samples.get(name)?.[workload].push(figures);
+      }
+      onProgress(`round ${round} of ${rounds}, ${workload}: ${lastOf(samples, workload)}`);
+    }
+  }
+  return {
+    peers: { mysql: stage.serverVersion, haproxy: versionOf(haproxy), mysqlRouter: versionOf(router), sysbench },
+    figures: { ...ratios(samples), idleSessionBytes: idle.bytesPerSession, errors: errorsOf(samples) },
+    raw: { rounds, secondsEach: seconds, idle, samples: Object.fromEntries(samples) },
+  };
+}
+
+async function measureIdle(stage: ProxyStage, sessions: number): Promise<IdleFigures> {
+  const { switchyard } = stage;
+  return measureIdleSessions(targetOn(switchyard.primaryPort), { sessions, pids: switchyard.pids('proxy') });
+}
+
+function targetOn(port: number): SysbenchTarget {
+  const account: Account = BENCH_ACCOUNT;
+  return { port, account, database: BENCH_DATABASE };
+}
+
+function emptySamples(): Record<Workload, SysbenchFigures[]> {
+  return { pointSelect1: [], pointSelect8: [], pointSelect32: [], readWrite8: [], bigResult: [] };
+}
+
+/** Ours divided by the peer's; left out where the peer is absent. */
+function ratios(samples: Samples): Record<string, number> {
+  const against = (peer: string, workload: Workload, key: 'qps' | 'p95Ms') =>
+    round3(medianOf(samples, 'switchyard', workload, key) / medianOf(samples, peer, workload, key));
+  const ratios: Record<string, number> = {};
+  if (samples.has('router')) {
+    ratios['qpsRatioRouter1'] = against('router', 'pointSelect1', 'qps');
+    ratios['qpsRatioRouter8'] = against('router', 'pointSelect8', 'qps');
+    ratios['qpsRatioRouter32'] = against('router', 'pointSelect32', 'qps');
+    ratios['p95RatioRouter8'] = against('router', 'pointSelect8', 'p95Ms');
+    ratios['readWriteRatioRouter8'] = against('router', 'readWrite8', 'qps');
+    ratios['bigResultRatioRouter'] = against('router', 'bigResult', 'qps');
+  }
+  if (samples.has('haproxy')) {
+    ratios['qpsRatioHaproxy8'] = against('haproxy', 'pointSelect8', 'qps');
+    ratios['bigResultRatioHaproxy'] = against('haproxy', 'bigResult', 'qps');
+  }
+  ratios['qpsRatioDirect8'] = against('direct', 'pointSelect8', 'qps');
+  return ratios;
+}
+
+function medianOf(samples: Samples, name: string, workload: Workload, key: 'qps' | 'p95Ms'): number {
+  return percentile(samples.get(name)?.[workload].map((figures) => figures[key]) ?? [], 0.5);
+}
+
+function lastOf(samples: Samples, workload: Workload): string {
+  return [...samples].map(([name, figures]) => `${name} ${Math.round(figures[workload].at(-1)?.qps ?? 0)}`).join(', ');
+}
+
+function errorsOf(samples: Samples): number {
+  let errors = 0;
+  for (const workload of WORKLOAD_NAMES)
+    for (const figures of samples.get('switchyard')?.[workload] ?? []) errors += figures.errors;
+  return errors;
+}
+
+function versionOf(peer: ProxyPeer | null): string {
+  return peer?.version ?? 'absent';
+}
+
+function round3(ratio: number): number {
+  return Math.round(ratio * 1000) / 1000;
+}
