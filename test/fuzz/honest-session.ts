@@ -6,6 +6,7 @@ import { randomExchange, type Exchange } from './exchange.ts';
 import type { FakeServer } from './fake-server.ts';
 import { logIn, writeInPieces } from './fuzz-client.ts';
 import { tokenOf } from './token.ts';
+import { withinTime } from './within-time.ts';
 
 const AHEAD_MAX = 6;
 
@@ -104,7 +105,7 @@ class ReceivedBytes {
   async expect(expected: Buffer, kind: string): Promise<void> {
     while (this.#bytes.length < expected.length && !this.#isClosed) {
       this.#arrived = Promise.withResolvers();
-      await this.#arrived.promise;
+      await withinTime(this.#arrived.promise, `the answer to ${kind}`);
     }
     const answer = this.#bytes.subarray(0, expected.length);
     if (!answer.equals(expected)) {

@@ -6,10 +6,8 @@ import type { SeededRandom } from '../property/seeded-random.ts';
 import { randomExchange } from './exchange.ts';
 import { logIn, writeInPieces } from './fuzz-client.ts';
 import { tokenOf, tokensIn } from './token.ts';
+import { withinTime } from './within-time.ts';
 import type { SessionOptions } from './honest-session.ts';
-
-/** What a session may take to end after somebody broke the protocol and the client went away. */
-const END_MS_MAX = 10_000;
 
 type Spoiler = (bytes: Buffer, random: SeededRandom) => Buffer;
 
@@ -46,7 +44,7 @@ export async function runHostileSession(options: SessionOptions): Promise<number
     if (random.chance(0.7)) await new Promise(setImmediate);
   }
   leave(client, random);
-  await withinTime(Promise.all([closed, ended.promise]), user);
+  await withinTime(Promise.all([closed, ended.promise]), `the end of the session of ${user}`);
   server.scripts.delete(user);
   const foreign = tokensIn(Buffer.concat(seen)).find((token) => token !== tokenOf(user));
   if (foreign !== undefined) throw new Error(`${user} saw an answer of ${foreign}`);
@@ -92,14 +90,4 @@ function leave(client: Socket, random: SeededRandom): void {
   if (way === 0) client.end();
   else if (way === 1) client.destroy();
   else client.resetAndDestroy();
-}
-
-async function withinTime(promise: Promise<unknown>, user: string): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`the session of ${user} hangs`)), END_MS_MAX);
-  try {
-    await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
