@@ -154,6 +154,17 @@ export const ERROR_TABLE = {
     meaning: 'Application writes on the old primary could not be refused, so the switch was not made.',
     remedy: 'Give the Switchyard user the grants that the message names, or choose another fence.',
   },
+  OBJECT_REFUSED: {
+    kind: 'refused',
+    meaning: 'A server refused the definition of a view, routine, trigger or event.',
+    remedy:
+      'The message has the reason. Give the Switchyard user the grant (TRIGGER, EVENT, CREATE ROUTINE, CREATE VIEW, SET_ANY_DEFINER), create the definer, or create the object by hand.',
+  },
+  OBJECT_UNREADABLE: {
+    kind: 'refused',
+    meaning: 'Our user may not see the definition of a routine, trigger or event.',
+    remedy: 'Grant it SHOW_ROUTINE, TRIGGER and EVENT on the schema.',
+  },
   // replication stream
   GTID_INVALID: {
     kind: 'usage',

@@ -117,6 +117,11 @@ export class ServerConnection implements AsyncDisposable {
     return result as Value[][];
   }
 
+  /** Rows as objects of byte values, for SHOW: its columns have names, and their order differs between servers. */
+  async named(sql: Bytes): Promise<Record<string, Value>[]> {
+    return (await this.#run({ sql, typeCast: castToBytes })) as Record<string, Value>[];
+  }
+
   /** Rows as objects of text (UTF-8), for metadata. */
   async select<Row extends Record<string, string | null>>(sql: Bytes): Promise<Row[]> {
     const result = await this.#run({ sql, typeCast: castToText });

@@ -31,6 +31,9 @@ export interface FenceContext {
   spared?: ReadonlySet<number>;
 }
 
+/** Names of the refusing triggers begin with it. */
+export const FENCE_TRIGGER_PREFIX = '_switchyard_fence_';
+
 /** Bound on the wait for statements under way when the fence goes up; the pause counts on it. */
 const LOCK_WAIT_S = 2;
 const ENDING_POLL_MS = 20;
@@ -146,7 +149,7 @@ export async function persistFence(
 }
 
 function triggerNames(index: number): string[] {
-  return ['insert', 'update', 'delete'].map((event) => `_switchyard_fence_${index}_${event}`);
+  return ['insert', 'update', 'delete'].map((event) => `${FENCE_TRIGGER_PREFIX}${index}_${event}`);
 }
 
 function* triggerStatements(context: FenceContext): Generator<Bytes> {

@@ -1,0 +1,57 @@
+import { quoteName, quoteText, type ServerConnection } from '../server/connection.ts';
+import { OWN_COMMENT } from '../stream/stream-scope.ts';
+
+/** Numbers left free between what the old primary has given out at the time of the look and the first of the new one. */
+const HEAD_ROOM = 1000n;
+
+/**
+ * Raises the counters of `to` over those of `from`. Rows that were replicated have raised them already; this is for numbers
+ * that were given out and whose rows are gone (deleted, rolled back): given out again they would name something else.
+ * The head room covers those that are used up between now and the fence. Returns the tables that were changed.
+ */
+export async function raiseAutoIncrement(
+  from: ServerConnection,
+  to: ServerConnection,
+  database: string,
+  tables: readonly string[],
+): Promise<string[]> {
+  const [given, reached] = [await counters(from, database), await counters(to, database)];
+  const raised: string[] = [];
+  for (const table of tables) {
+    const counter = given.get(table);
+    if (counter === undefined || counter.next + HEAD_ROOM <= (reached.get(table)?.next ?? 0n)) continue;
+    // A column that is nearly used up has no room to give away.
+    const next = counter.next + HEAD_ROOM < counter.max / 2n ? counter.next + HEAD_ROOM : counter.next;
+    if (next <= (reached.get(table)?.next ?? 0n)) continue;
+    await to.write(`${OWN_COMMENT} ALTER TABLE ${quoteName(database)}.${quoteName(table)} AUTO_INCREMENT=${next}`);
+    raised.push(table);
+  }
+  return raised;
+}
+
+const MAX: Record<string, bigint> = {
+  tinyint: 127n,
+  smallint: 32_767n,
+  mediumint: 8_388_607n,
+  int: 2_147_483_647n,
+  bigint: 9_223_372_036_854_775_807n,
+};
+
+async function counters(
+  connection: ServerConnection,
+  database: string,
+): Promise<Map<string, { next: bigint; max: bigint }>> {
+  // MySQL answers from statistics of up to a day ago otherwise; other servers do not know the variable.
+  await connection.write('SET SESSION information_schema_stats_expiry=0').catch(() => {});
+  const rows = await connection.select<{ name: string; next: string; type: string; columnType: string }>(
+    `SELECT t.TABLE_NAME AS name, t.AUTO_INCREMENT AS next, c.DATA_TYPE AS type, c.COLUMN_TYPE AS columnType FROM information_schema.TABLES t ` +
+      `JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME AND c.EXTRA LIKE '%auto_increment%' ` +
+      `WHERE t.TABLE_SCHEMA = ${quoteText(database)} AND t.AUTO_INCREMENT IS NOT NULL`,
+  );
+  return new Map(
+    rows.map(({ name, next, type, columnType }) => {
+      const signed = MAX[type.toLowerCase()] ?? MAX['int'] ?? 0n;
+      return [name, { next: BigInt(next), max: columnType.includes('unsigned') ? signed * 2n : signed }];
+    }),
+  );
+}
