@@ -11,7 +11,7 @@ export async function readActiveObjects(
   const imported = new Set(tables);
   const found = await connection.select<{ name: string; tableName: string }>(
     `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)} ` +
-      `ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER`,
+      `ORDER BY EVENT_OBJECT_TABLE, FIELD(ACTION_TIMING, 'BEFORE', 'AFTER'), EVENT_MANIPULATION, ACTION_ORDER`,
   );
   const triggers: StoredObject[] = [];
   for (const { name, tableName } of found) {
@@ -73,8 +73,8 @@ async function show(
     kind,
     name,
     table: null,
-    // Null where our user may not see it.
-    createSql: column(DEFINITION_COLUMN[kind]) ?? '',
+    // Null where our user may not see it. MySQL keeps the semicolon that came behind it.
+    createSql: (column(DEFINITION_COLUMN[kind]) ?? '').replace(/[;\s]+$/, ''),
     sqlMode: kind === 'view' ? null : (column('sql_mode') ?? ''),
     charsetClient: textOf(column('character_set_client') ?? 'utf8mb4'),
     collationConnection: textOf(column('collation_connection') ?? 'utf8mb4_general_ci'),
