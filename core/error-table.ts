@@ -121,6 +121,12 @@ export const ERROR_TABLE = {
     remedy:
       'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
   },
+  APPLY_TRIGGERS: {
+    kind: 'fatal',
+    meaning:
+      'There are triggers on imported tables of the side that replication is applied to. The rows that arrive have the effects of the triggers of the other side already.',
+    remedy: 'Drop them there and resume. Switchyard creates them itself when the switch makes that side the primary.',
+  },
   APPLY_VALUE_REFUSED: {
     kind: 'fatal',
     meaning: 'The destination could not take a replicated value as it is.',

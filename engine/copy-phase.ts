@@ -7,9 +7,11 @@ import type { TableView } from './api.ts';
 import { COPY_CHUNKS_DDL } from './copy/copy-chunks-table.ts';
 import { runCopy } from './copy/run-copy.ts';
 import { finishTables } from './copy/finish-tables.ts';
-import type { ImportSecrets } from './import-document.ts';
+import { withObjects, type ImportSecrets } from './import-document.ts';
 import type { ImportRecord } from './import-store.ts';
 import type { ImportStreams } from './import-streams.ts';
+import { createPassiveObjects, missingPassiveObjects } from './objects/bring-objects.ts';
+import { finding } from './preflight/finding.ts';
 import { createSchema, createTable, openForDdl, targetDdls } from './schema/create-target.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
@@ -169,10 +171,31 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
       if (view !== undefined) show({ ...view, state });
     },
   });
+  await bringObjects(world, credentials);
   await failpoint('copy.finished');
   const tableRows = Object.fromEntries([...views.values()].map(({ name, rowsCopied }) => [name, rowsCopied]));
   await record.update(({ copy }) => ({
     copiedPosition: stamp,
     copy: { ...copy, rows, bytes, tableRows, finishedAtMs: Date.now() },
+  }));
+}
+
+/** Views and routines. One that is refused is no reason to stop: it has no rows, and its script is kept. */
+async function bringObjects(world: CopyWorld, credentials: ImportSecrets): Promise<void> {
+  const { record } = world;
+  await using source = await world.connect('source');
+  await using target = await world.connect('target');
+  const { database } = record.document;
+  const missing = await missingPassiveObjects(source, target, database);
+  await record.update(({ created }) => ({ created: withObjects(created, missing) }));
+  const { created, refused } = await createPassiveObjects(credentials.target, database, missing);
+  if (created.length > 0) world.log('info', `created on the target: ${created.join(', ')}`);
+  const found = refused.map(({ kind, name, reason, script }) => ({
+    ...finding('OBJECT_NOT_CREATED', 'target', `${kind} ${name}`, reason),
+    fix: script,
+  }));
+  for (const { message } of found) world.log('warn', message);
+  await record.update(({ findings }) => ({
+    findings: [...findings.filter(({ code }) => code !== 'OBJECT_NOT_CREATED'), ...found],
   }));
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PHASES, SIDES } from '../core/phase.ts';
 import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
 import { FENCES, importOptionsSchema, replicaHostSchema, serverSchema } from './api.ts';
+import { activeObjectsSchema, NO_ACTIVE_OBJECTS, objectNameSchema, type ObjectName } from './objects/stored-object.ts';
 import { tlsOptionsSchema } from '../core/routing-record.ts';
 
 /**
@@ -67,8 +68,12 @@ export const importDocumentSchema = z.strictObject({
   /** Names of the imported tables, fixed at creation. */
   tables: z.array(z.string()),
   findings: z.array(findingSchema),
-  /** Tables (and whether the schema) that Switchyard made on the target: what cancelling removes. */
-  created: z.strictObject({ schema: z.boolean(), tables: z.array(z.string()) }),
+  /** What Switchyard made on the target, noted before it is made: what cancelling removes. */
+  created: z.strictObject({
+    schema: z.boolean(),
+    tables: z.array(z.string()),
+    objects: z.array(objectNameSchema).default([]),
+  }),
   /** Where the stream starts: taken before the first row was read. */
   startPosition: z.string().nullable(),
   /** Union of all stamps of the copy: the target is consistent from there on. */
@@ -95,6 +100,8 @@ export const importDocumentSchema = z.strictObject({
     })
     .nullable()
     .default(null),
+  /** Triggers and events as they were on the old primary when the last switch began. */
+  activeObjects: activeObjectsSchema.default(NO_ACTIVE_OBJECTS),
   intent: intentSchema.nullable(),
   /** The last verification, as people see it (VerifyView). */
   verify: z.unknown(),
@@ -121,6 +128,17 @@ export const importDocumentSchema = z.strictObject({
   updatedAtMs: z.number(),
 });
 export type ImportDocument = z.infer<typeof importDocumentSchema>;
+
+/** What cancelling removes, and these. */
+export function withObjects(
+  created: ImportDocument['created'],
+  objects: readonly ObjectName[],
+): ImportDocument['created'] {
+  const added = objects
+    .filter(({ kind, name }) => !created.objects.some((known) => known.kind === kind && known.name === name))
+    .map(({ kind, name }) => ({ kind, name }));
+  return { ...created, objects: [...created.objects, ...added] };
+}
 
 /** What `secret/<id>` holds once opened: how our own user logs in on both sides. */
 export const importSecretsSchema = z.strictObject({ source: serverSchema, target: serverSchema });

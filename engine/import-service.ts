@@ -18,6 +18,7 @@ import {
 } from './api.ts';
 import type { ProxyFleet } from './control.ts';
 import type { ImportDocument } from './import-document.ts';
+import { NO_ACTIVE_OBJECTS } from './objects/stored-object.ts';
 import type { ImportRequests } from './import-requests.ts';
 import { ImportRunner } from './import-runner.ts';
 import { noSuchImport, type ImportRecord, type ImportStore } from './import-store.ts';
@@ -214,7 +215,8 @@ function newDocument(
     options,
     tables: report.tables.map(({ name }) => name),
     findings: report.findings,
-    created: { schema: false, tables: [] },
+    created: { schema: false, tables: [], objects: [] },
+    activeObjects: NO_ACTIVE_OBJECTS,
     startPosition: null,
     copiedPosition: null,
     copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: null, finishedAtMs: null },

@@ -5,6 +5,7 @@ import type { StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
 import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
 import type { ImportWorld } from './import-world.ts';
+import { removeTriggers } from './objects/active-objects.ts';
 import { Replication } from './replication.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
@@ -66,6 +67,7 @@ export class ImportStreams {
         flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
         database: document.database,
         loadTables: async () => {
+          await this.#clearTriggers(side);
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
         },
@@ -174,6 +176,13 @@ export class ImportStreams {
         return { [Symbol.dispose]: () => void this.#touchListeners.delete(listener) };
       },
     };
+  }
+
+  /** Before anything is applied to a side: what its triggers would do is in the rows already. */
+  async #clearTriggers(side: Side): Promise<void> {
+    const { database, tables, activeObjects } = this.#world.record.document;
+    await using connection = await this.#world.connect(side);
+    await removeTriggers({ connection, database, tables }, activeObjects);
   }
 
   #onApplied(tables: Iterable<TableWindow>): void {

@@ -1,5 +1,6 @@
 import type { Side } from '../core/phase.ts';
 import type { ImportRecord } from './import-store.ts';
+import { dropObject } from './objects/create-object.ts';
 import { quoteName, type ServerConnection } from './server/connection.ts';
 import { dropSidecar } from './sidecar.ts';
 
@@ -12,6 +13,7 @@ export interface RemoveWorld {
 export async function removeTarget(world: RemoveWorld): Promise<void> {
   const { database, created } = world.record.document;
   await using target = await world.connect('target');
+  for (const object of created.objects) await dropObject(target, database, object);
   await target.write('SET SESSION foreign_key_checks=0');
   for (const table of created.tables)
     await target.write(`DROP TABLE IF EXISTS ${quoteName(database)}.${quoteName(table)}`);

@@ -4,7 +4,7 @@ import { knownCollations } from '../schema/create-target.ts';
 import { quoteName, quoteText, type Bytes, type ServerConnection } from '../server/connection.ts';
 import { OWN_COMMENT } from '../stream/stream-scope.ts';
 import { accountSql } from '../switch/accounts.ts';
-import type { StoredObject } from './stored-object.ts';
+import type { ObjectName, StoredObject } from './stored-object.ts';
 
 /** What the session of ours has, see `ServerConnection`. */
 const OWN_SESSION: Bytes =
@@ -67,7 +67,7 @@ export async function createObject(
   }
 }
 
-export async function dropObject(connection: ServerConnection, database: string, object: StoredObject): Promise<void> {
+export async function dropObject(connection: ServerConnection, database: string, object: ObjectName): Promise<void> {
   const name = `${quoteName(database)}.${quoteName(object.name)}`;
   await connection.write(`${OWN_COMMENT} DROP ${object.kind.toUpperCase()} IF EXISTS ${name}`);
 }

@@ -2,12 +2,20 @@ import { quoteName, quoteText, textOf, type Bytes, type ServerConnection } from 
 import { FENCE_TRIGGER_PREFIX } from '../switch/fence.ts';
 import type { ActiveObjects, StoredObject } from './stored-object.ts';
 
-/** Triggers on the imported tables, in the order in which they fire, and all events of the schema. */
-export async function readActiveObjects(
-  connection: ServerConnection,
-  database: string,
-  tables: readonly string[],
-): Promise<ActiveObjects> {
+/** One side of an import. */
+export interface ObjectPlace {
+  /** With `multiStatements` where something is to be created. */
+  connection: ServerConnection;
+  database: string;
+  tables: readonly string[];
+}
+
+export async function readActiveObjects(place: ObjectPlace): Promise<ActiveObjects> {
+  return { triggers: await readTriggers(place), events: await readEvents(place.connection, place.database) };
+}
+
+/** Those on the imported tables, in the order in which they fire, without those of our fence. */
+export async function readTriggers({ connection, database, tables }: ObjectPlace): Promise<StoredObject[]> {
   const imported = new Set(tables);
   const found = await connection.select<{ name: string; tableName: string }>(
     `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)} ` +
@@ -18,10 +26,10 @@ export async function readActiveObjects(
     if (!imported.has(tableName) || name.startsWith(FENCE_TRIGGER_PREFIX)) continue;
     triggers.push({ ...(await show(connection, database, 'trigger', name)), table: tableName });
   }
-  return { triggers, events: await readEvents(connection, database) };
+  return triggers;
 }
 
-async function readEvents(connection: ServerConnection, database: string): Promise<StoredObject[]> {
+export async function readEvents(connection: ServerConnection, database: string): Promise<StoredObject[]> {
   const rows = await connection.select<{ name: string; definer: string; status: string }>(
     `SELECT EVENT_NAME AS name, DEFINER AS definer, STATUS AS status FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ${quoteText(database)} ORDER BY 1`,
   );
@@ -35,8 +43,10 @@ async function readEvents(connection: ServerConnection, database: string): Promi
   return events;
 }
 
+export type PassiveObject = StoredObject & { kind: 'view' | 'function' | 'procedure' };
+
 /** Views and routines: what has no effect of its own. */
-export async function readPassiveObjects(connection: ServerConnection, database: string): Promise<StoredObject[]> {
+export async function readPassiveObjects(connection: ServerConnection, database: string): Promise<PassiveObject[]> {
   const schema = quoteText(database);
   const routines = await connection.select<{ name: string; kind: string }>(
     `SELECT ROUTINE_NAME AS name, ROUTINE_TYPE AS kind FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ${schema} AND ROUTINE_TYPE IN ('FUNCTION', 'PROCEDURE') ORDER BY 2, 1`,
@@ -44,7 +54,7 @@ export async function readPassiveObjects(connection: ServerConnection, database:
   const views = await connection.select<{ name: string }>(
     `SELECT TABLE_NAME AS name FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ${schema} ORDER BY 1`,
   );
-  const objects: StoredObject[] = [];
+  const objects: PassiveObject[] = [];
   for (const { name, kind } of routines)
     objects.push(await show(connection, database, kind === 'FUNCTION' ? 'function' : 'procedure', name));
   for (const { name } of views) objects.push(await show(connection, database, 'view', name));
@@ -60,12 +70,12 @@ const DEFINITION_COLUMN: Record<StoredObject['kind'], string> = {
   procedure: 'create procedure',
 };
 
-async function show(
+async function show<Kind extends StoredObject['kind']>(
   connection: ServerConnection,
   database: string,
-  kind: StoredObject['kind'],
+  kind: Kind,
   name: string,
-): Promise<StoredObject> {
+): Promise<StoredObject & { kind: Kind }> {
   const [row] = await connection.named(`SHOW CREATE ${kind.toUpperCase()} ${quoteName(database)}.${quoteName(name)}`);
   const column = (wanted: string): Bytes | null =>
     Object.entries(row ?? {}).find(([key]) => key.toLowerCase() === wanted)?.[1] ?? null;

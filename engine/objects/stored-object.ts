@@ -1,11 +1,16 @@
 import { z } from 'zod';
 
+const OBJECT_KINDS = ['trigger', 'event', 'view', 'function', 'procedure'] as const;
+
+export const objectNameSchema = z.strictObject({ kind: z.enum(OBJECT_KINDS), name: z.string() });
+export type ObjectName = z.infer<typeof objectNameSchema>;
+
 /**
  * What belongs to a schema and is no table, as its server shows it. All bytes are as `Bytes` (one character a byte): the
  * definition is in `charsetClient`, in which it has to be given to a server again.
  */
 export const storedObjectSchema = z.strictObject({
-  kind: z.enum(['trigger', 'event', 'view', 'function', 'procedure']),
+  kind: z.enum(OBJECT_KINDS),
   name: z.string(),
   /** The table of a trigger. */
   table: z.string().nullable(),

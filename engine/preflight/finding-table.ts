@@ -279,28 +279,36 @@ export const FINDINGS = {
     fix: 'Import all tables of the database, or drop the foreign key.',
   },
   VIEWS: {
-    severity: 'warning',
+    severity: 'info',
     skippable: true,
-    meaning: 'Views are not imported.',
-    fix: 'Create them on the target before the switch, from SHOW CREATE VIEW.',
+    meaning: 'Views are created on the target when its tables are there.',
+    fix: 'Nothing, unless one is refused then (OBJECT_NOT_CREATED).',
   },
   TRIGGERS: {
-    severity: 'warning',
+    severity: 'info',
     skippable: true,
-    meaning: 'Triggers are not imported: their effects arrive as rows, and a trigger on the target would repeat them.',
-    fix: 'Create them on the target at the switch, from SHOW CREATE TRIGGER.',
+    meaning:
+      'Triggers go to the target when it becomes the primary, and back with it: their effects arrive as rows, and a trigger on the other side would repeat them.',
+    fix: 'Nothing; do not create them on the target. Our user needs TRIGGER on the schema, and SET_ANY_DEFINER for those of others.',
   },
   ROUTINES: {
-    severity: 'warning',
+    severity: 'info',
     skippable: true,
-    meaning: 'Stored procedures and functions are not imported.',
-    fix: 'Create them on the target before the switch (mysqldump --no-data --no-create-info --routines).',
+    meaning: 'Stored procedures and functions are created on the target when its tables are there.',
+    fix: 'Nothing, unless one is refused then (OBJECT_NOT_CREATED).',
   },
   EVENTS: {
+    severity: 'info',
+    skippable: true,
+    meaning:
+      'Events are created on the target without being enabled. The switch enables them there and disables them on the source: they run on one side only.',
+    fix: 'Nothing. Our user needs EVENT on the schema, and SET_ANY_DEFINER for those of others.',
+  },
+  OBJECT_NOT_CREATED: {
     severity: 'warning',
     skippable: true,
-    meaning: 'Events of the scheduler are not imported: they must run on one side only.',
-    fix: 'Create them disabled on the target; enable them there, and disable them on the source, at the switch.',
+    meaning: 'The target refused a view or a routine of the source. The import goes on without it.',
+    fix: 'Remove the reason, then run the statements that the finding has (with the mysql client).',
   },
   NOT_IMPORTABLE: {
     severity: 'warning',

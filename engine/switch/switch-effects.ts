@@ -6,6 +6,7 @@ import type { StreamPosition } from '../../core/gtid.ts';
 import { otherSide, type Side } from '../../core/phase.ts';
 import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
 import type { SwitchIntent } from '../import-document.ts';
+import { createTriggers, disableEvents, enableEvents } from '../objects/active-objects.ts';
 import { nextPhase } from '../phase.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
@@ -18,6 +19,7 @@ import {
   fenceContext,
   flavorOf,
   isDecided,
+  objectPlace,
   phaseAfter,
   replicaSideAfter,
   standingAfter,
@@ -111,6 +113,7 @@ export class SwitchEffects {
         return 'done';
       case 'stop_stream':
         await streams.stopReplicationTo(to);
+        await this.#createTriggers();
         return 'done';
       case 'reverse':
         await this.#noteReverse();
@@ -223,6 +226,12 @@ export class SwitchEffects {
     await stream.waitFor(this.#position, this.#world.signal);
   }
 
+  /** Nothing is applied there any more, and no application writes yet. An undone switch takes them away as the stream begins. */
+  async #createTriggers(): Promise<void> {
+    const { document } = this.#world.record;
+    await createTriggers(objectPlace(document, this.#open.to), document.activeObjects);
+  }
+
   /** R, once nothing follows into the new primary any more. */
   async #noteReverse(): Promise<void> {
     const { record, streams } = this.#world;
@@ -296,6 +305,7 @@ export class SwitchEffects {
     await this.#connections?.fencing.close();
     if (kind === 'primaries') {
       await streams.stopReplicationTo(to);
+      await this.#moveEvents();
       streams.startReplicationTo(this.#from);
     }
     const former = record.document.fence;
@@ -316,6 +326,23 @@ export class SwitchEffects {
         },
       ],
     }));
+  }
+
+  /** Behind the decision. Until then an event of the old primary that gets past the fence is a stray write. */
+  async #moveEvents(): Promise<void> {
+    const { record } = this.#world;
+    const { activeObjects } = record.document;
+    if (activeObjects.events.length === 0) return;
+    const moves = [
+      [this.#from, disableEvents, 'stay enabled'],
+      [this.#intent.to, enableEvents, 'are not enabled'],
+    ] as const;
+    for (const [side, move, consequence] of moves) {
+      await this.#briefly(side, (connection) => move(objectPlace(record.document, connection), activeObjects)).catch(
+        (error: unknown) =>
+          this.#world.log('error', `events ${consequence} on the ${side}: ${(error as Error).message}`),
+      );
+    }
   }
 
   /**

@@ -5,6 +5,7 @@ import type { ProxyFleet } from '../control.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import type { ImportRecord } from '../import-store.ts';
 import type { ImportStreams } from '../import-streams.ts';
+import type { ObjectPlace } from '../objects/read-objects.ts';
 import type { Route } from '../route.ts';
 import type { OpenOptions, ServerConnection } from '../server/connection.ts';
 import type { AccountName } from './accounts.ts';
@@ -47,6 +48,10 @@ export function fenceContext(document: ImportDocument, side: Side, connection: S
     tables: document.tables,
     accounts: [],
   };
+}
+
+export function objectPlace({ database, tables }: ImportDocument, connection: ServerConnection): ObjectPlace {
+  return { connection, database, tables };
 }
 
 /** Primary traffic takes replica traffic along where the two would end up on different sides than before it. */

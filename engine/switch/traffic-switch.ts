@@ -9,6 +9,7 @@ import type { SwitchIntent } from '../import-document.ts';
 import { firstState, isEnd, isWithinPause, nextStep, RECOVERY, switchRules } from './protocol.ts';
 import type { Step, SwitchEvent, SwitchRules, SwitchState } from './protocol.ts';
 import { SwitchEffects } from './switch-effects.ts';
+import { stageObjects } from './stage-objects.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
 
 const HOLD_ATTEMPTS = 3;
@@ -60,7 +61,8 @@ export class TrafficSwitch {
     const side = otherSide(to);
     await using from = await world.connect(side);
     await using locker = fence === 'lock_tables' ? await world.connect(side) : undefined;
-    await using target = await world.connect(to);
+    await using target = await world.connect(to, { multiStatements: true });
+    if (kind === 'primaries') await stageObjects(world, to, { from, to: target });
     const fromThreads = [from.threadId, ...(locker === undefined ? [] : [locker.threadId])];
     const intent: SwitchIntent = {
       switchId: randomUUID(),

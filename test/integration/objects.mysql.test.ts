@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { activateObjects, disableEvents, removeTriggers } from '../../engine/objects/active-objects.ts';
+import {
+  createTriggers,
+  disableEvents,
+  enableEvents,
+  missingEvents,
+  removeTriggers,
+  stageEvents,
+} from '../../engine/objects/active-objects.ts';
 import { raiseAutoIncrement } from '../../engine/objects/auto-increment.ts';
-import { bringPassiveObjects } from '../../engine/objects/bring-objects.ts';
+import { createPassiveObjects, missingPassiveObjects } from '../../engine/objects/bring-objects.ts';
 import { readActiveObjects } from '../../engine/objects/read-objects.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
@@ -47,7 +54,7 @@ for (const flavor of ['mysql-9.7', 'mariadb-11.8'] as const) {
       `CREATE EVENT asleep ON SCHEDULE EVERY 1 DAY STARTS '2100-01-01 00:00:00' DISABLE DO DELETE FROM audit`,
       `SET SESSION character_set_client=binary, collation_connection=binary, sql_mode=''`,
     ]);
-    const objects = await readActiveObjects(onSource, DATABASE, ['orders', 'audit']);
+    const objects = await readActiveObjects(place(onSource));
     expect(objects.triggers.map(({ name }) => name)).toEqual(['first_one', 'second_one', 'after_it']);
     expect(objects.events.map(({ name, enabled }) => [name, enabled])).toEqual([
       ['asleep', false],
@@ -55,9 +62,12 @@ for (const flavor of ['mysql-9.7', 'mariadb-11.8'] as const) {
     ]);
     await disableEvents(place(onSource), objects);
     await removeTriggers(place(onSource), objects);
-    await activateObjects(place(onTarget), objects);
-    // Again: nothing to do.
-    await activateObjects(place(onTarget), objects);
+    // The second time there is nothing to do.
+    for (const _ of [1, 2]) {
+      await stageEvents(place(onTarget), await missingEvents(place(onTarget), objects));
+      await createTriggers(place(onTarget), objects);
+      await enableEvents(place(onTarget), objects);
+    }
     await onSource.write(`INSERT INTO orders (id, note) VALUES (1, 'x')`);
     await onTarget.write(`INSERT INTO orders (id, note) VALUES (1, 'x')`);
     expect(await onSource.rows('SELECT note FROM orders')).toEqual([['x']]);
@@ -65,7 +75,7 @@ for (const flavor of ['mysql-9.7', 'mariadb-11.8'] as const) {
     expect(await onTarget.rows('SELECT note FROM orders')).toEqual([['xab\xc3\xa9']]);
     await onTarget.write('DELETE FROM orders');
     expect([await count(onSource, 'audit'), await count(onTarget, 'audit')]).toEqual([0, 1]);
-    const there = await readActiveObjects(onTarget, DATABASE, ['orders', 'audit']);
+    const there = await readActiveObjects(place(onTarget));
     expect(there.events.map(({ name, enabled, definer }) => [name, enabled, definer?.user])).toEqual([
       ['asleep', false, objects.events[0]?.definer?.user],
       ['clean', true, 'nobody'],
@@ -73,13 +83,16 @@ for (const flavor of ['mysql-9.7', 'mariadb-11.8'] as const) {
     expect(
       there.triggers.map(({ sqlMode, charsetClient }) => [sqlMode?.includes('ANSI_QUOTES'), charsetClient]),
     ).toEqual(Array.from({ length: 3 }, () => [true, 'latin1']));
-    const left = await readActiveObjects(onSource, DATABASE, ['orders', 'audit']);
+    const left = await readActiveObjects(place(onSource));
     expect([left.triggers, left.events.map(({ enabled }) => enabled)]).toEqual([[], [false, false]]);
+    const unknown = removeTriggers(place(onTarget), { triggers: [], events: [] });
+    await expect(unknown).rejects.toMatchObject({ code: 'APPLY_TRIGGERS' });
     // Back, as a switch that is undone does it, from what the target has.
     await disableEvents(place(onTarget), there);
     await removeTriggers(place(onTarget), there);
-    await activateObjects(place(onSource), there);
-    const back = await readActiveObjects(onSource, DATABASE, ['orders', 'audit']);
+    await createTriggers(place(onSource), there);
+    await enableEvents(place(onSource), there);
+    const back = await readActiveObjects(place(onSource));
     expect(back.triggers.map(({ name }) => name)).toEqual(objects.triggers.map(({ name }) => name));
     expect(back.events.map(({ enabled }) => enabled)).toEqual([false, true]);
   });
@@ -93,15 +106,17 @@ for (const flavor of ['mysql-9.7', 'mariadb-11.8'] as const) {
       `CREATE TABLE only_here (id INT PRIMARY KEY)`,
       `CREATE VIEW broken AS SELECT * FROM only_here`,
     ]);
-    const report = await bringPassiveObjects(onSource, definitionOf(target), DATABASE);
-    expect(report.created.map(({ name }) => name).sort()).toEqual(['a_top', 'greet', 'twice', 'z_base']);
+    const bring = async () =>
+      createPassiveObjects(definitionOf(target), DATABASE, await missingPassiveObjects(onSource, onTarget, DATABASE));
+    const report = await bring();
+    expect(report.created.sort()).toEqual(['function twice', 'procedure greet', 'view a_top', 'view z_base']);
     expect(report.refused).toMatchObject([
       { kind: 'view', name: 'broken', reason: expect.stringContaining('only_here') },
     ]);
     expect(report.refused[0]?.script).toContain('VIEW');
     await onTarget.write(`INSERT INTO orders (id, note) VALUES (21, '')`);
     expect(await onTarget.rows('SELECT t FROM a_top WHERE t > 40')).toEqual([['42']]);
-    expect(await bringPassiveObjects(onSource, definitionOf(target), DATABASE)).toMatchObject({ created: [] });
+    expect(await bring()).toMatchObject({ created: [] });
   });
 
   test(`${flavor}: numbers that were given out are not given out again`, async () => {

@@ -1,0 +1,35 @@
+import { withObjects } from '../import-document.ts';
+import { raiseAutoIncrement } from '../objects/auto-increment.ts';
+import { missingEvents, stageEvents } from '../objects/active-objects.ts';
+import { readActiveObjects } from '../objects/read-objects.ts';
+import type { ServerConnection } from '../server/connection.ts';
+import { objectPlace, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
+
+/**
+ * What can be done ahead of the pause for what is no row: the triggers and events of the old primary are noted, events
+ * created on the new one without being enabled, its AUTO_INCREMENT counters raised.
+ */
+export async function stageObjects(
+  world: SwitchWorld,
+  side: SwitchPlan['to'],
+  { from, to }: { from: ServerConnection; to: ServerConnection },
+): Promise<void> {
+  const { record } = world;
+  const { database, tables } = record.document;
+  const activeObjects = await readActiveObjects(objectPlace(record.document, from));
+  const place = objectPlace(record.document, to);
+  const missing = await missingEvents(place, activeObjects);
+  await record.update(({ created }) => ({
+    activeObjects,
+    ...(side === 'target' ? { created: withObjects(created, missing) } : {}),
+  }));
+  await stageEvents(place, missing);
+  const raised = await raiseAutoIncrement(from, to, database, tables);
+  const { triggers, events } = activeObjects;
+  if (triggers.length + events.length + raised.length === 0) return;
+  world.log('info', `${triggers.length} triggers and ${events.length} events come along; AUTO_INCREMENT raised`, {
+    triggers: triggers.map(({ name }) => name),
+    events: events.map(({ name }) => name),
+    raised,
+  });
+}
