@@ -173,6 +173,7 @@ export const switchReportSchema: z.ZodType<SwitchReport> = z.object({
   refusals: z.array(z.object({ code: z.string(), message: z.string(), forceable: z.boolean() })),
   warnings: z.array(z.string()),
   pauseMs: z.number().nullable(),
+  hold: z.object({ fromMs: z.number(), toMs: z.number(), steps: z.record(z.string(), z.number()) }).nullable(),
   fence: z.string(),
   view: importViewSchema,
 });

@@ -1,4 +1,5 @@
 import { Agent, request } from 'undici';
+import type { DoctorReport } from '../engine/doctor/doctor-report.ts';
 import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
 import { AppError } from '../core/errors.ts';
 import { isAbort } from '../core/abort.ts';
@@ -87,6 +88,8 @@ export class AdminClient implements AsyncDisposable {
     });
   applyStrayWrites = (id: string, ids: StrayApplyRequest['ids']) =>
     this.#json<StrayApplyReport>({ method: 'POST', path: pathOf(id, 'stray-writes/apply'), body: { ids } });
+  doctor = (id: string) => this.#json<DoctorReport>({ method: 'GET', path: pathOf(id, 'doctor') });
+  repair = (id: string) => this.#json<DoctorReport>({ method: 'POST', path: pathOf(id, 'doctor/repair'), body: {} });
   sessions = () => this.#json<SessionView[]>({ method: 'GET', path: 'sessions' });
   fleet = () => this.#json<FleetReport>({ method: 'GET', path: 'fleet' });
   route = () => this.#json<RoutingRecord | null>({ method: 'GET', path: 'route' });

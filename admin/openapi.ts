@@ -14,10 +14,12 @@ import {
 } from './answer-schemas.ts';
 import { routingRecordSchema } from '../core/routing-record.ts';
 import { importRequestSchema, switchRequestSchema } from '../engine/api.ts';
+import { doctorReportSchema } from '../engine/doctor/doctor-report.ts';
 import type { Route } from './route.ts';
 
 /** Schemas that get a name of their own in `components`; the others are written in place. */
 const ANSWERS = {
+  DoctorReport: doctorReportSchema,
   Finding: findingSchema,
   FleetReport: fleetReportSchema,
   ImportView: importViewSchema,

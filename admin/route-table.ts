@@ -5,12 +5,20 @@ import { rawRoute, type Route } from './route.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { importRoutes } from './routes/import-routes.ts';
 import { lagRoute } from './routes/lag-route.ts';
+import { doctorRoutes } from './routes/doctor-routes.ts';
 import { strayRoutes } from './routes/stray-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 
 /** Every route of the API, the description of itself included. */
 export function routeTable({ streams, lag }: { streams: EventStreams; lag: LagHistory }): Route[] {
-  const routes: Route[] = [...importRoutes, ...strayRoutes, ...eventRoutes(streams), lagRoute(lag), ...systemRoutes];
+  const routes: Route[] = [
+    ...importRoutes,
+    ...strayRoutes,
+    ...doctorRoutes,
+    ...eventRoutes(streams),
+    lagRoute(lag),
+    ...systemRoutes,
+  ];
   const openApi = rawRoute({
     method: 'GET',
     path: '/openapi.json',

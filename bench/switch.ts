@@ -16,14 +16,16 @@ const BASELINE_WINDOWS = 10;
 const BASELINE_WINDOW_MS = 600;
 
 interface SwitchSample {
-  apiPauseMs: number;
-  /** The longest wait of any client. */
+  /** From hold to release, as the engine measures it. */
+  engineMs: number;
+  /** The waits of all commands that were outstanding at any moment of the hold. */
+  heldMs: number[];
+  /** The longest wait for anything from before the switch until half a second after it, preparations included. */
   longestMs: number;
-  /** The median over the clients of each one's longest wait. */
-  medianMs: number;
+  steps: Record<string, number>;
 }
 
-/** 64 clients of mixed work while primary traffic goes forth and back; the pause is what the unluckiest client saw. */
+/** 64 clients of mixed work while primary traffic goes forth and back; the pause is that of the unluckiest command. */
 export async function benchSwitch({ quick, onProgress }: BenchOptions): Promise<BenchResult> {
   const switches = quick ? 10 : 100;
   const rows = quick ? 20_000 : 100_000;
@@ -51,7 +53,7 @@ export async function benchSwitch({ quick, onProgress }: BenchOptions): Promise<
     for (let done = 0; done < switches; done += 1) {
       const sample = await oneSwitch(driver, workload, done % 2 === 1);
       samples.push(sample);
-      if ((done + 1) % 10 === 0) onProgress(`${done + 1} switches; the last: ${Math.round(sample.longestMs)} ms`);
+      if ((done + 1) % 10 === 0) onProgress(`${done + 1} switches; the last: ${Math.round(pauseOf(sample))} ms`);
     }
     await workload.stop();
     return await resultOf(stage, { workload, samples, baselineMs, isOnTarget: switches % 2 === 1 });
@@ -68,12 +70,18 @@ async function oneSwitch(driver: ImportDriver, workload: Workload, back: boolean
       (stream) => stream.direction === direction && stream.state === 'running' && (stream.lagMs ?? 0) < 1000,
     ),
   );
-  const { report, clientPausesMs } = await driver.switchTraffic(workload, { kind: 'primaries', back });
+  const { report, heldMs, allMs } = await driver.switchTraffic(workload, { kind: 'primaries', back });
   return {
-    apiPauseMs: report.pauseMs ?? Number.NaN,
-    longestMs: percentile(clientPausesMs, 1),
-    medianMs: percentile(clientPausesMs, 0.5),
+    engineMs: report.pauseMs ?? Number.NaN,
+    heldMs,
+    longestMs: percentile(allMs, 1),
+    steps: report.hold?.steps ?? {},
   };
+}
+
+/** The pause of a switch: the longest wait of any command of any client that met the hold. */
+function pauseOf({ heldMs }: SwitchSample): number {
+  return percentile(heldMs, 1);
 }
 
 async function measureBaseline(workload: Workload): Promise<number[]> {
@@ -99,17 +107,24 @@ async function resultOf(stage: Stage, { workload, samples, baselineMs, isOnTarge
   try {
     const ledger = await checkLedger(connection, workload.ledger);
     const [versions] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version');
+    const pauses = samples.map(pauseOf);
+    const engine = samples.map(({ engineMs }) => engineMs);
+    const held = samples.flatMap(({ heldMs }) => heldMs);
     const longest = samples.map(({ longestMs }) => longestMs);
-    const api = samples.map(({ apiPauseMs }) => apiPauseMs);
     return {
       peers: {},
       figures: {
         switches: samples.length,
-        pauseP50Ms: round(percentile(longest, 0.5)),
-        pauseP99Ms: round(percentile(longest, 0.99)),
-        pauseMaxMs: round(percentile(longest, 1)),
-        apiPauseP50Ms: round(percentile(api, 0.5)),
-        apiPauseP99Ms: round(percentile(api, 0.99)),
+        pauseP50Ms: round(percentile(pauses, 0.5)),
+        pauseP99Ms: round(percentile(pauses, 0.99)),
+        pauseMaxMs: round(percentile(pauses, 1)),
+        enginePauseP50Ms: round(percentile(engine, 0.5)),
+        enginePauseP99Ms: round(percentile(engine, 0.99)),
+        heldCommands: held.length,
+        heldCommandP50Ms: round(percentile(held, 0.5)),
+        heldCommandP99Ms: round(percentile(held, 0.99)),
+        aroundP50Ms: round(percentile(longest, 0.5)),
+        aroundP99Ms: round(percentile(longest, 0.99)),
         baselineP50Ms: round(percentile(baselineMs, 0.5)),
         baselineMaxMs: round(percentile(baselineMs, 1)),
         clientErrors: workload.stats.clientErrors,
@@ -125,13 +140,30 @@ async function resultOf(stage: Stage, { workload, samples, baselineMs, isOnTarge
         operationsPerSecond: OPERATIONS_PER_SECOND,
         operations: workload.stats.operations,
         balanceOff: String(ledger.balanceOff),
-        samples: samples.map(({ apiPauseMs, longestMs, medianMs }) => [apiPauseMs, longestMs, medianMs].map(round)),
+        samples: samples.map((sample) =>
+          [sample.engineMs, pauseOf(sample), percentile(sample.heldMs, 0.5), sample.longestMs].map(round),
+        ),
+        stepsP50Ms: stepMedians(samples),
         errors: workload.errors.slice(0, 10).map(({ operation, message }) => `${operation}: ${message}`),
       },
     };
   } finally {
     await connection.end();
   }
+}
+
+/** When each step was done, ms after the hold, separately for switches forth (even) and back. */
+function stepMedians(samples: SwitchSample[]): Record<string, number>[] {
+  return [0, 1].map((parity) => {
+    const some = samples.filter((_, index) => index % 2 === parity);
+    const names = Object.keys(some[0]?.steps ?? {});
+    const median = (name: string) =>
+      percentile(
+        some.map(({ steps }) => steps[name] ?? 0),
+        0.5,
+      );
+    return Object.fromEntries(names.map((name) => [name, round(median(name))]));
+  });
 }
 
 function round(ms: number): number {

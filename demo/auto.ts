@@ -57,9 +57,9 @@ export async function runAuto(
     for (const line of differenceLines(verified.verify)) onProgress(line);
     const switches: SwitchOutcome[] = [];
     for (const { name, ...request } of STEPS) {
-      const { report, clientPausesMs } = await driver.switchTraffic(workload, request);
+      const { report, heldMs } = await driver.switchTraffic(workload, request);
       const { switched, pauseMs, fence } = report;
-      const clientPauseMs = Math.max(...clientPausesMs);
+      const clientPauseMs = Math.max(0, ...heldMs);
       switches.push({ name, switched, pauseMs, clientPauseMs, fence });
       onProgress(
         `switched ${name}: pause ${pauseMs === null ? '?' : Math.round(pauseMs)} ms, longest wait of a client ${Math.round(clientPauseMs)} ms`,

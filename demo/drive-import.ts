@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNoError } from '../admin/cli/assert-no-error.ts';
 import { followImport } from '../admin/cli/follow-import.ts';
+import { waitsDuring } from '../bench/workload/pause-meter.ts';
 import type { Workload } from '../bench/workload/workload.ts';
 import { AppError } from '../core/errors.ts';
 import type { ImportView, SwitchReport, SwitchRequest } from '../engine/api.ts';
@@ -49,16 +50,21 @@ export class ImportDriver {
     return this.until((view) => ended(view) && view.phase !== 'verifying_data');
   }
 
-  /** Switches, and measures what the clients of `workload` saw of it, until a moment after it. */
+  /**
+   * Switches, and measures what the clients of `workload` saw of it: the waits of commands that were outstanding at any
+   * moment of the hold, and all waits from before the switch until a moment after it.
+   */
   async switchTraffic(
     workload: Workload,
     request: Partial<SwitchRequest> & Pick<SwitchRequest, 'kind'>,
-  ): Promise<{ report: SwitchReport; clientPausesMs: number[] }> {
+  ): Promise<{ report: SwitchReport; heldMs: number[]; allMs: number[] }> {
     workload.meter.beginWindow();
     const report = await this.#stage.switchyard.client.switchTraffic(this.id, request);
     // The last of the moved sessions get their answers shortly after the switch itself is done.
     await delay(500);
-    return { report, clientPausesMs: workload.meter.endWindow().longestMs };
+    const { waits } = workload.meter.endWindow();
+    const held = report.hold === null ? [] : waitsDuring(waits, report.hold);
+    return { report, heldMs: held.map(({ waitedMs }) => waitedMs), allMs: waits.map(({ waitedMs }) => waitedMs) };
   }
 
   async complete(): Promise<ImportView> {

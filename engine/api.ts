@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Phase, Side } from '../core/phase.ts';
 import { TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
 import type { SerializedError } from '../core/errors.ts';
+import type { DoctorReport } from './doctor/doctor-report.ts';
 
 /**
  * What the engine offers, and the shapes that people see through HTTP, CLI and dashboard. Requests are zod schemas,
@@ -259,6 +260,8 @@ export interface SwitchReport {
   refusals: SwitchRefusal[];
   warnings: string[];
   pauseMs: number | null;
+  /** When traffic was held, by the wall clock, and when each step of it was done, ms from its beginning. */
+  hold: { fromMs: number; toMs: number; steps: Record<string, number> } | null;
   fence: string;
   view: ImportView;
 }
@@ -284,6 +287,10 @@ export interface EngineApi {
   listStrayWrites(params: { id: string } & StrayListRequest): Promise<StrayWriteView[]>;
   /** Applies stray writes to the primary, each where the row is as it was before it; the others are conflicts. */
   applyStrayWrites(params: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport>;
+  /** What is wrong with an import, its route, its proxies and its servers. */
+  doctor(params: { id: string }): Promise<DoctorReport>;
+  /** The same, after what can be repaired without a decision has been. */
+  repair(params: { id: string } & Actor): Promise<DoctorReport>;
   /** From `error`: go on where it stopped, after the remedy. */
   resume(params: { id: string; ddl?: 'skip' | 'apply' } & Actor): Promise<ImportView>;
 }

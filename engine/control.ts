@@ -40,6 +40,8 @@ export interface ProxyFleet {
   prepare(request: PrepareRequest): Promise<PrepareReport>;
   /** Rejects when a proxy does not answer. */
   backends(): Promise<FleetBackends>;
+  /** The last acknowledgement of each connected proxy. */
+  report(): Promise<FleetReport>;
   /** Ends these sessions, with an error that says why where the client can be told. */
   closeSessions(sessionIds: string[]): Promise<void>;
 }
@@ -67,6 +69,10 @@ export class RemoteFleet implements ProxyFleet {
 
   async backends(): Promise<FleetBackends> {
     return await this.#supervisor.call('fleetBackends', undefined);
+  }
+
+  async report(): Promise<FleetReport> {
+    return await this.#supervisor.call('fleetReport', undefined);
   }
 
   async closeSessions(sessionIds: string[]): Promise<void> {

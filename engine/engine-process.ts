@@ -35,6 +35,8 @@ const METHODS = [
   'resume',
   'listStrayWrites',
   'applyStrayWrites',
+  'doctor',
+  'repair',
 ] as const satisfies (keyof EngineApi)[];
 
 /**

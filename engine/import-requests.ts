@@ -47,7 +47,15 @@ export class ImportRequests {
       const { plan, refusals, warnings } = await checkSwitch(runner.switchWorld, request);
       const barred = refusals.filter(({ forceable }) => !(request.force && forceable));
       if (request.dryRun)
-        return { switched: false, refusals, warnings, pauseMs: null, fence: plan.fence, view: await runner.view() };
+        return {
+          switched: false,
+          refusals,
+          warnings,
+          pauseMs: null,
+          hold: null,
+          fence: plan.fence,
+          view: await runner.view(),
+        };
       if (barred.length > 0) {
         throw new AppError('SWITCH_REFUSED', barred.map(({ message }) => message).join('; '), {
           details: { refusals },
@@ -55,10 +63,13 @@ export class ImportRequests {
       }
       this.#world.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
       await runner.stopFenceWatch();
-      const { pauseMs, steps } = await TrafficSwitch.run(runner.switchWorld, plan).finally(() => runner.watchFence());
-      this.#world.log('info', `${request.kind} are served by the ${plan.to}`, { pauseMs: Math.round(pauseMs), steps });
+      const { pauseMs, hold } = await TrafficSwitch.run(runner.switchWorld, plan).finally(() => runner.watchFence());
+      this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {
+        pauseMs: Math.round(pauseMs),
+        steps: hold.steps,
+      });
       if (plan.kind === 'primaries') await runner.forgetPersistedFence();
-      return { switched: true, refusals, warnings, pauseMs, fence: plan.fence, view: await runner.view() };
+      return { switched: true, refusals, warnings, pauseMs, hold, fence: plan.fence, view: await runner.view() };
     });
   }
 

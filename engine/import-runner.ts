@@ -55,11 +55,24 @@ export class ImportRunner {
     }
     if ((await route.read())?.importId !== document.id) await route.begin(document);
     const { intent } = document;
-    await TrafficSwitch.recover(this.switchWorld);
-    if (intent?.kind === 'primaries') await this.forgetPersistedFence();
+    if (intent !== null) await this.recoverSwitch();
     this.phases.goOn();
     this.watchFence();
     this.world.changed();
+  }
+
+  /** Brings a switch to an end that was under way: finishes what was decided, undoes what was not. */
+  async recoverSwitch(): Promise<void> {
+    const { intent } = this.world.record.document;
+    await this.stopFenceWatch();
+    await TrafficSwitch.recover(this.switchWorld);
+    if (intent?.kind === 'primaries') await this.forgetPersistedFence();
+    this.watchFence();
+  }
+
+  /** What `exclusively` waits for; null when nothing runs. */
+  get busyWith(): string | null {
+    return this.#exclusive ?? null;
   }
 
   /** Ends everything that runs; the phase stays. */

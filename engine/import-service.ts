@@ -17,6 +17,8 @@ import {
   type ValidationReport,
 } from './api.ts';
 import type { ProxyFleet } from './control.ts';
+import { Doctor } from './doctor/doctor.ts';
+import type { DoctorReport } from './doctor/doctor-report.ts';
 import type { ImportDocument } from './import-document.ts';
 import { NO_ACTIVE_OBJECTS } from './objects/stored-object.ts';
 import type { ImportRequests } from './import-requests.ts';
@@ -142,6 +144,16 @@ export class ImportService implements EngineApi {
 
   async applyStrayWrites({ id, actor, ids }: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport> {
     return await this.#asked(id, actor, 'apply stray writes').applyStrayWrites(ids, actor);
+  }
+
+  async doctor({ id }: { id: string }): Promise<DoctorReport> {
+    return await new Doctor(this.#runner(id)).examine();
+  }
+
+  async repair({ id, actor }: { id: string } & Actor): Promise<DoctorReport> {
+    const runner = this.#runner(id);
+    runner.world.log('info', `${actor} asked to repair`);
+    return await new Doctor(runner).repair();
   }
 
   async stop(): Promise<void> {

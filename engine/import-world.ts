@@ -52,6 +52,10 @@ export class ImportWorld {
     return this.#secrets;
   }
 
+  get hasCredentials(): boolean {
+    return this.#secrets !== undefined;
+  }
+
   credentialsOf(side: Side): ServerDefinition {
     return this.credentials[side];
   }

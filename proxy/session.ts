@@ -97,6 +97,11 @@ export class Session implements RelayOwner {
     return this.#login.backend.connectionId;
   }
 
+  /** Held, with no command that waits. */
+  get isHeldIdle(): boolean {
+    return this.#phase === 'held' && this.heldSince === null;
+  }
+
   get heldSince(): number | null {
     return this.#hold.since;
   }

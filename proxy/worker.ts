@@ -27,6 +27,8 @@ export interface ProxyWorkerOptions {
   onListening?: (ports: { primary: number; replica: number | null }) => void;
 }
 
+const MOVES_PER_TURN = 4;
+
 /** Runs one proxy process until `signal` aborts or the supervisor drains it. */
 export async function runProxyWorker(options: ProxyWorkerOptions): Promise<void> {
   const worker = new ProxyWorker(options);
@@ -182,10 +184,14 @@ class ProxyWorker implements SessionContext {
 
   /** Also when the deadline ended a hold. */
   #onRouteChanged(): void {
-    // First come, first served: those whose command waits longest begin to move first.
-    const sessions = [...this.#sessions.values()].sort((a, b) => (a.heldSince ?? Infinity) - (b.heldSince ?? Infinity));
-    for (const session of sessions) session.reconsider();
     const held = this.router.heldRoles();
+    // First come, first served: those whose command waits longest begin to move first. Those that keep nothing follow
+    // when these are on their way: moving all at once makes every held command wait for the last session.
+    const sessions = [...this.#sessions.values()].sort((a, b) => (a.heldSince ?? Infinity) - (b.heldSince ?? Infinity));
+    const later = held.length === 0 ? sessions.filter((session) => session.isHeldIdle) : [];
+    const now = later.length === 0 ? sessions : sessions.filter((session) => !session.isHeldIdle);
+    for (const session of now) session.reconsider();
+    this.#reconsiderLater(later);
     if (held.length > 0) {
       this.#drains.begin([...this.#sessions.values()].filter(({ role }) => held.includes(role)));
       return;
@@ -200,6 +206,15 @@ class ProxyWorker implements SessionContext {
       );
     }
     this.#acknowledge();
+  }
+
+  /** A few in each turn of the event loop. One that gets a command meanwhile keeps it until its turn. */
+  #reconsiderLater(sessions: Session[]): void {
+    if (sessions.length === 0) return;
+    setImmediate(() => {
+      for (const session of sessions.splice(0, MOVES_PER_TURN)) session.reconsider();
+      this.#reconsiderLater(sessions);
+    });
   }
 
   #acknowledge(): void {

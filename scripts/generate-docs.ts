@@ -4,10 +4,12 @@ import { ERROR_TABLE } from '../core/error-table.ts';
 import { PHASES } from '../core/phase.ts';
 import { TRANSITIONS } from '../engine/phase.ts';
 import { compatibilityPage } from '../test/conformance/compatibility.ts';
+import { SYMPTOM_TABLE } from '../engine/doctor/symptom-table.ts';
 import { FINDINGS } from '../engine/preflight/finding-table.ts';
 
 const pages = {
   'docs/compatibility.md': compatibilityPage(),
+  'docs/doctor.md': doctorPage(),
   'docs/errors.md': errorsPage(),
   'docs/phases.md': phasesPage(),
   'docs/troubleshooting.md': findingsPage(),
@@ -29,6 +31,21 @@ function errorsPage(): string {
 
 Made from \`core/error-table.ts\` by \`npm run docs\`. *refused*: nothing was changed. *retryable*: trying again may help.
 *fatal*: the run stops until the remedy is done. *ambiguous*: look before anything else. *usage*: the request is wrong.
+
+${rows.join('\n')}`;
+}
+
+function doctorPage(): string {
+  const rows = Object.entries(SYMPTOM_TABLE).map(
+    ([code, { severity, meaning, remedy, repair }]) =>
+      `## ${code}\n\n*${severity}.* ${meaning}\n\n${remedy}${repair === null ? '' : `\n\n\`--repair\`: ${repair}.`}\n`,
+  );
+  return `# switchyard doctor
+
+Made from \`engine/doctor/symptom-table.ts\` by \`npm run docs\`. \`switchyard doctor ID\` shows the phase, the route, a switch under way,
+fences as they are found on both servers, streams, stray writes and what each proxy has confirmed, and names what is wrong.
+\`--repair\` does what needs no decision. Exit code 0: nothing is wrong, or all of it was repaired; 1: an error is left. Over HTTP:
+\`GET /api/v1/imports/{id}/doctor\` and \`POST /api/v1/imports/{id}/doctor/repair\`.
 
 ${rows.join('\n')}`;
 }

@@ -85,6 +85,8 @@ function engineApi(control: () => ControlServer): EngineApi {
     resume: call('resume'),
     listStrayWrites: call('listStrayWrites'),
     applyStrayWrites: call('applyStrayWrites'),
+    doctor: call('doctor'),
+    repair: call('repair'),
   };
 }
 

@@ -8,6 +8,7 @@ import { addImportShow } from './commands/import-show.ts';
 import { addReplicaHost } from './commands/replica-host.ts';
 import { addResume } from './commands/resume.ts';
 import { addSessions } from './commands/sessions.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addStray } from './commands/stray.ts';
 import { addSwitch } from './commands/switch.ts';
 import { addValidate } from './commands/validate.ts';
@@ -39,6 +40,7 @@ export function buildCli({ extend }: CliOptions = {}): Command {
   addVerify(program);
   addSwitch(program);
   addStray(program);
+  addDoctor(program);
   addReplicaHost(program);
   addResume(program);
   addComplete(program);

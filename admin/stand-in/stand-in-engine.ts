@@ -1,6 +1,7 @@
 import { AppError } from '../../core/errors.ts';
 import type { Phase } from '../../core/phase.ts';
 import type { EngineApi, ImportView, StrayWriteView, SwitchReport, VerifyView } from '../../engine/api.ts';
+import type { DoctorReport } from '../../engine/doctor/doctor-report.ts';
 import { moveTo, standInImport, STAND_IN_TABLES } from './stand-in-import.ts';
 
 /** Answers like the engine, from memory. `changed` is told of every view that changed. */
@@ -82,7 +83,7 @@ export class StandInEngine implements EngineApi {
     const warnings = view.verify === null ? ['The data was not verified.'] : [];
     const fence = 'triggers';
     if (params.dryRun)
-      return { switched: false, refusals, warnings, pauseMs: null, fence, view: structuredClone(view) };
+      return { switched: false, refusals, warnings, pauseMs: null, hold: null, fence, view: structuredClone(view) };
     if (refusals.length > 0) {
       throw new AppError('SWITCH_REFUSED', `the switch of ${params.kind} is refused for ${refusals.length} reasons`, {
         details: { refusals },
@@ -90,6 +91,8 @@ export class StandInEngine implements EngineApi {
     }
     const to = params.back ? 'source' : 'target';
     const pauseMs = 84;
+    const toMs = Date.now();
+    const hold = { fromMs: toMs - pauseMs, toMs, steps: { drain: 12, decide: 70 } };
     view.switches.push({ kind: params.kind, to, atMs: Date.now(), pauseMs, fence });
     view.traffic = {
       ...view.traffic,
@@ -101,7 +104,7 @@ export class StandInEngine implements EngineApi {
       : params.kind === 'primaries'
         ? 'switched_primaries'
         : 'switched_replicas';
-    return { switched: true, refusals: [], warnings, pauseMs, fence, view: this.move(view, phase) };
+    return { switched: true, refusals: [], warnings, pauseMs, hold, fence, view: this.move(view, phase) };
   };
 
   setReplicaHost: EngineApi['setReplicaHost'] = async (params) => {
@@ -133,6 +136,16 @@ export class StandInEngine implements EngineApi {
     if (view.strayWrites !== null) view.strayWrites.unapplied -= chosen.length;
     this.changed(view);
     return { applied: chosen.length, already: 0, conflicts: [], strayWrites: structuredClone(view.strayWrites) };
+  };
+
+  doctor: EngineApi['doctor'] = async (params) => {
+    this.#record('doctor', params);
+    return standInReport(this.find(params.id), 'found');
+  };
+
+  repair: EngineApi['repair'] = async (params) => {
+    this.#record('repair', params);
+    return standInReport(this.find(params.id), 'repaired');
   };
 
   resume: EngineApi['resume'] = async (params) => {
@@ -189,5 +202,35 @@ function standInVerify(view: ImportView): VerifyView {
       differences: [],
       differencesTotal: 0,
     })),
+  };
+}
+
+/** One symptom that can be repaired. */
+function standInReport({ id, phase, traffic }: ImportView, outcome: 'found' | 'repaired'): DoctorReport {
+  return {
+    importId: id,
+    healthy: outcome === 'repaired',
+    busyWith: null,
+    phase,
+    route: { ...traffic, hold: outcome === 'found' ? 'all' : 'none', fenced: false },
+    intent: null,
+    fence: null,
+    leftFence: null,
+    servers: null,
+    streams: [],
+    strayWrites: null,
+    proxies: [{ instanceId: 'proxy-1', epoch: traffic.epoch, sessions: 3 }],
+    findings: [
+      {
+        code: 'TRAFFIC_HELD',
+        severity: 'error',
+        side: null,
+        message: 'all is held',
+        meaning: 'The route holds traffic although no switch is under way.',
+        remedy: 'Repair.',
+        repair: 'end the hold',
+        outcome,
+      },
+    ],
   };
 }

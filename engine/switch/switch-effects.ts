@@ -48,12 +48,15 @@ export class SwitchEffects {
   readonly #from: Side;
   readonly #connections: SwitchConnections | undefined;
   #epoch: number;
+  /** As of that epoch. */
+  #hold: Hold = 'none';
   #position: StreamPosition | undefined;
   /** Whether a fence that is to go is gone. */
   #isUnsure = false;
   undrained: PinnedSession[] = [];
+  /** When the hold began: monotonic, and by the wall clock. */
   heldAtMs: number | undefined;
-  /** When everybody was let go on, ms after the hold. */
+  heldFromMs: number | undefined;
   deadlineMs: number | undefined;
 
   /** Without connections: a recovery, which never goes forward before the decision. */
@@ -74,7 +77,7 @@ export class SwitchEffects {
         await this.#storeIntent();
         return 'done';
       case 'hold':
-        await this.#hold();
+        await this.#beginHold();
         return 'done';
       case 'drain': {
         const { reached, proxies } = await fleet.wait(this.#epoch, 'drained', drainBudgetMs);
@@ -127,6 +130,7 @@ export class SwitchEffects {
       case 'settle': {
         const found = await route.of(record.document.id);
         this.#epoch = found.epoch;
+        this.#hold = found.hold;
         return isDecided(found, this.#intent) ? 'decided' : 'undecided';
       }
       case 'claim':
@@ -143,7 +147,7 @@ export class SwitchEffects {
         return 'done';
       case 'release':
       case 'go':
-        if ((await route.of(record.document.id)).hold !== 'none') await this.#change(RELEASED);
+        if (this.#hold !== 'none') await this.#change(RELEASED);
         return 'done';
       case 'clear_intent':
         await this.#clearIntent();
@@ -181,8 +185,9 @@ export class SwitchEffects {
   }
 
   async #change(change: Partial<Omit<RoutingRecord, 'epoch'>>): Promise<void> {
-    const { epoch } = await this.#world.route.change(this.#epoch, change);
+    const { epoch, hold } = await this.#world.route.change(this.#epoch, change);
     this.#epoch = epoch;
+    this.#hold = hold;
   }
 
   async #storeIntent(): Promise<void> {
@@ -197,12 +202,13 @@ export class SwitchEffects {
     if (fence === 'read_only') await persistFence(fence, this.#context(this.#from, this.#open.from), true);
   }
 
-  async #hold(): Promise<void> {
+  async #beginHold(): Promise<void> {
     const { record, route } = this.#world;
     const { pauseDeadlineMs, drainBudgetMs } = record.document.options;
     const before = await route.of(record.document.id);
     this.deadlineMs = Date.now() + Math.max(pauseDeadlineMs, drainBudgetMs);
     this.heldAtMs = systemClock.monotonicMs();
+    this.heldFromMs = Date.now();
     await this.#change({ hold: this.#holdOf(before), deadlineMs: this.deadlineMs, fenced: false });
   }
 
@@ -273,9 +279,8 @@ export class SwitchEffects {
 
   async #lower(side: Side, kind: SwitchIntent['fence'], accounts: SwitchIntent['fencedAccounts']): Promise<void> {
     if (kind === 'none' || this.#intent.kind === 'replicas') return;
-    const { document } = this.#world.record;
     await this.#briefly(side, async (connection) => {
-      await lowerFence(kind, { ...fenceContext(document, side, connection), accounts });
+      await lowerFence(kind, { ...this.#context(side, connection), accounts });
     });
   }
 
@@ -360,6 +365,13 @@ export class SwitchEffects {
 
   async #briefly(side: Side, work: (connection: ServerConnection) => Promise<void>): Promise<void> {
     const limit = AbortSignal.timeout(UNDO_MS);
+    // Behind the decision the connection of the way there is as good, and need not be opened in the pause.
+    const open = side === this.#intent.to ? this.#connections?.to : undefined;
+    if (open?.broken === false) {
+      limit.addEventListener('abort', () => open.destroy(), { once: true });
+      await abortable(work(open), limit);
+      return;
+    }
     const opening = this.#world.connect(side, { connectTimeoutMs: UNDO_CONNECT_MS });
     const working = opening.then(async (connection) => {
       limit.addEventListener('abort', () => connection.destroy(), { once: true });

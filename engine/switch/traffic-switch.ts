@@ -5,6 +5,7 @@ import { systemClock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { failpoint, type Failpoint } from '../../core/failpoint.ts';
 import { otherSide } from '../../core/phase.ts';
+import type { SwitchReport } from '../api.ts';
 import type { SwitchIntent } from '../import-document.ts';
 import { firstState, isEnd, isWithinPause, nextStep, RECOVERY, switchRules } from './protocol.ts';
 import type { Step, SwitchEvent, SwitchRules, SwitchState } from './protocol.ts';
@@ -32,6 +33,8 @@ const FAILPOINT: Partial<Record<Step, Failpoint>> = {
   release: 'switch.undone',
 };
 
+export type SwitchOutcome = { pauseMs: number; hold: NonNullable<SwitchReport['hold']> };
+
 /** Runs the protocol of `protocol.ts`: performs the effect of each step and tells the outcome, until an end. */
 export class TrafficSwitch {
   readonly #world: SwitchWorld;
@@ -55,7 +58,7 @@ export class TrafficSwitch {
   }
 
   /** Milliseconds from the hold to the release. Rejects with SWITCH_ROLLED_BACK when it was given up before the decision. */
-  static async run(world: SwitchWorld, plan: SwitchPlan): Promise<{ pauseMs: number; steps: Record<string, number> }> {
+  static async run(world: SwitchWorld, plan: SwitchPlan): Promise<SwitchOutcome> {
     const { record, route } = world;
     const { kind, to, fence, accounts } = plan;
     const side = otherSide(to);
@@ -82,7 +85,7 @@ export class TrafficSwitch {
     const running = new TrafficSwitch(world, intent, effects);
     const end = await running.#run();
     if (end === 'undone') throw running.#rolledBack();
-    return { pauseMs: running.#steps.announce ?? 0, steps: { ...running.#steps } };
+    return running.#outcome();
   }
 
   /** After a restart: finishes or undoes the switch that was under way, as the route says. */
@@ -152,6 +155,12 @@ export class TrafficSwitch {
     // Read again, not guessed; what is held stays held meanwhile.
     if (step === 'settle' || step === 'finish')
       await new Backoff({ initialMs: 100, maxMs: 1000 }).wait(this.#world.signal);
+  }
+
+  #outcome(): SwitchOutcome {
+    const { announce = 0, ...steps } = this.#steps;
+    const { heldFromMs: fromMs = 0 } = this.#effects;
+    return { pauseMs: announce, hold: { fromMs, toMs: fromMs + announce, steps: { ...steps, announce } } };
   }
 
   #rolledBack(): AppError {

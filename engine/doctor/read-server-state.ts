@@ -1,0 +1,71 @@
+import type { ServerFacts } from '../api.ts';
+import { quoteText, type ServerConnection } from '../server/connection.ts';
+import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import { readAccounts, type AccountName } from '../switch/accounts.ts';
+import type { ServerState } from './doctor-report.ts';
+
+export interface ServerQuestion {
+  connection: ServerConnection;
+  flavor: ServerFacts['flavor'];
+  importId: string;
+  database: string;
+  /** Accounts that a fence locks. */
+  accounts: readonly AccountName[];
+}
+
+/** What a switch could have left on a server. */
+export async function readServerState(question: ServerQuestion): Promise<ServerState> {
+  const { connection, database, importId, flavor } = question;
+  const variable = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
+  const triggers = await connection.select<{ name: string }>(
+    `SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)} ` +
+      String.raw`AND TRIGGER_NAME LIKE '\_switchyard\_fence\_%' ORDER BY 1`,
+  );
+  return {
+    answers: true,
+    reason: null,
+    readOnly: variable !== undefined && variable.readOnly !== '0' && variable.readOnly !== 'OFF',
+    readOnlyPersisted: flavor === 'mysql' && (await isPersisted(connection)),
+    fenceTriggers: triggers.map(({ name }) => name),
+    lockedAccounts: await lockedAccounts(question),
+    progress: await progressOf(connection, importId),
+  };
+}
+
+export function unansweredState(reason: string): ServerState {
+  return {
+    answers: false,
+    reason,
+    readOnly: false,
+    readOnlyPersisted: false,
+    fenceTriggers: [],
+    lockedAccounts: [],
+    progress: [],
+  };
+}
+
+async function isPersisted(connection: ServerConnection): Promise<boolean> {
+  // Not everybody may read it: then it is not known, and nothing is claimed.
+  const rows = await connection
+    .select<{ value: string }>(
+      "SELECT VARIABLE_VALUE AS value FROM performance_schema.persisted_variables WHERE VARIABLE_NAME = 'read_only'",
+    )
+    .catch(() => []);
+  return rows.some(({ value }) => value === 'ON' || value === '1');
+}
+
+async function lockedAccounts({ connection, flavor, accounts }: ServerQuestion): Promise<string[]> {
+  if (accounts.length === 0) return [];
+  const known = (await readAccounts(connection, flavor)) ?? [];
+  return known
+    .filter(({ name, locked }) => locked && accounts.some(({ user, host }) => user === name.user && host === name.host))
+    .map(({ label }) => label);
+}
+
+async function progressOf(connection: ServerConnection, importId: string): Promise<ServerState['progress']> {
+  return await connection
+    .select<{ direction: string; position: string }>(
+      `SELECT direction, position FROM ${SIDECAR_SCHEMA}.progress WHERE import_id = ${quoteText(importId)} ORDER BY 1`,
+    )
+    .catch(() => []);
+}
