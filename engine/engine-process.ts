@@ -55,6 +55,7 @@ export async function runEngineProcess({
   const service = Promise.withResolvers<ImportService>();
   service.promise.catch(() => {});
   const handlers: { [K in keyof EngineMethods]: (params: Parameters<EngineMethods[K]>[0]) => unknown } = {
+    ping: () => {},
     request: async ({ method, args }) => await dispatch(await service.promise, method, args),
     collectMetrics: async () => ({ text: await metrics.text(await (await service.promise).listImports()) }),
   };

@@ -2,10 +2,11 @@ import type { AdminBackend, LogEntry } from '../admin/backend.ts';
 import type { LogStore } from '../admin/log-store.ts';
 import { mergeMetrics, type MetricsPart } from '../admin/metrics.ts';
 import type { PublishedEvent } from '../core/control/protocol.ts';
+import { AppError } from '../core/errors.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import type { StateStore } from '../core/store/state-store.ts';
 import type { EngineApi } from '../engine/api.ts';
-import type { ControlServer } from './control-server.ts';
+import type { ControlServer, EnginePeer } from './control-server.ts';
 import type { Fleet } from './fleet.ts';
 
 export interface AdminBackendOptions {
@@ -15,6 +16,8 @@ export interface AdminBackendOptions {
   logs: LogStore;
   workers: number;
 }
+
+const ENGINE_ANSWER_MS = 5000;
 
 type Listener = (event: PublishedEvent) => void;
 
@@ -70,8 +73,11 @@ export function adminBackend(
 function engineApi(control: () => ControlServer): EngineApi {
   const call =
     (method: keyof EngineApi) =>
-    async (args?: unknown): Promise<never> =>
-      (await control().engine.call('request', { method, args: args ?? {} })) as never;
+    async (args?: unknown): Promise<never> => {
+      const { engine } = control();
+      await assertAnswers(engine);
+      return (await engine.call('request', { method, args: args ?? {} })) as never;
+    };
   return {
     validate: call('validate'),
     createImport: call('createImport'),
@@ -88,6 +94,18 @@ function engineApi(control: () => ControlServer): EngineApi {
     doctor: call('doctor'),
     repair: call('repair'),
   };
+}
+
+/** A request to an engine that hangs would hang, and be carried out when nobody waits for it any more. */
+async function assertAnswers(engine: EnginePeer): Promise<void> {
+  const limit = AbortSignal.timeout(ENGINE_ANSWER_MS);
+  try {
+    await engine.call('ping', undefined, { signal: limit });
+  } catch (cause) {
+    if (!limit.aborted) throw cause;
+    const message = `the engine has not answered for ${ENGINE_ANSWER_MS} ms: the request was not handed to it`;
+    throw new AppError('ENGINE_UNAVAILABLE', message, { cause });
+  }
 }
 
 async function collectMetrics(control: ControlServer, fleet: Fleet): Promise<MetricsPart[]> {

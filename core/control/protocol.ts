@@ -120,6 +120,8 @@ export interface SessionView {
 
 /** Offered by the engine to the supervisor: one door for every request of `engine/api.ts`. */
 export interface EngineMethods {
+  /** Answers at once; one that does not is asked for nothing else. */
+  ping(params: undefined): void;
   request(params: { method: string; args: unknown }): unknown;
   collectMetrics(params: undefined): { text: string };
 }

@@ -1,0 +1,120 @@
+import mysql from 'mysql2/promise';
+import { expect, test } from 'vitest';
+import { connect } from '../support/query.ts';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+
+const ONLY_ON_SOURCE = { user: 'legacy', password: 'legacy-secret-1', database: 'shop' };
+
+test('a switch is refused with all reasons at once, and nothing has changed', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  const { switchyard, source, target } = rehearsal;
+  const { client } = switchyard;
+  await using onSource = await connect(source, 'shop');
+  await using onTarget = await connect(target, 'shop');
+  const { user, password } = ONLY_ON_SOURCE;
+  await onSource.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${password}'; GRANT SELECT ON shop.* TO ${user}@'%'`);
+  await client.createImport(
+    rehearsal.request({
+      options: { fence: 'triggers', maxLagMs: 500, drainBudgetMs: 300, drainPolicy: 'close-sessions' },
+    }),
+  );
+  await rehearsal.reach('running');
+  const request = { kind: 'primaries' } as const;
+
+  // A session that cannot log in on the other side.
+  await using legacy = await session(rehearsal, ONLY_ON_SOURCE);
+  await legacy.query('SELECT 1');
+  // A verification that found something.
+  await onTarget.query('UPDATE traffic_accounts SET balance = balance + 1 WHERE id = 5');
+  await client.verify(IMPORT);
+  await rehearsal.until(({ phase, verify }) => phase === 'running' && verify?.state === 'different');
+  // A writer past the proxy.
+  await using direct = await mysql
+    .createConnection({
+      host: '127.0.0.1',
+      port: source.port,
+      user: 'shop',
+      password: 'app-secret-1',
+      database: 'shop',
+    })
+    .then((opened) => Object.assign(opened, { [Symbol.asyncDispose]: async () => opened.destroy() }));
+  await direct.query('SELECT 1');
+  // Replication that cannot go on.
+  await onTarget.query('LOCK TABLES traffic_counters WRITE');
+  await rehearsal.asApplication('UPDATE traffic_counters SET value = value + 1');
+
+  const before = await client.route();
+  const codes = ['DIRECT_CONNECTIONS', 'LAG_TOO_HIGH', 'SESSION_CANNOT_MOVE', 'VERIFICATION_NOT_EQUAL'];
+  const dryRun = await client.switchTraffic(IMPORT, { ...request, dryRun: true });
+  expect(dryRun.refusals.map(({ code }) => code).toSorted()).toEqual(codes);
+  await expect(client.switchTraffic(IMPORT, { ...request, force: true })).rejects.toMatchObject({
+    code: 'SWITCH_REFUSED',
+    details: { refusals: expect.arrayContaining(codes.map((code) => expect.objectContaining({ code }))) },
+  });
+  expect(await client.route()).toEqual(before);
+  expect((await client.getImport(IMPORT)).phase).toBe('running');
+  expect((await client.doctor(IMPORT)).servers?.source).toMatchObject({ fenceTriggers: [], readOnly: false });
+  await onTarget.query('UNLOCK TABLES');
+  legacy.destroy();
+  direct.destroy();
+
+  // An engine that does not answer: the request is not handed to it, and nothing happens when it wakes up.
+  const engine = switchyard.pids('engine').at(-1) ?? 0;
+  process.kill(engine, 'SIGSTOP');
+  await expect(client.switchTraffic(IMPORT, { ...request, force: true })).rejects.toMatchObject({
+    code: 'ENGINE_UNAVAILABLE',
+  });
+  process.kill(engine, 'SIGCONT');
+  expect((await client.getImport(IMPORT)).phase).toBe('running');
+  expect(await client.route()).toEqual(before);
+
+  // Two operators at once: one of them.
+  const both = await Promise.allSettled([
+    client.switchTraffic(IMPORT, { ...request, force: true }),
+    client.switchTraffic(IMPORT, { ...request, force: true }),
+  ]);
+  expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  expect(both.find((result) => result.status === 'rejected')?.reason).toMatchObject({ code: 'OPERATION_IN_PROGRESS' });
+
+  // A session that never ends its transaction: ended by the policy close-sessions, and told so.
+  await using stubborn = await session(rehearsal);
+  await stubborn.query('BEGIN');
+  await stubborn.query('SELECT * FROM traffic_counters LIMIT 1');
+  expect(await client.switchTraffic(IMPORT, { ...request, back: true, force: true })).toMatchObject({ switched: true });
+  await expect(stubborn.query('COMMIT')).rejects.toThrow(/drain budget|closed/);
+});
+
+test('policy abort: a session that never ends its transaction undoes the switch, and is named', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { fence: 'triggers', drainBudgetMs: 200 } }));
+  await rehearsal.reach('running');
+  await using stubborn = await session(rehearsal);
+  await stubborn.query("SELECT GET_LOCK('report', 0)");
+  const rejection = expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects;
+  await rejection.toMatchObject({
+    code: 'SWITCH_ROLLED_BACK',
+    message: expect.stringContaining('shop from 127.0.0.1'),
+  });
+  expect(await client.route()).toMatchObject({ primary: 'source', hold: 'none' });
+  expect(await client.doctor(IMPORT)).toMatchObject({ healthy: true, phase: 'running', intent: null });
+  // Unhurt.
+  expect(await stubborn.query("SELECT IS_FREE_LOCK('report') AS free")).toMatchObject([
+    [{ free: 0 }],
+    expect.anything(),
+  ]);
+  await stubborn.query("SELECT RELEASE_LOCK('report')");
+  expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true });
+});
+
+async function session(
+  rehearsal: Rehearsal,
+  as?: { user: string; password: string; database: string },
+): Promise<mysql.Connection & AsyncDisposable> {
+  const connection =
+    as === undefined
+      ? await rehearsal.application()
+      : await mysql.createConnection({ host: '127.0.0.1', port: rehearsal.switchyard.primaryPort, ...as });
+  connection.on('error', () => {});
+  return Object.assign(connection, { [Symbol.asyncDispose]: async () => connection.destroy() });
+}
