@@ -10,7 +10,7 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
   const { switchyard, source, target } = rehearsal;
   const { client } = switchyard;
   await using onSource = await connect(source, 'shop');
-  await using onTarget = await connect(target, 'shop');
+  await using onTarget = await connect(target);
   const { user, password } = ONLY_ON_SOURCE;
   await onSource.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${password}'; GRANT SELECT ON shop.* TO ${user}@'%'`);
   await client.createImport(
@@ -19,6 +19,7 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
     }),
   );
   await rehearsal.reach('running');
+  await onTarget.query('USE shop');
   const request = { kind: 'primaries' } as const;
 
   // A session that cannot log in on the other side.
