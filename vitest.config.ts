@@ -10,6 +10,8 @@ const long = ['test/**/*.long.test.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
+    // A condition that is waited for is not a measurement: a loaded machine may take its time.
+    expect: { poll: { timeout: 10_000 } },
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     projects: [
       {
