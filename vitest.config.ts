@@ -20,7 +20,7 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: ['node_modules/**', '.cache/**', ...servers, ...long],
-          testTimeout: 20_000,
+          testTimeout: 120_000,
         },
       },
       {
