@@ -47,7 +47,8 @@ function textRow(values: (string | null)[]): Buffer {
   );
 }
 
-function roundTrip(rows: (string | null)[][]): (string | null)[][] {
+/** With `cuts`, each row comes in pieces of those lengths. */
+function roundTrip(rows: (string | null)[][], cuts: number[] = []): (string | null)[][] {
   const parts: Buffer[] = [];
   const encoder = new LoadEncoder(
     Array.from({ length: rows[0]?.length ?? 0 }, () => RULE),
@@ -60,7 +61,12 @@ function roundTrip(rows: (string | null)[][]): (string | null)[][] {
   let at = 0;
   for (const row of rows) {
     const { length } = textRow(row);
-    encoder.row(source, at, at + length);
+    if (cuts.length === 0) encoder.row(source, at, at + length);
+    for (let from = at, i = 0; cuts.length > 0 && from < at + length; i += 1) {
+      const to = Math.min(at + length, from + (cuts[i % cuts.length] ?? 1));
+      encoder.piece(source, from, to, to === at + length);
+      from = to;
+    }
     at += length;
   }
   encoder.flush();
@@ -88,8 +94,10 @@ test('whatever the bytes, LOAD DATA reads the same rows', () => {
         .chain((width) =>
           fc.array(fc.array(value, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 20 }),
         ),
-      (rows) => {
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 }),
+      (rows, cuts) => {
         expect(roundTrip(rows)).toEqual(rows);
+        expect(roundTrip(rows, cuts)).toEqual(rows);
       },
     ),
     { numRuns: 500 },
@@ -104,6 +112,7 @@ test('rows longer than a buffer, and very many of them', () => {
     ['b', ''],
   ];
   expect(roundTrip(rows)).toEqual(rows);
+  expect(roundTrip(rows, [7, 60_000])).toEqual(rows);
   const many = Array.from({ length: 5000 }, (_, i) => [String(i), 'c'.repeat(i % 200), i % 7 === 0 ? null : '\x1d']);
   expect(roundTrip(many)).toEqual(many);
 });

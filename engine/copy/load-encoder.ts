@@ -33,6 +33,12 @@ export class LoadEncoder {
   #free: Buffer[] = [];
   #viewed: Buffer | undefined;
   #view: DataView = new DataView(new ArrayBuffer(0));
+  /** Where a row stands that comes in pieces: its field, and what is known of it. */
+  #column = 0;
+  readonly #lengthBytes = Buffer.alloc(9);
+  #lengthSize = 0;
+  #valueBytes = 0;
+  #valueLeft = 0;
   rows = 0;
   bytes = 0;
   /** ENUM values of index 0 that will draw a warning each. */
@@ -51,16 +57,16 @@ export class LoadEncoder {
   }
 
   row(source: Buffer, start: number, end: number): void {
-    this.rows += 1;
-    this.bytes += end - start;
     // The longest that it can become: every field NULL, three bytes for one.
     if (BUFFER_BYTES - this.#at < (end - start) * 3) {
       this.flush();
       if (BUFFER_BYTES - this.#at < (end - start) * 3) {
-        this.#longRow(source, start, end);
+        this.piece(source, start, end, true);
         return;
       }
     }
+    this.rows += 1;
+    this.bytes += end - start;
     if (this.#isPlain(source, start, end)) this.#plainRow(source, start, end);
     else this.#row(source, start, end);
   }
@@ -148,32 +154,55 @@ export class LoadEncoder {
     this.#at = at;
   }
 
-  /** A row that does not fit into one buffer, in pieces. */
-  #longRow(source: Buffer, start: number, end: number): void {
-    let from = start;
-    for (let column = 0; from < end; column += 1) {
-      if (column > 0) this.#byte(FIELD_END);
-      let length = source[from] ?? 0;
-      from += 1;
-      if (length === NULL_FIELD) {
-        this.#byte(ESCAPE);
-        this.#byte(NULL_LETTER);
-        continue;
-      }
-      if (length > NULL_FIELD) {
-        const width = lengthWidth(length);
-        length = longLength(source, from, width);
-        from += width;
-      }
-      if (this.#zeroColumns[column] === true && length === 1 && source[from] === 0x30) this.zeroIndexes += 1;
-      for (const stop = from + length; from < stop;) {
-        const piece = Math.min(stop - from, BUFFER_BYTES / 4);
-        if (BUFFER_BYTES - this.#at < piece * 2) this.flush();
-        this.#at = copyEscaped(source, from, from + piece, this.#out, this.#at);
-        from += piece;
+  /** A part of a row that does not fit into one buffer, or did not arrive in one. It may be cut anywhere. */
+  piece(source: Buffer, start: number, end: number, isLast: boolean): void {
+    this.bytes += end - start;
+    for (let at = start; at < end;) {
+      if (this.#valueLeft > 0) at = this.#valuePart(source, at, end);
+      else {
+        this.#lengthBytes[this.#lengthSize] = source[at] ?? 0;
+        this.#lengthSize += 1;
+        at += 1;
+        this.#lengthPart();
       }
     }
+    if (!isLast) return;
     this.#byte(LINE_END);
+    this.#column = 0;
+    this.rows += 1;
+  }
+
+  #valuePart(source: Buffer, from: number, end: number): number {
+    const stop = Math.min(end, from + this.#valueLeft);
+    if (this.#valueBytes === 1 && this.#zeroColumns[this.#column] === true && source[from] === 0x30)
+      this.zeroIndexes += 1;
+    for (let at = from; at < stop;) {
+      const next = Math.min(stop, at + BUFFER_BYTES / 4);
+      if (BUFFER_BYTES - this.#at < (next - at) * 2) this.flush();
+      this.#at = copyEscaped(source, at, next, this.#out, this.#at);
+      at = next;
+    }
+    this.#valueLeft -= stop - from;
+    if (this.#valueLeft === 0) this.#column += 1;
+    return stop;
+  }
+
+  /** Once all bytes of a field's length are there, what belongs before the field's own bytes. */
+  #lengthPart(): void {
+    const first = this.#lengthBytes[0] ?? 0;
+    const width = first <= NULL_FIELD ? 0 : lengthWidth(first);
+    if (this.#lengthSize < 1 + width) return;
+    this.#lengthSize = 0;
+    if (this.#column > 0) this.#byte(FIELD_END);
+    if (first === NULL_FIELD) {
+      this.#byte(ESCAPE);
+      this.#byte(NULL_LETTER);
+      this.#column += 1;
+      return;
+    }
+    this.#valueBytes = width === 0 ? first : longLength(this.#lengthBytes, 1, width);
+    this.#valueLeft = this.#valueBytes;
+    if (this.#valueBytes === 0) this.#column += 1;
   }
 
   #byte(byte: number): void {

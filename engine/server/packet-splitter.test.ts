@@ -31,3 +31,26 @@ test('a payload of more than 16 MiB is joined', () => {
   for (let at = 0; at < stream.length; at += 65_536) splitter.push(stream.subarray(at, at + 65_536));
   expect(heard.map((buffer) => buffer.equals(payload))).toEqual([true]);
 });
+
+test('a long payload comes in pieces where they are taken, short ones around it whole', () => {
+  const long = Buffer.alloc(0xffffff + 300_000, 7);
+  const exact = Buffer.alloc(0xffffff, 8);
+  const payloads = [Buffer.from('before'), long, Buffer.from('between'), exact, Buffer.alloc(0), Buffer.from('after')];
+  const stream = Buffer.concat(payloads.map((payload, i) => packets(payload, i)));
+  for (const step of [65_536, 1 << 20, 999_983, stream.length]) {
+    const heard: string[] = [];
+    let parts: Buffer[] = [];
+    const note = (payload: Buffer) => heard.push(`${payload.length} ${payload.subarray(-9).toString('hex')}`);
+    const splitter = new PacketSplitter(
+      (buffer, start, end) => note(buffer.subarray(start, end)),
+      (buffer, start, end, isLast) => {
+        parts.push(Buffer.from(buffer.subarray(start, end)));
+        if (!isLast) return;
+        note(Buffer.concat(parts));
+        parts = [];
+      },
+    );
+    for (let at = 0; at < stream.length; at += step) splitter.push(stream.subarray(at, at + step));
+    expect(heard).toEqual(payloads.map((payload) => `${payload.length} ${payload.subarray(-9).toString('hex')}`));
+  }
+});
