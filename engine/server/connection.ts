@@ -4,6 +4,8 @@ import type { Socket } from 'node:net';
 import { checkServerIdentity as checkIdentity } from 'node:tls';
 import { AppError } from '../../core/errors.ts';
 import type { ServerDefinition } from '../api.ts';
+import { SilenceWatch } from './silence-watch.ts';
+import { leaseSocket, type SocketLease } from './socket-lease.ts';
 
 /**
  * Bytes as a string of one character per byte (latin1). Values and SQL travel in this form between reading and
@@ -45,9 +47,35 @@ const ESCAPES: Record<string, string> = {
   '\\': '\\\\',
 };
 
+const BACKSLASH = 0x5c;
+/** By byte: what follows the backslash; 0 where there is none. */
+const ESCAPE_LETTERS = Uint8Array.from(
+  { length: 256 },
+  (_, byte) => ESCAPES[String.fromCodePoint(byte)]?.codePointAt(1) ?? 0,
+);
+const LONG_BYTES = 4096;
+
 /** Inside single quotes, without NO_BACKSLASH_ESCAPES (https://dev.mysql.com/doc/refman/9.7/en/string-literals.html). */
 export function escapeBytes(bytes: Bytes): Bytes {
+  if (bytes.length > LONG_BYTES) return escapeLong(bytes);
   return bytes.replace(ESCAPED, (character) => ESCAPES[character] ?? character);
+}
+
+/** `replace` makes a string per match, which for a long binary value takes twenty times its size. */
+function escapeLong(bytes: Bytes): Bytes {
+  const source = Buffer.from(bytes, 'latin1');
+  const escaped = Buffer.allocUnsafe(source.length * 2);
+  let at = 0;
+  for (const byte of source) {
+    const letter = ESCAPE_LETTERS[byte] ?? 0;
+    if (letter !== 0) {
+      escaped[at] = BACKSLASH;
+      at += 1;
+    }
+    escaped[at] = letter === 0 ? byte : letter;
+    at += 1;
+  }
+  return escaped.toString('latin1', 0, at);
 }
 
 export interface WriteResult {
@@ -63,7 +91,13 @@ export interface OpenOptions {
   connectTimeoutMs?: number;
   /** Allows `batch`. */
   multiStatements?: boolean;
+  /** After so long without a byte the server is asked whether it still works on the command. */
+  silenceMs?: number;
 }
+
+const SILENCE_MS = 15_000;
+/** Longest wait for what a server says of another connection. */
+const PROBE_MS_MAX = 10_000;
 
 /**
  * Every session of ours: UTC, no conversion of character sets in either direction, READ COMMITTED, patient enough.
@@ -81,19 +115,37 @@ export class ServerConnection implements AsyncDisposable {
   #failure: Error | undefined;
   /** mysql2 forgets commands under way when we end the connection ourselves: `destroy` settles them. */
   readonly #underWay = new Set<(error: unknown) => void>();
+  /** Commands begun, and those that are not over. */
+  #commands = 0;
+  #open = 0;
+  #silentMax: number | undefined;
+  readonly #watch: SilenceWatch | undefined;
 
-  private constructor(raw: Connection, server: ServerDefinition) {
+  private constructor(raw: Connection, server: ServerDefinition, silenceMs: number) {
     this.raw = raw;
     this.server = server;
+    if (silenceMs > 0) {
+      this.#watch = new SilenceWatch(
+        {
+          socket: this.#socket,
+          commandNumber: () => (this.#open > 0 ? this.#commands : undefined),
+          silentMax: () => this.#silentMax,
+          probe: async () => this.#probe(Math.min(PROBE_MS_MAX, silenceMs)),
+          lose: (reason) => void this.#lose(reason, Math.min(PROBE_MS_MAX, silenceMs)),
+        },
+        silenceMs,
+      );
+    }
     raw.on('error', (error: Error) => {
       this.#failure = error;
+      this.#watch?.stop();
     });
   }
 
   /** Rejects with SERVER_UNREACHABLE, LOGIN_REFUSED or the AppError for what the server said. */
   static async open(server: ServerDefinition, options: OpenOptions = {}): Promise<ServerConnection> {
     const raw = await connect(server, options);
-    const connection = new ServerConnection(raw, server);
+    const connection = new ServerConnection(raw, server, options.silenceMs ?? SILENCE_MS);
     try {
       for (const statement of [...SESSION, ...(options.session ?? [])]) await connection.write(statement);
       return connection;
@@ -167,8 +219,9 @@ export class ServerConnection implements AsyncDisposable {
   /** Ends it at once, whatever is under way. mysql2's `destroy` only half-closes: a paused socket would stay. */
   destroy(): void {
     this.#failure ??= new Error('the connection was closed');
+    this.#watch?.stop();
     this.raw.destroy();
-    (this.raw as unknown as { stream: Socket }).stream.destroy();
+    this.#socket.destroy();
     for (const reject of this.#underWay) reject(serverError(this.server, this.#failure));
   }
 
@@ -176,8 +229,73 @@ export class ServerConnection implements AsyncDisposable {
     await this.close();
   }
 
+  /** The socket for one command of our own, see `leaseSocket`. `silentMax`: see `Watched`. */
+  lease(handlers: Parameters<typeof leaseSocket>[1], silentMax?: number): SocketLease {
+    this.#begin();
+    this.#silentMax = silentMax;
+    const lease = leaseSocket(this.raw, handlers);
+    return {
+      ...lease,
+      release: () => {
+        this.#open -= 1;
+        this.#silentMax = undefined;
+        lease.release();
+      },
+    };
+  }
+
+  get #socket(): Socket {
+    return (this.raw as unknown as { stream: Socket }).stream;
+  }
+
+  #begin(): void {
+    this.#commands += 1;
+    this.#open += 1;
+  }
+
+  /** `lost`: the server has ended the connection, waits for the next command, or for us to take what it sends. */
+  async #probe(deadlineMs: number): Promise<'working' | 'lost'> {
+    try {
+      const rows = await this.#elsewhere('SHOW PROCESSLIST', deadlineMs);
+      const row = rows.find(([id]) => id === String(this.threadId));
+      const [, , , , command, , state] = row ?? [];
+      const isLost =
+        row === undefined || command === 'Sleep' || /^(sending to client|writing to net)/i.test(state ?? '');
+      return isLost ? 'lost' : 'working';
+    } catch (error) {
+      if (errnoOf(error) === undefined || errnoOf(error) === 0) throw error;
+      // It answers, though not what was asked: too many connections, mostly.
+      return 'working';
+    }
+  }
+
+  /** Ended on the server as well: until it notices by itself, its transaction would keep its locks. */
+  async #lose(reason: Error, deadlineMs: number): Promise<void> {
+    await this.#elsewhere(`KILL ${this.threadId}`, deadlineMs).catch(() => {});
+    this.#failure ??= reason;
+    this.destroy();
+  }
+
+  /** One statement over another connection to the same server. */
+  async #elsewhere(sql: Bytes, deadlineMs: number): Promise<Value[][]> {
+    const opening = ServerConnection.open(this.server, { connectTimeoutMs: deadlineMs, silenceMs: 0 });
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error('no answer in time')), deadlineMs);
+    try {
+      const other = await Promise.race([opening, late]);
+      return await Promise.race([other.rows(sql), late]);
+    } finally {
+      clearTimeout(timer);
+      opening.then(
+        (other) => other.destroy(),
+        () => {},
+      );
+    }
+  }
+
   async #run(options: QueryOptions): Promise<unknown> {
     if (this.#failure !== undefined) throw serverError(this.server, this.#failure);
+    this.#begin();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.raw.query(options, (error, result) => {
       if (error === null) resolve(result);
@@ -187,6 +305,7 @@ export class ServerConnection implements AsyncDisposable {
     try {
       return await promise;
     } finally {
+      this.#open -= 1;
       this.#underWay.delete(reject);
     }
   }

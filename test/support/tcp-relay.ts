@@ -12,6 +12,7 @@ export type Tamper = (data: Buffer) => Buffer;
 interface Pair {
   client: Socket;
   upstream: Socket;
+  isStranded: boolean;
 }
 
 /**
@@ -69,7 +70,8 @@ export class TcpRelay implements AsyncDisposable {
     this.#delayMs = 0;
     this.#tamper = undefined;
     this.#stalled = false;
-    for (const { client, upstream } of this.#pairs) {
+    for (const { client, upstream, isStranded } of this.#pairs) {
+      if (isStranded) continue;
       client.resume();
       upstream.resume();
     }
@@ -81,6 +83,15 @@ export class TcpRelay implements AsyncDisposable {
     for (const { client, upstream } of this.#pairs) {
       client.pause();
       upstream.pause();
+    }
+  }
+
+  /** As a firewall that has forgotten them: what is connected now never hears anything again; new connections work. */
+  strand(): void {
+    for (const pair of this.#pairs) {
+      pair.isStranded = true;
+      pair.client.pause();
+      pair.upstream.pause();
     }
   }
 
@@ -110,7 +121,8 @@ export class TcpRelay implements AsyncDisposable {
     }
     this.#accepted += 1;
     const upstream = connect(this.#target.port, this.#target.host);
-    const pair = { client, upstream };
+    const pair: Pair = { client, upstream, isStranded: false };
+    const isStalled = () => this.#stalled || pair.isStranded;
     this.#pairs.add(pair);
     for (const socket of [client, upstream]) {
       socket.setNoDelay(true);
@@ -118,11 +130,11 @@ export class TcpRelay implements AsyncDisposable {
       socket.on('end', () => this.#end(pair, 'fin'));
       socket.on('close', () => this.#end(pair, 'fin'));
     }
-    client.on('data', (data) => pass(data, client, upstream, () => this.#stalled));
+    client.on('data', (data) => pass(data, client, upstream, isStalled));
     upstream.on('data', (data) => {
       this.#bytesToClient += data.length;
       const sent = this.#tamper?.(data) ?? data;
-      const deliver = () => pass(sent, upstream, client, () => this.#stalled);
+      const deliver = () => pass(sent, upstream, client, isStalled);
       if (this.#delayMs === 0) deliver();
       else setTimeout(deliver, this.#delayMs);
     });
