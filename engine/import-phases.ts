@@ -20,7 +20,7 @@ export class ImportPhases {
   readonly #world: ImportWorld;
   readonly #streams: ImportStreams;
   readonly #onFailed: (error: unknown) => void;
-  #tables: TableView[] = [];
+  #tables: () => TableView[] = () => [];
   #verify: VerifyView | null;
   #background: { controller: AbortController; done: Promise<void> } | undefined;
 
@@ -32,7 +32,8 @@ export class ImportPhases {
   }
 
   get tables(): TableView[] {
-    return this.#tables.length > 0 ? this.#tables : storedTables(this.#world.record.document);
+    const tables = this.#tables();
+    return tables.length > 0 ? tables : storedTables(this.#world.record.document);
   }
 
   get verify(): VerifyView | null {

@@ -18,13 +18,34 @@ export interface DeferredOptions {
 
 /** The indexes that were left out at creation: one ALTER TABLE each, then one for each FULLTEXT. Those there are skipped. */
 export async function addDeferredIndexes(options: DeferredOptions): Promise<void> {
-  await overTables(options, async (connection, ddl) => {
+  const ddls = await withoutIndexes(options);
+  await overTables({ ...options, ddls }, async (connection, ddl) => {
     const present = await indexNames(connection, ddl);
     const missing = (parts: DeferredPart[]) => parts.filter(({ name }) => !present.has(name.toLowerCase()));
     const indexes = missing(ddl.indexes);
     if (indexes.length > 0) await alter(connection, ddl, indexes);
     for (const part of missing(ddl.fulltext)) await alter(connection, ddl, [part]);
   });
+}
+
+/** The tables that lack an index, by one look at all of them. */
+async function withoutIndexes({ target, ddls, signal }: DeferredOptions): Promise<TargetDdl[]> {
+  const [first] = ddls;
+  if (first === undefined) return [];
+  let present = new Set<string>();
+  await persistently(target, signal, async (connection) => {
+    const rows = await connection.rows(
+      `SELECT DISTINCT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ${quoteText(first.schema)}`,
+    );
+    present = new Set(rows.map(([table, index]) => indexId(textOf(table ?? ''), textOf(index ?? ''))));
+  });
+  return ddls.filter(({ table, indexes, fulltext }) =>
+    [...indexes, ...fulltext].some(({ name }) => !present.has(indexId(table, name))),
+  );
+}
+
+function indexId(table: string, index: string): string {
+  return `${table}\0${index}`.toLowerCase();
 }
 
 /** The foreign keys, unchecked: the rows are the source's. One table at a time, since each locks its parents as well. */

@@ -15,7 +15,7 @@ const COLLATIONS = new Set([
   'utf8mb3_general_ci',
 ]);
 
-function ddlOf(createSql: string, deferIndexes = true) {
+function ddlOf(createSql: string, deferIndexes = true, bytes = 1e9) {
   const table: Table = {
     schema: 's`x',
     name: 't',
@@ -24,7 +24,7 @@ function ddlOf(createSql: string, deferIndexes = true) {
     uniqueKeys: [],
     createSql,
     rowsEstimate: 0,
-    bytes: 0,
+    bytes,
   };
   return targetDdl(table, { collations: COLLATIONS, deferIndexes });
 }
@@ -72,6 +72,14 @@ test('nothing but foreign keys is deferred without deferIndexes', () => {
     false,
   );
   expect([ddl.indexes, ddl.fulltext]).toEqual([[], []]);
+});
+
+test('a small table has its indexes from the start, and they are looked for at the end', () => {
+  const create = 'CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`), KEY `x` (`a`)) ENGINE=InnoDB';
+  const ddl = ddlOf(create, true, 16_384);
+  expect(ddl.create).toContain('KEY `x` (`a`)');
+  expect(ddl.indexes.map(({ name }) => name)).toEqual(['x']);
+  expect(ddlOf(create).create).not.toContain('KEY `x`');
 });
 
 test("MariaDB's definitions become MySQL's", () => {

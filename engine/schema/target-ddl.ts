@@ -16,11 +16,14 @@ export interface DeferredPart {
   add: string;
 }
 
+/** A table of so few bytes is created with its indexes: an ALTER TABLE takes longer than filling them row by row. */
+const SMALL_BYTES = 1024 * 1024;
+
 export interface TargetDdl {
   schema: string;
   table: string;
   create: string;
-  /** For one ALTER TABLE together. */
+  /** For one ALTER TABLE together, those that are not there by then. A small table has them from the start. */
   indexes: DeferredPart[];
   /** For an ALTER TABLE each: InnoDB builds one FULLTEXT index at a time. */
   fulltext: DeferredPart[];
@@ -50,6 +53,7 @@ export function targetDdl(
     notes,
   };
   const needed = indexOfAutoIncrement(definitions);
+  const isInPlace = !deferIndexes || table.bytes < SMALL_BYTES;
   for (const definition of definitions) {
     const subject = `${table.name}.${definitionName(definition) ?? definition.kind}`;
     const part = (text: string) => ({ name: definitionName(definition) ?? '', add: `ADD ${text}` });
@@ -62,13 +66,14 @@ export function targetDdl(
         break;
       case 'fulltext':
         if (deferIndexes) ddl.fulltext.push(part(joined(definition.tokens)));
-        else kept.push(joined(definition.tokens));
+        if (isInPlace) kept.push(joined(definition.tokens));
         break;
       case 'index':
       case 'spatial': {
         const text = joined(translateIndex(definition.tokens));
+        // Small or not may look different after a restart; so every index is on the list of what has to be there at the end.
         if (deferIndexes && definition !== needed) ddl.indexes.push(part(text));
-        else kept.push(text);
+        if (isInPlace || definition === needed) kept.push(text);
         break;
       }
       case 'primary':

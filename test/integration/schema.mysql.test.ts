@@ -162,7 +162,8 @@ async function rebuild(
 ): Promise<{ before: string[]; after: string[]; deferred: number }> {
   await using source = await connect(server);
   await using there = await openForDdl(definitionOf(target));
-  const tables = await inspectTables(source, schema, 'all');
+  // As large ones: small tables have their indexes from the start.
+  const tables = (await inspectTables(source, schema, 'all')).map((table) => ({ ...table, bytes: 1e9 }));
   const ddls = await targetDdls(there, tables, deferIndexes);
   await createSchema(source, there, schema);
   for (const ddl of ddls) await createTable(there, ddl);
