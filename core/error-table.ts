@@ -302,8 +302,14 @@ export const ERROR_TABLE = {
   COPY_VALUE_REFUSED: {
     kind: 'fatal',
     meaning:
-      'The target warned while it loaded copied rows: a value would not have arrived unchanged. Nothing of that chunk was kept.',
-    remedy: "Read the server's warning in the message, correct the value or the column on the source, and resume.",
+      'The target does not take a copied row unchanged. The message names table, key, column and value; nothing of its chunk was kept.',
+    remedy: "Read the server's words in the message, correct the value or the column on the source, and resume.",
+  },
+  COPY_ROWS_COLLIDE: {
+    kind: 'fatal',
+    meaning:
+      'Two rows that are both on the source are one for a unique key of the target, mostly because its collation tells fewer texts apart. Neither was dropped; nothing of their chunk was kept.',
+    remedy: 'Change one of the two values on the source, or the collation of that column, and resume.',
   },
   // verification
   VERIFY_PAIR_UNEQUAL: {

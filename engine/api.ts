@@ -50,6 +50,22 @@ export const importOptionsSchema = z.strictObject({
     .min(1024)
     .max(256 * 1024 * 1024)
     .default(16 * 1024 * 1024),
+  /** No chunk of the copy begins while the server that is read from is past one of these; null: it does not matter. */
+  throttle: z
+    .strictObject({
+      /** Milliseconds that SELECT 1 takes there. */
+      sourceLatencyMs: z.int().min(1).max(60_000).nullable().default(null),
+      /** Old row versions that wait to be purged there (needs PROCESS). */
+      historyLengthMax: z
+        .int()
+        .min(1)
+        .max(2 ** 40)
+        .nullable()
+        .default(null),
+      /** How far behind it is, where it is a replica (needs REPLICATION CLIENT). */
+      replicaLagMs: z.int().min(1000).max(86_400_000).nullable().default(null),
+    })
+    .prefault({}),
   fence: z.enum(FENCES).default('auto'),
   /** Import although validation found errors that can be skipped; all tables are imported then. */
   skipValidationErrors: z.boolean().default(false),
@@ -65,6 +81,7 @@ export const importOptionsSchema = z.strictObject({
   /** A switch is refused while replication is further behind than this, ms. */
   maxLagMs: z.int().min(100).max(600_000).default(10_000),
 });
+export type CopyThrottle = ImportOptions['throttle'];
 export type ImportOptions = z.infer<typeof importOptionsSchema>;
 
 export const importRequestSchema = z.strictObject({

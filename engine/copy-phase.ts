@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import { parsePosition } from '../core/gtid.ts';
 import type { Side } from '../core/phase.ts';
-import type { TableView } from './api.ts';
+import type { ServerDefinition, TableView } from './api.ts';
 import { COPY_CHUNKS_DDL } from './copy/copy-chunks-table.ts';
 import { runCopy } from './copy/run-copy.ts';
 import { finishTables } from './copy/finish-tables.ts';
@@ -21,6 +21,8 @@ import { executedPosition } from './server/position.ts';
 import { quoteText, textOf } from './server/connection.ts';
 import { createSidecar, ProgressRow } from './sidecar.ts';
 
+const CREATES_AT_ONCE = 4;
+
 export interface CopyWorld {
   readonly record: ImportRecord;
   connect(side: Side): Promise<ServerConnection>;
@@ -32,7 +34,8 @@ export interface CopyPhaseOptions {
   streams: ImportStreams;
   credentials: ImportSecrets;
   signal: AbortSignal;
-  onTables: (tables: TableView[]) => void;
+  /** At every change; the views are made for those who look. */
+  onTables: (tables: () => TableView[]) => void;
 }
 
 /**
@@ -83,7 +86,7 @@ async function prepareTarget(
   const { database, tables: names, options } = record.document;
   const tables = await inspectTables(source, database, names);
   const ddls = await targetDdls(target, tables, options.deferIndexes);
-  await createTables(record, source, target, ddls);
+  await createTables(record, { source, target, credentials, ddls });
   return { tables, ddls };
 }
 
@@ -108,9 +111,12 @@ async function storeStartPosition(
 /** What is going to be made is recorded before: cancelling drops exactly what is on that list. */
 async function createTables(
   record: ImportRecord,
-  source: ServerConnection,
-  target: ServerConnection,
-  ddls: TargetDdl[],
+  {
+    source,
+    target,
+    credentials,
+    ddls,
+  }: { source: ServerConnection; target: ServerConnection; credentials: ImportSecrets; ddls: TargetDdl[] },
 ): Promise<void> {
   const { database, created } = record.document;
   const there = new Set(
@@ -134,7 +140,23 @@ async function createTables(
     );
   }
   await record.update((document) => ({ created: { ...document.created, tables: ddls.map(({ table }) => table) } }));
-  for (const ddl of ddls) if (!there.has(ddl.table)) await createTable(target, ddl);
+  await createMissing(
+    credentials.target,
+    ddls.filter(({ table }) => !there.has(table)),
+  );
+}
+
+/** Several at once: each waits for the disk more than for a processor. */
+async function createMissing(target: ServerDefinition, ddls: TargetDdl[]): Promise<void> {
+  const waiting = ddls.values();
+  const lane = async () => {
+    await using connection = await openForDdl(target);
+    for (const ddl of waiting) await createTable(connection, ddl);
+  };
+  const lanes = Array.from({ length: Math.min(CREATES_AT_ONCE, ddls.length) }, lane);
+  // None may still be creating when the failure of another is told: a cancelled import drops what is there by then.
+  const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 interface CopyRowsOptions extends Omit<CopyPhaseOptions, 'streams'> {
@@ -148,7 +170,7 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
   const views = new Map<string, TableView>();
   const show = (view: TableView) => {
     views.set(view.name, view);
-    onTables([...views.values()]);
+    onTables(() => [...views.values()]);
   };
   await failpoint('copy.started');
   const { rows, bytes, stamp } = await runCopy({
@@ -159,6 +181,11 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     connections: options.connections,
     chunkBytes: options.chunkBytes,
     signal,
+    throttle: options.throttle,
+    onThrottle: (reason) =>
+      reason === null
+        ? world.log('info', 'the copy goes on')
+        : world.log('warn', `the copy begins no chunk for now: ${reason}`),
     onProgress: ({ bytes: _bytes, ...view }) => show(view),
   });
   world.log('info', `${rows} rows copied`, { rows, bytes });

@@ -14,6 +14,9 @@ interface ImportFlags {
   replicaHost?: string;
   ddl?: string;
   connections?: number;
+  throttleSourceLatencyMs?: number;
+  throttleHistoryLengthMax?: number;
+  throttleReplicaLagMs?: number;
   fence?: string;
   deferIndexes?: false;
   skipValidationErrors?: true;
@@ -35,6 +38,17 @@ export function addImportOptions(command: Command): Command {
     .option('--replica-host <host[:port]>', 'where replica traffic of the source goes')
     .addOption(new Option('--ddl <policy>', 'what to do with DDL on imported tables (STOP)').choices(DDL_POLICIES))
     .option('--connections <count>', 'connections of the copy on each side (4)', integerOption)
+    .option(
+      '--throttle-source-latency-ms <ms>',
+      'no chunk while SELECT 1 on the source takes longer (off)',
+      integerOption,
+    )
+    .option('--throttle-history-length-max <count>', 'no chunk while the source has more to purge (off)', integerOption)
+    .option(
+      '--throttle-replica-lag-ms <ms>',
+      'no chunk while the replica that is read from is further behind (off)',
+      integerOption,
+    )
     .addOption(new Option('--fence <fence>', 'how writes on the old primary are refused (auto)').choices(FENCES))
     .addOption(new Option('--no-defer-indexes', 'build secondary indexes before the rows').default(undefined))
     .option('--skip-validation-errors', 'import although validation found errors that can be skipped')
@@ -50,7 +64,13 @@ export async function importRequestOf(command: Command, id: string | undefined):
   const source = await serverOf(command, 'source', base['source']);
   if (source === undefined) throw new AppError('REQUEST_INVALID', 'no source: give --source-host, or --file');
   const target = await serverOf(command, 'target', base['target']);
-  const options = { ...objectOf(base['options']), ...optionsOf(flags) };
+  const baseOptions = objectOf(base['options']);
+  const throttle = { ...objectOf(baseOptions['throttle']), ...throttleOf(flags) };
+  const options = {
+    ...baseOptions,
+    ...optionsOf(flags),
+    ...(Object.keys(throttle).length === 0 ? {} : { throttle }),
+  };
   const request = {
     ...base,
     ...(id === undefined ? {} : { id }),
@@ -79,6 +99,14 @@ function optionsOf(flags: ImportFlags): Record<string, unknown> {
     maxLagMs,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function throttleOf({ throttleSourceLatencyMs, throttleHistoryLengthMax, throttleReplicaLagMs }: ImportFlags) {
+  return {
+    ...(throttleSourceLatencyMs === undefined ? {} : { sourceLatencyMs: throttleSourceLatencyMs }),
+    ...(throttleHistoryLengthMax === undefined ? {} : { historyLengthMax: throttleHistoryLengthMax }),
+    ...(throttleReplicaLagMs === undefined ? {} : { replicaLagMs: throttleReplicaLagMs }),
+  };
 }
 
 function requestFile(file: string): Record<string, unknown> {

@@ -1,7 +1,6 @@
-import { AppError } from '../../core/errors.ts';
 import type { ServerDefinition, ServerFacts } from '../api.ts';
 import type { Table } from '../schema/table.ts';
-import { ServerConnection, type Bytes } from '../server/connection.ts';
+import { ServerConnection, type Bytes, type OpenOptions } from '../server/connection.ts';
 import type { Chunk } from './chunk.ts';
 import { insertMarker, landedChunk, type LandedChunk } from './copy-chunks-table.ts';
 import { selectRows } from './select-rows.ts';
@@ -33,10 +32,15 @@ export class CopyPair {
     source: ServerDefinition,
     target: ServerDefinition,
     flavor: ServerFacts['flavor'],
+    options: Pick<OpenOptions, 'silenceMs'> = {},
   ): Promise<CopyPair> {
-    const reader = await ServerConnection.open(source, { session: [READER_SESSION[flavor]] });
+    const reader = await ServerConnection.open(source, { ...options, session: [READER_SESSION[flavor]] });
     try {
-      return new CopyPair(reader, await ServerConnection.open(target, { session: [LOADER_SESSION] }), flavor);
+      return new CopyPair(
+        reader,
+        await ServerConnection.open(target, { ...options, session: [LOADER_SESSION] }),
+        flavor,
+      );
     } catch (error) {
       reader.destroy();
       throw error;
@@ -54,32 +58,23 @@ export class CopyPair {
       await this.loader.write('COMMIT');
       if (landed !== undefined) return landed;
     }
-    const load = plan.load(this.loader);
-    await load.opened();
-    const stamp = await stamped(this.reader, this.#flavor, async () => {
-      await Promise.race([selectRows(this.reader, plan.select(chunk), load), load.failed]);
-    });
-    const result = await load.finish();
-    if (result.warnings > result.warningsExpected) throw refused(table, chunk, result.warningTexts);
-    const landed = { ...chunk, rows: result.rows, bytes: result.bytes };
-    await this.loader.write(insertMarker(importId, table.name, landed, stamp));
-    await this.loader.write('COMMIT');
-    return landed;
+    const load = plan.load(this.loader, this.reader);
+    try {
+      await load.opened();
+      const stamp = await stamped(this.reader, this.#flavor, async () => {
+        await Promise.race([selectRows(this.reader, plan.select(chunk), load), load.failed]);
+      });
+      const landed = { ...chunk, ...(await load.finish()) };
+      await this.loader.write(insertMarker(importId, table.name, landed, stamp));
+      await this.loader.write('COMMIT');
+      return landed;
+    } finally {
+      load.abandon();
+    }
   }
 
   destroy(): void {
     this.reader.destroy();
     this.loader.destroy();
   }
-}
-
-function refused(table: Table, { seq, lower, upper }: Chunk, warnings: string[]): AppError {
-  const range = `keys above ${lower?.join(', ') ?? 'the first'} up to ${upper?.join(', ') ?? 'the last'}`;
-  return new AppError(
-    'COPY_VALUE_REFUSED',
-    `${table.schema}.${table.name}, chunk ${seq} (${range}): the target warned: ${warnings.join('; ')}`,
-    {
-      details: { table: table.name, chunk: seq, warnings },
-    },
-  );
 }

@@ -1,7 +1,8 @@
+import { AppError } from '../../core/errors.ts';
 import { quoteName, serverError, textOf, type Bytes, type ServerConnection } from '../server/connection.ts';
 import { PacketSplitter } from '../server/packet-splitter.ts';
 import { serverMessage } from '../server/server-message.ts';
-import { leaseSocket, type SocketLease } from '../server/socket-lease.ts';
+import type { SocketLease } from '../server/socket-lease.ts';
 import type { FieldRule } from './field-rules.ts';
 import { LOAD_FORMAT, LoadEncoder } from './load-encoder.ts';
 import type { Loader, LoadResult } from './loader.ts';
@@ -9,7 +10,13 @@ import type { Loader, LoadResult } from './loader.ts';
 /** More than this unsent in the socket, and the source has to wait (I8). */
 const UNSENT_BYTES_MAX = 1024 * 1024;
 
-/** Columns as user variables where something has to be computed of them, else directly. */
+/** A server that waits for rows looks as if it worked; so a connection that lost them would be waited for until it gives up. */
+const SILENT_PERIODS_MAX = 8;
+
+/**
+ * Columns as user variables where something has to be computed of them, else directly. IGNORE, which LOCAL means anyway:
+ * a row that is not taken becomes a warning, which `finish` looks for. REPLACE would remove the row in its place silently.
+ */
 export function loadStatement(schema: string, table: string, columns: string[], rules: FieldRule[]): Bytes {
   const fields = columns.map((name, i) => (rules[i]?.assign ? `@f${i}` : quoteName(name)));
   const sets = columns.flatMap((name, i) => {
@@ -17,7 +24,7 @@ export function loadStatement(schema: string, table: string, columns: string[], 
     return assign ? [`${quoteName(name)}=${assign(`@f${i}`)}`] : [];
   });
   const set = sets.length === 0 ? '' : ` SET ${sets.join(',')}`;
-  return `LOAD DATA LOCAL INFILE 'switchyard' REPLACE INTO TABLE ${quoteName(schema)}.${quoteName(table)} CHARACTER SET binary ${LOAD_FORMAT} (${fields.join(',')})${set}`;
+  return `LOAD DATA LOCAL INFILE 'switchyard' IGNORE INTO TABLE ${quoteName(schema)}.${quoteName(table)} CHARACTER SET binary ${LOAD_FORMAT} (${fields.join(',')})${set}`;
 }
 
 /** One LOAD DATA LOCAL statement: rows of a SELECT go in as they come, the server's own answer comes out. */
@@ -26,7 +33,7 @@ export class LoadData implements Loader {
   readonly #lease: SocketLease;
   readonly #encoder: LoadEncoder;
   readonly #opened = Promise.withResolvers<void>();
-  readonly #answer = Promise.withResolvers<number>();
+  readonly #answer = Promise.withResolvers<LoadCounts>();
   #asked = false;
   #sequence = 2;
   #released = false;
@@ -35,10 +42,13 @@ export class LoadData implements Loader {
     this.#connection = connection;
     this.#encoder = new LoadEncoder(rules, (buffer, end) => this.#send(buffer, end));
     const splitter = new PacketSplitter((buffer, start, end) => this.#heard(buffer.subarray(start, end)));
-    this.#lease = leaseSocket(connection.raw, {
-      onData: (data) => splitter.push(data),
-      onClose: (error) => this.#fail(error),
-    });
+    this.#lease = connection.lease(
+      {
+        onData: (data) => splitter.push(data),
+        onClose: (error) => this.#fail(error),
+      },
+      SILENT_PERIODS_MAX,
+    );
     // Whoever awaits them hears of a failure; until then it must not count as unhandled.
     this.#opened.promise.catch(() => {});
     this.#answer.promise.catch(() => {});
@@ -52,6 +62,10 @@ export class LoadData implements Loader {
 
   row(buffer: Buffer, start: number, end: number): void {
     this.#encoder.row(buffer, start, end);
+  }
+
+  piece(buffer: Buffer, start: number, end: number, isLast: boolean): void {
+    this.#encoder.piece(buffer, start, end, isLast);
   }
 
   get full(): boolean {
@@ -74,15 +88,17 @@ export class LoadData implements Loader {
     const end = Buffer.alloc(4);
     end[3] = this.#sequence & 0xff;
     this.#lease.socket.write(end);
-    const warnings = await this.#answer.promise;
-    return {
-      rows: this.#encoder.rows,
-      bytes: this.#encoder.bytes,
-      warnings,
-      warningsExpected: this.#encoder.zeroIndexes,
-      warningTexts: warnings === 0 ? [] : await this.#connection.warnings(),
-    };
+    const { records, skipped, warnings } = await this.#answer.promise;
+    const { rows, bytes, zeroIndexes } = this.#encoder;
+    if (records === rows && skipped === 0 && warnings <= zeroIndexes) return { rows, bytes };
+    const texts = warnings === 0 ? [] : await this.#connection.warnings();
+    throw new AppError(
+      'COPY_VALUE_REFUSED',
+      `of ${rows} rows the target read ${records}, skipped ${skipped} and warned: ${texts.join('; ')}`,
+    );
   }
+
+  abandon(): void {}
 
   /** The server refused, or the connection went, while rows were still coming. */
   get failed(): Promise<never> {
@@ -106,7 +122,7 @@ export class LoadData implements Loader {
       else this.#fail(new Error('the server did not ask for rows'));
     } else {
       this.#release();
-      this.#answer.resolve(warningsIn(textOf(payload.toString('latin1'))));
+      this.#answer.resolve(countsIn(textOf(payload.toString('latin1'))));
     }
   }
 
@@ -123,9 +139,15 @@ export class LoadData implements Loader {
   }
 }
 
-/** Of `Records: 3  Deleted: 0  Skipped: 0  Warnings: 0` at the end of the OK packet; its own count is cut at 65,535. */
-function warningsIn(info: string): number {
-  const found = /Warnings: (\d+)/.exec(info)?.[1];
-  if (found === undefined) throw new Error('LOAD DATA did not say how many warnings it has');
-  return Number(found);
+interface LoadCounts {
+  records: number;
+  skipped: number;
+  warnings: number;
+}
+
+/** `Records: 3  Deleted: 0  Skipped: 0  Warnings: 0` at the end of the OK packet; its own count is cut at 65,535. */
+function countsIn(info: string): LoadCounts {
+  const found = /Records: (\d+) +Deleted: \d+ +Skipped: (\d+) +Warnings: (\d+)/.exec(info);
+  if (found === null) throw new Error('LOAD DATA did not say what it did');
+  return { records: Number(found[1]), skipped: Number(found[2]), warnings: Number(found[3]) };
 }

@@ -4,11 +4,6 @@ export interface LoadResult {
   rows: number;
   /** As the source sent them. */
   bytes: number;
-  warnings: number;
-  /** Warnings that say nothing about the data, see `FieldRule.warnsAtZero`. */
-  warningsExpected: number;
-  /** The first few. */
-  warningTexts: string[];
 }
 
 /** Writes the rows of one chunk inside the transaction that is open on its connection. */
@@ -17,5 +12,8 @@ export interface Loader extends RowSink {
   opened(): Promise<void>;
   /** Never resolves; rejects when the target fails while rows are still coming. */
   readonly failed: Promise<never>;
+  /** Once all rows have come. Rejects with COPY_VALUE_REFUSED unless every one of them is there, unchanged. */
   finish(): Promise<LoadResult>;
+  /** Gives up what it holds; nothing more is asked of it. */
+  abandon(): void;
 }

@@ -1,19 +1,22 @@
-import { abortable, childController, isAbort } from '../../core/abort.ts';
+import { abortable, childController } from '../../core/abort.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { systemClock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import type { ServerDefinition, ServerFacts } from '../api.ts';
+import type { CopyThrottle, ServerDefinition, ServerFacts } from '../api.ts';
 import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
-import { errnoOf, ServerConnection, type Bytes } from '../server/connection.ts';
+import { ServerConnection, type Bytes } from '../server/connection.ts';
 import { gapsOf, type Chunk } from './chunk.ts';
 import { landedChunks } from './copy-chunks-table.ts';
 import { CopyPair } from './copy-pair.ts';
 import { TableProgressMeter, type TableProgress } from './copy-progress.ts';
+import { isTransient } from './is-transient.ts';
 import { executedGtids } from './source-stamp.ts';
 import { TableChunks } from './table-chunks.ts';
 import { tablePlan, type LoadMethod, type TablePlan } from './table-plan.ts';
+import { Throttle } from './throttle.ts';
+import { Turns } from './turns.ts';
 
 export interface CopyOptions {
   importId: string;
@@ -27,6 +30,11 @@ export interface CopyOptions {
   signal: AbortSignal;
   onProgress: (table: TableProgress) => void;
   chunkBytes?: number;
+  throttle?: CopyThrottle;
+  /** Why no chunk begins, and null when they begin again. */
+  onThrottle?: (reason: string | null) => void;
+  /** See `OpenOptions`. */
+  silenceMs?: number;
 }
 
 export interface CopyResult {
@@ -39,6 +47,7 @@ export interface CopyResult {
   stamp: Bytes;
 }
 
+const NO_LIMITS: CopyThrottle = { sourceLatencyMs: null, historyLengthMax: null, replicaLagMs: null };
 const CHUNK_BYTES = 16 * 1024 * 1024;
 /** Tries of one chunk in a row, with back-off between them: some two minutes. */
 const TRIES_MAX = 20;
@@ -46,6 +55,8 @@ const TRIES_MAX = 20;
 interface TableJob {
   table: Table;
   plan: TablePlan;
+  /** For a chunk that the target refused: finds the row. */
+  rowByRow: () => TablePlan;
   chunks: TableChunks;
   meter: TableProgressMeter;
   /** Chunks under way. */
@@ -59,14 +70,17 @@ interface TableJob {
  */
 export async function runCopy(options: CopyOptions): Promise<CopyResult> {
   const { source, target, connections, onProgress } = options;
-  await using control = await ServerConnection.open(target);
-  await using origin = await ServerConnection.open(source);
-  const { flavor } = await serverFacts(origin);
-  const jobs = await prepare(control, options);
+  const { flavor } = await during(source, serverFacts);
+  const jobs = await during(target, async (control) => prepare(control, options));
   for (const { meter } of jobs) onProgress(meter.view);
 
   const controller = childController(options.signal);
-  const worker = new Worker(options, jobs, flavor);
+  await using throttle = new Throttle({
+    server: source,
+    limits: options.throttle ?? NO_LIMITS,
+    onChange: (reason) => options.onThrottle?.(reason),
+  });
+  const worker = new Worker({ options, jobs, flavor, throttle });
   const workers = Array.from({ length: connections }, () => worker.run(controller.signal));
   try {
     await Promise.all(workers);
@@ -80,21 +94,23 @@ export async function runCopy(options: CopyOptions): Promise<CopyResult> {
   return {
     rows: views.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0),
     bytes: views.reduce((sum, { bytes }) => sum + bytes, 0),
-    stamp: await executedGtids(await fresh(origin, source), flavor),
+    stamp: await during(source, async (origin) => executedGtids(origin, flavor)),
   };
 }
 
-/** The connection, or another one where it was lost while the workers ran. */
-async function fresh(connection: ServerConnection, server: ServerDefinition): Promise<ServerConnection> {
-  return connection.broken ? await ServerConnection.open(server) : connection;
+/** Not kept open in between: an idle connection may be forgotten on the way, and nobody would notice. */
+async function during<T>(server: ServerDefinition, work: (connection: ServerConnection) => Promise<T>): Promise<T> {
+  await using connection = await ServerConnection.open(server);
+  return await work(connection);
 }
 
 async function prepare(
   control: ServerConnection,
   { importId, tables, chunkBytes = CHUNK_BYTES }: CopyOptions,
 ): Promise<TableJob[]> {
-  const localInfile = (await globalVariables(control, ['local_infile'])).get('local_infile');
-  const method: LoadMethod = localInfile === 'ON' ? 'load_data' : 'replace';
+  const variables = await globalVariables(control, ['local_infile', 'max_allowed_packet']);
+  const method: LoadMethod = variables.get('local_infile') === 'ON' ? 'load_data' : 'insert';
+  const limits = { packetBytesMax: Number(variables.get('max_allowed_packet')), turns: new Turns() };
   const jobs: TableJob[] = [];
   // The largest first, so that the end is not one worker with the longest table.
   for (const table of [...tables].sort((a, b) => b.bytes - a.bytes)) {
@@ -103,7 +119,9 @@ async function prepare(
     for (const { rows, bytes } of landed) meter.resumed(rows, bytes);
     const chunks = new TableChunks(table, gapsOf(landed), chunkBytes);
     if (!chunks.open) meter.finished();
-    jobs.push({ table, plan: tablePlan(table, method), chunks, meter, running: 0 });
+    const plan = tablePlan(table, method, limits);
+    const rowByRow = () => tablePlan(table, 'insert', limits);
+    jobs.push({ table, plan, rowByRow, chunks, meter, running: 0 });
   }
   return jobs;
 }
@@ -113,6 +131,14 @@ interface Task {
   chunk: Chunk;
   /** Tries that failed. */
   tries: number;
+  plan: TablePlan;
+}
+
+interface WorkerParts {
+  options: CopyOptions;
+  jobs: TableJob[];
+  flavor: ServerFacts['flavor'];
+  throttle: Throttle;
 }
 
 /** Takes chunks until there are none, over a pair of connections that it replaces when they break. */
@@ -120,8 +146,10 @@ class Worker {
   readonly #options: CopyOptions;
   readonly #jobs: TableJob[];
   readonly #flavor: ServerFacts['flavor'];
+  readonly #throttle: Throttle;
 
-  constructor(options: CopyOptions, jobs: TableJob[], flavor: ServerFacts['flavor']) {
+  constructor({ options, jobs, flavor, throttle }: WorkerParts) {
+    this.#throttle = throttle;
     this.#options = options;
     this.#jobs = jobs;
     this.#flavor = flavor;
@@ -139,7 +167,10 @@ class Worker {
         try {
           signal.throwIfAborted();
           pair ??= await this.#open(signal);
-          task ??= await this.#take(pair);
+          if (task === undefined) {
+            await this.#throttle.pass(signal);
+            task = await this.#take(pair);
+          }
           if (task === undefined) return;
           await this.#copy(pair, task);
           task = undefined;
@@ -149,6 +180,10 @@ class Worker {
           pair?.destroy();
           pair = undefined;
           signal.throwIfAborted();
+          if (task !== undefined && task.plan === task.job.plan && isRefusal(error)) {
+            task.plan = task.job.rowByRow();
+            continue;
+          }
           tries += 1;
           if (!isTransient(error) || tries >= TRIES_MAX) throw error;
           if (task !== undefined) task.tries = tries;
@@ -162,8 +197,8 @@ class Worker {
   }
 
   async #open(signal: AbortSignal): Promise<CopyPair> {
-    const { source, target } = this.#options;
-    const opening = CopyPair.open(source, target, this.#flavor);
+    const { source, target, silenceMs } = this.#options;
+    const opening = CopyPair.open(source, target, this.#flavor, silenceMs === undefined ? {} : { silenceMs });
     // Cancelled meanwhile, nobody would close it.
     void opening.then(
       (pair) => {
@@ -184,15 +219,15 @@ class Worker {
       } finally {
         if (chunk === null) job.running -= 1;
       }
-      if (chunk !== null) return { job, chunk, tries: 0 };
+      if (chunk !== null) return { job, chunk, tries: 0, plan: job.plan };
     }
     return undefined;
   }
 
-  async #copy(pair: CopyPair, { job, chunk, tries }: Task): Promise<void> {
+  async #copy(pair: CopyPair, { job, chunk, tries, plan }: Task): Promise<void> {
     job.meter.started();
     this.#options.onProgress(job.meter.view);
-    const { rows, bytes } = await pair.copy(this.#options.importId, job.table, job.plan, chunk, tries > 0);
+    const { rows, bytes } = await pair.copy(this.#options.importId, job.table, plan, chunk, tries > 0);
     await failpoint('copy.chunk_landed');
     job.running -= 1;
     job.meter.landed(rows, bytes);
@@ -211,16 +246,12 @@ class Worker {
   }
 }
 
-/** Deadlocks and lock waits between neighbouring chunks, and connections: what another try may cure. */
-function isTransient(error: unknown): boolean {
-  if (isAbort(error) || !(error instanceof AppError)) return false;
-  const errno = errnoOf(error);
+/** The target did not take something of the chunk as it was: it takes most of it one by one, or says what not. */
+function isRefusal(error: unknown): boolean {
   return (
-    error.code === 'SERVER_GONE' ||
-    error.code === 'SERVER_UNREACHABLE' ||
-    errno === 1205 ||
-    errno === 1213 ||
-    errno === 1317 ||
-    errno === 1040
+    error instanceof AppError &&
+    (error.code === 'COPY_VALUE_REFUSED' || error.code === 'SERVER_ERROR') &&
+    error.details['key'] === undefined &&
+    !isTransient(error)
   );
 }

@@ -1,11 +1,12 @@
 import { serverError, type Bytes, type ServerConnection } from '../server/connection.ts';
-import { PacketSplitter } from '../server/packet-splitter.ts';
-import { leaseSocket } from '../server/socket-lease.ts';
+import { PacketSplitter, type PayloadHandler } from '../server/packet-splitter.ts';
 import { serverMessage } from '../server/server-message.ts';
 
 /** Takes rows of the text protocol, as the bytes that came. */
 export interface RowSink {
   row(buffer: Buffer, start: number, end: number): void;
+  /** A part of a long row, wherever it was cut; no other row comes before its last part. */
+  piece(buffer: Buffer, start: number, end: number, isLast: boolean): void;
   /** True while it wants no more; `whenReady` then resolves once it does. */
   readonly full: boolean;
   whenReady(): Promise<void>;
@@ -23,7 +24,7 @@ export async function selectRows(connection: ServerConnection, sql: Bytes, sink:
     state = 'over';
     reject(serverError(connection.server, error));
   };
-  const splitter = new PacketSplitter((buffer, start, end) => {
+  const packet: PayloadHandler = (buffer, start, end) => {
     const first = buffer[start];
     if (state === 'rows') {
       if (first === 0xfe && end - start < EOF_BYTES_MAX) {
@@ -34,8 +35,12 @@ export async function selectRows(connection: ServerConnection, sql: Bytes, sink:
     } else if (first === 0xff) fail(serverMessage(buffer.subarray(start, end)));
     else if (state === 'header') state = 'columns';
     else if (state === 'columns' && first === 0xfe && end - start < EOF_BYTES_MAX) state = 'rows';
+  };
+  // Errors, ends and descriptions of columns are short; what comes in pieces is a row.
+  const splitter = new PacketSplitter(packet, (buffer, start, end, isLast) => {
+    if (state === 'rows') sink.piece(buffer, start, end, isLast);
   });
-  const lease = leaseSocket(connection.raw, {
+  const lease = connection.lease({
     onData(data) {
       splitter.push(data);
       if (!sink.full || state === 'over') return;

@@ -1,0 +1,154 @@
+import { AppError } from '../../core/errors.ts';
+import { comparand, insertColumns, literal, normalizer, selectExpression } from '../schema/column-sql.ts';
+import type { Column, Table } from '../schema/table.ts';
+import { quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
+import { keyColumns } from './key-range.ts';
+import { keyText, shortValue } from './row-refused.ts';
+
+/** A row that a unique key of the target kept out. */
+export interface Collision {
+  /** Of the columns that are inserted, then those of the key. */
+  values: Value[];
+  /** The same as SQL. */
+  tuple: Bytes;
+  /** What the target said: names the unique key. */
+  message: string;
+}
+
+export interface CollisionScene {
+  /** The source, idle. */
+  reader: ServerConnection;
+  /** The target, in the transaction of the chunk. */
+  writer: ServerConnection;
+  table: Table;
+  collision: Collision;
+}
+
+/**
+ * Chunks are read at different times, so a unique value that moved from one row to another meanwhile can come with
+ * both. Then the newcomer may take the place: both rows were changed after the stream began, which brings each to its
+ * last state. But where the two rows are there together on the source, they are one row for a unique key of the
+ * target (a collation that tells fewer texts apart, mostly), and one of them would be lost without a word.
+ *
+ * The judge is the target: it gets both rows as the source has them at one moment, and must be able to keep both.
+ */
+export async function settleCollision(scene: CollisionScene): Promise<void> {
+  const { writer, table, collision } = scene;
+  const sql = new CollisionSql(table);
+  const key = collision.values.slice(sql.columns.length);
+  const holder = await holderOf(writer, sql, collision);
+  if (holder !== null && !isSame(sql, holder, key)) {
+    const pair = await rowsTogether(scene.reader, sql, [holder, key]);
+    if (pair !== null && !(await canKeepBoth(writer, sql, pair))) throw collided(table, sql, collision, holder);
+  }
+  await writer.write(sql.replace([collision.tuple]));
+}
+
+class CollisionSql {
+  readonly columns: Column[];
+  readonly key: Column[];
+  readonly table: Bytes;
+  readonly #literals: ((value: Value) => Bytes)[];
+
+  constructor(table: Table) {
+    this.columns = insertColumns(table);
+    this.key = keyColumns(table);
+    this.table = `${quoteName(table.schema)}.${quoteName(table.name)}`;
+    this.#literals = this.columns.map(literal);
+  }
+
+  into(verb: 'INSERT' | 'REPLACE'): Bytes {
+    return `${verb} INTO ${this.table} (${this.columns.map(({ name }) => quoteName(name)).join(',')}) VALUES `;
+  }
+
+  replace(tuples: Bytes[]): Bytes {
+    return this.into('REPLACE') + tuples.join(',');
+  }
+
+  tuple(values: Value[]): Bytes {
+    return `(${this.#literals.map((format, i) => format(values[i] ?? null)).join(',')})`;
+  }
+
+  whereKey(key: Value[]): Bytes {
+    return this.key
+      .map((column, i) => `${quoteName(column.name)} = ${comparand(column)(canonical(column, key[i] ?? null))}`)
+      .join(' AND ');
+  }
+}
+
+/**
+ * The key of the row that holds the place: in ON DUPLICATE KEY UPDATE a column's name means that row, whichever kind of
+ * unique key it is. Nothing is changed, and what might be is taken back.
+ */
+async function holderOf(writer: ServerConnection, sql: CollisionSql, { tuple }: Collision): Promise<Value[] | null> {
+  const [first] = sql.columns;
+  if (first === undefined) return null;
+  const name = quoteName(first.name);
+  // LENGTH, since IS NULL of a NOT NULL column is decided without evaluating it (tried on 9.7).
+  const notes = sql.key.map((column, i) => `LENGTH(@switchyard_key_${i} := ${selectExpression(column)}) < 0`);
+  const variables = sql.key.map((_, i) => `@switchyard_key_${i}`);
+  await writer.write(`SET ${variables.map((variable) => `${variable} = NULL`).join(',')}`);
+  await writer.write('SAVEPOINT switchyard_holder');
+  await writer.write(
+    `${sql.into('INSERT')}${tuple} ON DUPLICATE KEY UPDATE ${name} = IF(${notes.join(' OR ')}, ${name}, ${name})`,
+  );
+  await writer.write('ROLLBACK TO SAVEPOINT switchyard_holder');
+  const [row] = await writer.rows(`SELECT ${variables.join(',')}`);
+  return row === undefined || row.includes(null) ? null : row;
+}
+
+/** Both rows as the source has them at one moment, or null where one of them is no more. */
+async function rowsTogether(reader: ServerConnection, sql: CollisionSql, keys: Value[][]): Promise<Value[][] | null> {
+  const list = [...sql.columns, ...sql.key].map(selectExpression).join(',');
+  // One statement, one view of the data; a parenthesis each, since UNION otherwise takes the names of the first only.
+  const rows = await reader.rows(
+    keys.map((key, i) => `(SELECT ${i},${list} FROM ${sql.table} WHERE ${sql.whereKey(key)})`).join(' UNION ALL '),
+  );
+  const found = keys.map((_, i) => rows.find(([number]) => number === String(i))?.slice(1));
+  return found.every((row) => row !== undefined) ? found : null;
+}
+
+async function canKeepBoth(writer: ServerConnection, sql: CollisionSql, pair: Value[][]): Promise<boolean> {
+  await writer.write('SAVEPOINT switchyard_both');
+  for (const values of pair) await writer.write(sql.replace([sql.tuple(values)]));
+  const keys = pair.map((values) => values.slice(sql.columns.length));
+  let kept = 0;
+  for (const key of keys) {
+    const rows = await writer.rows(
+      `SELECT ${sql.key.map(selectExpression).join(',')} FROM ${sql.table} WHERE ${sql.whereKey(key)}`,
+    );
+    if (rows.some((row) => isSame(sql, row, key))) kept += 1;
+  }
+  await writer.write('ROLLBACK TO SAVEPOINT switchyard_both');
+  return kept === pair.length;
+}
+
+/** By bytes: what is equal for a collation only is not the same row. */
+function isSame({ key: columns }: CollisionSql, a: Value[], b: Value[]): boolean {
+  return columns.every((column, i) => canonical(column, a[i] ?? null) === canonical(column, b[i] ?? null));
+}
+
+function canonical(column: Column, value: Value): Value {
+  return value === null ? null : (normalizer(column)?.(value) ?? value);
+}
+
+function collided(table: Table, sql: CollisionSql, { values, message }: Collision, holder: Value[]): AppError {
+  const index = /for key '(?:[^']*\.)?([^'.]+)'/.exec(message)?.[1] ?? 'a unique key';
+  const key = index === 'PRIMARY' ? table.key : table.uniqueKeys.find(({ name }) => name === index);
+  const parts = (key?.columns ?? []).flatMap((ordinal) => table.columns[ordinal] ?? []);
+  const shown = parts.map((column) => `${column.name}=${shortValue(values[sql.columns.indexOf(column)] ?? null)}`);
+  const keys = [keyText(sql.key, holder), keyText(sql.key, values.slice(sql.columns.length))];
+  return new AppError(
+    'COPY_ROWS_COLLIDE',
+    `${table.schema}.${table.name}: the rows with the keys ${keys.join(' and ')} are both on the source, but the target's unique key ${index} does not tell them apart${shown.length === 0 ? '' : ` (${shown.join(', ')})`}: ${message}`,
+    {
+      details: {
+        table: table.name,
+        keys,
+        index,
+        column: parts[0]?.name ?? null,
+        value: shortValue(values[parts[0] === undefined ? -1 : sql.columns.indexOf(parts[0])] ?? null),
+      },
+    },
+  );
+}
