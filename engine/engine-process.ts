@@ -61,7 +61,7 @@ export async function runEngineProcess({
   };
   await runControlClient<EngineMethods>({
     socketPath: controlSocketPath,
-    hello: { role: 'engine', instanceId: `engine-${randomUUID()}`, pid: process.pid },
+    hello: () => ({ role: 'engine', instanceId: `engine-${randomUUID()}`, pid: process.pid }),
     handlers: handlers as never,
     signal: ended,
     onConnected: (peer) => {

@@ -8,6 +8,7 @@ import { parseChangeUser } from '../core/wire/change-user.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { logInClient, type ClientLogin } from './client-login.ts';
+import type { ConnectionIds } from './connection-ids.ts';
 import { CredentialCache } from './credentials.ts';
 import { MessageStream } from './message-stream.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
@@ -23,6 +24,7 @@ export interface ClientDoorOptions {
   tlsRequired: boolean;
   maxConnections: number;
   handshakeTimeoutMs: number;
+  ids: ConnectionIds;
   identities: ServerIdentities;
   metrics: ProxyMetrics;
   context: SessionContext;
@@ -32,17 +34,12 @@ export interface ClientDoorOptions {
 
 /** A message of a login, also of one within COM_CHANGE_USER. */
 const LOGIN_BYTES_MAX = 1 << 20;
-/** Ids of ours are far above those that servers give, so that a KILL shows whose id it names. */
-const FIRST_CONNECTION_ID = 0x4000_0000;
-const IDS_PER_WORKER = 1 << 18;
 
 /** Lets clients in: greeting, login with us, login on the server in their name; then the session begins. */
 export class ClientDoor {
   readonly #options: ClientDoorOptions;
   readonly #cache = new CredentialCache();
-  readonly #firstId = FIRST_CONNECTION_ID + (process.pid % 4096) * IDS_PER_WORKER;
   readonly #waiting = new Set<Socket>();
-  #count = 0;
   #open = 0;
   #closed = false;
 
@@ -86,9 +83,9 @@ export class ClientDoor {
   }
 
   async #serve(socket: Socket, listenerRole: Role): Promise<void> {
-    const { context, metrics, handshakeTimeoutMs } = this.#options;
+    const { context, metrics, handshakeTimeoutMs, ids } = this.#options;
     const address = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
-    const connectionId = this.#newId();
+    const connectionId = ids.next();
     const timer = setTimeout(() => socket.destroy(), handshakeTimeoutMs);
     let stream: MessageStream | undefined;
     try {
@@ -222,13 +219,4 @@ export class ClientDoor {
       client.off('close', onClosed);
     }
   }
-
-  #newId(): number {
-    this.#count = (this.#count + 1) % IDS_PER_WORKER;
-    return this.#firstId + this.#count;
-  }
-}
-
-export function isOwnConnectionId(id: number): boolean {
-  return id >= FIRST_CONNECTION_ID;
 }

@@ -17,6 +17,7 @@ import {
 import { queryTextOffset } from './query-text.ts';
 import { ResponseWalker } from './response-walker.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
+import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
 
@@ -25,6 +26,7 @@ export type CommandDecision =
   /** To the server, as it came or rewritten; `isAnswered` is false for the commands without a response. */
   | { kind: 'forward'; packet: Buffer; isAnswered: boolean }
   | { kind: 'answer'; payload: Buffer }
+  | { kind: 'kill'; request: KillRequest }
   | { kind: 'change-user'; payload: Buffer }
   | { kind: 'quit' };
 
@@ -52,8 +54,6 @@ export interface CommandTrackerOptions {
   onFinished: () => void;
   onUnsolicited: (error: ErrPacket) => void;
   onLocalInfile: () => void;
-  /** The server's id for one of our connection ids; undefined: not one of ours; null: one of ours that is not here. */
-  backendIdOf: (connectionId: number) => number | null | undefined;
 }
 
 const NEW_COMMAND = {
@@ -158,7 +158,8 @@ export class CommandTracker {
       case COMMAND.INIT_DB:
         return this.#initDb(packet, payload);
       case COMMAND.PROCESS_KILL:
-        return this.#processKill(packet, payload);
+        if (payload.length < 5) return refuse(CLIENT_ERROR.malformed());
+        return { kind: 'kill', request: { id: payload.readUInt32LE(1), statement: 'KILL' } };
       case COMMAND.CHANGE_USER:
         return { kind: 'change-user', payload };
       case COMMAND.BINLOG_DUMP:
@@ -190,28 +191,12 @@ export class CommandTracker {
     const sql = payload.toString('latin1', offset);
     const effects = effectsOf(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
-    for (const effect of effects) {
-      if (effect.kind !== 'kill') continue;
-      const id = this.#options.backendIdOf(effect.id);
-      if (id === null) return refuse(CLIENT_ERROR.unknownThread(String(effect.id)));
-      if (id === undefined) continue;
-      const text = Buffer.from(`KILL ${effect.target.toUpperCase()} ${id}`);
-      const rewritten = Buffer.concat([payload.subarray(0, offset), text]);
-      return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects });
-    }
+    const [kill] = effects;
+    if (kill?.kind === 'kill' && effects.length === 1) return { kind: 'kill', request: kill };
     const rewritten = this.#options.state.diagnostics.rewrite(sql);
     if (rewritten === null) return this.#forward(packet, { command: COMMAND.QUERY, effects });
     const text = Buffer.concat([payload.subarray(0, offset), Buffer.from(rewritten, 'latin1')]);
     return this.#forward(framePacket(text, 0), { command: COMMAND.QUERY, effects, readsDiagnostics: true });
-  }
-
-  #processKill(packet: Buffer, payload: Buffer): CommandDecision {
-    if (payload.length < 5) return refuse(CLIENT_ERROR.malformed());
-    const known = payload.readUInt32LE(1);
-    const id = this.#options.backendIdOf(known);
-    if (id === null) return refuse(CLIENT_ERROR.unknownThread(String(known)));
-    if (id !== undefined) payload.writeUInt32LE(id, 1);
-    return this.#forward(packet, { command: COMMAND.PROCESS_KILL, effects: NO_EFFECTS });
   }
 
   #initDb(packet: Buffer, payload: Buffer): CommandDecision {

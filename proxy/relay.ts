@@ -8,6 +8,7 @@ import type { BackendConnection } from './backend-connection.ts';
 import { CLIENT_ERROR } from './client-error.ts';
 import { ClientInput } from './client-input.ts';
 import type { CommandTracker } from './command-tracker.ts';
+import type { KillRequest } from './session-kill.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { pourInto, sendBytes, stopPouring } from './wire-socket.ts';
 
@@ -21,6 +22,7 @@ export interface RelayOwner {
   onCommandWaits(): void;
   /** A command went that has no answer. */
   onUnanswered(): void;
+  onKill(request: KillRequest): void;
   onChangeUser(payload: Buffer): void;
   /** The client said goodbye, or is gone. */
   onClientEnded(): void;
@@ -137,6 +139,11 @@ export class Relay {
     if (!sendBytes(this.client, bytes)) this.#backend.socket.pause();
   }
 
+  /** Answers the command that was taken last in the server's stead. */
+  answer(payload: Buffer): void {
+    this.toClient(framePacket(payload, 1));
+  }
+
   /** Tells the client in place of the next answer, where it is not in the middle of a packet. */
   tell(error: ErrPacket): void {
     if (!this.#tracker.isBetweenPackets || this.client.destroyed) return;
@@ -243,6 +250,9 @@ export class Relay {
         // The rest of a large command that is refused cannot be told from the next one.
         if (this.#input.isUploading) this.#owner.onBroken(CLIENT_ERROR.malformed());
         else this.toClient(framePacket(decision.payload, 1));
+        return;
+      case 'kill':
+        this.#owner.onKill(decision.request);
         return;
       case 'change-user':
         this.#owner.onChangeUser(Buffer.from(decision.payload));

@@ -13,7 +13,7 @@ export interface SessionLoginOptions {
   role: Role;
   /** One side is MariaDB and the other is not. */
   isMixed: boolean;
-  events: Pick<CommandTrackerOptions, 'forward' | 'onFinished' | 'onUnsolicited' | 'onLocalInfile' | 'backendIdOf'>;
+  events: Pick<CommandTrackerOptions, 'forward' | 'onFinished' | 'onUnsolicited' | 'onLocalInfile'>;
 }
 
 /** Collation ids that MySQL and MariaDB have in common end here. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { PinnedSession, SessionView } from '../core/control/protocol.ts';
+import type { PinnedSession, SessionLocation, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
 import type { ErrPacket } from '../core/wire/err-packet.ts';
 import {
@@ -12,6 +12,7 @@ import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { HoldWait } from './hold-wait.ts';
 import { Relay, type RelayOwner } from './relay.ts';
 import type { Router } from './router.ts';
+import { killSession, type KillContext, type KillRequest } from './session-kill.ts';
 import { SessionLogin } from './session-login.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 
@@ -24,8 +25,8 @@ export interface SessionContext {
   /** The session reached the boundary that a drain waits for. */
   onSettled(session: Session): void;
   onClosed(session: Session): void;
-  /** See CommandTrackerOptions. */
-  backendIdOf(connectionId: number): number | null | undefined;
+  /** Returns the answer. */
+  kill(session: Session, request: KillRequest): Promise<Buffer>;
   changeUser(session: Session, payload: Buffer): Promise<void>;
 }
 
@@ -50,6 +51,7 @@ export interface SessionOptions {
 type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 
 const QUIT_DELAY_MS = 200;
+const FORMER_IDS_MAX = 8;
 
 /** One client with its one connection to a database server: decides when commands go, and when to move. */
 export class Session implements RelayOwner {
@@ -64,6 +66,7 @@ export class Session implements RelayOwner {
   readonly #hold: HoldWait;
   #login: SessionLogin;
   #phase: Phase = 'relay';
+  #formerIds: number[] = [];
   /** The server closed the connection while the session was held: it can still move, its state was read. */
   #backendLost = false;
   #shuttingDown = false;
@@ -93,8 +96,14 @@ export class Session implements RelayOwner {
     return this.#login.backend.destination;
   }
 
-  get backendConnectionId(): number {
-    return this.#login.backend.connectionId;
+  location(): SessionLocation {
+    const { destination, connectionId } = this.#login.backend;
+    return { side: destination.side, role: this.role, backendId: connectionId };
+  }
+
+  /** By the id of a server that the session left: what CONNECTION_ID() answered then. */
+  wasKnownAs(backendId: number): boolean {
+    return this.#formerIds.includes(backendId);
   }
 
   /** Held, with no command that waits. */
@@ -266,6 +275,18 @@ export class Session implements RelayOwner {
     void this.#context.changeUser(this, payload);
   }
 
+  onKill(request: KillRequest): void {
+    void this.#runOwn(async () => {
+      this.#relay.answer(await this.#context.kill(this, request));
+    });
+  }
+
+  async kill(request: KillRequest, context: Pick<KillContext, 'record' | 'locate'>): Promise<Buffer> {
+    const { backend, profile, state } = this.#login;
+    state.diagnostics.onOverwritten();
+    return killSession(request, { ...context, backend, profile });
+  }
+
   onClientEnded(): void {
     this.end();
   }
@@ -382,6 +403,7 @@ export class Session implements RelayOwner {
         connection.quit();
         return;
       }
+      this.#formerIds = [old.connectionId, ...this.#formerIds].slice(0, FORMER_IDS_MAX);
       this.#login.rebind(connection, statementIds);
       this.#backendLost = false;
       this.#relay.attach(connection);
@@ -427,7 +449,6 @@ export class Session implements RelayOwner {
         onFinished: () => this.#onFinished(),
         onUnsolicited: (error) => this.fail(error),
         onLocalInfile: () => this.#relay.beginFile(),
-        backendIdOf: (id) => this.#context.backendIdOf(id),
       },
     });
   }

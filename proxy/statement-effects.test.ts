@@ -13,9 +13,11 @@ const brief = (effect: StatementEffect): string => {
             ? effect.names.join()
             : 'name' in effect
               ? effect.name
-              : 'sql' in effect
-                ? effect.sql
-                : '';
+              : 'statement' in effect
+                ? effect.statement
+                : 'sql' in effect
+                  ? effect.sql
+                  : '';
   return `${effect.kind} ${detail}`.trim();
 };
 
@@ -86,7 +88,10 @@ test.each<[string, string[]]>([
   ['SELECT LAST_INSERT_ID(5)', ['last-insert-id']],
   ['/*!50003 SET @old = 1 */', ['sets-state', 'user-variable old']],
   ["INSERT INTO t VALUES ('it''s; @a'); SET @b = 1", ['sets-state', 'user-variable b']],
-  ['KILL QUERY 5', ['kill']],
+  ['KILL QUERY 5', ['kill KILL QUERY']],
+  ['kill /* it */ 7;', ['kill kill']],
+  ['KILL QUERY ID 5', []],
+  ['KILL CONNECTION_ID()', []],
   ['SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1', ['found-rows']],
 ])('%s', (sql, expected) => {
   expect(effectsOf(sql).map(brief)).toEqual(expected);

@@ -1,5 +1,5 @@
 import { effectsOfSet } from './set-effects.ts';
-import { tableNames, writtenName } from './sql-pieces.ts';
+import { rebuild, tableNames, writtenName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 
 /**
@@ -35,7 +35,8 @@ export type StatementEffect =
   | { kind: 'sets-state' }
   /** SQL_CALC_FOUND_ROWS: the next statement is likely to read FOUND_ROWS(). */
   | { kind: 'found-rows' }
-  | { kind: 'kill'; id: number; target: 'connection' | 'query' };
+  /** `statement` is the text up to the id. */
+  | { kind: 'kill'; id: number; statement: string };
 
 export const NO_EFFECTS: readonly StatementEffect[] = [];
 
@@ -187,12 +188,16 @@ function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
     : [];
 }
 
+/** Not KILL QUERY ID and KILL USER of MariaDB, which name no connection. */
 function effectsOfKill(tokens: SqlToken[]): StatementEffect[] {
-  const id = tokens.findLast((token) => token.kind === 'word');
-  if (id === undefined || !/^\d+$/.test(id.text)) return [];
-  const isQuery = tokens.some((token) => token.kind === 'word' && token.text === 'QUERY');
-  return [{ kind: 'kill', id: Number(id.text), target: isQuery ? 'query' : 'connection' }];
+  const id = tokens.at(-1);
+  const before = tokens.slice(0, -1);
+  if (id?.kind !== 'word' || !/^\d+$/.test(id.text)) return [];
+  if (!before.every((token) => token.kind === 'word' && KILL_WORDS.has(token.text))) return [];
+  return [{ kind: 'kill', id: Number(id.text), statement: rebuild(before) }];
 }
+
+const KILL_WORDS: ReadonlySet<string> = new Set(['KILL', 'HARD', 'SOFT', 'CONNECTION', 'QUERY']);
 
 /** Functions and variables, wherever they stand. */
 function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {

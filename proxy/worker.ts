@@ -2,11 +2,18 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
 import type { Handlers } from '../core/control/peer.ts';
-import type { PrepareReport, PrepareRequest, ProxyMethods } from '../core/control/protocol.ts';
+import type {
+  PrepareReport,
+  PrepareRequest,
+  ProxyMethods,
+  SessionLocation,
+  Welcome,
+} from '../core/control/protocol.ts';
 import { createLogger } from '../core/log.ts';
 import { ROLES, endpointOfSide, type Role, type RoutingRecord } from '../core/routing-record.ts';
-import { ClientDoor, isOwnConnectionId } from './client-door.ts';
+import { ClientDoor } from './client-door.ts';
 import { CLIENT_ERROR } from './client-error.ts';
+import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
 import { listen, type Listener } from './listener.ts';
 import { openBackends } from './open-backends.ts';
@@ -14,6 +21,7 @@ import { prepareSessions } from './prepare-sessions.ts';
 import { Router } from './router.ts';
 import { ServerIdentities } from './server-identity.ts';
 import { ProxyMetrics } from './session-metrics.ts';
+import type { KillRequest } from './session-kill.ts';
 import { Session, type SessionContext } from './session.ts';
 import { loadTlsMaterial } from './tls-material.ts';
 
@@ -43,6 +51,7 @@ class ProxyWorker implements SessionContext {
   readonly #options: ProxyWorkerOptions;
   readonly #log: Logger;
   readonly #sessions = new Map<number, Session>();
+  readonly #ids = new ConnectionIds((id) => this.#sessions.has(id));
   readonly #identities = new ServerIdentities();
   readonly #drains: DrainTracker<Session>;
   readonly #drained = new AbortController();
@@ -52,6 +61,7 @@ class ProxyWorker implements SessionContext {
   #progress: DrainProgress = { state: 'applied', undrained: [] };
   #listeners: Listener[] = [];
   #heldAt = 0;
+  #slot: number | null = null;
 
   constructor(options: ProxyWorkerOptions) {
     const { config, instanceId } = options;
@@ -79,6 +89,7 @@ class ProxyWorker implements SessionContext {
       tlsRequired: required,
       maxConnections,
       handshakeTimeoutMs,
+      ids: this.#ids,
       identities: this.#identities,
       metrics: this.metrics,
       context: this,
@@ -89,10 +100,15 @@ class ProxyWorker implements SessionContext {
     const stop = AbortSignal.any([signal, this.#drained.signal]);
     const control = runControlClient<ProxyMethods>({
       socketPath: controlSocketPath,
-      hello: { role: 'proxy', instanceId, pid: process.pid },
+      hello: () => ({
+        role: 'proxy',
+        instanceId,
+        pid: process.pid,
+        ...(this.#slot === null ? {} : { slot: this.#slot }),
+      }),
       handlers: this.#handlers(),
       signal: stop,
-      onConnected: (peer, route) => this.#onConnected(peer, route),
+      onConnected: (peer, welcome) => this.#onConnected(peer, welcome),
       onDisconnected: () => {
         this.#supervisor = undefined;
         this.#log.warn('lost the supervisor: serving the last route');
@@ -129,9 +145,18 @@ class ProxyWorker implements SessionContext {
     this.#onSessionGone();
   }
 
-  backendIdOf(connectionId: number): number | null | undefined {
-    if (!isOwnConnectionId(connectionId)) return undefined;
-    return this.#sessions.get(connectionId)?.backendConnectionId ?? null;
+  async kill(session: Session, request: KillRequest): Promise<Buffer> {
+    return session.kill(request, {
+      record: this.router.record,
+      locate: async (id) => this.#locate(id) ?? (await this.#supervisor?.call('locateSession', { id })) ?? null,
+    });
+  }
+
+  #locate(id: number): SessionLocation | null {
+    const known = this.#sessions.get(id);
+    if (known !== undefined) return known.location();
+    if (isProxyConnectionId(id)) return null;
+    return [...this.#sessions.values()].find((session) => session.wasKnownAs(id))?.location() ?? null;
   }
 
   async changeUser(session: Session, payload: Buffer): Promise<void> {
@@ -145,6 +170,7 @@ class ProxyWorker implements SessionContext {
       route: ({ record }) => this.#apply(record),
       prepare: (request) => this.#prepare(request),
       backendConnections: () => openBackends(),
+      locateSession: ({ id }) => this.#locate(id),
       sessions: () => [...this.#sessions.values()].map((session) => session.view()),
       closeSessions: ({ sessionIds }) => this.#closeSessions(new Set(sessionIds)),
       collectMetrics: async () => ({ text: await this.#collect() }),
@@ -152,8 +178,10 @@ class ProxyWorker implements SessionContext {
     };
   }
 
-  #onConnected(peer: SupervisorPeer, route: RoutingRecord | null): void {
+  #onConnected(peer: SupervisorPeer, { route, slot }: Welcome): void {
     this.#supervisor = peer;
+    this.#slot = slot;
+    this.#ids.slot = slot;
     this.#welcomed.resolve();
     if (route === null) return;
     if (route.epoch === this.router.epoch) this.#acknowledge();

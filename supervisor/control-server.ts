@@ -84,7 +84,7 @@ export class ControlServer {
 
   #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): void {
     if (hello.role === 'proxy') {
-      this.#options.fleet.join(hello.instanceId, peer);
+      this.#options.fleet.join(hello.instanceId, peer, hello.slot);
     } else {
       const engine = peer as unknown as EnginePeer;
       this.#engine = engine;
@@ -100,7 +100,8 @@ export class ControlServer {
     return {
       hello: async (hello) => {
         register(hello);
-        return { route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null };
+        const route = ((await store.get('route'))?.value ?? null) as RoutingRecord | null;
+        return { route, slot: fleet.slotOf(hello.instanceId) };
       },
       storeGet: async ({ key }) => (await store.get(key)) ?? null,
       storeList: ({ prefix }) => store.list(prefix),
@@ -111,6 +112,7 @@ export class ControlServer {
       fleetBackends: async () => fleet.backends(),
       fleetReport: () => fleet.report(),
       fleetCloseSessions: (request) => fleet.closeSessions(request.sessionIds),
+      locateSession: async ({ id }) => fleet.locateSession(id),
       proxyAck: (ack) => fleet.acknowledge(ack),
       publish: (event) => onPublish(event),
     };

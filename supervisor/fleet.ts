@@ -7,6 +7,7 @@ import type {
   ProxyAck,
   ProxyMethods,
   ProxyState,
+  SessionLocation,
   SessionView,
 } from '../core/control/protocol.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
@@ -16,7 +17,10 @@ export type ProxyPeer = Peer<ProxyMethods, never>;
 interface Member {
   peer: ProxyPeer;
   ack: ProxyAck;
+  slot: number;
 }
+
+const LOCATE_TIMEOUT_MS = 2000;
 
 /** The connected proxies and the last state that each acknowledged. */
 export class Fleet {
@@ -24,13 +28,27 @@ export class Fleet {
   #changed = Promise.withResolvers<void>();
 
   /** The member leaves when its socket closes: whoever waits then waits for the others only. */
-  join(instanceId: string, peer: ProxyPeer): void {
-    const member = { peer, ack: { instanceId, epoch: -1, state: 'applied' as const, sessions: 0, undrained: [] } };
+  join(instanceId: string, peer: ProxyPeer, slot = this.#freeSlot()): void {
+    const ack = { instanceId, epoch: -1, state: 'applied' as const, sessions: 0, undrained: [] };
+    const member = { peer, ack, slot };
     this.#members.set(instanceId, member);
     void peer.closed.then(() => {
       if (this.#members.get(instanceId) === member) this.#members.delete(instanceId);
       this.#notify();
     });
+  }
+
+  /** A number that no other proxy here has. */
+  slotOf(instanceId: string): number {
+    return this.#members.get(instanceId)?.slot ?? 0;
+  }
+
+  async locateSession(id: number): Promise<SessionLocation | null> {
+    const signal = AbortSignal.timeout(LOCATE_TIMEOUT_MS);
+    const answers = await Promise.allSettled(
+      this.peers().map((peer) => peer.call('locateSession', { id }, { signal })),
+    );
+    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? (answer.value ?? []) : []))[0] ?? null;
   }
 
   get size(): number {
@@ -103,6 +121,13 @@ export class Fleet {
   async sessions(): Promise<SessionView[]> {
     const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined)));
     return lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));
+  }
+
+  #freeSlot(): number {
+    const taken = new Set([...this.#members.values()].map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot += 1;
+    return slot;
   }
 
   #notify(): void {

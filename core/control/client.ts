@@ -3,19 +3,18 @@ import { Backoff } from '../backoff.ts';
 import { isAbort } from '../abort.ts';
 import { AppError } from '../errors.ts';
 import { Peer, type Handlers } from './peer.ts';
-import type { Hello, SupervisorMethods } from './protocol.ts';
-import type { RoutingRecord } from '../routing-record.ts';
+import type { Hello, SupervisorMethods, Welcome } from './protocol.ts';
 
 /** The supervisor as seen by a proxy or the engine. */
 export type SupervisorPeer = Peer<SupervisorMethods, never>;
 
 export interface ControlClientOptions<Local extends object> {
   socketPath: string;
-  hello: Hello;
+  hello: () => Hello;
   handlers: Handlers<Local>;
   signal: AbortSignal;
   /** Called after each successful hello, the first one and those after a restart of the supervisor. */
-  onConnected: (peer: SupervisorPeer, route: RoutingRecord | null) => void;
+  onConnected: (peer: SupervisorPeer, welcome: Welcome) => void;
   onDisconnected?: () => void;
 }
 
@@ -29,9 +28,9 @@ export async function runControlClient<Local extends object>(options: ControlCli
       const peer = new Peer<SupervisorMethods, never>(socket, handlers as unknown as Handlers<never>, supervisorGone);
       const stop = () => peer.close();
       signal.addEventListener('abort', stop, { once: true });
-      const { route } = await peer.call('hello', hello);
+      const welcome = await peer.call('hello', hello());
       backoff.reset();
-      onConnected(peer, route);
+      onConnected(peer, welcome);
       await peer.closed;
       signal.removeEventListener('abort', stop);
       onDisconnected?.();

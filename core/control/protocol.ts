@@ -7,11 +7,23 @@ import type { Versioned } from '../store/state-store.ts';
  * What the processes of `switchyard serve` say to each other, over a unix socket in the data directory: the
  * supervisor listens; proxies and the engine connect, and connect again when the supervisor was restarted.
  */
-export type Hello = { role: 'proxy' | 'engine'; instanceId: string; pid: number };
+export type Hello = {
+  role: 'proxy' | 'engine';
+  instanceId: string;
+  pid: number;
+  /** Of a proxy that had one from a former supervisor. */
+  slot?: number;
+};
+
+/** `slot`: a number that no other proxy of this supervisor has; its connection ids are made from it. */
+export interface Welcome {
+  route: RoutingRecord | null;
+  slot: number;
+}
 
 /** Offered by the supervisor to proxies and to the engine. */
 export interface SupervisorMethods {
-  hello(hello: Hello): { route: RoutingRecord | null };
+  hello(hello: Hello): Welcome;
   storeGet(params: { key: string }): Versioned | null;
   storeList(params: { prefix: string }): Versioned[];
   storeCompareAndSet(params: { key: string; expected: number | null; value: unknown }): number;
@@ -25,6 +37,8 @@ export interface SupervisorMethods {
   fleetReport(params: undefined): FleetReport;
   /** On every proxy: see `ProxyMethods.closeSessions`. */
   fleetCloseSessions(params: { sessionIds: string[] }): void;
+  /** See `ProxyMethods.locateSession`, over all proxies. */
+  locateSession(params: { id: number }): SessionLocation | null;
   /** A proxy tells its state for an epoch. */
   proxyAck(ack: ProxyAck): void;
   /** Something that people watch: progress, a log line. */
@@ -95,11 +109,20 @@ export interface ProxyMethods {
   sessions(params: undefined): SessionView[];
   /** The operator's policy for a switch: ends those of these sessions that are its own, whatever they do. */
   closeSessions(params: { sessionIds: string[] }): void;
+  /** By the connection id that our greeting told, or by one that a server gave before the session moved. */
+  locateSession(params: { id: number }): SessionLocation | null;
   /** Every connection to a database server, also those without a session: what tells ours from others' there. */
   backendConnections(params: undefined): BackendView[];
   collectMetrics(params: undefined): { text: string };
   /** Stops accepting, lets sessions reach a boundary, ends them with ERR 1053, then the process exits. */
   drain(params: { timeoutMs: number }): void;
+}
+
+/** Where a session is now, for KILL. */
+export interface SessionLocation {
+  side: Side;
+  role: Role;
+  backendId: number;
 }
 
 export interface SessionView {

@@ -1,8 +1,11 @@
+import type { Socket } from 'node:net';
 import type { Connection, ConnectionOptions } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseErr } from '../../core/wire/err-packet.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
-import { client, createAppSchema, direct, rowsOf } from '../support/proxy-clients.ts';
+import { client, createAppSchema, direct, errorOf, rowsOf } from '../support/proxy-clients.ts';
+import { MessageStream } from '../../proxy/message-stream.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
 
 let servers: Awaited<ReturnType<typeof startServerPair>>;
@@ -300,5 +303,71 @@ describe('what pins a session', () => {
     expect((await proxy.sessions())[0]?.pins).toEqual(['LOCK INSTANCE']);
     await connection.query('UNLOCK INSTANCE');
     expect((await proxy.sessions())[0]?.pins).toEqual([]);
+  });
+});
+
+describe('KILL', () => {
+  const isSleeping = async (server: RunningServer) => {
+    await using root = await direct(server);
+    const rows = await rowsOf(
+      root,
+      `SELECT COUNT(*) AS n FROM performance_schema.processlist WHERE info LIKE 'SELECT SLEEP%'`,
+    );
+    return rows[0]?.['n'] === 1;
+  };
+
+  test('by the id of the greeting, from another worker, before and after a move', async () => {
+    await using other = await ProxyHarness.start({ source, target });
+    await using killer = await client(other.port);
+    await using victim = await client(proxy.port);
+    for (const side of ['source', 'target'] as const) {
+      if (side === 'target') await proxy.switchTo('target');
+      const sleeping = rowsOf(victim, 'SELECT SLEEP(60) AS interrupted');
+      await expect.poll(async () => isSleeping(side === 'source' ? source : target)).toBe(true);
+      await killer.query(`KILL QUERY ${victim.threadId}`);
+      expect(await sleeping).toEqual([{ interrupted: 1 }]);
+    }
+    const lost = errorOf(victim.query('SELECT SLEEP(60)'));
+    await expect.poll(async () => isSleeping(target)).toBe(true);
+    await killer.query(`/* away */ kill connection ${victim.threadId};`);
+    expect((await lost).message).toMatch(/lost|closed/i);
+    expect(await errorOf(killer.query(`KILL ${victim.threadId}`))).toMatchObject({ errno: 1094 });
+    await proxy.switchTo('source');
+  });
+
+  test('by what CONNECTION_ID() answered before a move, and by what it answers after it', async () => {
+    await using victim = await client(proxy.port);
+    await using killer = await client(proxy.port);
+    const before = (await rowsOf(victim, 'SELECT CONNECTION_ID() AS id'))[0]?.['id'];
+    await proxy.switchTo('target');
+    const after = (await rowsOf(victim, 'SELECT CONNECTION_ID() AS id'))[0]?.['id'];
+    for (const id of [after, before]) {
+      const sleeping = rowsOf(victim, 'SELECT SLEEP(60) AS interrupted');
+      await expect.poll(async () => isSleeping(target)).toBe(true);
+      await killer.query(`KILL QUERY ${id}`);
+      expect(await sleeping).toEqual([{ interrupted: 1 }]);
+    }
+    await proxy.switchTo('source');
+  });
+
+  test('COM_PROCESS_KILL, and ids that nobody has', async () => {
+    await using victim = await client(proxy.port);
+    await using killer = await client(proxy.port);
+    const { stream } = (killer as unknown as { connection: { stream: Socket } }).connection;
+    stream.removeAllListeners('data');
+    const raw = new MessageStream(stream, { maxBytes: 1000 });
+    const kill = async (id: number) => {
+      const command = Buffer.alloc(5, 0x0c);
+      command.writeUInt32LE(id, 1);
+      raw.writeCommand(command);
+      return raw.next();
+    };
+    const lost = errorOf(victim.query('SELECT SLEEP(60)'));
+    await expect.poll(async () => isSleeping(source)).toBe(true);
+    expect((await kill(victim.threadId ?? 0))[0]).toBe(0);
+    expect((await lost).message).toMatch(/lost|closed/i);
+    for (const id of [victim.threadId ?? 0, 0x7fff_ffff, 12_345_678]) {
+      expect(parseErr(await kill(id)).code).toBe(1094);
+    }
   });
 });

@@ -10,6 +10,7 @@ import type {
   PrepareReport,
   ProxyAck,
   ProxyMethods,
+  SessionLocation,
   SessionView,
   SupervisorMethods,
 } from '../../core/control/protocol.ts';
@@ -34,6 +35,10 @@ export interface ProxyHarnessOptions {
 
 /** A proxy worker in this process and a supervisor that is only a socket: the test decides every epoch. */
 export class ProxyHarness implements AsyncDisposable {
+  /** Harnesses of one process stand for the workers of one supervisor. */
+  static readonly #all = new Set<ProxyHarness>();
+  static #slots = 0;
+  readonly #slot = ProxyHarness.#slots++;
   readonly #folder: string;
   readonly #control: Server;
   readonly #abort = new AbortController();
@@ -99,6 +104,7 @@ export class ProxyHarness implements AsyncDisposable {
     });
     await Promise.race([listening, harness.#running]);
     if (hasRoute) await harness.acknowledged(1);
+    ProxyHarness.#all.add(harness);
     return harness;
   }
 
@@ -180,10 +186,18 @@ export class ProxyHarness implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    ProxyHarness.#all.delete(this);
     this.#abort.abort();
     await this.#running;
     this.loseSupervisor();
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  static async #locate(id: number): Promise<SessionLocation | null> {
+    const answers = await Promise.all(
+      [...this.#all].map(async (harness) => harness.#connected().call('locateSession', { id })),
+    );
+    return answers.find((location) => location !== null) ?? null;
   }
 
   #connected(): Peer<ProxyMethods, never> {
@@ -193,8 +207,9 @@ export class ProxyHarness implements AsyncDisposable {
 
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
-    const handlers: Pick<Handlers<SupervisorMethods>, 'hello' | 'proxyAck'> = {
-      hello: () => ({ route: this.#record }),
+    const handlers: Pick<Handlers<SupervisorMethods>, 'hello' | 'proxyAck' | 'locateSession'> = {
+      hello: () => ({ route: this.#record, slot: this.#slot }),
+      locateSession: async ({ id }) => ProxyHarness.#locate(id),
       proxyAck: (ack) => {
         this.#acks.push(ack);
         this.#changed.resolve();

@@ -1,0 +1,68 @@
+import type { SessionLocation } from '../core/control/protocol.ts';
+import { endpointOfSide, type RoutingRecord } from '../core/routing-record.ts';
+import { buildErr } from '../core/wire/err-packet.ts';
+import { buildOk } from '../core/wire/ok-packet.ts';
+import { ownQuery, runCommands } from './backend-commands.ts';
+import { BackendConnection, isSameDestination, type LoginProfile } from './backend-connection.ts';
+import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { isProxyConnectionId } from './connection-ids.ts';
+
+/** A KILL as the client meant it: the id is one of a greeting of ours, or one that a server gave. */
+export interface KillRequest {
+  id: number;
+  /** The statement up to the id. */
+  statement: string;
+}
+
+export interface KillContext {
+  record: RoutingRecord | null;
+  /** Of the session that kills. */
+  backend: BackendConnection;
+  profile: LoginProfile;
+  /** Among all workers. */
+  locate: (id: number) => Promise<SessionLocation | null>;
+}
+
+/** ER_NO_SUCH_THREAD */
+const UNKNOWN_THREAD = 1094;
+
+/**
+ * Runs a KILL where its victim is; the server there decides whether the user may. An id of ours names a session
+ * wherever it went. A server's own id (CONNECTION_ID(), SHOW PROCESSLIST) is first taken as what it is on the server
+ * of the killing session; when there is none, it may be the former id of a session that was moved. Returns the answer.
+ */
+export async function killSession({ id, statement }: KillRequest, context: KillContext): Promise<Buffer> {
+  const { backend } = context;
+  try {
+    if (!isProxyConnectionId(id)) {
+      const answer = await runKill(backend, `${statement} ${id}`);
+      if (answer?.packet.code !== UNKNOWN_THREAD) return answerOf(answer);
+    }
+    const location = await context.locate(id);
+    if (location === null || context.record === null) return buildErr(CLIENT_ERROR.unknownThread(String(id)));
+    const { side, role, backendId } = location;
+    const destination = { side, endpoint: endpointOfSide(context.record, side, role) };
+    if (isSameDestination(destination, backend.destination)) {
+      return answerOf(await runKill(backend, `${statement} ${backendId}`));
+    }
+    const other = await BackendConnection.open(destination, context.profile, null);
+    try {
+      return answerOf(await runKill(other, `${statement} ${backendId}`));
+    } finally {
+      other.quit();
+    }
+  } catch (error) {
+    if (error instanceof ClientError) return buildErr(error.packet);
+    throw error;
+  }
+}
+
+async function runKill(connection: BackendConnection, sql: string): Promise<ClientError | null> {
+  const [result] = await runCommands(connection, [ownQuery(connection, sql)]);
+  connection.releaseStream();
+  return result?.kind === 'error' ? result.error : null;
+}
+
+function answerOf(error: ClientError | null): Buffer {
+  return error === null ? buildOk({ statusFlags: 2 }) : buildErr(error.packet);
+}
