@@ -1,4 +1,5 @@
 import { isIP, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Side } from '../core/phase.ts';
 import type { Endpoint } from '../core/routing-record.ts';
@@ -46,7 +47,7 @@ export class BackendConnection {
   readonly serverVersion: string;
   readonly isMariaDb: boolean;
   readonly connectionId: number;
-  readonly socket: Socket;
+  readonly socket: Duplex;
   /** False where the server refused to turn them on: nothing is known of such a session. */
   hasTrackers = true;
   #stream: MessageStream | undefined;

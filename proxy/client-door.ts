@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Role } from '../core/routing-record.ts';
 import { buildErr, buildErrBeforeHandshake } from '../core/wire/err-packet.ts';
@@ -8,6 +9,7 @@ import { parseChangeUser } from '../core/wire/change-user.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { logInClient, type ClientLogin } from './client-login.ts';
+import { CompressedStream } from './compressed-stream.ts';
 import type { ConnectionIds } from './connection-ids.ts';
 import { CredentialCache } from './credentials.ts';
 import { MessageStream } from './message-stream.ts';
@@ -106,7 +108,8 @@ export class ClientDoor {
       const ahead = login.stream.detach();
       this.#waiting.delete(socket);
       metrics.logins.inc({ outcome: 'accepted' });
-      const client = login.stream.socket;
+      const { socket: plain } = login.stream;
+      const client = login.compression === null ? plain : new CompressedStream(plain, login.compression, ahead);
       const { profile } = login;
       const database = login.database?.toString('utf8') ?? null;
       const { isMixed } = login.identity;
@@ -120,10 +123,11 @@ export class ClientDoor {
         connectionId,
         address,
         isMixed,
+        isSecure: login.isSecure,
       });
       this.#options.onSession(session);
       client.resume();
-      session.begin(ahead);
+      session.begin(login.compression === null ? ahead : Buffer.alloc(0));
     } catch (error) {
       metrics.logins.inc({ outcome: error instanceof ClientError ? 'refused' : 'broken' });
       if (error instanceof ClientError && stream !== undefined) {
@@ -155,7 +159,7 @@ export class ClientDoor {
         plugin: request.authResponse.length === 0 ? 'caching_sha2_password' : null,
         response: request.authResponse,
         scramble: Buffer.alloc(20, 1),
-        isSecure: 'encrypted' in session.client,
+        isSecure: session.isSecure,
         rsa: tls.rsa,
         cache: this.#cache,
       });
@@ -187,7 +191,7 @@ export class ClientDoor {
   /** Waits for the end of a hold, then lets the server decide. */
   async #logInBackend(
     role: Role,
-    { client, profile, database }: { client: Socket; profile: LoginProfile; database: Buffer | null },
+    { client, profile, database }: { client: Duplex; profile: LoginProfile; database: Buffer | null },
   ): Promise<BackendConnection> {
     const destination = await this.#whereTo(role, client);
     if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
@@ -202,7 +206,7 @@ export class ClientDoor {
   }
 
   /** Waits for the end of a hold, while the client does, and not longer than a hold may last before the fence (I6). */
-  async #whereTo(role: Role, client: Socket): Promise<Destination | null> {
+  async #whereTo(role: Role, client: Duplex): Promise<Destination | null> {
     const { router, holdTimeoutMs } = this.#options.context;
     if (!router.route(role).held) return router.route(role).destination;
     const giveUp = new AbortController();

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Role } from '../core/routing-record.ts';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
-import { CAPABILITY, without } from '../core/wire/capabilities.ts';
+import { CAPABILITY, combine, hasCapability, without } from '../core/wire/capabilities.ts';
 import { buildHandshake } from '../core/wire/handshake.ts';
 import {
   isProtocol41,
@@ -14,6 +14,7 @@ import { newScramble } from '../core/wire/scramble.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CAPTURE_PLUGIN, authenticateClient } from './client-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import type { Compression } from './compressed-stream.ts';
 import type { CredentialCache } from './credentials.ts';
 import type { LoginProfile } from './backend-connection.ts';
 import { MessageStream } from './message-stream.ts';
@@ -40,6 +41,8 @@ export interface ClientLogin {
   /** Chosen with a suffix of the database's name; null: the listener decides. */
   role: Role | null;
   isSecure: boolean;
+  /** What follows our OK is packed. */
+  compression: Compression | null;
   /** What the greeting said. */
   identity: ServerIdentity;
 }
@@ -47,7 +50,7 @@ export interface ClientLogin {
 const HANDSHAKE_BYTES_MAX = 1 << 20;
 
 /** Flags that rule our own connection with the client and mean nothing to the server. */
-const OWN_FLAGS = CAPABILITY.SSL;
+const OWN_FLAGS = combine(CAPABILITY.SSL, CAPABILITY.COMPRESS, CAPABILITY.ZSTD_COMPRESSION_ALGORITHM);
 
 /**
  * Greets a client and learns who it is. `onStream` tells which stream answers now, so that an error finds its way also
@@ -83,7 +86,7 @@ export async function logInClient(
   }
   options.admit();
   if (!isSecure && options.tlsRequired) throw new ClientError(CLIENT_ERROR.tlsRequired());
-  const response = parseResponse(payload, capabilities);
+  const { response, compression } = parseResponse(payload, capabilities);
   const { user, authPlugin, authResponse } = response;
   const credentials = await authenticateClient({
     stream,
@@ -104,19 +107,29 @@ export async function logInClient(
     collation: response.collation,
     attributes,
   };
-  return { stream, profile, database, role, isSecure, identity };
+  return { stream, profile, database, role, isSecure, compression, identity };
 }
 
 /** Clients may set flags that were not offered: those do not count. */
-function parseResponse(payload: Buffer, offered: number): HandshakeResponse {
+function parseResponse(
+  payload: Buffer,
+  offered: number,
+): { response: HandshakeResponse; compression: Compression | null } {
   if (!isProtocol41(payload)) throw new ClientError(CLIENT_ERROR.oldClient());
   try {
     const response = parseHandshakeResponse(payload);
-    return { ...response, capabilities: without(response.capabilities & offered, OWN_FLAGS) };
+    const agreed = response.capabilities & offered;
+    return { response: { ...response, capabilities: without(agreed, OWN_FLAGS) }, compression: compressionOf(agreed) };
   } catch (cause) {
     if (!(cause instanceof MalformedPacketError)) throw cause;
     throw new ClientError(CLIENT_ERROR.badHandshake(), { cause });
   }
+}
+
+/** With both, zlib is used: so do server and clients. */
+function compressionOf(capabilities: number): Compression | null {
+  if (hasCapability(capabilities, CAPABILITY.COMPRESS)) return 'zlib';
+  return hasCapability(capabilities, CAPABILITY.ZSTD_COMPRESSION_ALGORITHM) ? 'zstd' : null;
 }
 
 /** The ClientHello may have come in the same segment as the request for TLS: it goes back into the socket first. */

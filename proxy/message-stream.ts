@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { MessageSplitter, framePacket, type Message } from '../core/wire/packet.ts';
 
 /** The peer closed the connection, or the network did. */
@@ -11,14 +11,14 @@ export class ConnectionLostError extends Error {
  * its sockets are read without it; `detach` hands back what was received too much.
  */
 export class MessageStream {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly #splitter: MessageSplitter;
   #waiting: { resolve: (message: Message) => void; reject: (error: Error) => void } | undefined;
   #failure: Error | undefined;
   /** Of the last message in either direction; the next one that we write has the one after it. */
   #sequence: number;
 
-  constructor(socket: Socket, { maxBytes, sequence = -1 }: { maxBytes: number; sequence?: number }) {
+  constructor(socket: Duplex, { maxBytes, sequence = -1 }: { maxBytes: number; sequence?: number }) {
     this.socket = socket;
     this.#sequence = sequence;
     this.#splitter = new MessageSplitter(maxBytes);

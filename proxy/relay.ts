@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
@@ -42,7 +42,7 @@ const CLOSE_TIMEOUT_MS = 1000;
  * other takes. Commands go one at a time; what comes ahead waits in `ClientInput`.
  */
 export class Relay {
-  readonly client: Socket;
+  readonly client: Duplex;
   readonly #owner: RelayOwner;
   readonly #metrics: ProxyMetrics;
   readonly #input = new ClientInput();
@@ -52,7 +52,7 @@ export class Relay {
   bytesOut = 0;
 
   constructor(options: {
-    client: Socket;
+    client: Duplex;
     backend: BackendConnection;
     tracker: CommandTracker;
     owner: RelayOwner;

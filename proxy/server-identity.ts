@@ -25,8 +25,8 @@ export interface ServerIdentity {
 const DEFAULT_COLLATION = 255;
 
 /**
- * Everything that passes through unchanged, or that the proxy does itself (TLS, plugin authentication). Not offered:
- * compression, optional result-set metadata, multi-factor authentication.
+ * Everything that passes through unchanged, or that the proxy does itself (TLS, plugin authentication, compression).
+ * Not offered: optional result-set metadata, multi-factor authentication.
  */
 const SUPPORTED = combine(
   CAPABILITY.LONG_PASSWORD,
@@ -59,6 +59,8 @@ const SUPPORTED = combine(
 /** Done by the proxy itself, whatever the server can. */
 const OURS = combine(
   CAPABILITY.LONG_PASSWORD,
+  CAPABILITY.COMPRESS,
+  CAPABILITY.ZSTD_COMPRESSION_ALGORITHM,
   CAPABILITY.SSL,
   CAPABILITY.SECURE_CONNECTION,
   CAPABILITY.PLUGIN_AUTH,
@@ -69,7 +71,7 @@ const OURS = combine(
 
 const FALLBACK: ServerIdentity = {
   serverVersion: '8.0.0-switchyard',
-  capabilities: SUPPORTED,
+  capabilities: combine(SUPPORTED, OURS),
   collation: DEFAULT_COLLATION,
   isMixed: false,
 };

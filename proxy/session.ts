@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { PinnedSession, SessionLocation, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
 import type { ErrPacket } from '../core/wire/err-packet.ts';
@@ -32,7 +32,9 @@ export interface SessionContext {
 
 export interface SessionOptions {
   context: SessionContext;
-  client: Socket;
+  client: Duplex;
+  /** Under TLS, or on this machine: the client may tell a password as it is. */
+  isSecure: boolean;
   backend: BackendConnection;
   profile: LoginProfile;
   role: Role;
@@ -58,6 +60,7 @@ export class Session implements RelayOwner {
   readonly id: string;
   readonly role: Role;
   readonly connectionId: number;
+  readonly isSecure: boolean;
   readonly #context: SessionContext;
   readonly #address: string;
   readonly #isMixed: boolean;
@@ -71,10 +74,12 @@ export class Session implements RelayOwner {
   #backendLost = false;
   #shuttingDown = false;
 
-  constructor({ context, client, backend, profile, role, database, connectionId, address, isMixed }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { context, client, backend, profile, role, database, connectionId, address, isMixed, isSecure } = options;
     this.#context = context;
     this.role = role;
     this.connectionId = connectionId;
+    this.isSecure = isSecure;
     this.id = String(connectionId);
     this.#address = address;
     this.#isMixed = isMixed;
@@ -88,7 +93,7 @@ export class Session implements RelayOwner {
     return this.#login.profile;
   }
 
-  get client(): Socket {
+  get client(): Duplex {
     return this.#relay.client;
   }
 
