@@ -27,7 +27,16 @@ afterAll(async () => {
 });
 
 async function mysql(options: string[], sql: string): Promise<string> {
-  const login = ['--no-defaults', '--protocol=tcp', '-h127.0.0.1', `-P${proxy.port}`, '-uapp', '-papp-password', '-N'];
+  const login = [
+    '--no-defaults',
+    '--protocol=tcp',
+    '-h127.0.0.1',
+    `-P${proxy.port}`,
+    '-uapp',
+    '-papp-password',
+    '-N',
+    '--max-allowed-packet=67108864',
+  ];
   const { stdout } = await run(await serverBinary('mysql'), [...login, ...options, 'app', '-e', sql], {
     maxBuffer: 1 << 26,
   });
