@@ -33,6 +33,16 @@ const serverFileSchema = z.strictObject({
     .prefault({}),
 });
 
+const accountSchema = z.strictObject({ user: z.string().min(1), password: z.string() });
+
+/** A user whom the proxy checks by itself, with the account that it has on each side where that is another one. */
+const proxyUserSchema = z.strictObject({
+  name: z.string().min(1),
+  password: z.string().min(1),
+  source: accountSchema.optional(),
+  target: accountSchema.optional(),
+});
+
 export const configSchema = z.strictObject({
   /** State store, control socket, generated certificates and key. */
   dataDir: z.string().default('./data'),
@@ -56,6 +66,12 @@ export const configSchema = z.strictObject({
         })
         .prefault({}),
       maxConnections: z.int().min(1).max(100_000).default(10_000),
+      /** Users checked by the proxy; all others are asked for their password, which the server checks. */
+      users: z.array(proxyUserSchema).default([]),
+      /** Users of clients that know mysql_native_password only: the server's challenge is relayed, such sessions cannot move. */
+      relayedUsers: z.array(z.string()).default([]),
+      /** Failed logins within a minute after which an address is refused for the rest of it. */
+      maxFailedLogins: z.int().min(1).max(1_000_000).default(100),
       /** Longest time for a client to log in, ms. */
       handshakeTimeoutMs: z.int().min(100).max(600_000).default(10_000),
       /** Longest wait of a held session before it gets an error, ms; after the fence there is no such limit (I6). */

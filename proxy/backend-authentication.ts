@@ -4,17 +4,23 @@ import {
   SHA256_REQUEST_PUBLIC_KEY,
   parseAuthSwitch,
   type AuthSwitch,
+  type ReceivedAuthSwitch,
 } from '../core/wire/auth-exchange.ts';
+import { ed25519Response, parsecResponse } from '../core/wire/ed25519.ts';
 import { parseErr } from '../core/wire/err-packet.ts';
 import { cachingSha2Response, encryptPassword, nativePasswordResponse } from '../core/wire/scramble.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { MessageStream } from './message-stream.ts';
 
 const NUL = Buffer.of(0);
+/** Of MariaDB's own plugins. */
+const LONG_SCRAMBLE_BYTES = 32;
+/** The first byte of parsec's salt. */
+const PARSEC_SALT = 0x50;
 
 /** The first answer to `plugin`, sent within the handshake response or after an AuthSwitchRequest; null: not supported. */
 export function firstAuthResponse(
-  { plugin, scramble }: AuthSwitch,
+  { plugin, scramble, data = scramble }: AuthSwitch & Partial<ReceivedAuthSwitch>,
   password: Buffer,
   isSecure: boolean,
 ): Buffer | null {
@@ -26,6 +32,11 @@ export function firstAuthResponse(
     case 'sha256_password':
       if (password.length === 0) return NUL;
       return isSecure ? Buffer.concat([password, NUL]) : Buffer.of(SHA256_REQUEST_PUBLIC_KEY);
+    case 'client_ed25519':
+      return ed25519Response(password, data.subarray(0, LONG_SCRAMBLE_BYTES));
+    case 'parsec':
+      // Empty: asks for the salt.
+      return Buffer.alloc(0);
     case 'mysql_clear_password':
       return isSecure ? Buffer.concat([password, NUL]) : null;
     default:
@@ -42,7 +53,7 @@ export async function finishBackendAuthentication(
   first: AuthSwitch,
   { password, isSecure }: { password: Buffer; isSecure: boolean },
 ): Promise<Buffer> {
-  let current = first;
+  let current: AuthSwitch & Partial<ReceivedAuthSwitch> = first;
   for (;;) {
     const payload = await stream.next();
     switch (payload[0]) {
@@ -62,9 +73,28 @@ export async function finishBackendAuthentication(
         if (answer !== null) stream.write(answer);
         break;
       }
+      case PARSEC_SALT:
+        if (current.plugin !== 'parsec') throw new ClientError(CLIENT_ERROR.unsupportedPlugin(current.plugin));
+        stream.write(parsecResponse(password, (current.data ?? NUL).subarray(0, LONG_SCRAMBLE_BYTES), payload));
+        break;
       default:
         throw new ClientError(CLIENT_ERROR.unsupportedPlugin(current.plugin));
     }
+  }
+}
+
+/** The client itself answers: only for mysql_native_password, whose answer is worth nothing to us. */
+export async function relayBackendAuthentication(
+  stream: MessageStream,
+  answer: (challenge: Buffer) => Promise<Buffer>,
+): Promise<void> {
+  for (;;) {
+    const payload = await stream.next();
+    if (payload[0] === AUTH_MESSAGE.OK) return;
+    if (payload[0] === AUTH_MESSAGE.ERROR) throw new ClientError(parseErr(payload));
+    const plugin = payload[0] === AUTH_MESSAGE.SWITCH ? parseAuthSwitch(payload).plugin : 'without a challenge';
+    if (plugin !== 'mysql_native_password') throw new ClientError(CLIENT_ERROR.unsupportedPlugin(plugin));
+    stream.write(await answer(payload));
   }
 }
 

@@ -7,9 +7,14 @@ import { CAPABILITY, combine, hasCapability, without } from '../core/wire/capabi
 import { parseErr } from '../core/wire/err-packet.ts';
 import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
 import { buildHandshakeResponse, buildSslRequest, type HandshakeResponse } from '../core/wire/handshake-response.ts';
-import { finishBackendAuthentication, firstAuthResponse } from './backend-authentication.ts';
+import {
+  finishBackendAuthentication,
+  firstAuthResponse,
+  relayBackendAuthentication,
+} from './backend-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { Credentials } from './credentials.ts';
+import type { ServerLogin } from './user-directory.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
 import { registerBackend } from './open-backends.ts';
 import { connectWire } from './wire-socket.ts';
@@ -29,10 +34,16 @@ export function isSameDestination(one: Destination, other: Destination): boolean
 /** How the client logged in: the login on its behalf is the same in everything the server may look at. */
 export interface LoginProfile {
   credentials: Credentials;
+  serverLogin: ServerLogin;
   capabilities: number;
   maxPacketBytes: number;
   collation: number;
   attributes: Buffer | null;
+}
+
+/** What the proxy logs in with there. */
+export function credentialsOn({ serverLogin, credentials }: LoginProfile, side: Side): Credentials {
+  return serverLogin.kind === 'listed' ? serverLogin.sides[side] : credentials;
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -132,14 +143,23 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
     const handshake = parseHandshake(greeting);
     registerBackend(socket, destination, handshake.connectionId);
     const useTls = wantsTls(endpoint, handshake);
-    const response = responseTo(handshake, profile, { database, useTls });
+    const { user } = credentialsOn(profile, destination.side);
+    const response = { ...responseTo(handshake, profile, { database, useTls }), user };
     requireSameFraming(profile.capabilities, response.capabilities);
     if (useTls) {
       stream.write(buildSslRequest(response));
       stream = await upgrade(stream, endpoint);
     }
     const first = supportedPlugin(handshake);
-    const password = profile.credentials.password;
+    const { serverLogin } = profile;
+    if (serverLogin.kind === 'relayed') {
+      if (serverLogin.answer === null) throw new ClientError(CLIENT_ERROR.relayedLogin());
+      // A plugin that nobody has makes the server tell the one of the account.
+      stream.write(buildHandshakeResponse({ ...response, authPlugin: 'switchyard_relay' }));
+      await relayBackendAuthentication(stream, serverLogin.answer);
+      return { handshake, capabilities: response.capabilities, stream };
+    }
+    const { password } = credentialsOn(profile, destination.side);
     const authResponse = firstAuthResponse(first, password, useTls) ?? Buffer.alloc(0);
     stream.write(buildHandshakeResponse({ ...response, authResponse, authPlugin: first.plugin }));
     await finishBackendAuthentication(stream, first, { password, isSecure: useTls });

@@ -4,8 +4,10 @@ import { decryptPassword, newScramble, withoutNul } from '../core/wire/scramble.
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { CredentialCache, Credentials } from './credentials.ts';
 import type { MessageStream } from './message-stream.ts';
+import { loginOf, proves, type ListedUser, type ServerLogin, type UserDirectory } from './user-directory.ts';
 
 export const CAPTURE_PLUGIN = 'caching_sha2_password';
+const NATIVE_PLUGIN = 'mysql_native_password';
 
 export interface ClientAuthenticationOptions {
   stream: MessageStream;
@@ -18,6 +20,46 @@ export interface ClientAuthenticationOptions {
   isSecure: boolean;
   rsa: { privateKey: KeyObject; publicKeyPem: Buffer };
   cache: CredentialCache;
+  users: UserDirectory;
+}
+
+export interface ClientIdentity {
+  credentials: Credentials;
+  serverLogin: ServerLogin;
+}
+
+/** Learns who the client is, in one of three ways: see `ServerLogin`. */
+export async function authenticateClient(options: ClientAuthenticationOptions): Promise<ClientIdentity> {
+  const { users, user, stream } = options;
+  const listed = users.find(user);
+  if (listed !== undefined) return { credentials: await checkListed(options, listed), serverLogin: loginOf(listed) };
+  if (users.isRelayed(user)) {
+    const answer = async (challenge: Buffer): Promise<Buffer> => {
+      stream.write(challenge);
+      return Buffer.from(await stream.next());
+    };
+    return { credentials: { user, password: Buffer.alloc(0) }, serverLogin: { kind: 'relayed', answer } };
+  }
+  return { credentials: await capture(options), serverLogin: { kind: 'captured' } };
+}
+
+/** The proxy knows the password: a client of either plugin can prove that it does too. */
+async function checkListed(options: ClientAuthenticationOptions, listed: ListedUser): Promise<Credentials> {
+  const { stream, user } = options;
+  let { plugin, scramble, response } = options;
+  if (plugin !== CAPTURE_PLUGIN && plugin !== NATIVE_PLUGIN) {
+    plugin = CAPTURE_PLUGIN;
+    scramble = newScramble();
+    stream.write(buildAuthSwitch({ plugin, scramble }));
+    response = await stream.next();
+  }
+  if (response.length === 1 && response[0] === 0) response = Buffer.alloc(0);
+  if (!proves(listed, { plugin, scramble, response })) {
+    throw new ClientError(CLIENT_ERROR.accessDenied(user.toString('utf8')));
+  }
+  if (plugin === CAPTURE_PLUGIN && response.length > 0)
+    stream.write(buildMoreData(Buffer.of(CACHING_SHA2.FAST_SUCCESS)));
+  return { user, password: Buffer.from(listed.password, 'utf8') };
 }
 
 /**
@@ -25,7 +67,7 @@ export interface ClientAuthenticationOptions {
  * password, under TLS or under our RSA key. Whether it is right is decided by the database server.
  * Source: MySQL internals, "Caching_sha2_password information".
  */
-export async function authenticateClient(options: ClientAuthenticationOptions): Promise<Credentials> {
+async function capture(options: ClientAuthenticationOptions): Promise<Credentials> {
   const { stream, user, plugin, cache, isSecure, rsa } = options;
   let { response, scramble } = options;
   if (plugin !== CAPTURE_PLUGIN) {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Role } from '../core/routing-record.ts';
-import { buildErr, buildErrBeforeHandshake } from '../core/wire/err-packet.ts';
+import { buildErr, buildErrBeforeHandshake, type ErrPacket } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
 import { parseChangeUser } from '../core/wire/change-user.ts';
@@ -10,6 +10,8 @@ import { authenticateClient } from './client-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { logInClient, type ClientLogin } from './client-login.ts';
 import { CompressedStream } from './compressed-stream.ts';
+import type { LoginLimiter } from './login-limiter.ts';
+import type { UserDirectory } from './user-directory.ts';
 import type { ConnectionIds } from './connection-ids.ts';
 import { CredentialCache } from './credentials.ts';
 import { MessageStream } from './message-stream.ts';
@@ -27,6 +29,8 @@ export interface ClientDoorOptions {
   maxConnections: number;
   handshakeTimeoutMs: number;
   ids: ConnectionIds;
+  users: UserDirectory;
+  limiter: LoginLimiter;
   identities: ServerIdentities;
   metrics: ProxyMetrics;
   context: SessionContext;
@@ -34,6 +38,7 @@ export interface ClientDoorOptions {
   log: Logger;
 }
 
+const ACCESS_DENIED = 1045;
 /** A message of a login, also of one within COM_CHANGE_USER. */
 const LOGIN_BYTES_MAX = 1 << 20;
 
@@ -63,13 +68,10 @@ export class ClientDoor {
   accept(socket: Socket, role: Role): void {
     // Errors are followed by close, which whoever owns the socket by then listens to.
     socket.on('error', () => {});
-    if (this.#closed || this.#open >= this.#options.maxConnections) {
-      socket.end(
-        framePacket(
-          buildErrBeforeHandshake(this.#closed ? CLIENT_ERROR.shutdown() : CLIENT_ERROR.tooManyConnections()),
-          0,
-        ),
-      );
+    const refusal = this.#refusalOf(socket);
+    if (refusal !== null) {
+      this.#options.metrics.logins.inc({ outcome: 'refused' });
+      socket.end(framePacket(buildErrBeforeHandshake(refusal), 0));
       return;
     }
     this.#open += 1;
@@ -84,11 +86,20 @@ export class ClientDoor {
     });
   }
 
+  /** Why nobody is greeted now, or not this one. */
+  #refusalOf(socket: Socket): ErrPacket | null {
+    if (this.#closed) return CLIENT_ERROR.shutdown();
+    if (this.#open >= this.#options.maxConnections) return CLIENT_ERROR.tooManyConnections();
+    const host = socket.remoteAddress ?? '';
+    return this.#options.limiter.isBlocked(host) ? CLIENT_ERROR.tooManyFailures(host) : null;
+  }
+
   async #serve(socket: Socket, listenerRole: Role): Promise<void> {
     const { context, metrics, handshakeTimeoutMs, ids } = this.#options;
     const address = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     const connectionId = ids.next();
     const timer = setTimeout(() => socket.destroy(), handshakeTimeoutMs);
+    const host = socket.remoteAddress ?? '';
     let stream: MessageStream | undefined;
     try {
       const login = await this.#logIn({ socket, connectionId, role: listenerRole }, (current) => (stream = current));
@@ -108,9 +119,10 @@ export class ClientDoor {
       const ahead = login.stream.detach();
       this.#waiting.delete(socket);
       metrics.logins.inc({ outcome: 'accepted' });
+      this.#options.limiter.onAccepted(host);
       const { socket: plain } = login.stream;
       const client = login.compression === null ? plain : new CompressedStream(plain, login.compression, ahead);
-      const { profile } = login;
+      const profile = afterLogin(login.profile);
       const database = login.database?.toString('utf8') ?? null;
       const { isMixed } = login.identity;
       const session = new Session({
@@ -130,6 +142,7 @@ export class ClientDoor {
       session.begin(login.compression === null ? ahead : Buffer.alloc(0));
     } catch (error) {
       metrics.logins.inc({ outcome: error instanceof ClientError ? 'refused' : 'broken' });
+      if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) this.#options.limiter.onFailed(host);
       if (error instanceof ClientError && stream !== undefined) {
         stream.write(buildErr(error.packet));
         stream.socket.end();
@@ -151,8 +164,8 @@ export class ClientDoor {
       const request = parseChangeUser(payload, capabilities);
       const { database, role } = splitRoleSuffix(request.database ?? Buffer.alloc(0));
       if (role !== null && role !== session.role) throw new ClientError(CLIENT_ERROR.otherRole());
-      const { tls } = this.#options;
-      const credentials = await authenticateClient({
+      const { tls, users } = this.#options;
+      const { credentials, serverLogin } = await authenticateClient({
         stream,
         user: request.user,
         // Asked anew, unless there is no password: what was sent answers the scramble of the first login.
@@ -162,12 +175,14 @@ export class ClientDoor {
         isSecure: session.isSecure,
         rsa: tls.rsa,
         cache: this.#cache,
+        users,
       });
       const collation = (request.collation ?? session.profile.collation) & 0xff;
-      const profile: LoginProfile = { ...session.profile, credentials, collation, attributes: request.attributes };
+      const { attributes } = request;
+      const profile: LoginProfile = { ...session.profile, credentials, serverLogin, collation, attributes };
       const backend = await this.#logInBackend(session.role, { client: session.client, profile, database });
       stream.write(buildOk({ statusFlags: 2 }));
-      session.adopt(backend, { profile, database: database?.toString('utf8') ?? null });
+      session.adopt(backend, { profile: afterLogin(profile), database: database?.toString('utf8') ?? null });
       session.returnClient(stream.detach());
     } catch (error) {
       const packet = error instanceof ClientError ? error.packet : CLIENT_ERROR.badHandshake();
@@ -180,12 +195,13 @@ export class ClientDoor {
     { socket, connectionId, role }: { socket: Socket; connectionId: number; role: Role },
     onStream: (stream: MessageStream) => void,
   ): Promise<ClientLogin> {
-    const { identities, context, tls, tlsRequired } = this.#options;
+    const { identities, context, tls, tlsRequired, users } = this.#options;
     const identity = await identities.identity(context.router.record, role);
     const admit = () => {
       if (context.router.record === null) throw new ClientError(CLIENT_ERROR.noImport());
     };
-    return logInClient({ socket, connectionId, identity, tls, tlsRequired, cache: this.#cache, admit }, onStream);
+    const cache = this.#cache;
+    return logInClient({ socket, connectionId, identity, tls, tlsRequired, cache, users, admit }, onStream);
   }
 
   /** Waits for the end of a hold, then lets the server decide. */
@@ -197,10 +213,10 @@ export class ClientDoor {
     if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
     try {
       const backend = await openBackend(destination, profile, database);
-      this.#cache.accepted(profile.credentials);
+      if (profile.serverLogin.kind === 'captured') this.#cache.accepted(profile.credentials);
       return backend;
     } catch (error) {
-      if (error instanceof ClientError && error.packet.code === 1045) this.#cache.refused(profile.credentials);
+      if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) this.#cache.refused(profile.credentials);
       throw error;
     }
   }
@@ -223,4 +239,10 @@ export class ClientDoor {
       client.off('close', onClosed);
     }
   }
+}
+
+/** The client answers a challenge only while it logs in. */
+function afterLogin(profile: LoginProfile): LoginProfile {
+  if (profile.serverLogin.kind !== 'relayed') return profile;
+  return { ...profile, serverLogin: { kind: 'relayed', answer: null } };
 }

@@ -49,6 +49,22 @@ export const CLIENT_ERROR = {
     sqlState: '08004',
     message: `The server's account uses the authentication plugin ${plugin}, which Switchyard does not support`,
   }),
+  relayedLogin: (): ErrPacket => ({
+    code: 1105,
+    sqlState: '08S01',
+    message:
+      'The login of this session was relayed (proxy.relayedUsers): without its password Switchyard cannot log in elsewhere',
+  }),
+  tooManyFailures: (address: string): ErrPacket => ({
+    code: 1129,
+    sqlState: 'HY000',
+    message: `Host '${address}' is blocked by Switchyard for a minute because of many failed logins (proxy.maxFailedLogins)`,
+  }),
+  tooManyOf: (what: string): ErrPacket => ({
+    code: 1203,
+    sqlState: '42000',
+    message: `More connections of ${what} than Switchyard is configured to take`,
+  }),
   backendLost: (why: string): ErrPacket => ({
     code: 2013,
     sqlState: '08S01',

@@ -21,6 +21,7 @@ import { MessageStream } from './message-stream.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { TlsMaterial } from './tls-material.ts';
+import type { UserDirectory } from './user-directory.ts';
 
 export interface ClientLoginOptions {
   socket: Socket;
@@ -29,6 +30,7 @@ export interface ClientLoginOptions {
   tls: TlsMaterial;
   tlsRequired: boolean;
   cache: CredentialCache;
+  users: UserDirectory;
   /** Throws a ClientError where nobody can be let in now; asked once the client is known to speak MySQL. */
   admit: () => void;
 }
@@ -88,7 +90,7 @@ export async function logInClient(
   if (!isSecure && options.tlsRequired) throw new ClientError(CLIENT_ERROR.tlsRequired());
   const { response, compression } = parseResponse(payload, capabilities);
   const { user, authPlugin, authResponse } = response;
-  const credentials = await authenticateClient({
+  const { credentials, serverLogin } = await authenticateClient({
     stream,
     user,
     plugin: authPlugin,
@@ -97,11 +99,13 @@ export async function logInClient(
     isSecure,
     rsa: tls.rsa,
     cache,
+    users: options.users,
   });
   const { database, role } = splitRoleSuffix(response.database ?? Buffer.alloc(0));
   const { maxPacketBytes, attributes } = response;
   const profile = {
     credentials,
+    serverLogin,
     capabilities: response.capabilities,
     maxPacketBytes,
     collation: response.collation,

@@ -1,6 +1,7 @@
 /** What keeps a session on its server, by a text that people understand, with how often it was taken. */
 export class Pins {
   readonly #counts = new Map<string, number>();
+  readonly #permanent = new Set<string>();
 
   get isEmpty(): boolean {
     return this.#counts.size === 0;
@@ -8,6 +9,12 @@ export class Pins {
 
   has(key: string): boolean {
     return this.#counts.has(key);
+  }
+
+  /** As long as the login lasts. */
+  addPermanent(key: string): void {
+    this.#permanent.add(key);
+    this.add(key);
   }
 
   add(key: string): void {
@@ -24,8 +31,9 @@ export class Pins {
     for (const key of this.#counts.keys()) if (key.startsWith(prefix)) this.#counts.delete(key);
   }
 
-  clear(): void {
-    this.#counts.clear();
+  /** Those that a reset of the session releases. */
+  removeReleasable(): void {
+    for (const key of this.#counts.keys()) if (!this.#permanent.has(key)) this.#counts.delete(key);
   }
 
   reasons(): string[] {

@@ -33,6 +33,8 @@ export class SessionLogin {
     this.backend = backend;
     this.profile = profile;
     this.state = new SessionState(database);
+    if (profile.serverLogin.kind === 'relayed')
+      this.state.pins.addPermanent('its login was relayed (mysql_native_password)');
     if (!backend.hasTrackers) this.state.pins.add('expired password');
     // A collation that the other family does not know would silently become its default there (I5).
     this.state.charsetTouched = isMixed && profile.collation > SHARED_COLLATION_MAX;

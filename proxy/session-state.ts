@@ -182,7 +182,7 @@ export class SessionState implements StateVersions {
     this.systemVariables.clear();
     this.userVariables.clear();
     this.textPrepared.clear();
-    this.pins.clear();
+    this.pins.removeReleasable();
     // The server takes its own defaults then, not those of the handshake.
     this.charsetTouched = true;
     this.lastInsertIdTouched = false;

@@ -16,6 +16,7 @@ import { CLIENT_ERROR } from './client-error.ts';
 import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
 import { listen, type Listener } from './listener.ts';
+import { LoginLimiter } from './login-limiter.ts';
 import { openBackends } from './open-backends.ts';
 import { prepareSessions } from './prepare-sessions.ts';
 import { Router } from './router.ts';
@@ -23,6 +24,7 @@ import { ServerIdentities } from './server-identity.ts';
 import { ProxyMetrics } from './session-metrics.ts';
 import type { KillRequest } from './session-kill.ts';
 import { Session, type SessionContext } from './session.ts';
+import { UserDirectory } from './user-directory.ts';
 import { loadTlsMaterial } from './tls-material.ts';
 
 export interface ProxyWorkerOptions {
@@ -83,13 +85,15 @@ class ProxyWorker implements SessionContext {
     const { config, dataDir, controlSocketPath, instanceId, signal, onListening } = this.#options;
     const { certFile, keyFile, required } = config.proxy.tls;
     const tls = await loadTlsMaterial({ dataDir, certFile, keyFile });
-    const { maxConnections, handshakeTimeoutMs } = config.proxy;
+    const { maxConnections, handshakeTimeoutMs, users, relayedUsers, maxFailedLogins } = config.proxy;
     const door = new ClientDoor({
       tls,
       tlsRequired: required,
       maxConnections,
       handshakeTimeoutMs,
       ids: this.#ids,
+      users: new UserDirectory(users, relayedUsers),
+      limiter: new LoginLimiter(maxFailedLogins),
       identities: this.#identities,
       metrics: this.metrics,
       context: this,

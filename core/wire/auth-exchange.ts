@@ -10,9 +10,17 @@ export const CACHING_SHA2 = { FAST_SUCCESS: 0x03, FULL_AUTHENTICATION: 0x04, REQ
 /** sha256_password asks for the key with another byte. */
 export const SHA256_REQUEST_PUBLIC_KEY = 0x01;
 
+const NOTHING = Buffer.alloc(0);
+
 export interface AuthSwitch {
   plugin: string;
+  /** What most plugins take, 20 bytes. */
   scramble: Buffer;
+}
+
+/** As the server sent it: some of MariaDB's plugins take more. */
+export interface ReceivedAuthSwitch extends AuthSwitch {
+  data: Buffer;
 }
 
 export function buildAuthSwitch({ plugin, scramble }: AuthSwitch): Buffer {
@@ -20,11 +28,12 @@ export function buildAuthSwitch({ plugin, scramble }: AuthSwitch): Buffer {
 }
 
 /** A lone 0xFE is the request of MySQL before 5.5 to use the 3.20 scramble, told as `mysql_old_password`. */
-export function parseAuthSwitch(payload: Buffer): AuthSwitch {
-  if (payload.length === 1) return { plugin: 'mysql_old_password', scramble: Buffer.alloc(0) };
+export function parseAuthSwitch(payload: Buffer): ReceivedAuthSwitch {
+  if (payload.length === 1) return { plugin: 'mysql_old_password', scramble: NOTHING, data: NOTHING };
   const reader = new ByteReader(payload, 1);
   const plugin = reader.nulTerminated().toString('latin1');
-  return { plugin, scramble: Buffer.from(reader.rest().subarray(0, SCRAMBLE_BYTES)) };
+  const data = Buffer.from(reader.rest());
+  return { plugin, scramble: data.subarray(0, SCRAMBLE_BYTES), data };
 }
 
 export function buildMoreData(data: Buffer): Buffer {

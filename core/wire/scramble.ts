@@ -44,6 +44,11 @@ export function cachingSha2Response(password: Buffer, scramble: Buffer): Buffer 
   return xor(stage1, digest('sha256', digest('sha256', stage1), scramble));
 }
 
+export function isNativeResponseTo(password: Buffer, scramble: Buffer, response: Buffer): boolean {
+  const expected = nativePasswordResponse(password, scramble);
+  return expected.length === response.length && timingSafeEqual(expected, response);
+}
+
 export function isCachingSha2ResponseTo(password: Buffer, scramble: Buffer, response: Buffer): boolean {
   const expected = cachingSha2Response(password, scramble);
   return expected.length === response.length && timingSafeEqual(expected, response);
