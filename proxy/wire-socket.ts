@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import { Socket, type NetConnectOpts, type SocketConstructorOpts } from 'node:net';
 
 /** Takes what a socket received. The bytes are lent: they are somebody else's once the call returns. */
@@ -79,18 +80,18 @@ export function acceptWire(accepted: Socket): Socket {
 }
 
 /** From now on `sink` gets what `socket` receives, in place of any listener to 'data'; under TLS it is such a listener. */
-export function pourInto(socket: Socket, sink: ByteSink): void {
+export function pourInto(socket: Duplex, sink: ByteSink): void {
   if (socket instanceof WireSocket) socket.sink = sink;
   else socket.on('data', sink);
 }
 
-export function stopPouring(socket: Socket, sink: ByteSink): void {
+export function stopPouring(socket: Duplex, sink: ByteSink): void {
   if (!(socket instanceof WireSocket)) socket.off('data', sink);
   else if (socket.sink === sink) socket.sink = null;
 }
 
 /** Writes bytes that may be lent. False: wait for 'drain'. */
-export function sendBytes(socket: Socket, bytes: Buffer): boolean {
+export function sendBytes(socket: Duplex, bytes: Buffer): boolean {
   return socket instanceof WireSocket ? socket.send(bytes) : socket.write(owned(bytes));
 }
 
