@@ -106,6 +106,7 @@ async function serve(argv: string[]): Promise<void> {
     mainPath,
     signal: stop.signal,
     log,
+    onReloadRequested: (reload) => process.on('SIGHUP', reload),
     onReady: ({ admin }) =>
       log.info(
         {
@@ -151,6 +152,7 @@ async function runEngine(argv: string[]): Promise<void> {
 function stoppedBySupervisor(): AbortSignal {
   const stop = new AbortController();
   process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
   process.on('SIGTERM', () => stop.abort());
   return stop.signal;
 }

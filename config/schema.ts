@@ -1,5 +1,7 @@
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { SIDES } from '../core/phase.ts';
 import { TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
 
 /**
@@ -33,6 +35,16 @@ const serverFileSchema = z.strictObject({
     .prefault({}),
 });
 
+const keyPairSchema = z.strictObject({ certFile: z.string(), keyFile: z.string() });
+
+const networkSchema = z.string().refine((text) => {
+  const [address = '', bits, ...more] = text.split('/');
+  const bitsMax = isIP(address) === 6 ? 128 : 32;
+  return (
+    isIP(address) !== 0 && more.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= bitsMax))
+  );
+}, 'an IP address or a network, for example 10.0.0.0/8');
+
 const accountSchema = z.strictObject({ user: z.string().min(1), password: z.string() });
 
 /** A user whom the proxy checks by itself, with the account that it has on each side where that is another one. */
@@ -63,9 +75,20 @@ export const configSchema = z.strictObject({
           certFile: z.string().optional(),
           keyFile: z.string().optional(),
           required: z.boolean().default(false),
+          minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
         })
         .prefault({}),
       maxConnections: z.int().min(1).max(100_000).default(10_000),
+      /** What the proxy proves itself with to the servers of a side that ask for a client certificate. */
+      serverCertificates: z
+        .strictObject({ source: keyPairSchema.optional(), target: keyPairSchema.optional() })
+        .prefault({}),
+      /** A unix socket for primary traffic beside the port. */
+      socket: z.string().nullable().default(null),
+      /** Load balancers that begin with a PROXY protocol header; they have to. */
+      proxyProtocolFrom: z.array(networkSchema).default([]),
+      /** Sides whose servers are told the client's address with a PROXY protocol header. */
+      proxyProtocolTo: z.array(z.enum(SIDES)).default([]),
       /** Users checked by the proxy; all others are asked for their password, which the server checks. */
       users: z.array(proxyUserSchema).default([]),
       /** Users of clients that know mysql_native_password only: the server's challenge is relayed, such sessions cannot move. */

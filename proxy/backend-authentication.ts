@@ -15,8 +15,6 @@ import type { MessageStream } from './message-stream.ts';
 const NUL = Buffer.of(0);
 /** Of MariaDB's own plugins. */
 const LONG_SCRAMBLE_BYTES = 32;
-/** The first byte of parsec's salt. */
-const PARSEC_SALT = 0x50;
 
 /** The first answer to `plugin`, sent within the handshake response or after an AuthSwitchRequest; null: not supported. */
 export function firstAuthResponse(
@@ -73,10 +71,6 @@ export async function finishBackendAuthentication(
         if (answer !== null) stream.write(answer);
         break;
       }
-      case PARSEC_SALT:
-        if (current.plugin !== 'parsec') throw new ClientError(CLIENT_ERROR.unsupportedPlugin(current.plugin));
-        stream.write(parsecResponse(password, (current.data ?? NUL).subarray(0, LONG_SCRAMBLE_BYTES), payload));
-        break;
       default:
         throw new ClientError(CLIENT_ERROR.unsupportedPlugin(current.plugin));
     }
@@ -100,9 +94,11 @@ export async function relayBackendAuthentication(
 
 function answerMoreData(
   data: Buffer,
-  current: AuthSwitch,
+  current: AuthSwitch & Partial<ReceivedAuthSwitch>,
   { password, isSecure }: { password: Buffer; isSecure: boolean },
 ): Buffer | null {
+  if (current.plugin === 'parsec')
+    return parsecResponse(password, (current.data ?? NUL).subarray(0, LONG_SCRAMBLE_BYTES), data);
   if (data.length === 1 && data[0] === CACHING_SHA2.FAST_SUCCESS) return null;
   if (data.length === 1 && data[0] === CACHING_SHA2.FULL_AUTHENTICATION) {
     return isSecure ? Buffer.concat([password, NUL]) : Buffer.of(CACHING_SHA2.REQUEST_PUBLIC_KEY);

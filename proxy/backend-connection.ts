@@ -2,6 +2,7 @@ import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Side } from '../core/phase.ts';
+import { buildProxyHeader, type ClientAddress } from '../core/wire/proxy-header.ts';
 import type { Endpoint } from '../core/routing-record.ts';
 import { CAPABILITY, combine, hasCapability, without } from '../core/wire/capabilities.ts';
 import { parseErr } from '../core/wire/err-packet.ts';
@@ -14,6 +15,7 @@ import {
 } from './backend-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { Credentials } from './credentials.ts';
+import type { ClientCertificate } from './tls-material.ts';
 import type { ServerLogin } from './user-directory.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
 import { registerBackend } from './open-backends.ts';
@@ -23,6 +25,10 @@ import { connectWire } from './wire-socket.ts';
 export interface Destination {
   side: Side;
   endpoint: Endpoint;
+  /** Ours, for a server that asks for one. */
+  clientCertificate?: ClientCertificate | undefined;
+  /** The server takes a PROXY protocol header. */
+  wantsProxyHeader?: boolean;
 }
 
 export function isSameDestination(one: Destination, other: Destination): boolean {
@@ -35,6 +41,8 @@ export function isSameDestination(one: Destination, other: Destination): boolean
 export interface LoginProfile {
   credentials: Credentials;
   serverLogin: ServerLogin;
+  /** Where the client connects from; null for a unix socket. */
+  client: ClientAddress | null;
   capabilities: number;
   maxPacketBytes: number;
   collation: number;
@@ -131,9 +139,14 @@ interface Opened {
 
 async function logIn(destination: Destination, profile: LoginProfile, database: Buffer | null): Promise<Opened> {
   const { endpoint } = destination;
+  if (profile.serverLogin.kind === 'relayed' && profile.serverLogin.answer === null)
+    throw new ClientError(CLIENT_ERROR.relayedLogin());
   const socket = await openSocket(endpoint);
+  const { localAddress: host, localPort: port } = socket;
+  if (destination.wantsProxyHeader === true && profile.client !== null && host !== undefined && port !== undefined)
+    socket.write(buildProxyHeader(profile.client, { host, port }));
   const timer = setTimeout(
-    () => socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
+    () => stream.socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
     CONNECT_TIMEOUT_MS,
   );
   let stream = new MessageStream(socket, { maxBytes: GREETING_BYTES_MAX });
@@ -148,12 +161,11 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
     requireSameFraming(profile.capabilities, response.capabilities);
     if (useTls) {
       stream.write(buildSslRequest(response));
-      stream = await upgrade(stream, endpoint);
+      stream = await upgrade(stream, destination);
     }
     const first = supportedPlugin(handshake);
     const { serverLogin } = profile;
-    if (serverLogin.kind === 'relayed') {
-      if (serverLogin.answer === null) throw new ClientError(CLIENT_ERROR.relayedLogin());
+    if (serverLogin.kind === 'relayed' && serverLogin.answer !== null) {
       // A plugin that nobody has makes the server tell the one of the account.
       stream.write(buildHandshakeResponse({ ...response, authPlugin: 'switchyard_relay' }));
       await relayBackendAuthentication(stream, serverLogin.answer);
@@ -165,8 +177,9 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
     await finishBackendAuthentication(stream, first, { password, isSecure: useTls });
     return { handshake, capabilities: response.capabilities, stream };
   } catch (error) {
-    socket.destroy();
+    // TLS first: the socket below it, taken away in the moment of its handshake, takes the process with it.
     stream.socket.destroy();
+    socket.destroy();
     throw error;
   } finally {
     clearTimeout(timer);
@@ -201,7 +214,10 @@ function wantsTls({ tls, host }: Endpoint, { capabilities }: Handshake): boolean
 }
 
 /** Goes on over TLS on the same connection. */
-async function upgrade(plain: MessageStream, { host, tls }: Endpoint): Promise<MessageStream> {
+async function upgrade(
+  plain: MessageStream,
+  { endpoint: { host, tls }, clientCertificate }: Destination,
+): Promise<MessageStream> {
   plain.detach();
   const verifiesCa = tls.mode === 'verify_ca' || tls.mode === 'verify_identity';
   const serverName = tls.serverName ?? host;
@@ -210,6 +226,7 @@ async function upgrade(plain: MessageStream, { host, tls }: Endpoint): Promise<M
     minVersion: tls.minVersion,
     rejectUnauthorized: verifiesCa,
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...clientCertificate,
     ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
     // verify_ca, as MySQL means it: the chain, not the name.
     ...(tls.mode === 'verify_ca' ? { checkServerIdentity: () => undefined } : {}),

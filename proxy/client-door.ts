@@ -5,6 +5,7 @@ import type { Role } from '../core/routing-record.ts';
 import { buildErr, buildErrBeforeHandshake, type ErrPacket } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
+import type { ClientAddress } from '../core/wire/proxy-header.ts';
 import { parseChangeUser } from '../core/wire/change-user.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
@@ -16,6 +17,7 @@ import type { ConnectionIds } from './connection-ids.ts';
 import { CredentialCache } from './credentials.ts';
 import { MessageStream } from './message-stream.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
+import { readProxyHeader, type TrustedNetworks } from './proxy-protocol.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import type { ServerIdentities } from './server-identity.ts';
 import { openBackend } from './session-carrier.ts';
@@ -24,7 +26,9 @@ import { Session, type SessionContext } from './session.ts';
 import type { TlsMaterial } from './tls-material.ts';
 
 export interface ClientDoorOptions {
-  tls: TlsMaterial;
+  /** As the files hold it now. */
+  tls: () => TlsMaterial;
+  balancers: TrustedNetworks;
   tlsRequired: boolean;
   maxConnections: number;
   handshakeTimeoutMs: number;
@@ -95,14 +99,19 @@ export class ClientDoor {
   }
 
   async #serve(socket: Socket, listenerRole: Role): Promise<void> {
-    const { context, metrics, handshakeTimeoutMs, ids } = this.#options;
-    const address = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    const { context, metrics, handshakeTimeoutMs, ids, limiter } = this.#options;
     const connectionId = ids.next();
-    const timer = setTimeout(() => socket.destroy(), handshakeTimeoutMs);
-    const host = socket.remoteAddress ?? '';
+    const timer = setTimeout(() => (stream?.socket ?? socket).destroy(), handshakeTimeoutMs);
+    let client = addressOf(socket);
     let stream: MessageStream | undefined;
     try {
-      const login = await this.#logIn({ socket, connectionId, role: listenerRole }, (current) => (stream = current));
+      if (this.#options.balancers.includes(socket.remoteAddress ?? '')) {
+        client = (await readProxyHeader(socket, AbortSignal.timeout(handshakeTimeoutMs))) ?? client;
+        if (client !== null && limiter.isBlocked(client.host))
+          throw new ClientError(CLIENT_ERROR.tooManyFailures(client.host));
+      }
+      const who = { socket, client, connectionId, role: listenerRole };
+      const login = await this.#logIn(who, (current) => (stream = current));
       // Held clients wait longer than a handshake may take.
       clearTimeout(timer);
       const role = login.role ?? listenerRole;
@@ -119,35 +128,35 @@ export class ClientDoor {
       const ahead = login.stream.detach();
       this.#waiting.delete(socket);
       metrics.logins.inc({ outcome: 'accepted' });
-      this.#options.limiter.onAccepted(host);
+      limiter.onAccepted(client?.host ?? '');
       const { socket: plain } = login.stream;
-      const client = login.compression === null ? plain : new CompressedStream(plain, login.compression, ahead);
+      const transport = login.compression === null ? plain : new CompressedStream(plain, login.compression, ahead);
       const profile = afterLogin(login.profile);
       const database = login.database?.toString('utf8') ?? null;
       const { isMixed } = login.identity;
       const session = new Session({
         context,
-        client,
+        client: transport,
         backend,
         profile,
         role,
         database,
         connectionId,
-        address,
+        address: client === null ? 'unix socket' : `${client.host}:${client.port}`,
         isMixed,
         isSecure: login.isSecure,
       });
       this.#options.onSession(session);
-      client.resume();
+      transport.resume();
       session.begin(login.compression === null ? ahead : Buffer.alloc(0));
     } catch (error) {
       metrics.logins.inc({ outcome: error instanceof ClientError ? 'refused' : 'broken' });
-      if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) this.#options.limiter.onFailed(host);
+      if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) limiter.onFailed(client?.host ?? '');
       if (error instanceof ClientError && stream !== undefined) {
         stream.write(buildErr(error.packet));
         stream.socket.end();
       } else {
-        socket.destroy();
+        (stream?.socket ?? socket).destroy();
       }
     } finally {
       clearTimeout(timer);
@@ -173,7 +182,7 @@ export class ClientDoor {
         response: request.authResponse,
         scramble: Buffer.alloc(20, 1),
         isSecure: session.isSecure,
-        rsa: tls.rsa,
+        rsa: tls().rsa,
         cache: this.#cache,
         users,
       });
@@ -192,7 +201,7 @@ export class ClientDoor {
   }
 
   async #logIn(
-    { socket, connectionId, role }: { socket: Socket; connectionId: number; role: Role },
+    { role, ...who }: { socket: Socket; client: ClientAddress | null; connectionId: number; role: Role },
     onStream: (stream: MessageStream) => void,
   ): Promise<ClientLogin> {
     const { identities, context, tls, tlsRequired, users } = this.#options;
@@ -201,7 +210,7 @@ export class ClientDoor {
       if (context.router.record === null) throw new ClientError(CLIENT_ERROR.noImport());
     };
     const cache = this.#cache;
-    return logInClient({ socket, connectionId, identity, tls, tlsRequired, cache, users, admit }, onStream);
+    return logInClient({ ...who, identity, tls: tls(), tlsRequired, cache, users, admit }, onStream);
   }
 
   /** Waits for the end of a hold, then lets the server decide. */
@@ -239,6 +248,11 @@ export class ClientDoor {
       client.off('close', onClosed);
     }
   }
+}
+
+function addressOf(socket: Socket): ClientAddress | null {
+  const { remoteAddress: host, remotePort: port } = socket;
+  return host === undefined || port === undefined ? null : { host, port };
 }
 
 /** The client answers a challenge only while it logs in. */

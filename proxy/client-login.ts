@@ -10,6 +10,7 @@ import {
   parseHandshakeResponse,
   type HandshakeResponse,
 } from '../core/wire/handshake-response.ts';
+import type { ClientAddress } from '../core/wire/proxy-header.ts';
 import { newScramble } from '../core/wire/scramble.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CAPTURE_PLUGIN, authenticateClient } from './client-authentication.ts';
@@ -25,6 +26,7 @@ import type { UserDirectory } from './user-directory.ts';
 
 export interface ClientLoginOptions {
   socket: Socket;
+  client: ClientAddress | null;
   connectionId: number;
   identity: ServerIdentity;
   tls: TlsMaterial;
@@ -80,13 +82,15 @@ export async function logInClient(
     }),
   );
   let payload = await stream.next();
-  const isSecure = isSslRequest(payload);
-  if (isSecure) {
+  const wantsTls = isSslRequest(payload);
+  if (wantsTls) {
     stream = startTls(stream, tls);
     onStream(stream);
     payload = await stream.next();
   }
   options.admit();
+  // What goes through a unix socket does not leave the machine.
+  const isSecure = wantsTls || options.client === null;
   if (!isSecure && options.tlsRequired) throw new ClientError(CLIENT_ERROR.tlsRequired());
   const { response, compression } = parseResponse(payload, capabilities);
   const { user, authPlugin, authResponse } = response;
@@ -106,6 +110,7 @@ export async function logInClient(
   const profile = {
     credentials,
     serverLogin,
+    client: options.client,
     capabilities: response.capabilities,
     maxPacketBytes,
     collation: response.collation,

@@ -1,3 +1,4 @@
+import { chmod, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { AppError } from '../core/errors.ts';
 import type { Role } from '../core/routing-record.ts';
@@ -32,6 +33,19 @@ export async function listen(
     });
   }
   return { role, server, port: (server.address() as AddressInfo).port };
+}
+
+/** `port` is 0. What a worker that died left behind is taken away. */
+export async function listenUnix(path: string, onConnection: (socket: Socket) => void): Promise<Listener> {
+  await rm(path, { force: true });
+  const server = createServer({ pauseOnConnect: true }, (socket) => onConnection(acceptWire(socket)));
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ path, backlog: BACKLOG }, resolve);
+  await promise;
+  // As the server's own: whoever may log in may connect.
+  await chmod(path, 0o777);
+  return { role: 'primary', server, port: 0 };
 }
 
 async function tryListen(

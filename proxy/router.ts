@@ -1,7 +1,8 @@
 import { abortable } from '../core/abort.ts';
+import type { Side } from '../core/phase.ts';
 import { systemClock, type Clock } from '../core/clock.ts';
 import {
-  endpointOf,
+  endpointOfSide,
   keepsStill,
   mayReleaseItself,
   sideOf,
@@ -10,6 +11,9 @@ import {
   type RoutingRecord,
 } from '../core/routing-record.ts';
 import type { Destination } from './backend-connection.ts';
+
+/** What the configuration says about the servers of a side. */
+export type SideSettings = Pick<Destination, 'clientCertificate' | 'wantsProxyHeader'>;
 
 /** What rules the sessions of a role now. */
 export interface RoleRoute {
@@ -26,6 +30,7 @@ const NO_ROUTE: RoleRoute = { destination: null, held: false };
 export class Router {
   readonly #clock: Clock;
   readonly #onChange: () => void;
+  #settings: Record<Side, SideSettings> = { source: {}, target: {} };
   #record: RoutingRecord | null = null;
   #routes: Record<Role, RoleRoute> = { primary: NO_ROUTE, replica: NO_ROUTE };
   #releasedEpoch = -1;
@@ -48,6 +53,17 @@ export class Router {
   /** True when this worker ended the hold of the current epoch by itself. */
   get releasedByDeadline(): boolean {
     return this.#releasedEpoch === this.epoch;
+  }
+
+  /** For connections from now on. */
+  configure(settings: Record<Side, SideSettings>): void {
+    this.#settings = settings;
+    this.#update();
+  }
+
+  /** Where `role` would go on `side`; null without a route. */
+  destinationOn(side: Side, role: Role): Destination | null {
+    return this.#record === null ? null : this.#destinationOf(this.#record, side, role);
   }
 
   route(role: Role): RoleRoute {
@@ -80,11 +96,15 @@ export class Router {
     clearTimeout(this.#deadlineTimer);
   }
 
+  #destinationOf(record: RoutingRecord, side: Side, role: Role): Destination {
+    return { side, endpoint: endpointOfSide(record, side, role), ...this.#settings[side] };
+  }
+
   #update(): void {
     const record = this.#record;
     if (record === null) return;
     for (const role of ROLES) {
-      const destination = { side: sideOf(record, role), endpoint: endpointOf(record, role) };
+      const destination = this.#destinationOf(record, sideOf(record, role), role);
       this.#routes[role] = { destination, held: keepsStill(record, role, this.#releasedEpoch) };
     }
     this.#armDeadline(record);

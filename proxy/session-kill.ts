@@ -1,9 +1,10 @@
 import type { SessionLocation } from '../core/control/protocol.ts';
-import { endpointOfSide, type RoutingRecord } from '../core/routing-record.ts';
+import type { Side } from '../core/phase.ts';
+import type { Role } from '../core/routing-record.ts';
 import { buildErr } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { ownQuery, runCommands } from './backend-commands.ts';
-import { BackendConnection, isSameDestination, type LoginProfile } from './backend-connection.ts';
+import { BackendConnection, isSameDestination, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { isProxyConnectionId } from './connection-ids.ts';
 
@@ -15,7 +16,7 @@ export interface KillRequest {
 }
 
 export interface KillContext {
-  record: RoutingRecord | null;
+  destinationOn: (side: Side, role: Role) => Destination | null;
   /** Of the session that kills. */
   backend: BackendConnection;
   profile: LoginProfile;
@@ -39,9 +40,9 @@ export async function killSession({ id, statement }: KillRequest, context: KillC
       if (answer?.packet.code !== UNKNOWN_THREAD) return answerOf(answer);
     }
     const location = await context.locate(id);
-    if (location === null || context.record === null) return buildErr(CLIENT_ERROR.unknownThread(String(id)));
-    const { side, role, backendId } = location;
-    const destination = { side, endpoint: endpointOfSide(context.record, side, role) };
+    const destination = location === null ? null : context.destinationOn(location.side, location.role);
+    if (location === null || destination === null) return buildErr(CLIENT_ERROR.unknownThread(String(id)));
+    const { backendId } = location;
     if (isSameDestination(destination, backend.destination)) {
       return answerOf(await runKill(backend, `${statement} ${backendId}`));
     }

@@ -286,7 +286,7 @@ export class Session implements RelayOwner {
     });
   }
 
-  async kill(request: KillRequest, context: Pick<KillContext, 'record' | 'locate'>): Promise<Buffer> {
+  async kill(request: KillRequest, context: Pick<KillContext, 'destinationOn' | 'locate'>): Promise<Buffer> {
     const { backend, profile, state } = this.#login;
     state.diagnostics.onOverwritten();
     return killSession(request, { ...context, backend, profile });

@@ -11,14 +11,26 @@ export interface TlsMaterial {
   rsa: { privateKey: KeyObject; publicKeyPem: Buffer };
 }
 
+/** A certificate of ours for servers that ask for one. */
+export interface ClientCertificate {
+  cert: string;
+  key: string;
+}
+
 export interface TlsMaterialOptions {
   dataDir: string;
   certFile?: string | undefined;
   keyFile?: string | undefined;
+  minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
 /** The key for passwords is always ours; the certificate is the operator's where one is configured. */
-export async function loadTlsMaterial({ dataDir, certFile, keyFile }: TlsMaterialOptions): Promise<TlsMaterial> {
+export async function loadTlsMaterial({
+  dataDir,
+  certFile,
+  keyFile,
+  minVersion,
+}: TlsMaterialOptions): Promise<TlsMaterial> {
   const keyPem = await ownFile(dataDir, 'proxy-key.pem', newKey);
   const privateKey = createPrivateKey(keyPem);
   const cert =
@@ -30,9 +42,16 @@ export async function loadTlsMaterial({ dataDir, certFile, keyFile }: TlsMateria
   const key = keyFile === undefined ? keyPem : await readFile(keyFile, 'utf8');
   const publicKeyPem = Buffer.from(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }));
   return {
-    secureContext: createSecureContext({ cert, key, minVersion: 'TLSv1.2' }),
+    secureContext: createSecureContext({ cert, key, minVersion }),
     rsa: { privateKey, publicKeyPem },
   };
+}
+
+export async function loadClientCertificate(files: { certFile: string; keyFile: string }): Promise<ClientCertificate> {
+  const [cert, key] = await Promise.all([readFile(files.certFile, 'utf8'), readFile(files.keyFile, 'utf8')]);
+  // Throws here what else every connection would.
+  createSecureContext({ cert, key });
+  return { cert, key };
 }
 
 async function newKey(): Promise<string> {

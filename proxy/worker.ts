@@ -9,23 +9,28 @@ import type {
   SessionLocation,
   Welcome,
 } from '../core/control/protocol.ts';
+import type { Side } from '../core/phase.ts';
 import { createLogger } from '../core/log.ts';
-import { ROLES, endpointOfSide, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import { ROLES, type Role, type RoutingRecord } from '../core/routing-record.ts';
 import { ClientDoor } from './client-door.ts';
 import { CLIENT_ERROR } from './client-error.ts';
 import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
-import { listen, type Listener } from './listener.ts';
+import { listen, listenUnix, type Listener } from './listener.ts';
 import { LoginLimiter } from './login-limiter.ts';
 import { openBackends } from './open-backends.ts';
+import { TrustedNetworks } from './proxy-protocol.ts';
 import { prepareSessions } from './prepare-sessions.ts';
-import { Router } from './router.ts';
+import { Router, type SideSettings } from './router.ts';
 import { ServerIdentities } from './server-identity.ts';
 import { ProxyMetrics } from './session-metrics.ts';
 import type { KillRequest } from './session-kill.ts';
 import { Session, type SessionContext } from './session.ts';
 import { UserDirectory } from './user-directory.ts';
-import { loadTlsMaterial } from './tls-material.ts';
+import { loadClientCertificate, loadTlsMaterial, type TlsMaterial } from './tls-material.ts';
+
+/** A unix socket cannot be shared: one worker has it, and the one that takes its place after it. */
+const FIRST_SLOT = 0;
 
 export interface ProxyWorkerOptions {
   config: Config;
@@ -82,17 +87,23 @@ class ProxyWorker implements SessionContext {
   }
 
   async run(): Promise<void> {
-    const { config, dataDir, controlSocketPath, instanceId, signal, onListening } = this.#options;
-    const { certFile, keyFile, required } = config.proxy.tls;
-    const tls = await loadTlsMaterial({ dataDir, certFile, keyFile });
-    const { maxConnections, handshakeTimeoutMs, users, relayedUsers, maxFailedLogins } = config.proxy;
+    const { config, controlSocketPath, instanceId, signal, onListening } = this.#options;
+    const { required } = config.proxy.tls;
+    let tls = await this.#loadCertificates();
+    this.#reload = async () => {
+      tls = await this.#loadCertificates();
+      this.#log.info('certificates loaded again');
+    };
+    const { maxConnections, handshakeTimeoutMs, users, relayedUsers, maxFailedLogins, proxyProtocolFrom } =
+      config.proxy;
     const door = new ClientDoor({
-      tls,
+      tls: () => tls,
       tlsRequired: required,
       maxConnections,
       handshakeTimeoutMs,
       ids: this.#ids,
       users: new UserDirectory(users, relayedUsers),
+      balancers: new TrustedNetworks(proxyProtocolFrom),
       limiter: new LoginLimiter(maxFailedLogins),
       identities: this.#identities,
       metrics: this.metrics,
@@ -123,9 +134,12 @@ class ProxyWorker implements SessionContext {
       await Promise.race([this.#welcomed.promise, control]);
       this.#listeners.push(await listen('primary', config.proxy.listen, (socket, role) => door.accept(socket, role)));
       const { replicaListen } = config.proxy;
+      if (config.proxy.socket !== null && this.#slot === FIRST_SLOT)
+        this.#listeners.push(await listenUnix(config.proxy.socket, (socket) => door.accept(socket, 'primary')));
       if (replicaListen !== null)
         this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
-      const portOf = (role: Role) => this.#listeners.find((listener) => listener.role === role)?.port;
+      const portOf = (role: Role) =>
+        this.#listeners.find((listener) => listener.role === role && listener.port !== 0)?.port;
       onListening?.({ primary: portOf('primary') ?? 0, replica: portOf('replica') ?? null });
       await control;
     } finally {
@@ -137,6 +151,20 @@ class ProxyWorker implements SessionContext {
       for (const session of this.#sessions.values()) session.end();
       await control;
     }
+  }
+
+  /** What the files hold now, for clients and for servers. */
+  async #loadCertificates(): Promise<TlsMaterial> {
+    const { config, dataDir } = this.#options;
+    const { tls, serverCertificates, proxyProtocolTo } = config.proxy;
+    const material = await loadTlsMaterial({ dataDir, ...tls });
+    const settingsOf = async (side: Side): Promise<SideSettings> => {
+      const files = serverCertificates[side];
+      const clientCertificate = files === undefined ? undefined : await loadClientCertificate(files);
+      return { clientCertificate, wantsProxyHeader: proxyProtocolTo.includes(side) };
+    };
+    this.router.configure({ source: await settingsOf('source'), target: await settingsOf('target') });
+    return material;
   }
 
   onSettled(session: Session): void {
@@ -151,7 +179,7 @@ class ProxyWorker implements SessionContext {
 
   async kill(session: Session, request: KillRequest): Promise<Buffer> {
     return session.kill(request, {
-      record: this.router.record,
+      destinationOn: (side, role) => this.router.destinationOn(side, role),
       locate: async (id) => this.#locate(id) ?? (await this.#supervisor?.call('locateSession', { id })) ?? null,
     });
   }
@@ -168,6 +196,7 @@ class ProxyWorker implements SessionContext {
   }
 
   #onSessionGone: () => void = () => {};
+  #reload: () => Promise<void> = async () => {};
 
   #handlers(): Handlers<ProxyMethods> {
     return {
@@ -177,6 +206,7 @@ class ProxyWorker implements SessionContext {
       locateSession: ({ id }) => this.#locate(id),
       sessions: () => [...this.#sessions.values()].map((session) => session.view()),
       closeSessions: ({ sessionIds }) => this.#closeSessions(new Set(sessionIds)),
+      reload: () => this.#reload(),
       collectMetrics: async () => ({ text: await this.#collect() }),
       drain: ({ timeoutMs }) => this.#drain(timeoutMs),
     };
@@ -260,9 +290,8 @@ class ProxyWorker implements SessionContext {
   }
 
   async #prepare({ role, to }: PrepareRequest): Promise<PrepareReport> {
-    const { record } = this.router;
-    if (record === null) return { prepared: 0, failures: [], pinned: [] };
-    const destination = { side: to, endpoint: endpointOfSide(record, to, role) };
+    const destination = this.router.destinationOn(to, role);
+    if (destination === null) return { prepared: 0, failures: [], pinned: [] };
     return prepareSessions(
       [...this.#sessions.values()].filter((session) => session.role === role),
       destination,

@@ -118,6 +118,11 @@ export class Fleet {
     await Promise.all(this.peers().map((peer) => peer.call('closeSessions', { sessionIds })));
   }
 
+  /** Rejects with the first proxy's reason when one of them cannot. */
+  async reload(): Promise<void> {
+    await Promise.all(this.peers().map((peer) => peer.call('reload', undefined)));
+  }
+
   async sessions(): Promise<SessionView[]> {
     const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined)));
     return lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));

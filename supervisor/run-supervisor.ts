@@ -25,6 +25,8 @@ export interface SupervisorOptions {
   log: Logger;
   /** Told once everything listens. */
   onReady: (addresses: { admin: ListenAddress }) => void;
+  /** Called once with what reads the certificates again. */
+  onReloadRequested: (reload: () => void) => void;
 }
 
 /** Workers of a supervisor that died come back within the back-off of their control client (core/control/client.ts). */
@@ -39,6 +41,7 @@ export async function runSupervisor({
   signal,
   log,
   onReady,
+  onReloadRequested,
 }: SupervisorOptions): Promise<void> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const controlSocketPath = join(config.dataDir, 'control.sock');
@@ -84,6 +87,11 @@ export async function runSupervisor({
     for (let index = adopted; index < count; index += 1) startWorker();
     const engine = new Child({ ...common, name: 'engine', arguments: ['run-engine', ...configArguments] });
     onReady({ admin: admin.address });
+    onReloadRequested(() => {
+      fleet
+        .reload()
+        .catch((error: unknown) => log.error({ err: error }, 'reload: going on with the former certificates'));
+    });
     await aborted(signal);
     log.info('stopping');
     await admin.close();

@@ -114,6 +114,8 @@ export interface ProxyMethods {
   /** Every connection to a database server, also those without a session: what tells ours from others' there. */
   backendConnections(params: undefined): BackendView[];
   collectMetrics(params: undefined): { text: string };
+  /** Reads its certificates again; rejects when they cannot be used, and goes on with the former ones. */
+  reload(params: undefined): void;
   /** Stops accepting, lets sessions reach a boundary, ends them with ERR 1053, then the process exits. */
   drain(params: { timeoutMs: number }): void;
 }

@@ -89,12 +89,17 @@ test('a relayed login works without the proxy knowing the password; the session 
 });
 
 describe('the plugins of MariaDB on its side', () => {
-  test.each([
+  test.for([
     ['ed25519', 'auth_ed25519'],
     ['parsec', 'auth_parsec'],
-  ])('%s', async (plugin, library) => {
+  ] as const)('%s', async ([plugin, library], context) => {
     await using root = await direct(source);
-    await root.query(`INSTALL SONAME '${library}'`);
+    // Debian's core package is without them.
+    const installed = await root.query(`INSTALL SONAME '${library}'`).then(
+      () => true,
+      () => false,
+    );
+    context.skip(!installed, `this server has no ${library}`);
     for (const [user, password] of [
       [`${plugin}_one`, 'secret'],
       [`${plugin}_two`, 'longer than thirty-two bytes, and beyond ASCII: grüße'],
