@@ -1,13 +1,7 @@
 import { connect } from 'node:net';
-import { otherSide } from '../core/phase.ts';
-import {
-  endpointOf,
-  endpointOfSide,
-  sideOf,
-  type Endpoint,
-  type Role,
-  type RoutingRecord,
-} from '../core/routing-record.ts';
+import { OWN_PROXY_HEADER } from '../core/wire/proxy-header.ts';
+import { otherSide, type Side } from '../core/phase.ts';
+import { endpointOfSide, sideOf, type Endpoint, type Role, type RoutingRecord } from '../core/routing-record.ts';
 import { CAPABILITY, combine } from '../core/wire/capabilities.ts';
 import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
 import { MessageStream } from './message-stream.ts';
@@ -84,18 +78,25 @@ const GREETING_TIMEOUT_MS = 2000;
  */
 export class ServerIdentities {
   readonly #greetings = new Map<string, Promise<Handshake | null>>();
+  readonly #proxyHeaderTo: readonly Side[];
+
+  /** `proxyHeaderTo`: sides whose servers wait for a PROXY protocol header before they greet. */
+  constructor(proxyHeaderTo: readonly Side[] = []) {
+    this.#proxyHeaderTo = proxyHeaderTo;
+  }
 
   /** Asks the servers of `record` now, so that the first client need not wait. */
   learn(record: RoutingRecord): void {
     for (const role of ['primary', 'replica'] as const) {
-      for (const side of ['source', 'target'] as const) void this.#greetingOf(endpointOfSide(record, side, role));
+      for (const side of ['source', 'target'] as const) void this.#greetingOf(record, side, role);
     }
   }
 
   async identity(record: RoutingRecord | null, role: Role): Promise<ServerIdentity> {
     if (record === null) return FALLBACK;
-    const current = await this.#greetingOf(endpointOf(record, role));
-    const other = await this.#greetingOf(endpointOfSide(record, otherSide(sideOf(record, role)), role));
+    const side = sideOf(record, role);
+    const current = await this.#greetingOf(record, side, role);
+    const other = await this.#greetingOf(record, otherSide(side), role);
     const supported = [current, other].reduce(
       (all, greeting) => (greeting === null ? all : all & greeting.capabilities),
       SUPPORTED,
@@ -108,11 +109,12 @@ export class ServerIdentities {
     };
   }
 
-  #greetingOf(endpoint: Endpoint): Promise<Handshake | null> {
+  #greetingOf(record: RoutingRecord, side: Side, role: Role): Promise<Handshake | null> {
+    const endpoint = endpointOfSide(record, side, role);
     const key = `${endpoint.host}:${endpoint.port}`;
     const known = this.#greetings.get(key);
     if (known !== undefined) return known;
-    const learned = readGreeting(endpoint).catch(() => {
+    const learned = readGreeting(endpoint, this.#proxyHeaderTo.includes(side)).catch(() => {
       // Asked again with the next client.
       this.#greetings.delete(key);
       return null;
@@ -122,9 +124,10 @@ export class ServerIdentities {
   }
 }
 
-async function readGreeting({ host, port }: Endpoint): Promise<Handshake> {
+async function readGreeting({ host, port }: Endpoint, wantsProxyHeader: boolean): Promise<Handshake> {
   const socket = connect({ host, port, timeout: GREETING_TIMEOUT_MS });
   socket.on('timeout', () => socket.destroy());
+  if (wantsProxyHeader) socket.write(OWN_PROXY_HEADER);
   const stream = new MessageStream(socket, { maxBytes: 1 << 16 });
   try {
     return parseHandshake(await stream.next());

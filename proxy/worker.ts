@@ -59,7 +59,7 @@ class ProxyWorker implements SessionContext {
   readonly #log: Logger;
   readonly #sessions = new Map<number, Session>();
   readonly #ids = new ConnectionIds((id) => this.#sessions.has(id));
-  readonly #identities = new ServerIdentities();
+  readonly #identities: ServerIdentities;
   readonly #drains: DrainTracker<Session>;
   readonly #drained = new AbortController();
   readonly #welcomed = Promise.withResolvers<void>();
@@ -73,6 +73,7 @@ class ProxyWorker implements SessionContext {
   constructor(options: ProxyWorkerOptions) {
     const { config, instanceId } = options;
     this.#options = options;
+    this.#identities = new ServerIdentities(config.proxy.proxyProtocolTo);
     this.instanceId = instanceId;
     this.holdTimeoutMs = config.proxy.holdTimeoutMs;
     this.#log = createLogger(instanceId, config.log.level);

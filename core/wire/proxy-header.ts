@@ -22,6 +22,9 @@ const V2_FIXED_BYTES = 16;
 const V2_BODY_BYTES_MAX = 4096;
 const FAMILY = { INET: 1, INET6: 2 } as const;
 
+/** For a connection that is nobody's: the command LOCAL. */
+export const OWN_PROXY_HEADER = Buffer.concat([SIGNATURE, Buffer.of(0x20, 0, 0, 0)]);
+
 /** Undefined: more bytes are needed. Throws MalformedPacketError for anything that is no header. */
 export function parseProxyHeader(bytes: Buffer): ProxyHeader | undefined {
   if (startsLike(bytes, SIGNATURE)) return bytes.length < V2_FIXED_BYTES ? undefined : parseBinary(bytes);

@@ -31,6 +31,8 @@ export interface ProxyHarnessOptions {
   tlsMode?: 'disabled' | 'preferred';
   /** False: no import yet, the proxy gets no route. */
   hasRoute?: boolean;
+  /** Among the workers of the supervisor that the harnesses stand for; else one of its own. */
+  slot?: number;
 }
 
 /** A proxy worker in this process and a supervisor that is only a socket: the test decides every epoch. */
@@ -38,7 +40,7 @@ export class ProxyHarness implements AsyncDisposable {
   /** Harnesses of one process stand for the workers of one supervisor. */
   static readonly #all = new Set<ProxyHarness>();
   static #slots = 0;
-  readonly #slot = ProxyHarness.#slots++;
+  #slot = ProxyHarness.#slots++;
   readonly #folder: string;
   readonly #control: Server;
   readonly #abort = new AbortController();
@@ -63,6 +65,7 @@ export class ProxyHarness implements AsyncDisposable {
     proxy = {},
     tlsMode = 'preferred',
     hasRoute = true,
+    slot,
   }: ProxyHarnessOptions): Promise<ProxyHarness> {
     const endpoint = (address: ServerAddress) => ({ host: address.host, port: address.port, tls: { mode: tlsMode } });
     const record = routingRecordSchema.parse({
@@ -81,6 +84,7 @@ export class ProxyHarness implements AsyncDisposable {
     });
     const folder = await mkdtemp(join(tmpdir(), 'switchyard-proxy-'));
     const harness = new ProxyHarness(folder, hasRoute ? record : null);
+    if (slot !== undefined) harness.#slot = slot;
     const controlSocketPath = join(folder, 'control.sock');
     harness.#control.listen(controlSocketPath);
     await once(harness.#control, 'listening');
@@ -168,6 +172,10 @@ export class ProxyHarness implements AsyncDisposable {
 
   async metrics(): Promise<string> {
     return (await this.#connected().call('collectMetrics', undefined)).text;
+  }
+
+  async reload(): Promise<void> {
+    await this.#connected().call('reload', undefined);
   }
 
   async drain(timeoutMs: number): Promise<void> {
