@@ -78,7 +78,10 @@ export const configSchema = z.strictObject({
           minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
         })
         .prefault({}),
+      /** Of each worker, with or without a login. */
       maxConnections: z.int().min(1).max(100_000).default(10_000),
+      maxConnectionsPerAddress: z.int().min(1).nullable().default(null),
+      maxConnectionsPerUser: z.int().min(1).nullable().default(null),
       /** What the proxy proves itself with to the servers of a side that ask for a client certificate. */
       serverCertificates: z
         .strictObject({ source: keyPairSchema.optional(), target: keyPairSchema.optional() })

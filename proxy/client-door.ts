@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Role } from '../core/routing-record.ts';
+import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import { buildErr, buildErrBeforeHandshake, type ErrPacket } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
@@ -14,8 +15,10 @@ import { CompressedStream } from './compressed-stream.ts';
 import type { LoginLimiter } from './login-limiter.ts';
 import type { UserDirectory } from './user-directory.ts';
 import type { ConnectionIds } from './connection-ids.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import { CredentialCache } from './credentials.ts';
-import { MessageStream } from './message-stream.ts';
+import { ConnectionLostError, MessageStream } from './message-stream.ts';
+import { refusalReason, type RefusalReason } from './refusal-reason.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { readProxyHeader, type TrustedNetworks } from './proxy-protocol.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
@@ -30,7 +33,7 @@ export interface ClientDoorOptions {
   tls: () => TlsMaterial;
   balancers: TrustedNetworks;
   tlsRequired: boolean;
-  maxConnections: number;
+  limits: ConnectionLimits;
   handshakeTimeoutMs: number;
   ids: ConnectionIds;
   users: UserDirectory;
@@ -42,7 +45,18 @@ export interface ClientDoorOptions {
   log: Logger;
 }
 
+/** A connection that was accepted. */
+interface Arrival {
+  socket: Socket;
+  client: ClientAddress | null;
+  connectionId: number;
+  /** Of the listener. */
+  role: Role;
+}
+
 const ACCESS_DENIED = 1045;
+/** For a client that was refused and does not close. */
+const CLOSE_TIMEOUT_MS = 1000;
 /** A message of a login, also of one within COM_CHANGE_USER. */
 const LOGIN_BYTES_MAX = 1 << 20;
 
@@ -51,16 +65,10 @@ export class ClientDoor {
   readonly #options: ClientDoorOptions;
   readonly #cache = new CredentialCache();
   readonly #waiting = new Set<Socket>();
-  #open = 0;
   #closed = false;
 
   constructor(options: ClientDoorOptions) {
     this.#options = options;
-  }
-
-  /** Connections with or without a session. */
-  get openConnections(): number {
-    return this.#open;
   }
 
   /** Those that have no session yet get no other answer any more. */
@@ -72,16 +80,15 @@ export class ClientDoor {
   accept(socket: Socket, role: Role): void {
     // Errors are followed by close, which whoever owns the socket by then listens to.
     socket.on('error', () => {});
-    const refusal = this.#refusalOf(socket);
+    const { limits } = this.#options;
+    const refusal = this.#closed ? CLIENT_ERROR.shutdown() : limits.enter();
     if (refusal !== null) {
-      this.#options.metrics.logins.inc({ outcome: 'refused' });
-      socket.end(framePacket(buildErrBeforeHandshake(refusal), 0));
+      this.#refuse(socket, refusal);
       return;
     }
-    this.#open += 1;
     this.#waiting.add(socket);
     socket.once('close', () => {
-      this.#open -= 1;
+      limits.leave();
       this.#waiting.delete(socket);
     });
     void this.#serve(socket, role).catch((error: unknown) => {
@@ -90,77 +97,119 @@ export class ClientDoor {
     });
   }
 
-  /** Why nobody is greeted now, or not this one. */
-  #refusalOf(socket: Socket): ErrPacket | null {
-    if (this.#closed) return CLIENT_ERROR.shutdown();
-    if (this.#open >= this.#options.maxConnections) return CLIENT_ERROR.tooManyConnections();
-    const host = socket.remoteAddress ?? '';
-    return this.#options.limiter.isBlocked(host) ? CLIENT_ERROR.tooManyFailures(host) : null;
+  /** In place of the greeting. */
+  #refuse(socket: Socket, refusal: ErrPacket): void {
+    this.#countRefusal(refusalReason(new ClientError(refusal), { timedOut: false }));
+    this.#options.metrics.logins.inc({ outcome: 'refused' });
+    socket.end(framePacket(buildErrBeforeHandshake(refusal), 0));
+    // It may go on sending, and never close: nobody reads it.
+    socket.resume();
+    socket.setTimeout(this.#options.handshakeTimeoutMs, () => socket.destroy());
   }
 
-  async #serve(socket: Socket, listenerRole: Role): Promise<void> {
-    const { context, metrics, handshakeTimeoutMs, ids, limiter } = this.#options;
-    const connectionId = ids.next();
-    const timer = setTimeout(() => (stream?.socket ?? socket).destroy(), handshakeTimeoutMs);
-    let client = addressOf(socket);
+  #countRefusal(reason: RefusalReason): void {
+    this.#options.metrics.refusals.inc({ reason });
+  }
+
+  async #serve(socket: Socket, role: Role): Promise<void> {
+    const { metrics, handshakeTimeoutMs, limiter } = this.#options;
+    const timeout = new AbortController();
+    const timer = setTimeout(() => {
+      timeout.abort();
+      (stream?.socket ?? socket).destroy();
+    }, handshakeTimeoutMs);
+    let client: ClientAddress | null = null;
     let stream: MessageStream | undefined;
     try {
-      if (this.#options.balancers.includes(socket.remoteAddress ?? '')) {
-        client = (await readProxyHeader(socket, AbortSignal.timeout(handshakeTimeoutMs))) ?? client;
-        if (client !== null && limiter.isBlocked(client.host))
-          throw new ClientError(CLIENT_ERROR.tooManyFailures(client.host));
+      client = await this.#addressOf(socket, timeout.signal);
+      const refusal = this.#admitAddress(socket, client);
+      if (refusal !== null) {
+        this.#refuse(socket, refusal);
+        return;
       }
-      const who = { socket, client, connectionId, role: listenerRole };
+      const who = { socket, client, connectionId: this.#options.ids.next(), role };
       const login = await this.#logIn(who, (current) => (stream = current));
       // Held clients wait longer than a handshake may take.
       clearTimeout(timer);
-      const role = login.role ?? listenerRole;
-      const backend = await this.#logInBackend(role, {
-        client: socket,
-        profile: login.profile,
-        database: login.database,
-      });
-      if (socket.destroyed) {
-        backend.quit();
-        return;
-      }
-      login.stream.write(buildOk({ statusFlags: 2 }));
-      const ahead = login.stream.detach();
-      this.#waiting.delete(socket);
+      this.#admitUser(socket, login);
+      await this.#begin(login, who);
       metrics.logins.inc({ outcome: 'accepted' });
       limiter.onAccepted(client?.host ?? '');
-      const { socket: plain } = login.stream;
-      const transport = login.compression === null ? plain : new CompressedStream(plain, login.compression, ahead);
-      const profile = afterLogin(login.profile);
-      const database = login.database?.toString('utf8') ?? null;
-      const { isMixed } = login.identity;
-      const session = new Session({
-        context,
-        client: transport,
-        backend,
-        profile,
-        role,
-        database,
-        connectionId,
-        address: client === null ? 'unix socket' : `${client.host}:${client.port}`,
-        isMixed,
-        isSecure: login.isSecure,
-      });
-      this.#options.onSession(session);
-      transport.resume();
-      session.begin(login.compression === null ? ahead : Buffer.alloc(0));
     } catch (error) {
+      this.#countRefusal(refusalReason(error, { timedOut: timeout.signal.aborted }));
       metrics.logins.inc({ outcome: error instanceof ClientError ? 'refused' : 'broken' });
       if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) limiter.onFailed(client?.host ?? '');
-      if (error instanceof ClientError && stream !== undefined) {
-        stream.write(buildErr(error.packet));
-        stream.socket.end();
+      const packet = packetOf(error);
+      const open = stream?.socket ?? socket;
+      if (packet !== null && stream !== undefined && !open.destroyed) {
+        stream.write(buildErr(packet));
+        open.end();
+        open.resume();
+        const close = setTimeout(() => open.destroy(), CLOSE_TIMEOUT_MS);
+        open.once('close', () => clearTimeout(close));
       } else {
-        (stream?.socket ?? socket).destroy();
+        open.destroy();
       }
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** The one that a trusted balancer speaks for, or its own; null for a unix socket. */
+  async #addressOf(socket: Socket, signal: AbortSignal): Promise<ClientAddress | null> {
+    const { remoteAddress: host, remotePort: port } = socket;
+    if (host === undefined || port === undefined) return null;
+    const own = { host, port };
+    return this.#options.balancers.includes(host) ? ((await readProxyHeader(socket, signal)) ?? own) : own;
+  }
+
+  #admitAddress(socket: Socket, client: ClientAddress | null): ErrPacket | null {
+    if (client === null) return null;
+    const { limits, limiter } = this.#options;
+    if (limiter.isBlocked(client.host)) return CLIENT_ERROR.tooManyFailures(client.host);
+    const refusal = limits.enterAddress(client.host);
+    if (refusal === null) socket.once('close', () => limits.leaveAddress(client.host));
+    return refusal;
+  }
+
+  #admitUser(socket: Socket, { profile }: ClientLogin): void {
+    const { limits } = this.#options;
+    const user = profile.credentials.user.toString('utf8');
+    const refusal = limits.enterUser(user);
+    if (refusal !== null) throw new ClientError(refusal);
+    socket.once('close', () => limits.leaveUser(user));
+  }
+
+  /** Logs in on the server, tells the client, and hands it to its session. */
+  async #begin(
+    { stream, profile, database, isSecure, compression, identity, ...login }: ClientLogin,
+    { socket, client, connectionId, role: listenerRole }: Arrival,
+  ): Promise<void> {
+    const role = login.role ?? listenerRole;
+    const backend = await this.#logInBackend(role, { client: socket, profile, database });
+    if (socket.destroyed) {
+      backend.quit();
+      throw new ConnectionLostError('the client is gone');
+    }
+    stream.write(buildOk({ statusFlags: 2 }));
+    const ahead = stream.detach();
+    this.#waiting.delete(socket);
+    const transport = compression === null ? stream.socket : new CompressedStream(stream.socket, compression, ahead);
+    const session = new Session({
+      context: this.#options.context,
+      client: transport,
+      backend,
+      profile: afterLogin(profile),
+      role,
+      database: database?.toString('utf8') ?? null,
+      connectionId,
+      address: client === null ? 'unix socket' : `${client.host}:${client.port}`,
+      isMixed: identity.isMixed,
+      isSecure,
+    });
+    this.#options.onSession(session);
+    transport.resume();
+    session.begin(compression === null ? ahead : Buffer.alloc(0));
   }
 
   /** COM_CHANGE_USER: the password is asked for again; the session goes on with a new login. */
@@ -186,7 +235,7 @@ export class ClientDoor {
         cache: this.#cache,
         users,
       });
-      const collation = (request.collation ?? session.profile.collation) & 0xff;
+      const collation = request.collation ?? session.profile.collation;
       const { attributes } = request;
       const profile: LoginProfile = { ...session.profile, credentials, serverLogin, collation, attributes };
       const backend = await this.#logInBackend(session.role, { client: session.client, profile, database });
@@ -194,16 +243,14 @@ export class ClientDoor {
       session.adopt(backend, { profile: afterLogin(profile), database: database?.toString('utf8') ?? null });
       session.returnClient(stream.detach());
     } catch (error) {
-      const packet = error instanceof ClientError ? error.packet : CLIENT_ERROR.badHandshake();
+      this.#countRefusal(refusalReason(error, { timedOut: false }));
+      const packet = packetOf(error) ?? CLIENT_ERROR.badHandshake();
       stream.write(buildErr(packet));
       session.end();
     }
   }
 
-  async #logIn(
-    { role, ...who }: { socket: Socket; client: ClientAddress | null; connectionId: number; role: Role },
-    onStream: (stream: MessageStream) => void,
-  ): Promise<ClientLogin> {
+  async #logIn({ role, ...who }: Arrival, onStream: (stream: MessageStream) => void): Promise<ClientLogin> {
     const { identities, context, tls, tlsRequired, users } = this.#options;
     const identity = await identities.identity(context.router.record, role);
     const admit = () => {
@@ -250,9 +297,10 @@ export class ClientDoor {
   }
 }
 
-function addressOf(socket: Socket): ClientAddress | null {
-  const { remoteAddress: host, remotePort: port } = socket;
-  return host === undefined || port === undefined ? null : { host, port };
+/** What the client reads of an error; null where it is gone. */
+function packetOf(error: unknown): ErrPacket | null {
+  if (error instanceof ClientError) return error.packet;
+  return error instanceof MalformedPacketError ? CLIENT_ERROR.badHandshake() : null;
 }
 
 /** The client answers a challenge only while it logs in. */

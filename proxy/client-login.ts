@@ -66,7 +66,7 @@ export async function logInClient(
 ): Promise<ClientLogin> {
   const { socket, connectionId, identity, tls, cache } = options;
   const scramble = newScramble();
-  let stream = new MessageStream(socket, { maxBytes: HANDSHAKE_BYTES_MAX });
+  let stream = new MessageStream(socket, { maxBytes: HANDSHAKE_BYTES_MAX, checksSequence: true });
   onStream(stream);
   const { serverVersion, capabilities, collation } = identity;
   const statusFlags = SERVER_STATUS.AUTOCOMMIT;
@@ -147,5 +147,5 @@ function startTls(plain: MessageStream, { secureContext }: TlsMaterial): Message
   if (rest.length > 0) plain.socket.unshift(rest);
   const secure = new TLSSocket(plain.socket, { isServer: true, secureContext });
   // The request for TLS had sequence 1, and the response within TLS goes on with 2.
-  return new MessageStream(secure, { maxBytes: HANDSHAKE_BYTES_MAX, sequence: 1 });
+  return new MessageStream(secure, { maxBytes: HANDSHAKE_BYTES_MAX, sequence: 1, checksSequence: true });
 }

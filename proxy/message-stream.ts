@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import { MessageSplitter, framePacket, type Message } from '../core/wire/packet.ts';
 
 /** The peer closed the connection, or the network did. */
@@ -17,8 +18,18 @@ export class MessageStream {
   #failure: Error | undefined;
   /** Of the last message in either direction; the next one that we write has the one after it. */
   #sequence: number;
+  readonly #checksSequence: boolean;
 
-  constructor(socket: Duplex, { maxBytes, sequence = -1 }: { maxBytes: number; sequence?: number }) {
+  /** `checksSequence`: a message that is not the one after ours is malformed, as for the server. */
+  constructor(
+    socket: Duplex,
+    {
+      maxBytes,
+      sequence = -1,
+      checksSequence = false,
+    }: { maxBytes: number; sequence?: number; checksSequence?: boolean },
+  ) {
+    this.#checksSequence = checksSequence;
     this.socket = socket;
     this.#sequence = sequence;
     this.#splitter = new MessageSplitter(maxBytes);
@@ -34,6 +45,8 @@ export class MessageStream {
     this.#waiting = { resolve, reject };
     this.#deliver();
     const message = await promise;
+    if (this.#checksSequence && message.sequence !== ((this.#sequence + 1) & 0xff))
+      throw new MalformedPacketError('packets out of order');
     this.#sequence = message.sequence;
     return message.payload;
   }

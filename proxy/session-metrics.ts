@@ -34,6 +34,12 @@ export class ProxyMetrics {
     labelNames: ['outcome'],
     registers: this.#registers,
   });
+  readonly refusals = new Counter({
+    name: 'switchyard_proxy_refusals_total',
+    help: 'Clients that were not let in, or put out for what they sent, by reason',
+    labelNames: ['reason'],
+    registers: this.#registers,
+  });
   readonly holds = new Counter({
     name: 'switchyard_proxy_holds_total',
     help: 'Holds begun',

@@ -302,6 +302,7 @@ export class Session implements RelayOwner {
   }
 
   onBroken(error: ErrPacket): void {
+    this.#context.metrics.refusals.inc({ reason: 'malformed packet' });
     this.fail(error);
   }
 

@@ -15,6 +15,7 @@ import { ROLES, type Role, type RoutingRecord } from '../core/routing-record.ts'
 import { ClientDoor } from './client-door.ts';
 import { CLIENT_ERROR } from './client-error.ts';
 import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
+import { ConnectionLimits } from './connection-limits.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
 import { listen, listenUnix, type Listener } from './listener.ts';
 import { LoginLimiter } from './login-limiter.ts';
@@ -95,12 +96,24 @@ class ProxyWorker implements SessionContext {
       tls = await this.#loadCertificates();
       this.#log.info('certificates loaded again');
     };
-    const { maxConnections, handshakeTimeoutMs, users, relayedUsers, maxFailedLogins, proxyProtocolFrom } =
-      config.proxy;
+    const {
+      maxConnections,
+      maxConnectionsPerAddress,
+      maxConnectionsPerUser,
+      handshakeTimeoutMs,
+      users,
+      relayedUsers,
+      maxFailedLogins,
+      proxyProtocolFrom,
+    } = config.proxy;
     const door = new ClientDoor({
       tls: () => tls,
       tlsRequired: required,
-      maxConnections,
+      limits: new ConnectionLimits({
+        max: maxConnections,
+        maxPerAddress: maxConnectionsPerAddress,
+        maxPerUser: maxConnectionsPerUser,
+      }),
       handshakeTimeoutMs,
       ids: this.#ids,
       users: new UserDirectory(users, relayedUsers),

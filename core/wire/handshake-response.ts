@@ -32,8 +32,9 @@ export function parseHandshakeResponse(payload: Buffer): HandshakeResponse {
   const reader = new ByteReader(payload);
   const capabilities = reader.uint32();
   const maxPacketBytes = reader.uint32();
-  const collation = reader.uint8();
-  reader.skip(23);
+  // One byte by the book, of a filler that follows; clients with collations above 255 and newer servers use two.
+  const collation = reader.uint16();
+  reader.skip(22);
   const user = Buffer.from(reader.nulTerminated());
   const authResponse = Buffer.from(readAuthResponse(reader, capabilities));
   const hasDatabase = hasCapability(capabilities, CAPABILITY.CONNECT_WITH_DB) && reader.remaining > 0;
@@ -61,7 +62,7 @@ function readAuthResponse(reader: ByteReader, capabilities: number): Buffer {
 }
 
 export function buildSslRequest({ capabilities, maxPacketBytes, collation }: HandshakeResponse): Buffer {
-  return new ByteWriter().uint32(capabilities).uint32(maxPacketBytes).uint8(collation).zeros(23).toBuffer();
+  return new ByteWriter().uint32(capabilities).uint32(maxPacketBytes).uint16(collation).zeros(22).toBuffer();
 }
 
 /** The flags decide which fields are written: the caller sets them to match. */

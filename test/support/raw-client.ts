@@ -1,0 +1,73 @@
+import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
+import { COMMAND } from '../../core/wire/command.ts';
+import { BackendConnection } from '../../proxy/backend-connection.ts';
+import type { MessageStream } from '../../proxy/message-stream.ts';
+
+const SENTINEL = Buffer.from('the end of the answer before this one');
+
+/** A client that says what it is told, byte by byte, and hands back the packets of the answer. */
+export class RawClient implements AsyncDisposable {
+  readonly #connection: BackendConnection;
+  readonly #stream: MessageStream;
+
+  private constructor(connection: BackendConnection) {
+    this.#connection = connection;
+    this.#stream = connection.stream();
+    connection.socket.resume();
+  }
+
+  static async open(
+    port: number,
+    { capabilities = [], collation = 45 }: { capabilities?: number[]; collation?: number } = {},
+  ): Promise<RawClient> {
+    const credentials = { user: Buffer.from('app'), password: Buffer.from('app-password') };
+    const flags = combine(
+      CAPABILITY.PROTOCOL_41,
+      CAPABILITY.LONG_PASSWORD,
+      CAPABILITY.LONG_FLAG,
+      CAPABILITY.TRANSACTIONS,
+      CAPABILITY.MULTI_RESULTS,
+      CAPABILITY.PS_MULTI_RESULTS,
+      ...capabilities,
+    );
+    const connection = await BackendConnection.open(
+      { side: 'source', endpoint: { host: '127.0.0.1', port, tls: { mode: 'preferred', minVersion: 'TLSv1.2' } } },
+      {
+        credentials,
+        serverLogin: { kind: 'captured' },
+        client: null,
+        capabilities: flags,
+        maxPacketBytes: 1 << 26,
+        collation,
+        attributes: null,
+      },
+      Buffer.from('app'),
+    );
+    return new RawClient(connection);
+  }
+
+  /** Every packet of the answer; 'closed' at the end of the connection. */
+  async ask(command: Buffer): Promise<(Buffer | 'closed')[]> {
+    const packets: (Buffer | 'closed')[] = [];
+    try {
+      this.#stream.writeCommand(command);
+      this.#stream.writeCommand(
+        Buffer.concat([Buffer.of(COMMAND.QUERY), Buffer.from(`SELECT '${SENTINEL.toString()}'`)]),
+      );
+      for (;;) {
+        const packet = Buffer.from(await this.#stream.next());
+        packets.push(packet);
+        // The row of the sentinel: its length, itself.
+        if (packet.length === SENTINEL.length + 1 && packet.subarray(1).equals(SENTINEL)) break;
+      }
+      await this.#stream.next();
+    } catch {
+      packets.push('closed');
+    }
+    return packets;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#connection.destroy();
+  }
+}
