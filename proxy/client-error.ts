@@ -118,5 +118,5 @@ export const CLIENT_ERROR = {
     sqlState: 'HY000',
     message: 'Prepared statement needs to be re-prepared',
   }),
-  malformed: (): ErrPacket => ({ code: 1835, sqlState: 'HY000', message: 'Malformed communication packet' }),
+  malformed: (): ErrPacket => ({ code: 1835, sqlState: 'HY000', message: 'Malformed communication packet.' }),
 } as const;

@@ -67,6 +67,13 @@ const NEW_COMMAND = {
 /** After these a server remembers something of the statement. */
 const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
 
+/** Command, statement, flags, iterations; with the number of rows; alone. Source: MySQL internals, "Prepared Statements". */
+const EXECUTE_BYTES_MIN = 10;
+const FETCH_BYTES_MIN = 9;
+const RESET_BYTES_MIN = 5;
+/** What a server of MySQL 8.0.22 and later names in its error. */
+const PRECHECK = 'mysql_stmt_precheck';
+
 const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 
 /**
@@ -208,9 +215,9 @@ export class CommandTracker {
   }
 
   #execute(packet: Buffer, payload: Buffer): CommandDecision {
+    if (payload.length < EXECUTE_BYTES_MIN) return refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
-    if (statement === undefined)
-      return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_execute'));
+    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
     if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
     const { wantsCursor, boundFlagOffset, types } = executeLayout(payload, statement, this.#capabilities);
     payload.writeUInt32LE(statement.backendId, 1);
@@ -233,9 +240,10 @@ export class CommandTracker {
   }
 
   #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
+    const bytesMin = command === COMMAND.STMT_FETCH ? FETCH_BYTES_MIN : RESET_BYTES_MIN;
+    if (payload.length < bytesMin) return refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
-    if (statement === undefined)
-      return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), 'mysqld_stmt_reset'));
+    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
     if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
     payload.writeUInt32LE(statement.backendId, 1);
     if (command === COMMAND.STMT_RESET) {

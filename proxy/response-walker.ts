@@ -58,6 +58,8 @@ export class ResponseWalker {
   /** Groups of definitions that a PREPARE response still has: parameters, columns. */
   #definitionGroups: number[] = [];
   #finished = false;
+  /** The rows are the OUT parameters of a procedure. */
+  #hasOutParameters = false;
   #lastSequence = 0;
 
   constructor(events: ResponseEvents, { deprecateEof }: { deprecateEof: boolean }) {
@@ -216,6 +218,7 @@ export class ResponseWalker {
   #onColumnsEof(payload: Buffer, first: number): Buffer | null {
     if (first === ERR_HEADER) return this.#onError(payload);
     const flags = statusFlagsOfEof(payload);
+    this.#hasOutParameters = (flags & SERVER_STATUS.PS_OUT_PARAMS) !== 0;
     // With a cursor the rows come by COM_STMT_FETCH.
     if ((flags & SERVER_STATUS.CURSOR_EXISTS) !== 0) {
       this.#events.status(flags, warningsOfEof(payload));
@@ -261,7 +264,10 @@ export class ResponseWalker {
   }
 
   #endOfResult(flags: number): void {
-    if ((flags & SERVER_STATUS.MORE_RESULTS) !== 0) this.#state = 'first';
+    // MySQL takes MORE_RESULTS away too early: the OK packet of the CALL always follows.
+    const continues = (flags & SERVER_STATUS.MORE_RESULTS) !== 0 || this.#hasOutParameters;
+    this.#hasOutParameters = false;
+    if (continues) this.#state = 'first';
     else this.#finish();
   }
 
