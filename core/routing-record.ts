@@ -56,11 +56,6 @@ export function sideOf(record: RoutingRecord, role: Role): Side {
   return role === 'primary' ? record.primary : record.replica;
 }
 
-/** The server that serves `role` now: a side without a replica host serves replica traffic from its primary. */
-export function endpointOf(record: RoutingRecord, role: Role): Endpoint {
-  return endpointOfSide(record, sideOf(record, role), role);
-}
-
 export function endpointOfSide(record: RoutingRecord, side: Side, role: Role): Endpoint {
   const endpoints = record.endpoints[side];
   return role === 'replica' ? (endpoints.replica ?? endpoints.primary) : endpoints.primary;

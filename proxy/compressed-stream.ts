@@ -85,7 +85,7 @@ export class CompressedStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: (error?: Error | null) => void): void {
-    this.#pack(chunk).then(() => callback(), callback);
+    void this.#packAndTell(chunk, callback);
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
@@ -143,6 +143,16 @@ export class CompressedStream extends Duplex {
     if (unpacked.length !== length)
       throw new MalformedPacketError('a compressed packet of another length than it says');
     return unpacked;
+  }
+
+  async #packAndTell(bytes: Buffer, tell: (error?: Error | null) => void): Promise<void> {
+    let failure: Error | null = null;
+    try {
+      await this.#pack(bytes);
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error(String(error));
+    }
+    tell(failure);
   }
 
   async #pack(bytes: Buffer): Promise<void> {
