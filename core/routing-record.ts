@@ -56,6 +56,7 @@ export function sideOf(record: RoutingRecord, role: Role): Side {
   return role === 'primary' ? record.primary : record.replica;
 }
 
+/** The server that serves `role` on `side`: without a replica host, its primary serves replica traffic. */
 export function endpointOfSide(record: RoutingRecord, side: Side, role: Role): Endpoint {
   const endpoints = record.endpoints[side];
   return role === 'replica' ? (endpoints.replica ?? endpoints.primary) : endpoints.primary;
