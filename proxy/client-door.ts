@@ -7,8 +7,8 @@ import { buildErr, buildErrBeforeHandshake, type ErrPacket } from '../core/wire/
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
 import type { ClientAddress } from '../core/wire/proxy-header.ts';
-import { parseChangeUser } from '../core/wire/change-user.ts';
-import { authenticateClient } from './client-authentication.ts';
+import { parseChangeUser, type ChangeUser } from '../core/wire/change-user.ts';
+import { CAPTURE_PLUGIN, authenticateClient } from './client-authentication.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { logInClient, type ClientLogin } from './client-login.ts';
 import { CompressedStream } from './compressed-stream.ts';
@@ -23,7 +23,7 @@ import type { BackendConnection, Destination, LoginProfile } from './backend-con
 import { readProxyHeader, type TrustedNetworks } from './proxy-protocol.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import type { ServerIdentities } from './server-identity.ts';
-import { openBackend } from './session-carrier.ts';
+import { HANDSHAKE_COLLATION_MAX, openBackend, setCollation } from './session-carrier.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { Session, type SessionContext } from './session.ts';
 import type { TlsMaterial } from './tls-material.ts';
@@ -54,6 +54,7 @@ interface Arrival {
   role: Role;
 }
 
+const NO_PASSWORD_PLUGINS: ReadonlySet<string> = new Set([CAPTURE_PLUGIN, 'mysql_native_password']);
 const ACCESS_DENIED = 1045;
 /** For a client that was refused and does not close. */
 const CLOSE_TIMEOUT_MS = 1000;
@@ -227,7 +228,7 @@ export class ClientDoor {
         stream,
         user: request.user,
         // Asked anew, unless there is no password: what was sent answers the scramble of the first login.
-        plugin: request.authResponse.length === 0 ? 'caching_sha2_password' : null,
+        plugin: hasNoPassword(request) ? CAPTURE_PLUGIN : null,
         response: request.authResponse,
         scramble: Buffer.alloc(20, 1),
         isSecure: session.isSecure,
@@ -239,6 +240,7 @@ export class ClientDoor {
       const { attributes } = request;
       const profile: LoginProfile = { ...session.profile, credentials, serverLogin, collation, attributes };
       const backend = await this.#logInBackend(session.role, { client: session.client, profile, database });
+      if (collation > HANDSHAKE_COLLATION_MAX) await setCollation(backend, collation);
       stream.write(buildOk({ statusFlags: 2 }));
       session.adopt(backend, { profile: afterLogin(profile), database: database?.toString('utf8') ?? null });
       session.returnClient(stream.detach());
@@ -295,6 +297,11 @@ export class ClientDoor {
       client.off('close', onClosed);
     }
   }
+}
+
+/** Nothing, in answer to a plugin that proves a password with something. */
+function hasNoPassword({ authResponse, authPlugin }: ChangeUser): boolean {
+  return authResponse.length === 0 && (authPlugin === null || NO_PASSWORD_PLUGINS.has(authPlugin));
 }
 
 /** What the client reads of an error; null where it is gone. */

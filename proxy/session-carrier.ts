@@ -1,6 +1,6 @@
 import { parseErr } from '../core/wire/err-packet.ts';
 import { COMMAND } from '../core/wire/command.ts';
-import { ownQuery, runCommands } from './backend-commands.ts';
+import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
 import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
@@ -23,6 +23,21 @@ export interface Carried {
 
 /** ER_MUST_CHANGE_PASSWORD: such a session may do nothing else than that. */
 const PASSWORD_EXPIRED = 1820;
+
+/** A login tells its collation in one byte; COM_CHANGE_USER has two. */
+export const HANDSHAKE_COLLATION_MAX = 255;
+
+/** After a login in place of COM_CHANGE_USER, whose collation the login could not tell. */
+export async function setCollation(connection: BackendConnection, id: number): Promise<void> {
+  const select = `SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLLATIONS WHERE ID = ${id}`;
+  const [found] = await runCommands(connection, [ownQuery(connection, select)]);
+  const [charset, collation] = found?.kind === 'rows' ? (found.rows[0] ?? []) : [];
+  // An unknown one: the server takes its default then.
+  const names =
+    charset && collation ? `${charset.toString('latin1')} COLLATE ${collation.toString('latin1')}` : 'DEFAULT';
+  requireSuccess(await runCommands(connection, [ownQuery(connection, `SET NAMES ${names}`)]));
+  requireQuiet(connection);
+}
 
 /** Logs in and turns the trackers on: the beginning of every session. */
 export async function openBackend(

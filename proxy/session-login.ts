@@ -3,6 +3,7 @@ import { catchUp } from './catch-up.ts';
 import type { BackendConnection, LoginProfile } from './backend-connection.ts';
 import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
+import { HANDSHAKE_COLLATION_MAX } from './session-carrier.ts';
 import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
 
@@ -37,7 +38,8 @@ export class SessionLogin {
       this.state.pins.addPermanent('its login was relayed (mysql_native_password)');
     if (!backend.hasTrackers) this.state.pins.add('expired password');
     // A collation that the other family does not know would silently become its default there (I5).
-    this.state.charsetTouched = isMixed && profile.collation > SHARED_COLLATION_MAX;
+    this.state.charsetTouched =
+      profile.collation > HANDSHAKE_COLLATION_MAX || (isMixed && profile.collation > SHARED_COLLATION_MAX);
     const { capabilities } = profile;
     const { state, statements } = this;
     this.tracker = new CommandTracker({ role, capabilities, state, statements, ...events });

@@ -192,6 +192,21 @@ describe('the answers are those of a direct connection, byte by byte', () => {
   });
 });
 
+test('COM_CHANGE_USER has two bytes for the collation, and the session keeps it when it moves', async () => {
+  await using through = await RawClient.open(proxy.port);
+  await using directly = await RawClient.open(server.port);
+  const sql = query('SELECT @@character_set_client, @@character_set_results, @@collation_connection');
+  for (const collation of [45, 303, 309]) {
+    expect(await through.changeUser(collation)).toBe(0);
+    expect(await directly.changeUser(collation)).toBe(0);
+    const expected = await directly.ask(sql);
+    expect(await through.ask(sql)).toEqual(expected);
+    await proxy.switchTo('target');
+    expect(await through.ask(sql)).toEqual(expected);
+    await proxy.switchTo('source');
+  }
+});
+
 test('mysqlbinlog reads through the proxy what it reads directly, and pins its session', async () => {
   await using root = await direct(server);
   const [file] = await rowsOf(root, 'SHOW BINARY LOGS');

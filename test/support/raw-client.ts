@@ -1,5 +1,8 @@
+import { AUTH_MESSAGE, CACHING_SHA2, parseAuthSwitch } from '../../core/wire/auth-exchange.ts';
+import { ByteWriter } from '../../core/wire/byte-writer.ts';
 import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
 import { COMMAND } from '../../core/wire/command.ts';
+import { cachingSha2Response } from '../../core/wire/scramble.ts';
 import { BackendConnection } from '../../proxy/backend-connection.ts';
 import type { MessageStream } from '../../proxy/message-stream.ts';
 
@@ -27,6 +30,8 @@ export class RawClient implements AsyncDisposable {
       CAPABILITY.LONG_FLAG,
       CAPABILITY.TRANSACTIONS,
       CAPABILITY.MULTI_RESULTS,
+      CAPABILITY.PLUGIN_AUTH,
+      CAPABILITY.SECURE_CONNECTION,
       CAPABILITY.PS_MULTI_RESULTS,
       ...capabilities,
     );
@@ -65,6 +70,31 @@ export class RawClient implements AsyncDisposable {
       packets.push('closed');
     }
     return packets;
+  }
+
+  /** COM_CHANGE_USER of the same user; returns the first byte of the last answer. */
+  async changeUser(collation: number): Promise<number | undefined> {
+    const command = new ByteWriter()
+      .uint8(COMMAND.CHANGE_USER)
+      .nulTerminated('app')
+      .uint8(0)
+      .nulTerminated('app')
+      .uint16(collation)
+      .nulTerminated('switchyard_test');
+    this.#stream.writeCommand(command.toBuffer());
+    const password = Buffer.from('app-password');
+    for (;;) {
+      const payload = await this.#stream.next();
+      if (payload[0] === AUTH_MESSAGE.SWITCH) {
+        const { scramble } = parseAuthSwitch(payload);
+        this.#stream.write(cachingSha2Response(password, scramble));
+      } else if (payload[0] === AUTH_MESSAGE.MORE_DATA) {
+        if (payload[1] === CACHING_SHA2.FULL_AUTHENTICATION)
+          this.#stream.write(Buffer.concat([password, Buffer.of(0)]));
+      } else {
+        return payload[0];
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
