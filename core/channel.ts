@@ -6,7 +6,8 @@ import { abortable } from './abort.ts';
  */
 export class Channel<T> {
   readonly #maxBytes: number;
-  readonly #items: { value: T; bytes: number }[] = [];
+  /** Those before the head were taken, and are emptied so that nothing holds them. */
+  readonly #items: ({ value: T; bytes: number } | undefined)[] = [];
   #head = 0;
   #bytes = 0;
   #ended = false;
@@ -64,6 +65,7 @@ export class Channel<T> {
   tryShift(): T | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
+    this.#items[this.#head] = undefined;
     this.#head += 1;
     if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
       this.#items.splice(0, this.#head);

@@ -127,6 +127,17 @@ export const ERROR_TABLE = {
       'There are triggers on imported tables of the side that replication is applied to. The rows that arrive have the effects of the triggers of the other side already.',
     remedy: 'Drop them there and resume. Switchyard creates them itself when the switch makes that side the primary.',
   },
+  STREAM_PROGRESS_LOCKED: {
+    kind: 'retryable',
+    meaning: 'A transaction of an engine that is gone still holds the row that says how far a stream is applied.',
+    remedy: 'Nothing: the destination is rolling that transaction back, which takes about as long as it had run.',
+  },
+  APPLY_LOCKED_OUT: {
+    kind: 'retryable',
+    meaning:
+      'Another session on the destination held locks on the rows of a very large transaction, which was rolled back.',
+    remedy: 'Nothing: it is applied again from its beginning. If it repeats, end what writes to the imported tables there.',
+  },
   APPLY_VALUE_REFUSED: {
     kind: 'fatal',
     meaning: 'The destination could not take a replicated value as it is.',
@@ -238,6 +249,11 @@ export const ERROR_TABLE = {
     meaning:
       'A transaction with changes of imported tables was rolled back in part, because it mixed tables with and without transactions.',
     remedy: 'Convert the tables without transactions to InnoDB, then start the import again.',
+  },
+  STREAM_SPILL_FAILED: {
+    kind: 'fatal',
+    meaning: 'The rows of a prepared XA transaction could not be kept in a temporary file until its commit.',
+    remedy: 'Free space in the temporary directory, or start Switchyard with TMPDIR set to one that has it; then resume.',
   },
   STREAM_XA_UNKNOWN: {
     kind: 'fatal',

@@ -78,6 +78,10 @@ export class ImportStreams {
           takeDecision: () => this.#takeDdlDecision(),
         }),
         onApplied: (tables) => this.#onApplied(tables),
+        onAppliedLarge: (tables) => {
+          for (const { name } of tables) for (const listener of this.#touchListeners) listener(name, 'every');
+          world.changed();
+        },
         onRetry: (error) => {
           world.log('warn', `replication to the ${side} reconnects: ${error.message}`);
           this.#events.onReconnect();

@@ -13,7 +13,7 @@ import type { StreamTransaction } from './stream/transaction.ts';
 /** A window ends at whichever comes first; small lag makes small windows by itself, since nothing more is waiting. */
 const WINDOW_TRANSACTIONS_MAX = 4000;
 const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
-const STREAM_BUFFER_BYTES_MAX = 32 * 1024 * 1024;
+const STREAM_BUFFER_BYTES_MAX = 16 * 1024 * 1024;
 /** How often a position without changes is made durable. */
 const IDLE_PROGRESS_MS = 1000;
 
@@ -32,6 +32,8 @@ export interface ReplicationOptions {
   onDdl: DdlHandler;
   /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
+  /** The same for a transaction in parts, whose keys are too many to be remembered: any key of these tables. */
+  onAppliedLarge?: (tables: Iterable<Table>) => void;
   onRetry?: (error: AppError) => void;
 }
 
@@ -179,60 +181,124 @@ export class Replication {
     signal: AbortSignal,
   ): Promise<void> {
     let durable = true;
+    let next: StreamTransaction | undefined;
     for (;;) {
-      const { window, ddl } = await this.#collect(stream, signal, durable ? undefined : IDLE_PROGRESS_MS);
-      const idle = window.transactions === 0;
+      const collected = await this.#collect(stream, signal, {
+        first: next,
+        waitMs: durable ? undefined : IDLE_PROGRESS_MS,
+      });
+      const { window } = collected;
+      next = collected.alone;
+      const idle = window.transactions === 0 && next === undefined;
       if (!window.isEmpty || (idle && !durable)) {
-        const next = applied.clone();
-        for (const gtid of window.gtids) next.advance(gtid);
-        await this.#commit(applier, window, next.toString());
+        const position = applied.clone();
+        for (const gtid of window.gtids) position.advance(gtid);
+        await this.#commit(applier, window, position.toString());
         this.#transactions += window.transactions;
         this.#rowChanges += window.rowChanges;
         durable = true;
-      } else if (!idle) {
+      } else if (window.transactions > 0) {
         durable = false;
       }
       for (const gtid of window.gtids) applied.advance(gtid);
       this.#oldestPendingMs = undefined;
       this.#notify();
-      if (ddl !== undefined) {
-        await this.#handleDdl(ddl, applier, applied);
+      if (next?.partial === true) {
+        const { isDurable, behind } = await this.#applyLarge(next, { stream, applier, applied, signal });
+        durable &&= isDurable;
+        next = behind;
+      } else if (next !== undefined) {
+        await this.#handleDdl(next, applier, applied);
         return;
       }
     }
   }
 
+  /**
+   * A transaction that comes in parts, inside one of the destination. Its parts may turn out to be void (see
+   * `StreamTransaction`); `behind` is the transaction that has shown it by following them.
+   */
+  async #applyLarge(
+    first: StreamTransaction,
+    { stream, applier, applied, signal }: LargeContext,
+  ): Promise<{ isDurable: boolean; behind: StreamTransaction | undefined }> {
+    const { gtid, committedAtMs } = first;
+    this.#oldestPendingMs = committedAtMs;
+    const position = applied.clone();
+    position.advance(gtid);
+    const large = await applier.beginLarge(position.toString(), committedAtMs);
+    const tables = new Set<Table>();
+    let rowChanges = 0;
+    let part = first;
+    for (;;) {
+      const window = new ApplyWindow();
+      window.add(part);
+      await large.add(window);
+      rowChanges += window.rowChanges;
+      for (const table of window.tables.keys()) tables.add(table);
+      if (!part.partial) break;
+      part = await stream.next(signal);
+      if (part.gtid === gtid && !part.ours) continue;
+      await large.rollback();
+      if (part.gtid !== gtid) return { isDurable: true, behind: part };
+      applied.advance(gtid);
+      this.#oldestPendingMs = undefined;
+      this.#notify();
+      return { isDurable: false, behind: undefined };
+    }
+    await this.#telling(
+      () => large.commit(),
+      () => this.#options.onAppliedLarge?.(tables),
+    );
+    this.#transactions += 1;
+    this.#rowChanges += rowChanges;
+    applied.advance(gtid);
+    this.#oldestPendingMs = undefined;
+    this.#notify();
+    return { isDurable: true, behind: undefined };
+  }
+
   async #commit(applier: Applier, window: ApplyWindow, position: string): Promise<void> {
+    await this.#telling(
+      () => applier.apply(window, position),
+      () => this.#options.onApplied?.(window.tables.values()),
+    );
+  }
+
+  async #telling(commit: () => Promise<void>, tell: () => void): Promise<void> {
     const told = Promise.withResolvers<void>();
     this.#committing = told.promise;
     try {
-      await applier.apply(window, position);
+      await commit();
     } finally {
-      this.#options.onApplied?.(window.tables.values());
+      tell();
       told.resolve();
     }
   }
 
-  /** At least one transaction, and what is buffered behind it; nothing when `waitMs` passed first. */
+  /**
+   * At least one transaction, and what is buffered behind it, up to one that cannot be in a window with others (DDL, or
+   * the first part of a large one); nothing when `waitMs` passed first.
+   */
   async #collect(
     stream: ChangeStream,
     signal: AbortSignal,
-    waitMs: number | undefined,
-  ): Promise<{ window: ApplyWindow; ddl: StreamTransaction | undefined }> {
+    { first, waitMs }: { first: StreamTransaction | undefined; waitMs: number | undefined },
+  ): Promise<{ window: ApplyWindow; alone: StreamTransaction | undefined }> {
     const window = new ApplyWindow();
-    let transaction = stream.tryNext();
+    let transaction = first ?? stream.tryNext();
     if (transaction === undefined) {
       this.#state = 'running';
       transaction = await stream.nextWithin(waitMs, signal);
     }
     while (transaction !== undefined) {
       if (!transaction.ours) this.#oldestPendingMs ??= transaction.committedAtMs;
-      if (transaction.ddl !== null && !transaction.ours) return { window, ddl: transaction };
+      if (transaction.partial || (transaction.ddl !== null && !transaction.ours)) return { window, alone: transaction };
       window.add(transaction);
       const full = window.transactions >= WINDOW_TRANSACTIONS_MAX || window.bytes >= WINDOW_BYTES_MAX;
       transaction = full ? undefined : stream.tryNext();
     }
-    return { window, ddl: undefined };
+    return { window, alone: undefined };
   }
 
   async #handleDdl(transaction: StreamTransaction, applier: Applier, applied: StreamPosition): Promise<void> {
@@ -249,4 +315,11 @@ export class Replication {
     this.#appliedChanged.resolve();
     this.#appliedChanged = Promise.withResolvers<void>();
   }
+}
+
+interface LargeContext {
+  stream: ChangeStream;
+  applier: Applier;
+  applied: StreamPosition;
+  signal: AbortSignal;
 }

@@ -1,4 +1,4 @@
-import { bytesOf, quoteText, type Bytes, type ServerConnection } from './server/connection.ts';
+import { bytesOf, errnoOf, quoteText, type Bytes, type ServerConnection } from './server/connection.ts';
 import { AppError } from '../core/errors.ts';
 
 /**
@@ -6,6 +6,8 @@ import { AppError } from '../core/errors.ts';
  * describe (I3), and mark that transaction as ours in the binlog of that server (I7).
  */
 export const SIDECAR_SCHEMA = '_switchyard';
+
+const LOCK_WAIT_TIMEOUT = 1205;
 
 export type Direction = 'forward' | 'reverse';
 
@@ -60,9 +62,12 @@ export class ProgressRow {
    * keeps an engine that was thought dead from applying beside its successor.
    */
   async claim(connection: ServerConnection): Promise<{ owner: string; position: string }> {
-    const { affectedRows } = await connection.write(
-      `UPDATE ${SIDECAR_SCHEMA}.progress SET owner=LAST_INSERT_ID(owner+1) WHERE ${this.#where}`,
-    );
+    const { affectedRows } = await connection
+      .write(`UPDATE ${SIDECAR_SCHEMA}.progress SET owner=LAST_INSERT_ID(owner+1) WHERE ${this.#where}`)
+      .catch((error: unknown) => {
+        if (errnoOf(error) !== LOCK_WAIT_TIMEOUT) throw error;
+        throw new AppError('STREAM_PROGRESS_LOCKED', (error as Error).message, { cause: error });
+      });
     const row = await connection.selectOne<{ owner: string; position: string }>(
       `SELECT LAST_INSERT_ID() AS owner, position FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`,
     );
@@ -86,4 +91,9 @@ export class ProgressRow {
   async delete(connection: ServerConnection): Promise<void> {
     await connection.write(`DELETE FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`);
   }
+}
+
+/** For whoever changed no row with `updateStatement`. */
+export function takenOver(): AppError {
+  return new AppError('STREAM_TAKEN_OVER', 'the progress row has another owner: another engine has this stream');
 }

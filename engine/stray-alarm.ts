@@ -17,15 +17,15 @@ export class StrayAlarm {
     this.#log = log;
   }
 
-  /** `records` of one transaction, after they were stored. */
-  raise(records: StrayRecord[]): void {
+  /** `records` of one transaction, after they were stored: all `changes` of them, or the first of very many. */
+  raise(records: StrayRecord[], changes = records.length): void {
     const [first] = records;
     if (first === undefined) return;
     this.#timer ??= setTimeout(() => this.#endWindow(), WINDOW_MS);
     this.#lines += 1;
     if (this.#lines > LINES_MAX) {
       this.#held.transactions += 1;
-      this.#held.changes += records.length;
+      this.#held.changes += changes;
       return;
     }
     const kinds = [...new Set(records.map(({ kind, table }) => (table === '' ? kind : `${kind} on ${table}`)))]
@@ -33,7 +33,7 @@ export class StrayAlarm {
       .join(', ');
     this.#log('error', `stray write on the old primary: ${kinds}; kept in _switchyard.stray_writes on the new one`, {
       gtid: first.gtid,
-      changes: records.length,
+      changes,
     });
   }
 

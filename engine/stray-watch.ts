@@ -3,9 +3,10 @@ import { Backoff } from '../core/backoff.ts';
 import { AppError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { ServerDefinition, ServerFacts, StrayWritesView } from './api.ts';
+import { batches } from './apply/write-window.ts';
 import type { Table } from './schema/table.ts';
-import { ServerConnection, type Bytes } from './server/connection.ts';
-import { createSidecar, ProgressRow, type Direction } from './sidecar.ts';
+import { ServerConnection } from './server/connection.ts';
+import { createSidecar, ProgressRow, takenOver, type Direction } from './sidecar.ts';
 import { StrayAlarm, type AlarmLog } from './stray-alarm.ts';
 import {
   countStrayWrites,
@@ -21,7 +22,7 @@ import type { StreamTransaction } from './stream/transaction.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
 const WINDOW_TRANSACTIONS_MAX = 1000;
-const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 /**
  * How often a position without strays is made durable. Not often: the row is a transaction on the new primary, which
  * the reverse stream answers with one on the old primary, which is read here again.
@@ -180,10 +181,12 @@ export class StrayWatch {
   async #watch(session: WatchSession, signal: AbortSignal): Promise<void> {
     const { stream, seen } = session;
     let skipped = 0;
+    let behind: StreamTransaction | undefined;
     for (;;) {
       let transactions: StreamTransaction[];
+      let large: StreamTransaction | undefined;
       try {
-        transactions = await collect(stream, signal, skipped === 0 ? undefined : IDLE_PROGRESS_MS);
+        ({ transactions, large } = await collect(stream, signal, skipped === 0 ? undefined : IDLE_PROGRESS_MS, behind));
       } catch (error) {
         const unreadable = rowsAsStatement(error);
         if (unreadable !== undefined) return await this.#keep(session, [unreadable.gtid], [[unreadable]]);
@@ -196,7 +199,8 @@ export class StrayWatch {
         .map(strayRecords)
         .filter((records) => records.length > 0);
       const gtids = transactions.map(({ gtid }) => gtid);
-      if (strays.length > 0 || transactions.length === 0 || skipped > SKIPPED_MAX) {
+      const idle = transactions.length === 0 && large === undefined;
+      if (strays.length > 0 || idle || skipped > SKIPPED_MAX) {
         await this.#keep(session, gtids, strays);
         skipped = 0;
       } else {
@@ -205,46 +209,81 @@ export class StrayWatch {
         skipped += transactions.length;
       }
       if (transactions.some(({ ddl, ours }) => ddl !== null && !ours)) return;
+      behind = large === undefined ? undefined : await this.#keepLarge(session, large, signal);
     }
   }
 
   /** Records and position in one transaction; `seen` moves behind it. */
-  async #keep(
-    { connection, owner, seen }: WatchSession,
-    gtids: string[],
-    transactions: StrayRecord[][],
-  ): Promise<void> {
-    const { importId, onChanged } = this.#options;
+  async #keep(session: WatchSession, gtids: string[], transactions: StrayRecord[][]): Promise<void> {
     const records = transactions.flat();
-    const next = seen.clone();
-    for (const gtid of gtids) next.advance(gtid);
     const lastAtMs = records.at(-1)?.committedAtMs ?? 0;
-    let batch: Bytes[] = ['BEGIN'];
-    let bytes = 0;
-    for (const statement of insertStatements(importId, records)) {
-      if (bytes + statement.length > BATCH_BYTES_MAX) {
-        await connection.batch(batch);
-        batch = [];
-        bytes = 0;
+    await this.#begin(session, gtids, lastAtMs);
+    await this.#insert(session, records);
+    await session.connection.write('COMMIT');
+    for (const gtid of gtids) session.seen.advance(gtid);
+    for (const transaction of transactions) this.#alarm.raise(transaction);
+    this.#kept(records.length, lastAtMs);
+  }
+
+  /**
+   * A transaction in parts: each is recorded as it comes, all within one transaction. They may turn out to be void (see
+   * `StreamTransaction`); answers the transaction that has shown it by following them.
+   */
+  async #keepLarge(
+    session: WatchSession,
+    first: StreamTransaction,
+    signal: AbortSignal,
+  ): Promise<StreamTransaction | undefined> {
+    const { connection, stream, seen } = session;
+    const { gtid, committedAtMs } = first;
+    await this.#begin(session, [gtid], committedAtMs);
+    let count = 0;
+    for (let part = first; ;) {
+      const records = strayRecords(part);
+      await this.#insert(session, records);
+      count += records.length;
+      if (!part.partial) break;
+      try {
+        part = await stream.next(signal);
+      } catch (error) {
+        // Kept with the rows before it; the stream has ended, and begins again behind this transaction.
+        const unreadable = rowsAsStatement(error);
+        if (unreadable?.gtid !== gtid) throw error;
+        await this.#insert(session, [unreadable]);
+        count += 1;
+        break;
       }
-      batch.push(statement);
-      bytes += statement.length;
-    }
-    batch.push(this.#progress.updateStatement(owner, next.toString(), lastAtMs));
-    const results = await connection.batch(batch);
-    if (results.at(-1)?.affectedRows !== 1) {
-      throw new AppError(
-        'STREAM_TAKEN_OVER',
-        'the progress row has another owner: another engine watches for stray writes',
-      );
+      if (part.gtid === gtid && !part.ours) continue;
+      await connection.write('ROLLBACK');
+      if (part.gtid !== gtid) return part;
+      seen.advance(gtid);
+      this.#notify();
+      return undefined;
     }
     await connection.write('COMMIT');
-    for (const gtid of gtids) seen.advance(gtid);
-    if (records.length > 0) {
+    seen.advance(gtid);
+    this.#alarm.raise(strayRecords(first), count);
+    this.#kept(count, committedAtMs);
+    return undefined;
+  }
+
+  /** Opens the transaction in which everything in `gtids` is taken for seen. */
+  async #begin({ connection, owner, seen }: WatchSession, gtids: string[], lastAtMs: number): Promise<void> {
+    const next = seen.clone();
+    for (const gtid of gtids) next.advance(gtid);
+    const results = await connection.batch(['BEGIN', this.#progress.updateStatement(owner, next.toString(), lastAtMs)]);
+    if (results.at(-1)?.affectedRows !== 1) throw takenOver();
+  }
+
+  async #insert({ connection }: WatchSession, records: StrayRecord[]): Promise<void> {
+    for (const batch of batches(insertStatements(this.#options.importId, records))) await connection.batch(batch);
+  }
+
+  #kept(records: number, lastAtMs: number): void {
+    if (records > 0) {
       const { count = 0, unapplied = 0 } = this.#counts ?? {};
-      this.#counts = { count: count + records.length, unapplied: unapplied + records.length, lastAtMs };
-      for (const transaction of transactions) this.#alarm.raise(transaction);
-      onChanged();
+      this.#counts = { count: count + records, unapplied: unapplied + records, lastAtMs };
+      this.#options.onChanged();
     }
     this.#notify();
   }
@@ -263,22 +302,27 @@ interface WatchSession {
   seen: StreamPosition;
 }
 
-/** At least one transaction, and what is buffered behind it up to DDL; none when `waitMs` passed first. */
+/**
+ * At least one transaction, and what is buffered behind it up to DDL or the first part of a `large` one; none when
+ * `waitMs` passed first.
+ */
 async function collect(
   stream: ChangeStream,
   signal: AbortSignal,
   waitMs: number | undefined,
-): Promise<StreamTransaction[]> {
+  first: StreamTransaction | undefined,
+): Promise<{ transactions: StreamTransaction[]; large: StreamTransaction | undefined }> {
   const transactions: StreamTransaction[] = [];
   let bytes = 0;
-  let next = stream.tryNext() ?? (await stream.nextWithin(waitMs, signal));
+  let next = first ?? stream.tryNext() ?? (await stream.nextWithin(waitMs, signal));
   while (next !== undefined) {
+    if (next.partial) return { transactions, large: next };
     transactions.push(next);
     bytes += next.bytes;
-    const full = transactions.length >= WINDOW_TRANSACTIONS_MAX || bytes >= BATCH_BYTES_MAX;
+    const full = transactions.length >= WINDOW_TRANSACTIONS_MAX || bytes >= WINDOW_BYTES_MAX;
     next = full || (next.ddl !== null && !next.ours) ? undefined : stream.tryNext();
   }
-  return transactions;
+  return { transactions, large: undefined };
 }
 
 /** A transaction whose rows were logged as a statement: what it changed cannot be told, the statement is kept. */

@@ -29,7 +29,7 @@ const table: Table = {
 
 function window(changes: RowChange[], options: Partial<StreamTransaction> = {}): Map<string, unknown> {
   const result = new ApplyWindow();
-  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, ...options });
+  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, partial: false, ...options });
   return new Map([...(result.tables.get(table)?.rows ?? [])].map(([key, { image }]) => [key, image]));
 }
 
@@ -75,6 +75,7 @@ test('our own transactions move the position and write nothing (I7)', () => {
     changes: [{ kind: 'insert', table, after: ['1', 'a'] }],
     ddl: null,
     bytes: 1,
+    partial: false,
   });
   expect(result.isEmpty).toBe(true);
   expect(result.gtids).toEqual(['u:5']);

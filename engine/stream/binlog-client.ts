@@ -10,8 +10,11 @@ import { EventReader, malformed, type BinlogEvent } from './event.ts';
 import { checkStart } from './start-check.ts';
 
 export interface BinlogHandler {
-  /** An event with a verified checksum; its body is valid only during the call. A throw ends the client. */
-  event(event: BinlogEvent): void;
+  /**
+   * An event with a verified checksum. Where it answers a promise nothing more is read until that is settled, which is
+   * how the server is slowed. The body is valid until then. A throw ends the client.
+   */
+  event(event: BinlogEvent): Promise<void> | undefined;
   /** Once, at the end: the server's error, SERVER_GONE, or what `event` threw. */
   ended(error: Error): void;
 }
@@ -89,22 +92,6 @@ export class BinlogClient {
     return this.#lastHeardAtMs;
   }
 
-  /** No further event until `resume`, except those of bytes already received. */
-  pause(): void {
-    if (this.#paused || this.#ended) return;
-    this.#paused = true;
-    this.#io?.pause();
-  }
-
-  resume(): void {
-    if (!this.#paused || this.#ended) return;
-    this.#paused = false;
-    this.#silentTicks = 0;
-    this.#bytesSeen = this.#socket.bytesRead;
-    this.#waking = true;
-    this.#io?.resume();
-  }
-
   close(): void {
     this.#ended = true;
     clearInterval(this.#timer);
@@ -140,14 +127,29 @@ export class BinlogClient {
     try {
       if (payload[0] === 0xfe) throw this.#gone('the server ended the stream');
       if (payload[0] !== 0) throw malformed(`a packet that begins with ${payload[0]}`);
-      this.#handler.event(this.#reader.read(payload.subarray(1)));
+      const busy = this.#handler.event(this.#reader.read(payload.subarray(1)));
+      if (busy !== undefined) void this.#pauseWhile(busy);
     } catch (error) {
-      // Reading past the end of an event is a RangeError of Buffer.
-      this.#end(
-        error instanceof RangeError ? malformed(`an event that ends too early (${error.message})`) : (error as Error),
-      );
+      this.#end(asFailure(error));
     }
     return false;
+  }
+
+  /** What was received already waits as well: mysql2 keeps the packets of a paused connection. */
+  async #pauseWhile(busy: Promise<void>): Promise<void> {
+    this.#paused = true;
+    this.#io?.pause();
+    try {
+      await busy;
+    } catch (error) {
+      this.#end(asFailure(error));
+    }
+    this.#paused = false;
+    if (this.#ended) return;
+    this.#silentTicks = 0;
+    this.#bytesSeen = this.#socket.bytesRead;
+    this.#waking = true;
+    this.#io?.resume();
   }
 
   /**
@@ -193,4 +195,9 @@ export class BinlogClient {
     this.close();
     this.#handler.ended(error);
   }
+}
+
+/** Reading past the end of an event is a RangeError of Buffer. */
+function asFailure(error: unknown): Error {
+  return error instanceof RangeError ? malformed(`an event that ends too early (${error.message})`) : (error as Error);
 }

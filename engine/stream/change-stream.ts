@@ -5,8 +5,10 @@ import type { ServerDefinition } from '../api.ts';
 import { BinlogClient } from './binlog-client.ts';
 import type { BinlogEvent } from './event.ts';
 import type { StreamScope } from './stream-scope.ts';
-import { TransactionAssembler } from './transaction-assembler.ts';
+import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
 import type { StreamTransaction } from './transaction.ts';
+
+const PART_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface ChangeStreamOptions extends StreamScope {
   server: ServerDefinition;
@@ -17,6 +19,8 @@ export interface ChangeStreamOptions extends StreamScope {
   signal: AbortSignal;
   /** Transactions that wait to be taken, in memory. */
   bufferBytesMax: number;
+  /** A transaction larger than this is handed out in parts of about this size. */
+  partBytesMax?: number;
   heartbeatMs?: number;
   silenceMaxMs?: number;
 }
@@ -24,8 +28,10 @@ export interface ChangeStreamOptions extends StreamScope {
 /**
  * The transactions of a server in commit order, those without changes in scope included (they move the position).
  *
- * Bounded in bytes (I8): a full buffer pauses the socket. A single transaction may exceed the bound, for it is handed
- * out whole; so may transactions between XA PREPARE and XA COMMIT. Neither spills to disk yet.
+ * Bounded in bytes (I8): a full buffer pauses the socket. The log holds committed transactions alone, so a large one
+ * can be handed out in parts while it still comes in (see `StreamTransaction`); those between XA PREPARE and XA COMMIT
+ * wait in a file (`HeldEvents`). What is in memory as a whole is one event: a row, or a compressed transaction in its
+ * compressed form, which the server bounds by max_allowed_packet.
  *
  * It does not reconnect: after a failure `next` gives what is buffered and then rejects; the user, who knows what was
  * applied, opens another one from there.
@@ -36,7 +42,6 @@ export class ChangeStream implements AsyncDisposable {
   readonly #received: StreamPosition;
   #client: BinlogClient | undefined;
   #closed = false;
-  #draining = false;
 
   /** Rejects with STREAM_PURGED, STREAM_DIVERGED, SERVER_UNREACHABLE, …; what the server refuses later rejects `next`. */
   static async open({
@@ -45,13 +50,18 @@ export class ChangeStream implements AsyncDisposable {
     from,
     signal,
     bufferBytesMax,
+    partBytesMax = PART_BYTES_MAX,
     heartbeatMs,
     silenceMaxMs,
     tableOf,
     inScope,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
-    const stream = new ChangeStream(from.clone(), { tableOf, inScope }, bufferBytesMax);
+    const stream = new ChangeStream(
+      from.clone(),
+      new TransactionAssembler({ tableOf, inScope }, partBytesMax),
+      bufferBytesMax,
+    );
     const client = await BinlogClient.open({
       server,
       flavor,
@@ -69,9 +79,9 @@ export class ChangeStream implements AsyncDisposable {
     return stream;
   }
 
-  private constructor(from: StreamPosition, scope: StreamScope, bufferBytesMax: number) {
+  private constructor(from: StreamPosition, assembler: TransactionAssembler, bufferBytesMax: number) {
     this.#received = from;
-    this.#assembler = new TransactionAssembler(scope);
+    this.#assembler = assembler;
     this.#channel = new Channel(bufferBytesMax);
   }
 
@@ -124,30 +134,33 @@ export class ChangeStream implements AsyncDisposable {
     this.#closed = true;
     this.#client?.close();
     this.#channel.end();
+    this.#assembler[Symbol.dispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #event(event: BinlogEvent): void {
-    const transaction = this.#assembler.feed(event);
-    if (transaction === undefined || this.#closed) return;
+  /** A promise: nothing more until it is settled. */
+  #event(event: BinlogEvent): Promise<void> | undefined {
+    const fed = this.#assembler.feed(event);
+    if (fed === undefined || this.#closed) return undefined;
+    return isGenerator(fed) ? this.#deliverAll(fed) : this.#deliver(fed);
+  }
+
+  async #deliverAll(transactions: AsyncIterable<StreamTransaction>): Promise<void> {
+    for await (const transaction of transactions) {
+      if (this.#closed) return;
+      await this.#deliver(transaction);
+    }
+  }
+
+  #deliver(transaction: StreamTransaction): Promise<void> | undefined {
     if (this.#received.coversGtid(transaction.gtid)) {
       // Servers do not send what they were told we have; a second copy would be applied twice.
       throw new AppError('STREAM_EVENT_MALFORMED', `the server sent ${transaction.gtid} again`);
     }
-    this.#received.advance(transaction.gtid);
-    if (this.#channel.offer(transaction, transaction.bytes)) this.#pauseUntilDrained();
-  }
-
-  #pauseUntilDrained(): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    this.#client?.pause();
-    void this.#channel.drained().then(() => {
-      this.#draining = false;
-      this.#client?.resume();
-    });
+    if (!transaction.partial) this.#received.advance(transaction.gtid);
+    return this.#channel.offer(transaction, transaction.bytes) ? this.#channel.drained() : undefined;
   }
 }

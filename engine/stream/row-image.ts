@@ -58,10 +58,12 @@ export class RowDecoder {
     const count = readers.length;
     const nulls = cursor.take((count + 7) >> 3);
     const { bytes } = cursor;
-    const image: RowImage = [];
+    // Of its final length from the start: one that grows by `push` takes room for 16 more.
+    // oxlint-disable-next-line unicorn/no-new-array -- Array.from takes ten times as long
+    const image = new Array<RowImage[number]>(count);
     for (let index = 0; index < count; index += 1) {
       const isNull = (((bytes[nulls + (index >> 3)] ?? 0) >> (index & 7)) & 1) === 1;
-      image.push(isNull ? null : readers[index]?.(cursor));
+      image[index] = isNull ? null : readers[index]?.(cursor);
     }
     return image;
   }

@@ -1,70 +1,77 @@
 import { AppError } from '../../core/errors.ts';
+import { AnnouncedTables } from './announced-tables.ts';
 import { EVENT, malformed, type BinlogEvent } from './event.ts';
 import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
+import { HeldEvents } from './held-events.ts';
 import { readQuery, readXaPrepare, readXaStatement } from './query-event.ts';
-import { RowDecoder } from './row-image.ts';
+import type { RowDecoder } from './row-image.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
-import { SIDECAR_SCHEMA } from '../sidecar.ts';
-import { judgeStatement, UNMARKED_TABLE, type StreamScope } from './stream-scope.ts';
-import { readTableId, readTableMap, readTableName } from './table-map.ts';
-import { payloadEvents } from './transaction-payload.ts';
+import { judgeStatement, type StreamScope } from './stream-scope.ts';
+import { payloadEvents, payloadEventsInPieces, readPayload, type Payload } from './transaction-payload.ts';
 import type { RowChange, StreamTransaction } from './transaction.ts';
 
-/** The rows of one transaction, while it is read or held between XA PREPARE and XA COMMIT. */
-interface Content {
-  changes: RowChange[];
-  ours: boolean;
-  bytes: number;
-}
-
-interface OpenTransaction extends Content {
+interface OpenTransaction {
   start: TransactionStart;
   /** Between BEGIN and its end; otherwise one statement is all. */
   begun: boolean;
   ddl: StreamTransaction['ddl'];
-  xid: string | null;
+  ours: boolean;
+  /** Since the last part. */
+  changes: RowChange[];
+  bytes: number;
+  /** Row changes in scope, those of earlier parts included. */
+  rows: number;
+  /** Of an XA transaction: its rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
+  held: HeldEvents | null;
 }
 
-interface MappedTable {
-  body: Buffer;
-  /** Null: rows of this table are passed over. */
-  decoder: RowDecoder | null;
+interface PreparedTransaction {
+  ours: boolean;
+  held: HeldEvents;
 }
 
-/** A map id that stands for "no table" in the event that only ends a statement. */
-const NO_TABLE = 0xffffff;
-/** What a change and a value occupy in memory beside their bytes, about. */
-const CHANGE_BYTES = 96;
-const VALUE_BYTES = 24;
+/** At once, or one after the other as they are asked for. */
+export type Fed = StreamTransaction | AsyncGenerator<StreamTransaction, void, void> | undefined;
+
+/** What a transaction, a change and a value occupy in memory beside their bytes, about. */
+const TRANSACTION_BYTES = 256;
+const CHANGE_BYTES = 128;
+const VALUE_BYTES = 32;
+/** Compressed transactions up to this size are decompressed at once. */
+const PAYLOAD_AT_ONCE_BYTES_MAX = 1024 * 1024;
 
 /**
- * Puts events together to transactions, without any input or output of its own. An event that cannot be understood
- * and may concern an imported table throws (I4); the caller ends the stream with that error.
+ * Puts events together to transactions, or parts of large ones, without any input or output of its own but the files of
+ * `HeldEvents`. An event that cannot be understood and may concern an imported table throws (I4); the caller ends the
+ * stream with that error.
  */
-export class TransactionAssembler {
+export class TransactionAssembler implements Disposable {
   readonly #scope: StreamScope;
-  readonly #tables = new Map<number, MappedTable>();
-  readonly #prepared = new Map<string, Content>();
+  readonly #partBytesMax: number;
+  readonly #tables: AnnouncedTables;
+  readonly #prepared = new Map<string, PreparedTransaction>();
   #open: OpenTransaction | null = null;
 
-  constructor(scope: StreamScope) {
+  constructor(scope: StreamScope, partBytesMax: number) {
     this.#scope = scope;
+    this.#partBytesMax = partBytesMax;
+    this.#tables = new AnnouncedTables(scope);
   }
 
-  /** Bytes held that no transaction has been made of yet. */
+  /** Bytes in memory that no transaction has been made of yet. */
   get bytesHeld(): number {
-    let bytes = this.#open?.bytes ?? 0;
-    for (const content of this.#prepared.values()) bytes += content.bytes;
+    let bytes = (this.#open?.bytes ?? 0) + (this.#open?.held?.bytesInMemory ?? 0);
+    for (const { held } of this.#prepared.values()) bytes += held.bytesInMemory;
     return bytes;
   }
 
-  /** The transaction that this event completes, if it does. */
-  feed(event: BinlogEvent): StreamTransaction | undefined {
+  /**
+   * The transaction, or part of one, that this event completes, if it does. Where it answers a generator, that must have
+   * ended before the next call, and the event's bytes must stay until then.
+   */
+  feed(event: BinlogEvent): Fed {
     const { type } = event;
-    if (isRowsEvent(type)) {
-      this.#rows(event);
-      return undefined;
-    }
+    if (isRowsEvent(type)) return this.#rows(event);
     switch (type) {
       case EVENT.TABLE_MAP:
         this.#tableMap(event);
@@ -82,15 +89,16 @@ export class TransactionAssembler {
         return this.#query(event);
       case EVENT.XA_PREPARE: {
         const { xid, onePhase } = readXaPrepare(event);
-        if (!onePhase) this.#hold(xid);
+        if (!onePhase) this.#prepare(xid);
         return this.#finish();
       }
       case EVENT.TRANSACTION_PAYLOAD:
-        return this.#payload(event);
+        return this.#payload(readPayload(event));
       case EVENT.FORMAT_DESCRIPTION:
         // A new file, or the same one again: map ids start anew. A transaction left open was cut off by a crash of
         // the server, which rolled it back.
         this.#tables.clear();
+        this.#open?.held?.[Symbol.dispose]();
         this.#open = null;
         return undefined;
       case EVENT.ANONYMOUS_GTID:
@@ -107,17 +115,17 @@ export class TransactionAssembler {
     }
   }
 
+  [Symbol.dispose](): void {
+    this.#open?.held?.[Symbol.dispose]();
+    for (const { held } of this.#prepared.values()) held[Symbol.dispose]();
+    this.#prepared.clear();
+  }
+
   #begin(start: TransactionStart): void {
     if (this.#open !== null) throw malformed(`transaction ${start.gtid} within ${this.#open.start.gtid}`);
-    this.#open = {
-      start,
-      begun: start.opensTransaction,
-      changes: [],
-      ours: false,
-      bytes: 256,
-      ddl: null,
-      xid: start.xid,
-    };
+    this.#open = opened(start);
+    // MariaDB tells it here alone.
+    if (start.xid !== null) this.#open.held = new HeldEvents();
   }
 
   #current(): OpenTransaction {
@@ -126,54 +134,43 @@ export class TransactionAssembler {
     return this.#open;
   }
 
-  #finish(content: Content = this.#current()): StreamTransaction {
-    const { start, ddl } = this.#current();
+  #finish(): Fed {
+    const open = this.#current();
+    // An XA transaction that commits in one phase.
+    if (open.held?.empty === false) return this.#replay(this.#takeHeld());
     this.#open = null;
-    const { ours, bytes } = content;
-    const changes = ours ? [] : content.changes;
-    return {
-      gtid: start.gtid,
-      committedAtMs: start.committedAtMs,
-      ours,
-      changes,
-      ddl,
-      bytes: changes.length === 0 ? 256 : bytes,
-    };
+    return cutPart(open, false);
   }
 
   #tableMap(event: BinlogEvent): void {
-    const { body } = event;
-    const id = readTableId(body);
     const open = this.#current();
-    const { schema, name } = readTableName(body);
-    if (schema === SIDECAR_SCHEMA && name !== UNMARKED_TABLE) {
-      open.ours = true;
-      this.#tables.set(id, { body: EMPTY, decoder: null });
-      return;
-    }
-    const table = this.#scope.tableOf(schema, name);
-    const known = this.#tables.get(id);
-    if (known?.decoder != null && known.decoder.table === table && known.body.equals(body)) return;
-    if (table === undefined) this.#tables.set(id, { body: EMPTY, decoder: null });
-    // The event's bytes are gone after this call.
-    else this.#tables.set(id, { body: Buffer.from(body), decoder: new RowDecoder(readTableMap(event), table) });
+    const whose = this.#tables.announce(event);
+    if (whose === 'ours') open.ours = true;
+    if (whose === 'imported') open.held?.add(event);
   }
 
-  #rows(event: BinlogEvent): void {
+  #rows(event: BinlogEvent): StreamTransaction | undefined {
     const open = this.#current();
-    const id = readTableId(event.body);
-    if (id === NO_TABLE) return;
-    const mapped = this.#tables.get(id);
-    if (mapped === undefined) throw malformed(`rows of a table (${id}) that was not announced`);
-    if (mapped.decoder === null || open.ours) return;
+    const decoder = this.#tables.decoderOf(event);
+    if (decoder === null || open.ours) return undefined;
+    if (open.held === null) return this.#take(open, event, decoder);
+    open.held.add(event);
+    open.rows += 1;
+    return undefined;
+  }
+
+  /** A part, when there is enough for one. */
+  #take(open: OpenTransaction, event: BinlogEvent, decoder: RowDecoder): StreamTransaction | undefined {
     const before = open.changes.length;
-    readRows(event, mapped.decoder, open.changes);
+    readRows(event, decoder, open.changes);
     const added = open.changes.length - before;
     const images = open.changes[before]?.kind === 'update' ? 2 : 1;
-    open.bytes += event.body.length + added * (CHANGE_BYTES + images * VALUE_BYTES * mapped.decoder.columnCount);
+    open.rows += added;
+    open.bytes += event.body.length + added * (CHANGE_BYTES + images * VALUE_BYTES * decoder.columnCount);
+    return open.bytes < this.#partBytesMax ? undefined : cutPart(open, true);
   }
 
-  #query(event: BinlogEvent): StreamTransaction | undefined {
+  #query(event: BinlogEvent): Fed {
     const query = readQuery(event);
     const open = this.#current();
     const sql = query.sql.trim();
@@ -198,7 +195,7 @@ export class TransactionAssembler {
     }
   }
 
-  #statement(open: OpenTransaction, query: { schema: string; sql: string }): StreamTransaction | undefined {
+  #statement(open: OpenTransaction, query: { schema: string; sql: string }): Fed {
     const verdict = judgeStatement(query, this.#scope);
     switch (verdict.kind) {
       case 'dml':
@@ -228,24 +225,26 @@ export class TransactionAssembler {
     return this.#finish();
   }
 
-  #xa({ verb, xid }: { verb: string; xid: string }): StreamTransaction | undefined {
+  #xa({ verb, xid }: { verb: string; xid: string }): Fed {
     const open = this.#current();
     switch (verb) {
       case 'START':
       case 'BEGIN':
         open.begun = true;
+        open.held ??= new HeldEvents();
         return undefined;
       case 'END':
         return undefined;
       case 'PREPARE':
-        this.#hold(xid);
+        this.#prepare(xid);
         return this.#finish();
       case 'ROLLBACK':
+        this.#prepared.get(xid)?.held[Symbol.dispose]();
         this.#prepared.delete(xid);
         return this.#finish();
       default: {
-        const content = this.#prepared.get(xid);
-        if (content === undefined) {
+        const prepared = this.#prepared.get(xid);
+        if (prepared === undefined) {
           throw new AppError(
             'STREAM_XA_UNKNOWN',
             `transaction ${open.start.gtid} commits XA transaction ${xid}, whose rows were logged before the position where reading began`,
@@ -255,40 +254,127 @@ export class TransactionAssembler {
           );
         }
         this.#prepared.delete(xid);
-        return this.#finish(content);
+        return this.#replay(prepared);
       }
     }
   }
 
-  /** XA: the rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
-  #hold(xid: string): void {
+  #takeHeld(): PreparedTransaction {
     const open = this.#current();
-    const { changes, ours, bytes } = open;
-    this.#prepared.set(xid, { changes, ours, bytes });
-    open.changes = [];
+    const { ours } = open;
+    const held = open.held ?? new HeldEvents();
+    open.held = null;
     open.ours = false;
-    open.bytes = 256;
+    open.rows = 0;
+    return { ours, held };
+  }
+
+  #prepare(xid: string): void {
+    this.#prepared.set(xid, this.#takeHeld());
+  }
+
+  /** The open transaction, with what was held as its rows. */
+  async *#replay({ ours, held }: PreparedTransaction): AsyncGenerator<StreamTransaction, void, void> {
+    using events = held;
+    const open = this.#current();
+    this.#open = null;
+    open.ours ||= ours;
+    const tables = new AnnouncedTables(this.#scope);
+    if (!open.ours) {
+      for (const event of events.events()) {
+        if (event.type === EVENT.TABLE_MAP) {
+          tables.announce(event);
+          continue;
+        }
+        const decoder = tables.decoderOf(event);
+        const part = decoder === null ? undefined : this.#take(open, event, decoder);
+        if (part !== undefined) yield part;
+      }
+    }
+    yield cutPart(open, false);
   }
 
   /** Logged only when tables without transactions took part: which rows stay cannot be told. */
-  #refusePartRollback({ changes, start }: OpenTransaction): void {
-    if (changes.length === 0) return;
+  #refusePartRollback({ rows, start }: OpenTransaction): void {
+    if (rows === 0) return;
     throw new AppError('STREAM_MIXED_ENGINES', `transaction ${start.gtid} was rolled back in part`, {
       details: { gtid: start.gtid },
     });
   }
 
-  #payload(event: BinlogEvent): StreamTransaction | undefined {
-    let transaction: StreamTransaction | undefined;
-    for (const inner of payloadEvents(event)) {
-      if (transaction !== undefined) throw malformed('a compressed transaction with more behind its end');
-      transaction = this.feed(inner);
+  #payload(payload: Payload): Fed {
+    if (payload.size > PAYLOAD_AT_ONCE_BYTES_MAX) return this.#payloadInPieces(payload);
+    const transactions: StreamTransaction[] = [];
+    let rest: Fed;
+    for (const event of payloadEvents(payload)) {
+      if (rest !== undefined) throw behindEnd();
+      rest = this.feed(event);
+      if (rest === undefined || isGenerator(rest)) continue;
+      transactions.push(rest);
+      if (rest.partial) rest = undefined;
     }
-    return transaction;
+    if (transactions.length <= 1) return transactions[0] ?? rest;
+    return inTurn(transactions);
+  }
+
+  async *#payloadInPieces(payload: Payload): AsyncGenerator<StreamTransaction, void, void> {
+    let ended = false;
+    for await (const event of payloadEventsInPieces(payload)) {
+      if (ended) throw behindEnd();
+      const fed = this.feed(event);
+      if (fed === undefined) continue;
+      if (isGenerator(fed)) {
+        yield* fed;
+        ended = true;
+      } else {
+        yield fed;
+        ended = !fed.partial;
+      }
+    }
   }
 }
 
-const EMPTY = Buffer.alloc(0);
+function opened(start: TransactionStart): OpenTransaction {
+  return {
+    start,
+    begun: start.opensTransaction,
+    ddl: null,
+    ours: false,
+    changes: [],
+    bytes: TRANSACTION_BYTES,
+    rows: 0,
+    held: null,
+  };
+}
+
+/** Hands out what has come since the last part. */
+function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
+  const { start, ddl, ours, changes, bytes } = open;
+  open.changes = [];
+  open.bytes = TRANSACTION_BYTES;
+  return {
+    gtid: start.gtid,
+    committedAtMs: start.committedAtMs,
+    ours,
+    changes: ours ? [] : changes,
+    ddl,
+    bytes: ours ? TRANSACTION_BYTES : bytes,
+    partial,
+  };
+}
+
+export function isGenerator(fed: Exclude<Fed, undefined>): fed is AsyncGenerator<StreamTransaction, void, void> {
+  return Symbol.asyncIterator in fed;
+}
+
+async function* inTurn(transactions: StreamTransaction[]): AsyncGenerator<StreamTransaction, void, void> {
+  yield* transactions;
+}
+
+function behindEnd(): AppError {
+  return malformed('a compressed transaction with more behind its end');
+}
+
 const CONTROL = /^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b/i;
 
 /** Events without anything for us: of the connection, of the file, or in front of a statement that is judged itself. */

@@ -5,7 +5,15 @@ export type RowChange =
   | { kind: 'update'; table: Table; before: RowImage; after: RowImage }
   | { kind: 'delete'; table: Table; before: RowImage };
 
-/** One committed transaction of the origin, in commit order. Those without changes in scope still move the position. */
+/**
+ * One committed transaction of the origin, in commit order. Those without changes in scope still move the position.
+ *
+ * A large one comes in parts, which follow each other directly and have the same `gtid`. Only the last one (not `partial`)
+ * says that it is complete: positions move with it alone. Two things can make the parts before void, and whoever has
+ * applied them must undo that:
+ * - the last part says `ours`: the rows that mark the transaction came late in it;
+ * - the next transaction has another `gtid`: a crash of the server had cut the first one off in its log.
+ */
 export interface StreamTransaction {
   /** MySQL `uuid:n` (with tag where there is one), MariaDB `domain-server-sequence`. */
   gtid: string;
@@ -18,4 +26,6 @@ export interface StreamTransaction {
   ddl: { schema: string; sql: string } | null;
   /** What it occupies in memory, about. */
   bytes: number;
+  /** More of the same transaction follows. */
+  partial: boolean;
 }

@@ -37,7 +37,7 @@ export async function compareRange(
   const result: RangeComparison = { source, target, equal: sameFingerprint(source, target), suspects: new Map() };
   if (!result.equal) {
     await follower.reported();
-    if (touched.keys.size > 0 && touched.keys.size <= TOUCHED_MAX) {
+    if (!touched.every && touched.keys.size > 0 && touched.keys.size <= TOUCHED_MAX) {
       const sourceRest = await takeOut(pair.source, table.source, range, source, touched.keys, result.suspects);
       const targetRest = await takeOut(pair.target, table.target, range, target, touched.keys, result.suspects);
       result.equal = sameFingerprint(sourceRest, targetRest);

@@ -2,7 +2,8 @@ import type { StreamPosition } from '../../core/gtid.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { Value } from '../server/connection.ts';
 
-export type TouchListener = (tableName: string, keys: Iterable<{ key: RowKey; values: Value[] }>) => void;
+/** `every`: any key of the table may have been written, too many to name them. */
+export type TouchListener = (tableName: string, keys: Iterable<{ key: RowKey; values: Value[] }> | 'every') => void;
 
 /**
  * What verification needs to know of the replication that keeps the target up to date; `Replication` has it all. The

@@ -85,7 +85,7 @@ async function recheckBatch(
   for (const [key, values] of keys) {
     const found = difference(table.columns, source.get(key), target.get(key));
     if (found === null) continue;
-    if (touched.keys.has(key)) result.unsure.set(key, values);
+    if (touched.has(key)) result.unsure.set(key, values);
     else result.differences.push(found);
   }
 }

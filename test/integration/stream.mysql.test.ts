@@ -134,6 +134,99 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     expect(new Set(changesOf(transactions)).size).toBe(300 + 30 * 500);
   });
 
+  describe('a transaction larger than the bound of a part', () => {
+    const ROWS = 20_000;
+    const many = `INSERT INTO t WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < ${ROWS}) SELECT i, REPEAT(CHAR(97 + i % 26), 50) FROM n`;
+    const expected = Array.from(
+      { length: ROWS },
+      (_, index) => `+${index + 1}:${String.fromCharCode(97 + ((index + 1) % 26)).repeat(50)}`,
+    );
+    const options = { partBytesMax: 256 * 1024, bufferBytesMax: 512 * 1024 };
+
+    beforeEach(async () => {
+      await fixture.run(
+        family === 'mysql'
+          ? 'SET SESSION cte_max_recursion_depth=100000'
+          : 'SET SESSION max_recursive_iterations=100000',
+      );
+    });
+
+    /** Reads slowly enough for the stream to be at its bounds, and answers the parts and the most that was held. */
+    async function readParts(
+      stream: ChangeStream,
+      last: (part: StreamTransaction) => boolean,
+    ): Promise<{ parts: StreamTransaction[]; heldMax: number }> {
+      const parts: StreamTransaction[] = [];
+      let heldMax = 0;
+      for (;;) {
+        await new Promise((resolve) => setImmediate(resolve));
+        heldMax = Math.max(heldMax, stream.bytesHeld);
+        const part = await stream.next(AbortSignal.timeout(30_000));
+        parts.push(part);
+        if (!part.partial && last(part)) return { parts, heldMax };
+      }
+    }
+
+    it('comes in parts that are one transaction, within the bound (I8)', async () => {
+      await using stream = await fixture.open(await fixture.position(), options);
+      await fixture.run('BEGIN', many, "INSERT INTO t VALUES (0, 'last')", 'COMMIT', 'DELETE FROM t WHERE id=0');
+      const first = await stream.next(AbortSignal.timeout(30_000));
+      expect(stream.received.coversGtid(first.gtid)).toBe(false);
+      const { parts, heldMax } = await readParts(stream, () => true);
+      parts.unshift(first);
+      expect(parts.length).toBeGreaterThan(5);
+      expect(parts.map(({ partial }) => partial)).toEqual([...parts.slice(1).map(() => true), false]);
+      expect(new Set(parts.map(({ gtid }) => gtid)).size).toBe(1);
+      expect(changesOf(parts)).toEqual([...expected, '+0:last']);
+      expect(heldMax).toBeLessThan(options.partBytesMax * 2 + options.bufferBytesMax);
+      expect(await stream.next(AbortSignal.timeout(30_000))).toMatchObject({
+        partial: false,
+        changes: [{ kind: 'delete' }],
+      });
+    });
+
+    it('waits in a file between XA PREPARE and XA COMMIT', async () => {
+      await using stream = await fixture.open(await fixture.position(), options);
+      await fixture.run("XA START 'g'", many, "XA END 'g'", "XA PREPARE 'g'");
+      await using other = await ServerConnection.open(definitionOf(server), { database: fixture.schema });
+      await other.write("INSERT INTO t VALUES (-1, 'between')");
+      const before = await readParts(stream, ({ changes }) => changes.length === 1);
+      expect(changesOf(before.parts)).toEqual(['+-1:between']);
+      expect(stream.bytesHeld).toBeLessThan(300 * 1024);
+      await fixture.run("XA COMMIT 'g'");
+      const { parts, heldMax } = await readParts(stream, () => true);
+      expect(parts.length).toBeGreaterThan(5);
+      expect(changesOf(parts)).toEqual(expected);
+      expect(heldMax).toBeLessThan(options.partBytesMax * 2 + options.bufferBytesMax);
+    });
+
+    it('may turn out to be ours at its end (I7)', async () => {
+      await fixture.run(
+        'CREATE DATABASE IF NOT EXISTS _switchyard',
+        'CREATE TABLE IF NOT EXISTS _switchyard.progress (id INT PRIMARY KEY, n INT)',
+        'DELETE FROM _switchyard.progress',
+      );
+      await using stream = await fixture.open(await fixture.position(), options);
+      await fixture.run('BEGIN', many, 'INSERT INTO _switchyard.progress VALUES (1,1)', 'COMMIT');
+      const { parts } = await readParts(stream, () => true);
+      expect(parts.length).toBeGreaterThan(5);
+      expect(parts.at(-1)).toMatchObject({ ours: true, partial: false, changes: [] });
+      await fixture.run('BEGIN', 'UPDATE _switchyard.progress SET n=2', 'DELETE FROM t', 'COMMIT');
+      expect(await stream.next(AbortSignal.timeout(30_000))).toMatchObject({ ours: true, partial: false, changes: [] });
+    });
+
+    onMysql('is decompressed piece by piece', async () => {
+      await fixture.run('SET SESSION binlog_transaction_compression=ON');
+      await using stream = await fixture.open(await fixture.position(), options);
+      await fixture.run(many);
+      const { parts, heldMax } = await readParts(stream, () => true);
+      await fixture.run('SET SESSION binlog_transaction_compression=OFF');
+      expect(parts.length).toBeGreaterThan(5);
+      expect(changesOf(parts)).toEqual(expected);
+      expect(heldMax).toBeLessThan(options.partBytesMax * 2 + options.bufferBytesMax);
+    });
+  });
+
   it('reads one event larger than a packet of the protocol', async () => {
     await fixture.run('SET GLOBAL max_allowed_packet = 67108864', 'CREATE TABLE big (id INT PRIMARY KEY, b LONGBLOB)');
     await fixture.inspect();

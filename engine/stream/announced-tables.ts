@@ -1,0 +1,57 @@
+import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import { malformed, type BinlogEvent } from './event.ts';
+import { RowDecoder } from './row-image.ts';
+import { UNMARKED_TABLE, type StreamScope } from './stream-scope.ts';
+import { readTableId, readTableMap, readTableName } from './table-map.ts';
+
+interface AnnouncedTable {
+  body: Buffer;
+  /** Null: rows of this table are passed over. */
+  decoder: RowDecoder | null;
+}
+
+/** A map id that stands for "no table" in the event that only ends a statement. */
+const NO_TABLE = 0xffffff;
+const EMPTY = Buffer.alloc(0);
+
+/** Which table the ids in row events mean, as the last TABLE_MAP of each said. */
+export class AnnouncedTables {
+  readonly #scope: StreamScope;
+  readonly #tables = new Map<number, AnnouncedTable>();
+
+  constructor(scope: StreamScope) {
+    this.#scope = scope;
+  }
+
+  /** What the table is to us. Throws STREAM_SCHEMA_CHANGED. */
+  announce(event: BinlogEvent): 'ours' | 'imported' | 'other' {
+    const { body } = event;
+    const id = readTableId(body);
+    const { schema, name } = readTableName(body);
+    const marks = schema === SIDECAR_SCHEMA && name !== UNMARKED_TABLE;
+    const table = marks ? undefined : this.#scope.tableOf(schema, name);
+    if (table === undefined) {
+      this.#tables.set(id, { body: EMPTY, decoder: null });
+      return marks ? 'ours' : 'other';
+    }
+    const known = this.#tables.get(id);
+    // The event's bytes are gone after this call.
+    if (known?.decoder?.table !== table || !known.body.equals(body))
+      this.#tables.set(id, { body: Buffer.from(body), decoder: new RowDecoder(readTableMap(event), table) });
+    return 'imported';
+  }
+
+  /** For a row event; null where its rows are none of an imported table. */
+  decoderOf({ body }: BinlogEvent): RowDecoder | null {
+    const id = readTableId(body);
+    if (id === NO_TABLE) return null;
+    const announced = this.#tables.get(id);
+    if (announced === undefined) throw malformed(`rows of a table (${id}) that was not announced`);
+    return announced.decoder;
+  }
+
+  /** Ids have no meaning beyond their log file. */
+  clear(): void {
+    this.#tables.clear();
+  }
+}

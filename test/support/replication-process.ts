@@ -1,0 +1,38 @@
+/**
+ * A process of its own that replicates one schema and nothing else, so that a test can measure its memory or kill it:
+ * `node test/support/replication-process.ts '{"importId": …, "origin": …, "destination": …, "database": …}'`
+ */
+import { z } from 'zod';
+import { serverSchema } from '../../engine/api.ts';
+import { Replication } from '../../engine/replication.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+
+const settings = z.object({
+  importId: z.string(),
+  origin: serverSchema,
+  destination: serverSchema,
+  database: z.string(),
+});
+
+const { importId, origin, destination, database } = settings.parse(JSON.parse(process.argv[2] ?? '{}'));
+const controller = new AbortController();
+process.once('SIGTERM', () => controller.abort());
+const replication = new Replication(
+  {
+    importId,
+    direction: 'forward',
+    origin,
+    destination,
+    flavor: 'mysql',
+    database,
+    loadTables: async () => {
+      await using connection = await ServerConnection.open(origin);
+      return await inspectTables(connection, database, 'all');
+    },
+    onDdl: () => Promise.reject(new Error('DDL was not expected')),
+    onRetry: (error) => console.error(`${error.code}: ${error.message}`),
+  },
+  controller.signal,
+);
+await replication.done;
