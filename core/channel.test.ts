@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { Channel } from './channel.ts';
 
@@ -31,6 +34,23 @@ describe('Channel', () => {
     await expect(waiting).rejects.toThrow();
     await channel.push(7, 1);
     expect(await channel.shift()).toBe(7);
+  });
+
+  test('does not hold on to what was taken', async () => {
+    const channel = new Channel<object>(1000);
+    const taken: WeakRef<object>[] = [];
+    for (let index = 0; index < 10; index += 1) {
+      channel.offer({ index }, 1);
+      const value = channel.tryShift();
+      if (value !== undefined) taken.push(new WeakRef(value));
+    }
+    setFlagsFromString('--expose-gc');
+    // A WeakRef keeps its object until the turn of the event loop ends.
+    await setImmediate();
+    (runInNewContext('gc') as () => void)();
+    // The last one may still be in a register.
+    expect(taken.filter((value) => value.deref() !== undefined).length).toBeLessThan(2);
+    expect(channel.length).toBe(0);
   });
 
   test('keeps order over many items', async () => {

@@ -136,7 +136,8 @@ export const ERROR_TABLE = {
     kind: 'retryable',
     meaning:
       'Another session on the destination held locks on the rows of a very large transaction, which was rolled back.',
-    remedy: 'Nothing: it is applied again from its beginning. If it repeats, end what writes to the imported tables there.',
+    remedy:
+      'Nothing: it is applied again from its beginning. If it repeats, end what writes to the imported tables there.',
   },
   APPLY_VALUE_REFUSED: {
     kind: 'fatal',
@@ -253,7 +254,8 @@ export const ERROR_TABLE = {
   STREAM_SPILL_FAILED: {
     kind: 'fatal',
     meaning: 'The rows of a prepared XA transaction could not be kept in a temporary file until its commit.',
-    remedy: 'Free space in the temporary directory, or start Switchyard with TMPDIR set to one that has it; then resume.',
+    remedy:
+      'Free space in the temporary directory, or start Switchyard with TMPDIR set to one that has it; then resume.',
   },
   STREAM_XA_UNKNOWN: {
     kind: 'fatal',

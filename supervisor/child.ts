@@ -9,6 +9,7 @@ export interface ChildOptions {
   arguments: string[];
   mainPath: string;
   environment?: NodeJS.ProcessEnv;
+  nodeOptions?: string[];
   signal: AbortSignal;
   log: Logger;
   /** Asked before each start after the first; false ends the slot. */
@@ -35,11 +36,20 @@ export class Child {
     this.#process?.kill(signal);
   }
 
-  async #run({ name, arguments: args, mainPath, environment = {}, signal, log, restart }: ChildOptions): Promise<void> {
+  async #run({
+    name,
+    arguments: args,
+    mainPath,
+    environment = {},
+    nodeOptions = [],
+    signal,
+    log,
+    restart,
+  }: ChildOptions): Promise<void> {
     const backoff = new Backoff({ initialMs: 100, maxMs: 5000 });
     while (!signal.aborted) {
       const startedAt = performance.now();
-      const child = spawn(process.execPath, [...process.execArgv, mainPath, ...args], {
+      const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, mainPath, ...args], {
         stdio: ['ignore', 'inherit', 'inherit'],
         env: { ...process.env, ...environment },
       });

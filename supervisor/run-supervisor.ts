@@ -12,6 +12,7 @@ import { AppError } from '../core/errors.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import { SqliteStore } from '../core/store/sqlite.ts';
 import { adminBackend, EventHub } from './admin-backend.ts';
+import { ENGINE_NODE_OPTIONS } from '../engine/engine-memory.ts';
 import { Child } from './child.ts';
 import { ControlServer } from './control-server.ts';
 import { Fleet } from './fleet.ts';
@@ -85,7 +86,12 @@ export async function runSupervisor({
     for (const peer of fleet.peers())
       void peer.closed.then(() => (children.signal.aborted ? undefined : startWorker()));
     for (let index = adopted; index < count; index += 1) startWorker();
-    const engine = new Child({ ...common, name: 'engine', arguments: ['run-engine', ...configArguments] });
+    const engine = new Child({
+      ...common,
+      name: 'engine',
+      arguments: ['run-engine', ...configArguments],
+      nodeOptions: ENGINE_NODE_OPTIONS,
+    });
     onReady({ admin: admin.address });
     onReloadRequested(() => {
       fleet

@@ -47,6 +47,7 @@ export async function replicateHugeTransaction(
   const progress = new ProgressRow('huge', 'forward');
   await progress.reset(target, (await executedPosition(source, 'mysql')).toString());
   const child = spawn(process.execPath, [
+    ...ENGINE_NODE_OPTIONS,
     ...(process.env['HUGE_FLAGS']?.split(' ') ?? []),
     PROCESS,
     JSON.stringify({
