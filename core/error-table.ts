@@ -143,7 +143,21 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'The destination could not take a replicated value as it is.',
     remedy:
-      'The message names table, key and column: change the column on the destination so that it takes the value, then resume.',
+      'The message names table, key, column and the beginning of the value: change the column (or the constraint) on the destination so that it takes the value, then resume.',
+  },
+  APPLY_ROW_MISSING: {
+    kind: 'fatal',
+    meaning:
+      'A row that was changed on the origin is not on the destination, which is no longer what the origin was: somebody else wrote there.',
+    remedy:
+      'Find out who writes to the destination and stop it; put the row there as it was on the origin, then resume. A verification shows what else differs.',
+  },
+  APPLY_ROW_CONFLICT: {
+    kind: 'fatal',
+    meaning:
+      'A row of the origin cannot be written, because another row of the destination has its value in a unique key.',
+    remedy:
+      'Where somebody else wrote to the destination, remove that row and resume. Where both rows are on the origin, its collation tells the values apart and the one of the destination does not: give the column there such a collation, or change one of the values on the origin.',
   },
   DDL_STOPPED: {
     kind: 'fatal',

@@ -24,6 +24,9 @@ export const FAILPOINTS = [
   'copy.finished',
   'apply.before_commit',
   'apply.after_commit',
+  'lanes.written',
+  'lanes.committed',
+  'lanes.ended',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

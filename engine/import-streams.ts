@@ -4,6 +4,7 @@ import { otherSide, type Side } from '../core/phase.ts';
 import type { StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
 import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
+import type { ImportDocument } from './import-document.ts';
 import type { ImportWorld } from './import-world.ts';
 import { removeTriggers } from './objects/active-objects.ts';
 import { Replication } from './replication.ts';
@@ -66,6 +67,7 @@ export class ImportStreams {
         destination: world.credentialsOf(side),
         flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
         database: document.database,
+        ...exactFrom(document, side),
         loadTables: async () => {
           await this.#clearTriggers(side);
           await using connection = await world.connect(origin);
@@ -206,4 +208,13 @@ export class ImportStreams {
     this.#ddlDecision = undefined;
     return decision;
   }
+}
+
+/**
+ * Where the target begins to be what the source is. Not after traffic has been on the target: stray writes on the old
+ * primary are kept aside, and the new one wins.
+ */
+function exactFrom({ copiedPosition, switches }: ImportDocument, side: Side): { exactFrom?: string } {
+  const hasMoved = switches.some(({ kind }) => kind === 'primaries');
+  return side === 'source' || hasMoved || copiedPosition === null ? {} : { exactFrom: copiedPosition };
 }

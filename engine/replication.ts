@@ -4,16 +4,25 @@ import { AppError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { ServerDefinition, ServerFacts, StreamView } from './api.ts';
 import { Applier } from './apply/applier.ts';
+import { isBehind } from './apply/backlog.ts';
+import type { ApplyMode } from './apply/table-statements.ts';
+import { WindowCollector } from './apply/window-collector.ts';
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
 import type { Table } from './schema/table.ts';
-import { ProgressRow, type Direction } from './sidecar.ts';
+import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
 import { ChangeStream } from './stream/change-stream.ts';
 import type { StreamTransaction } from './stream/transaction.ts';
 
-/** A window ends at whichever comes first; small lag makes small windows by itself, since nothing more is waiting. */
-const WINDOW_TRANSACTIONS_MAX = 4000;
-const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
+/** Of final states in a window; another window of as much is collected while one is written. */
+const WINDOW_BYTES_MAX = 16 * 1024 * 1024;
+/** Behind, a window is not begun with less while more arrives: the larger it is, the more changes fall on the same rows. */
+const CATCH_UP_BYTES_MIN = 4 * 1024 * 1024;
+/** Nothing came for so long, or it has been waited for that long: what there is is applied. */
+const PAUSE_MS = 20;
+const GATHER_MS_MAX = 250;
 const STREAM_BUFFER_BYTES_MAX = 16 * 1024 * 1024;
+/** A stream whose oldest waiting transaction is younger follows its origin, though it is never without one. */
+const FOLLOWING_LAG_MS = 1000;
 /** How often a position without changes is made durable. */
 const IDLE_PROGRESS_MS = 1000;
 
@@ -27,6 +36,12 @@ export interface ReplicationOptions {
   destination: ServerDefinition;
   flavor: ServerFacts['flavor'];
   database: string;
+  /**
+   * From this position on the destination is what the origin was, but for this stream: then every change must find the
+   * rows that it expects, and stops the stream where it does not. Left out: rows may be of another time or of somebody
+   * else (the copy, stray writes), and the origin wins.
+   */
+  exactFrom?: string;
   /** The imported tables as they are on the origin now; read again after DDL. */
   loadTables: () => Promise<Table[]>;
   onDdl: DdlHandler;
@@ -44,11 +59,15 @@ export class Replication {
   readonly #progress: ProgressRow;
   readonly done: Promise<void>;
   #applied: StreamPosition | undefined;
+  /** Where lanes stood when the session began, as long as `#applied` does not cover them. */
+  #lanesAhead: StreamPosition[] = [];
+  #isBehind = false;
   #appliedChanged = Promise.withResolvers<void>();
   #state: StreamView['state'] = 'catching_up';
   #failure: unknown;
   #stream: ChangeStream | undefined;
-  #oldestPendingMs: number | undefined;
+  #collector: WindowCollector | undefined;
+  #writingSinceMs: number | undefined;
   #committing: Promise<void> = Promise.resolve();
   #transactions = 0;
   #rowChanges = 0;
@@ -67,16 +86,20 @@ export class Replication {
     await this.done.catch(() => {});
   }
 
-  /** Everything up to here is applied and, but for transactions without changes, durable. */
+  /**
+   * Everything up to here is applied and, but for transactions without changes, durable. Undefined while that is unknown:
+   * without a session, and until it is past where lanes stood before it.
+   */
   get applied(): StreamPosition | undefined {
-    return this.#applied;
+    return this.#lanesAhead.length === 0 ? this.#applied : undefined;
   }
 
   /** From commit at the origin to now, of the oldest transaction that is not applied; 0 when there is none; undefined while unknown. */
   get lagMs(): number | undefined {
     const stream = this.#stream;
     if (stream === undefined) return undefined;
-    if (this.#oldestPendingMs !== undefined) return Math.max(0, Date.now() - this.#oldestPendingMs);
+    const oldestMs = this.#writingSinceMs ?? this.#collector?.oldestCommittedAtMs;
+    if (oldestMs !== undefined) return Math.max(0, Date.now() - oldestMs);
     return Math.max(0, Date.now() - stream.lastHeardAtMs - 2000);
   }
 
@@ -105,7 +128,7 @@ export class Replication {
       for (;;) {
         signal.throwIfAborted();
         if (this.#failure !== undefined) throw this.#failure;
-        if (this.#applied?.covers(position) === true) return;
+        if (this.applied?.covers(position) === true) return;
         await Promise.race([this.#appliedChanged.promise, aborted.promise]);
       }
     } finally {
@@ -142,27 +165,39 @@ export class Replication {
 
   /** One pair of connections, from the durable position on; ends after DDL too, since tables are then read anew. */
   async #session(signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { origin, destination, flavor, database, loadTables } = this.#options;
+    const { origin, destination, flavor, database, exactFrom, loadTables } = this.#options;
     const tables = new Map((await loadTables()).map((table) => [table.name, table]));
-    await using applier = await Applier.open({ destination, progress: this.#progress });
+    await using applier = await Applier.open({ origin, destination, progress: this.#progress });
+    const from = parsePosition(flavor, applier.startPosition);
     const controller = childController(signal);
     try {
       const stream = await ChangeStream.open({
         server: origin,
         flavor,
-        from: parsePosition(flavor, applier.startPosition),
+        from,
         tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
         inScope: (schema) => schema === database,
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
       });
       this.#stream = stream;
-      this.#applied = parsePosition(flavor, applier.startPosition);
+      this.#collector = new WindowCollector(stream);
+      this.#lanesAhead = lanesAhead(flavor, from, applier.lanePositions);
+      this.#applied = from;
       this.#notify();
       onProgress();
-      await this.#applyUntilDdl(stream, applier, this.#applied, controller.signal);
+      await this.#applyUntilDdl({
+        stream,
+        applier,
+        applied: from,
+        collector: this.#collector,
+        exactFrom: exactFrom === undefined ? undefined : parsePosition(flavor, exactFrom),
+        signal: controller.signal,
+      });
     } finally {
       this.#stream = undefined;
+      this.#collector = undefined;
+      this.#writingSinceMs = undefined;
       // A COMMIT without an answer may have happened: what is applied is known again when the progress row was read.
       this.#applied = undefined;
       controller.abort();
@@ -170,48 +205,90 @@ export class Replication {
   }
 
   /**
-   * Applies window after window. `applied` moves only after the commit (I3): whoever waits for a position must not be
-   * told of transactions that are merely collected. Transactions without changes move it in memory at once, and are made
-   * durable with the next window, or when they have waited for `IDLE_PROGRESS_MS`.
+   * Applies window after window, each while the next one is collected. `applied` moves only after the commit (I3): whoever
+   * waits for a position must not be told of transactions that are merely collected. Transactions without changes move it
+   * in memory at once, and are made durable with the next window, or when they have waited for `IDLE_PROGRESS_MS`.
    */
-  async #applyUntilDdl(
-    stream: ChangeStream,
-    applier: Applier,
-    applied: StreamPosition,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #applyUntilDdl(session: Session): Promise<void> {
+    const { collector, applied } = session;
     let durable = true;
-    let next: StreamTransaction | undefined;
     for (;;) {
-      const collected = await this.#collect(stream, signal, {
-        first: next,
-        waitMs: durable ? undefined : IDLE_PROGRESS_MS,
-      });
-      const { window } = collected;
-      next = collected.alone;
-      const idle = window.transactions === 0 && next === undefined;
+      await this.#gather(session, durable ? undefined : IDLE_PROGRESS_MS);
+      const { window, alone } = collector.take();
+      this.#writingSinceMs = window.oldestCommittedAtMs ?? alone?.committedAtMs;
+      const idle = window.transactions === 0 && alone === undefined;
       if (!window.isEmpty || (idle && !durable)) {
-        const position = applied.clone();
-        for (const gtid of window.gtids) position.advance(gtid);
-        await this.#commit(applier, window, position.toString());
-        this.#transactions += window.transactions;
-        this.#rowChanges += window.rowChanges;
+        await this.#applyWindow(session, window, alone === undefined);
         durable = true;
       } else if (window.transactions > 0) {
         durable = false;
       }
-      for (const gtid of window.gtids) applied.advance(gtid);
-      this.#oldestPendingMs = undefined;
-      this.#notify();
-      if (next?.partial === true) {
-        const { isDurable, behind } = await this.#applyLarge(next, { stream, applier, applied, signal });
+      this.#advance(applied, window.gtids);
+      if (alone?.partial === true) {
+        const { isDurable, behind } = await this.#applyLarge(alone, session);
         durable &&= isDurable;
-        next = behind;
-      } else if (next !== undefined) {
-        await this.#handleDdl(next, applier, applied);
+        if (behind !== undefined) collector.giveBack(behind);
+      } else if (alone !== undefined) {
+        await this.#handleDdl(alone, session);
         return;
       }
     }
+  }
+
+  /** Until there is a window to apply: whatever waits, and while catching up as much as is worth it. */
+  async #gather({ stream, applier, collector, signal }: Session, waitMs: number | undefined): Promise<void> {
+    let hasRoom = collector.drain(WINDOW_BYTES_MAX);
+    if (collector.isEmpty) {
+      this.#state = 'running';
+      this.#isBehind = false;
+      await applier.endLanes();
+      if (!(await collector.wait(waitMs, signal))) return;
+      hasRoom = collector.drain(WINDOW_BYTES_MAX);
+    }
+    this.#isBehind = isBehind(this.#isBehind, {
+      transactions: collector.transactions + stream.buffered,
+      bytes: collector.bytes + stream.bufferedBytes,
+    });
+    if (!this.#isBehind) {
+      await applier.endLanes();
+      if (hasRoom && (this.lagMs ?? Infinity) < FOLLOWING_LAG_MS) this.#state = 'running';
+      return;
+    }
+    this.#state = 'catching_up';
+    const enoughAtMs = performance.now() + GATHER_MS_MAX;
+    while (hasRoom && collector.bytes < CATCH_UP_BYTES_MIN && performance.now() < enoughAtMs) {
+      if (!(await collector.wait(PAUSE_MS, signal))) return;
+      hasRoom = collector.drain(WINDOW_BYTES_MAX);
+    }
+  }
+
+  /** Collecting goes on meanwhile, where that is allowed. */
+  async #applyWindow(session: Session, window: ApplyWindow, mayCollect: boolean): Promise<void> {
+    const { applier, applied, collector } = session;
+    const next = applied.clone();
+    for (const gtid of window.gtids) next.advance(gtid);
+    const mode = this.#modeOf(session);
+    const committing = this.#telling(
+      () => applier.apply(window, { position: next.toString(), mode, inLanes: this.#isBehind }),
+      () => this.#options.onApplied?.(window.tables.values()),
+    );
+    const collecting = mayCollect ? collector.drainWhile(committing, WINDOW_BYTES_MAX) : undefined;
+    for (const result of await Promise.allSettled([committing, collecting]))
+      if (result.status === 'rejected') throw result.reason;
+    this.#transactions += window.transactions;
+    this.#rowChanges += window.rowChanges;
+  }
+
+  #modeOf({ applied, exactFrom }: Session): ApplyMode {
+    const isExact = exactFrom !== undefined && this.#lanesAhead.length === 0 && applied.covers(exactFrom);
+    return isExact ? 'exact' : 'replay';
+  }
+
+  #advance(applied: StreamPosition, gtids: readonly string[]): void {
+    for (const gtid of gtids) applied.advance(gtid);
+    if (this.#lanesAhead.length > 0) this.#lanesAhead = this.#lanesAhead.filter((ahead) => !applied.covers(ahead));
+    this.#writingSinceMs = undefined;
+    this.#notify();
   }
 
   /**
@@ -220,13 +297,14 @@ export class Replication {
    */
   async #applyLarge(
     first: StreamTransaction,
-    { stream, applier, applied, signal }: LargeContext,
+    session: Session,
   ): Promise<{ isDurable: boolean; behind: StreamTransaction | undefined }> {
+    const { stream, applier, applied, signal } = session;
     const { gtid, committedAtMs } = first;
-    this.#oldestPendingMs = committedAtMs;
+    this.#writingSinceMs = committedAtMs;
     const position = applied.clone();
     position.advance(gtid);
-    const large = await applier.beginLarge(position.toString(), committedAtMs);
+    const large = await applier.beginLarge(position.toString(), committedAtMs, this.#modeOf(session));
     const tables = new Set<Table>();
     let rowChanges = 0;
     let part = first;
@@ -241,9 +319,7 @@ export class Replication {
       if (part.gtid === gtid && !part.ours) continue;
       await large.rollback();
       if (part.gtid !== gtid) return { isDurable: true, behind: part };
-      applied.advance(gtid);
-      this.#oldestPendingMs = undefined;
-      this.#notify();
+      this.#advance(applied, [gtid]);
       return { isDurable: false, behind: undefined };
     }
     await this.#telling(
@@ -252,17 +328,8 @@ export class Replication {
     );
     this.#transactions += 1;
     this.#rowChanges += rowChanges;
-    applied.advance(gtid);
-    this.#oldestPendingMs = undefined;
-    this.#notify();
+    this.#advance(applied, [gtid]);
     return { isDurable: true, behind: undefined };
-  }
-
-  async #commit(applier: Applier, window: ApplyWindow, position: string): Promise<void> {
-    await this.#telling(
-      () => applier.apply(window, position),
-      () => this.#options.onApplied?.(window.tables.values()),
-    );
   }
 
   async #telling(commit: () => Promise<void>, tell: () => void): Promise<void> {
@@ -276,39 +343,15 @@ export class Replication {
     }
   }
 
-  /**
-   * At least one transaction, and what is buffered behind it, up to one that cannot be in a window with others (DDL, or
-   * the first part of a large one); nothing when `waitMs` passed first.
-   */
-  async #collect(
-    stream: ChangeStream,
-    signal: AbortSignal,
-    { first, waitMs }: { first: StreamTransaction | undefined; waitMs: number | undefined },
-  ): Promise<{ window: ApplyWindow; alone: StreamTransaction | undefined }> {
-    const window = new ApplyWindow();
-    let transaction = first ?? stream.tryNext();
-    if (transaction === undefined) {
-      this.#state = 'running';
-      transaction = await stream.nextWithin(waitMs, signal);
-    }
-    while (transaction !== undefined) {
-      if (!transaction.ours) this.#oldestPendingMs ??= transaction.committedAtMs;
-      if (transaction.partial || (transaction.ddl !== null && !transaction.ours)) return { window, alone: transaction };
-      window.add(transaction);
-      const full = window.transactions >= WINDOW_TRANSACTIONS_MAX || window.bytes >= WINDOW_BYTES_MAX;
-      transaction = full ? undefined : stream.tryNext();
-    }
-    return { window, alone: undefined };
-  }
-
-  async #handleDdl(transaction: StreamTransaction, applier: Applier, applied: StreamPosition): Promise<void> {
+  async #handleDdl(transaction: StreamTransaction, { applier, applied }: Session): Promise<void> {
     if (transaction.ddl === null) return;
     await this.#options.onDdl({ ...transaction, ddl: transaction.ddl });
-    applied.advance(transaction.gtid);
+    const position = applied.clone();
+    position.advance(transaction.gtid);
     const window = new ApplyWindow();
     window.lastCommittedAtMs = transaction.committedAtMs;
-    await applier.apply(window, applied.toString());
-    this.#notify();
+    await applier.apply(window, { position: position.toString(), mode: 'replay' });
+    this.#advance(applied, [transaction.gtid]);
   }
 
   #notify(): void {
@@ -317,9 +360,12 @@ export class Replication {
   }
 }
 
-interface LargeContext {
+/** What one pair of connections has. */
+interface Session {
   stream: ChangeStream;
   applier: Applier;
   applied: StreamPosition;
+  collector: WindowCollector;
+  exactFrom: StreamPosition | undefined;
   signal: AbortSignal;
 }

@@ -1,5 +1,6 @@
 import { bytesOf, errnoOf, quoteText, type Bytes, type ServerConnection } from './server/connection.ts';
 import { AppError } from '../core/errors.ts';
+import { parsePosition, type Flavor, type StreamPosition } from '../core/gtid.ts';
 
 /**
  * The schema `_switchyard` on a server that we write to. Its rows change in the same transaction as the data that they
@@ -21,17 +22,41 @@ const PROGRESS_DDL = `CREATE TABLE IF NOT EXISTS ${SIDECAR_SCHEMA}.progress (
   PRIMARY KEY (import_id, direction)
 ) ENGINE=InnoDB COMMENT='Switchyard: how far a stream is applied'`;
 
+const LANES_DDL = `CREATE TABLE IF NOT EXISTS ${SIDECAR_SCHEMA}.progress_lanes (
+  import_id VARCHAR(63) CHARACTER SET ascii NOT NULL,
+  direction VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  lane TINYINT UNSIGNED NOT NULL,
+  owner BIGINT UNSIGNED NOT NULL,
+  windows BIGINT UNSIGNED NOT NULL,
+  position LONGTEXT CHARACTER SET ascii NOT NULL,
+  PRIMARY KEY (import_id, direction, lane)
+) ENGINE=InnoDB COMMENT='Switchyard: how far each lane of a stream is applied while it catches up'`;
+
 /** Creates what is missing; `tables` are the CREATE TABLE IF NOT EXISTS statements of other parts. */
 export async function createSidecar(connection: ServerConnection, tables: Bytes[] = []): Promise<void> {
   await connection.write(`CREATE DATABASE IF NOT EXISTS ${SIDECAR_SCHEMA}`);
-  for (const ddl of [PROGRESS_DDL, ...tables]) await connection.write(ddl);
+  for (const ddl of [PROGRESS_DDL, LANES_DDL, ...tables]) await connection.write(ddl);
 }
 
 export async function dropSidecar(connection: ServerConnection): Promise<void> {
   await connection.write(`DROP DATABASE IF EXISTS ${SIDECAR_SCHEMA}`);
 }
 
-/** The progress row of one stream on the server that it is applied to. */
+/** What the row said when it was taken over. */
+export interface ClaimedProgress {
+  owner: string;
+  position: string;
+  /**
+   * Where lanes stood. One that is not covered by `position` had committed its part of a window that was not complete:
+   * until the stream is past it, some rows are newer than `position`.
+   */
+  lanePositions: string[];
+}
+
+/**
+ * The progress row of one stream on the server that it is applied to: everything up to its position is applied, and while
+ * no lane is ahead, nothing else is. Lanes have rows of their own (ADR 8).
+ */
 export class ProgressRow {
   readonly #where: Bytes;
   readonly #values: Bytes;
@@ -49,25 +74,45 @@ export class ProgressRow {
     return row?.position;
   }
 
+  /** Where lanes stand, those that are not ahead included. */
+  async lanePositions(connection: ServerConnection): Promise<string[]> {
+    const rows = await connection.select<{ position: string }>(
+      `SELECT DISTINCT position FROM ${SIDECAR_SCHEMA}.progress_lanes WHERE ${this.#where}`,
+    );
+    return rows.map(({ position }) => position);
+  }
+
   /** Sets the position outside of any stream: where it is to start. */
   async reset(connection: ServerConnection, position: string): Promise<void> {
     await connection.write(
       `INSERT INTO ${SIDECAR_SCHEMA}.progress VALUES (${this.#values}, 1, 0, 0, ${quoteText(position)}) ` +
         `ON DUPLICATE KEY UPDATE owner=owner+1, windows=windows+1, position=VALUES(position)`,
     );
+    await this.#deleteLanes(connection);
   }
 
   /**
-   * Takes the row over: whoever held it before can no longer write (its `updateStatement` matches no row). This is what
-   * keeps an engine that was thought dead from applying beside its successor.
+   * Takes the row over, and those of the lanes: whoever held them before can no longer write (its statements match no
+   * row). This is what keeps an engine that was thought dead from applying beside its successor. It waits for what the
+   * other one has under way, so that the answer is the last word.
    */
-  async claim(connection: ServerConnection): Promise<{ owner: string; position: string }> {
-    const { affectedRows } = await connection
-      .write(`UPDATE ${SIDECAR_SCHEMA}.progress SET owner=LAST_INSERT_ID(owner+1) WHERE ${this.#where}`)
-      .catch((error: unknown) => {
-        if (errnoOf(error) !== LOCK_WAIT_TIMEOUT) throw error;
-        throw new AppError('STREAM_PROGRESS_LOCKED', (error as Error).message, { cause: error });
-      });
+  async claim(connection: ServerConnection): Promise<ClaimedProgress> {
+    await connection.write('BEGIN');
+    try {
+      const claimed = await this.#claim(connection);
+      await connection.write('COMMIT');
+      return claimed;
+    } catch (error) {
+      if (!connection.broken) await connection.write('ROLLBACK').catch(() => {});
+      if (errnoOf(error) !== LOCK_WAIT_TIMEOUT) throw error;
+      throw new AppError('STREAM_PROGRESS_LOCKED', (error as Error).message, { cause: error });
+    }
+  }
+
+  async #claim(connection: ServerConnection): Promise<ClaimedProgress> {
+    const { affectedRows } = await connection.write(
+      `UPDATE ${SIDECAR_SCHEMA}.progress SET owner=LAST_INSERT_ID(owner+1) WHERE ${this.#where}`,
+    );
     const row = await connection.selectOne<{ owner: string; position: string }>(
       `SELECT LAST_INSERT_ID() AS owner, position FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`,
     );
@@ -77,7 +122,8 @@ export class ProgressRow {
         `the progress row of this stream is gone from ${SIDECAR_SCHEMA}.progress`,
       );
     }
-    return row;
+    await connection.write(`UPDATE ${SIDECAR_SCHEMA}.progress_lanes SET owner=${row.owner} WHERE ${this.#where}`);
+    return { ...row, lanePositions: await this.lanePositions(connection) };
   }
 
   /** Changes exactly one row unless another engine took over. */
@@ -88,9 +134,51 @@ export class ProgressRow {
     );
   }
 
+  /** As `updateStatement`, for a transaction whose position is not known yet, or is not to be durable yet. */
+  touchStatement(owner: string): Bytes {
+    return `UPDATE ${SIDECAR_SCHEMA}.progress SET windows=windows+1 WHERE ${this.#where} AND owner=${owner}`;
+  }
+
+  /** As `updateStatement`, for one lane. */
+  laneStatement(owner: string, lane: number, position: string): Bytes {
+    return (
+      `UPDATE ${SIDECAR_SCHEMA}.progress_lanes SET windows=windows+1, position=${bytesOf(`'${position}'`)} ` +
+      `WHERE ${this.#where} AND lane=${lane} AND owner=${owner}`
+    );
+  }
+
+  /** Makes rows for lanes 1 to `count`, unless another engine took over. */
+  async makeLanes(connection: ServerConnection, owner: string, count: number): Promise<void> {
+    const rows = Array.from({ length: count }, (_, index) => `(${this.#values}, ${index + 1}, ${owner}, 0, '')`);
+    const results = await connection.batch([
+      'BEGIN',
+      this.touchStatement(owner),
+      `INSERT IGNORE INTO ${SIDECAR_SCHEMA}.progress_lanes VALUES ${rows.join(', ')}`,
+    ]);
+    if (results[1]?.affectedRows !== 1) {
+      await connection.write('ROLLBACK');
+      throw takenOver();
+    }
+    await connection.write('COMMIT');
+  }
+
   async delete(connection: ServerConnection): Promise<void> {
     await connection.write(`DELETE FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`);
+    await this.#deleteLanes(connection);
   }
+
+  async #deleteLanes(connection: ServerConnection): Promise<void> {
+    await connection.write(`DELETE FROM ${SIDECAR_SCHEMA}.progress_lanes WHERE ${this.#where}`);
+  }
+}
+
+/** Those of `lanePositions` that `position` does not cover: see `ClaimedProgress`. */
+export function lanesAhead(
+  flavor: Flavor,
+  position: StreamPosition,
+  lanePositions: readonly string[],
+): StreamPosition[] {
+  return lanePositions.map((text) => parsePosition(flavor, text)).filter((lane) => !position.covers(lane));
 }
 
 /** For whoever changed no row with `updateStatement`. */

@@ -1,12 +1,12 @@
 import { childController, isAbort } from '../core/abort.ts';
 import { Backoff } from '../core/backoff.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, assert } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { ServerDefinition, ServerFacts, StrayWritesView } from './api.ts';
-import { batches } from './apply/write-window.ts';
+import { batches } from './apply/batches.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
-import { createSidecar, ProgressRow, takenOver, type Direction } from './sidecar.ts';
+import { createSidecar, lanesAhead, ProgressRow, takenOver, type Direction } from './sidecar.ts';
 import { StrayAlarm, type AlarmLog } from './stray-alarm.ts';
 import {
   countStrayWrites,
@@ -154,9 +154,11 @@ export class StrayWatch {
     const tables = new Map((await loadTables()).map((table) => [table.name, table]));
     await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
     await createSidecar(connection, STRAY_TABLES);
-    const { owner, position } = await this.#progress.claim(connection);
+    const { owner, position, lanePositions } = await this.#progress.claim(connection);
     this.#counts = await countStrayWrites(connection, importId);
     const seen = parsePosition(flavor, position);
+    // The switch makes sure of it before it decides.
+    assert(lanesAhead(flavor, seen, lanePositions).length === 0, 'no lane is ahead of the row where the watch begins');
     const controller = childController(signal);
     try {
       const stream = await ChangeStream.open({

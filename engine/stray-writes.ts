@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeKey } from './apply/write-window.ts';
+import { describeKey } from './apply/refusal.ts';
 import { keyValues } from './apply/window.ts';
 import type { RowImage, Table } from './schema/table.ts';
 import { bytesOf, errnoOf, escapeBytes, quoteText, type Bytes, type ServerConnection } from './server/connection.ts';

@@ -1,91 +1,150 @@
-import { AppError } from '../../core/errors.ts';
+import { setTimeout as delay } from 'node:timers/promises';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
-import { ServerConnection, errnoOf, type Bytes, type WriteResult } from '../server/connection.ts';
-import { takenOver, type ProgressRow } from '../sidecar.ts';
+import { ServerConnection } from '../server/connection.ts';
+import type { ProgressRow } from '../sidecar.ts';
+import { openDestination } from './destination-connection.ts';
+import { sharesOf } from './lane-split.ts';
+import { Lanes } from './lanes.ts';
 import { LargeTransaction } from './large-transaction.ts';
+import type { ApplyMode } from './table-statements.ts';
 import type { ApplyWindow } from './window.ts';
-import { windowStatements } from './statements.ts';
-import { batches, runBatch } from './write-window.ts';
+import { isLocked, nextWay, writeShares, type WriteWay } from './window-writer.ts';
 
-const DEADLOCK = 1213;
-const LOCK_WAIT_TIMEOUT = 1205;
 const RETRIES_MAX = 10;
+const RETRY_JITTER_MS = 50;
+/** So many windows go the way that one had to go before the fast one is tried again. */
+const WAY_KEPT_WINDOWS = 20;
 
 export interface ApplierOptions {
+  origin: ServerDefinition;
   destination: ServerDefinition;
   progress: ProgressRow;
 }
 
+export interface ApplyOptions {
+  /** Becomes durable with the window. */
+  position: string;
+  mode: ApplyMode;
+  /** Side by side on several connections, while nobody is told that the destination is consistent. */
+  inLanes?: boolean;
+}
+
 /**
- * Writes windows to the destination: one transaction each, with the progress row in it (I3). A window is idempotent
- * (full images by key), so one whose COMMIT had no answer may be applied again from the durable position.
+ * Writes windows to the destination: one transaction each, or one in each lane, with the progress row in it (I3). The
+ * progress row comes first: from then on no other engine writes, and a stream in the other direction knows before any row
+ * that the transaction is ours (I7). A window is idempotent (full images by key), so one whose COMMIT had no answer may
+ * be applied again from the durable position.
  */
 export class Applier implements AsyncDisposable {
   readonly #connection: ServerConnection;
-  readonly #progress: ProgressRow;
+  readonly #options: ApplierOptions;
   readonly #owner: string;
   /** Where the durable progress stood when this applier took over. */
   readonly startPosition: string;
+  /** Where lanes stood then: see `ClaimedProgress`. */
+  readonly lanePositions: readonly string[];
+  #lanes: Lanes | undefined;
+  #way: WriteWay = 'fast';
+  #wayKeptWindows = 0;
 
-  private constructor(connection: ServerConnection, progress: ProgressRow, owner: string, startPosition: string) {
+  private constructor(
+    connection: ServerConnection,
+    options: ApplierOptions,
+    { owner, position, lanePositions }: { owner: string; position: string; lanePositions: string[] },
+  ) {
     this.#connection = connection;
-    this.#progress = progress;
+    this.#options = options;
     this.#owner = owner;
-    this.startPosition = startPosition;
+    this.startPosition = position;
+    this.lanePositions = lanePositions;
   }
 
-  static async open({ destination, progress }: ApplierOptions): Promise<Applier> {
-    const connection = await ServerConnection.open(destination, {
-      multiStatements: true,
-      session: [
-        "SET SESSION foreign_key_checks=0, unique_checks=1, sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'",
-      ],
-    });
+  static async open(options: ApplierOptions): Promise<Applier> {
+    const connection = await openDestination(options.destination);
     try {
-      const { owner, position } = await progress.claim(connection);
-      return new Applier(connection, progress, owner, position);
+      return new Applier(connection, options, await options.progress.claim(connection));
     } catch (error) {
       await connection.close();
       throw error;
     }
   }
 
-  /** Applies the window and makes `position` durable with it. */
-  async apply(window: ApplyWindow, position: string): Promise<void> {
-    const statements = windowStatements(window.tables.values());
+  /**
+   * Rejects with STREAM_TAKEN_OVER, SERVER_GONE, or with an APPLY_… error that names the row; nothing of the window is
+   * on the destination then, unless the connection was lost.
+   */
+  async apply(window: ApplyWindow, options: ApplyOptions): Promise<void> {
+    if (options.inLanes === true && (await this.#applyInLanes(window, options))) return;
+    await this.#applyAlone(window, options);
+  }
+
+  /** Begins the transaction that takes the parts of a large one of the origin; `position` becomes durable with its end. */
+  async beginLarge(position: string, committedAtMs: number, mode: ApplyMode): Promise<LargeTransaction> {
+    return await LargeTransaction.begin({
+      connection: this.#connection,
+      progress: this.#options.progress.updateStatement(this.#owner, position, committedAtMs),
+      mode,
+      origin: this.#openOrigin,
+    });
+  }
+
+  /** Closes the connections of the lanes, which are only needed while catching up. */
+  async endLanes(): Promise<void> {
+    await this.#lanes?.close();
+    this.#lanes = undefined;
+  }
+
+  /** False where something was refused or locked, and all of it was undone: the window is to be applied alone. */
+  async #applyInLanes(window: ApplyWindow, { position, mode }: ApplyOptions): Promise<boolean> {
+    if (this.#way !== 'fast') return false;
+    const { destination, progress } = this.#options;
+    this.#lanes ??= await Lanes.open({ destination, progress, first: this.#connection, owner: this.#owner });
+    return await this.#lanes.apply({
+      shares: sharesOf(window),
+      mode,
+      position,
+      committedAtMs: window.lastCommittedAtMs,
+      origin: this.#openOrigin,
+    });
+  }
+
+  async #applyAlone(window: ApplyWindow, { position, mode }: ApplyOptions): Promise<void> {
+    const shares = sharesOf(window);
+    const progress = this.#options.progress.updateStatement(this.#owner, position, window.lastCommittedAtMs);
+    const connection = this.#connection;
+    let way = this.#way;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await this.#transaction(statements, position, window);
+        const begin = ['BEGIN', progress];
+        await writeShares({ connection, begin, isClaimed: true, shares, mode, way, origin: this.#openOrigin });
+        await failpoint('apply.before_commit');
+        await connection.write('COMMIT');
+        await failpoint('apply.after_commit');
+        this.#keepWay(way);
         return;
       } catch (error) {
-        if (!(error instanceof AppError) || error.code === 'SERVER_GONE') throw error;
-        await this.#connection.write('ROLLBACK');
-        const errno = errnoOf(error);
-        if ((errno === DEADLOCK || errno === LOCK_WAIT_TIMEOUT) && attempt < RETRIES_MAX) continue;
-        throw error;
+        if (connection.broken) throw error;
+        await connection.write('ROLLBACK');
+        const next = nextWay(error, way, mode);
+        if (next !== null) way = next;
+        else if (isLocked(error) && attempt < RETRIES_MAX) await delay(Math.random() * RETRY_JITTER_MS);
+        else throw error;
       }
     }
   }
 
-  /** Begins the transaction that takes the parts of a large one of the origin; `position` becomes durable with its end. */
-  async beginLarge(position: string, committedAtMs: number): Promise<LargeTransaction> {
-    const progress = this.#progress.updateStatement(this.#owner, position, committedAtMs);
-    return await LargeTransaction.begin(this.#connection, progress);
+  /** What one window needed, the next ones probably need too. */
+  #keepWay(way: WriteWay): void {
+    if (way !== this.#way) this.#wayKeptWindows = WAY_KEPT_WINDOWS;
+    else this.#wayKeptWindows -= 1;
+    this.#way = this.#wayKeptWindows > 0 ? way : 'fast';
   }
 
-  async #transaction(statements: Bytes[], position: string, window: ApplyWindow): Promise<void> {
-    const progress = this.#progress.updateStatement(this.#owner, position, window.lastCommittedAtMs);
-    let results: WriteResult[] = [];
-    for (const batch of batches(['BEGIN', ...statements, progress]))
-      results = await runBatch(this.#connection, batch, window);
-    if (results.at(-1)?.affectedRows !== 1) throw takenOver();
-    await failpoint('apply.before_commit');
-    await this.#connection.write('COMMIT');
-    await failpoint('apply.after_commit');
-  }
+  readonly #openOrigin = async (): Promise<ServerConnection> => await ServerConnection.open(this.#options.origin);
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.endLanes();
     await this.#connection.close();
   }
 }

@@ -1,13 +1,19 @@
 import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import { errnoOf, type Bytes, type ServerConnection } from '../server/connection.ts';
+import { type Bytes, type ServerConnection } from '../server/connection.ts';
 import { takenOver } from '../sidecar.ts';
-import { windowStatements } from './statements.ts';
-import { ApplyWindow } from './window.ts';
-import { batches, runBatch } from './write-window.ts';
+import { sharesOf } from './lane-split.ts';
+import type { ApplyMode } from './table-statements.ts';
+import type { ApplyWindow } from './window.ts';
+import { isLocked, nextWay, writeShares, type WriteWay } from './window-writer.ts';
 
-const DEADLOCK = 1213;
-const LOCK_WAIT_TIMEOUT = 1205;
+export interface LargeTransactionOptions {
+  connection: ServerConnection;
+  /** Makes the position of the whole durable. */
+  progress: Bytes;
+  mode: ApplyMode;
+  origin: () => Promise<ServerConnection>;
+}
 
 /**
  * A transaction of the origin that comes in parts, applied inside one transaction of the destination: nobody sees half of
@@ -18,37 +24,44 @@ const LOCK_WAIT_TIMEOUT = 1205;
  * for the parts before are gone: the stream begins again at the durable position.
  */
 export class LargeTransaction {
-  readonly #connection: ServerConnection;
+  readonly #options: LargeTransactionOptions;
 
-  private constructor(connection: ServerConnection) {
-    this.#connection = connection;
+  private constructor(options: LargeTransactionOptions) {
+    this.#options = options;
   }
 
-  static async begin(connection: ServerConnection, progress: Bytes): Promise<LargeTransaction> {
-    const results = await connection.batch(['BEGIN', progress]);
+  static async begin(options: LargeTransactionOptions): Promise<LargeTransaction> {
+    const results = await options.connection.batch(['BEGIN', options.progress]);
     if (results.at(-1)?.affectedRows !== 1) throw takenOver();
-    return new LargeTransaction(connection);
+    return new LargeTransaction(options);
   }
 
   async add(window: ApplyWindow): Promise<void> {
-    try {
-      for (const batch of batches(windowStatements(window.tables.values())))
-        await runBatch(this.#connection, batch, window);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno !== DEADLOCK && errno !== LOCK_WAIT_TIMEOUT) throw error;
-      throw new AppError('APPLY_LOCKED_OUT', (error as Error).message, { cause: error });
+    const { connection, mode, origin } = this.#options;
+    const shares = sharesOf(window);
+    let way: WriteWay = 'fast';
+    for (;;) {
+      try {
+        await writeShares({ connection, begin: ['SAVEPOINT part'], isClaimed: false, shares, mode, way, origin });
+        return;
+      } catch (error) {
+        if (isLocked(error)) throw new AppError('APPLY_LOCKED_OUT', (error as Error).message, { cause: error });
+        const next: WriteWay | null = connection.broken ? null : nextWay(error, way, mode);
+        if (next === null) throw error;
+        await connection.write('ROLLBACK TO SAVEPOINT part');
+        way = next;
+      }
     }
   }
 
   async commit(): Promise<void> {
     await failpoint('apply.before_commit');
-    await this.#connection.write('COMMIT');
+    await this.#options.connection.write('COMMIT');
     await failpoint('apply.after_commit');
   }
 
   /** As if nothing had been applied; the position too. */
   async rollback(): Promise<void> {
-    await this.#connection.write('ROLLBACK');
+    await this.#options.connection.write('ROLLBACK');
   }
 }

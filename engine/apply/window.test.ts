@@ -89,3 +89,46 @@ test('keys of several parts are not confused by their borders', () => {
   expect(rowKey(['ab', 'c'])).not.toBe(rowKey(['a', 'bc']));
   expect(rowKey(['1:a', 'b'])).not.toBe(rowKey(['1', ':ab']));
 });
+
+test('what existed before the window is told from what the window began with', () => {
+  const result = new ApplyWindow();
+  const changes: RowChange[] = [
+    { kind: 'insert', table, after: ['1', 'new'] },
+    { kind: 'update', table, before: ['1', 'new'], after: ['1', 'newer'] },
+    { kind: 'update', table, before: ['2', 'a'], after: ['2', 'b'] },
+    { kind: 'update', table, before: ['3', 'a'], after: ['4', 'a'] },
+    { kind: 'delete', table, before: ['5', 'a'] },
+    { kind: 'insert', table, after: ['5', 'again'] },
+    { kind: 'insert', table, after: ['6', 'a'] },
+    { kind: 'delete', table, before: ['6', 'a'] },
+  ];
+  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, partial: false });
+  const states = [...(result.tables.get(table)?.rows.values() ?? [])];
+  expect(states.map(({ key, image, existed }) => [key[0], image?.[1] ?? null, existed])).toEqual([
+    ['1', 'newer', false],
+    ['2', 'b', true],
+    ['3', null, true],
+    ['4', 'a', false],
+    ['5', 'again', true],
+    ['6', null, false],
+  ]);
+});
+
+test('a row that changes again and again costs the window no more memory', () => {
+  const result = new ApplyWindow();
+  const change: RowChange = { kind: 'update', table, before: ['1', 'a'], after: ['1', 'b'.repeat(1000)] };
+  const transaction = {
+    gtid: 'u:1',
+    committedAtMs: 1,
+    ours: false,
+    changes: [change],
+    ddl: null,
+    bytes: 1,
+    partial: false,
+  };
+  result.add(transaction);
+  const { bytes } = result;
+  for (let i = 0; i < 100; i += 1) result.add(transaction);
+  expect(result.bytes).toBe(bytes);
+  expect(bytes).toBeGreaterThan(1000);
+});

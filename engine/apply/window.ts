@@ -6,33 +6,46 @@ import { AppError, assert } from '../../core/errors.ts';
 /** A row's key as one string: parts with their length in front, so that no two keys share a text. */
 export type RowKey = string;
 
-/** What is left of all changes of one row in a window: its last full image, or that it is gone. */
-export type FinalState = { key: Value[]; image: RowImage | null };
+/** What is left of all changes of one row in a window. */
+export interface FinalState {
+  readonly key: Value[];
+  /** Its last full image; null: it is gone. */
+  image: RowImage | null;
+  /** The origin had a row with this key when the window began. */
+  readonly existed: boolean;
+}
 
 export interface TableWindow {
   table: Table;
   rows: Map<RowKey, FinalState>;
 }
 
+/** What a state and each of its values occupy in memory beside their bytes, about. */
+const STATE_BYTES = 200;
+const VALUE_BYTES = 24;
+
 /**
  * Whole transactions in commit order, compacted to one final state per key. Keys are compared by bytes, which is finer
  * than any collation: a row renamed from 'a' to 'A' is one key deleted and another written. Applying all deletions
- * before all writes makes that right for every collation.
+ * of a table before all its writes makes that right for every collation.
  */
 export class ApplyWindow {
   readonly tables = new Map<Table, TableWindow>();
   transactions = 0;
   rowChanges = 0;
+  /** What the final states occupy in memory, about: less than what was added, where rows changed more than once. */
   bytes = 0;
   readonly gtids: string[] = [];
   lastCommittedAtMs = 0;
+  /** Of those that are not ours. */
+  oldestCommittedAtMs: number | undefined;
 
   add(transaction: StreamTransaction): void {
     this.transactions += 1;
-    this.bytes += transaction.bytes;
     this.gtids.push(transaction.gtid);
     this.lastCommittedAtMs = transaction.committedAtMs;
     if (transaction.ours) return;
+    this.oldestCommittedAtMs ??= transaction.committedAtMs;
     for (const change of transaction.changes) this.#addChange(change);
   }
 
@@ -49,24 +62,43 @@ export class ApplyWindow {
     }
     switch (change.kind) {
       case 'insert':
-        put(window, change.after, change.after);
+        this.#put(window, change.after, { image: change.after, existed: false });
         return;
-      case 'update':
-        put(window, change.before, null);
-        put(window, change.after, change.after);
+      case 'update': {
+        const before = rowKey(keyValues(window.table, change.before));
+        const after = keyValues(window.table, change.after);
+        const isMoved = before !== rowKey(after);
+        if (isMoved) this.#put(window, change.before, { image: null, existed: true });
+        this.#put(window, change.after, { image: change.after, existed: !isMoved });
         return;
+      }
       case 'delete':
-        put(window, change.before, null);
+        this.#put(window, change.before, { image: null, existed: true });
         return;
       default:
         change satisfies never;
     }
   }
+
+  #put({ table, rows }: TableWindow, keyFrom: RowImage, { image, existed }: Omit<FinalState, 'key'>): void {
+    const key = keyValues(table, keyFrom);
+    const name = rowKey(key);
+    const known = rows.get(name);
+    if (known === undefined) {
+      rows.set(name, { key, image, existed });
+      this.bytes += STATE_BYTES + imageBytes(image);
+      return;
+    }
+    this.bytes += imageBytes(image) - imageBytes(known.image);
+    known.image = image;
+  }
 }
 
-function put(window: TableWindow, keyFrom: RowImage, image: RowImage | null): void {
-  const key = keyValues(window.table, keyFrom);
-  window.rows.set(rowKey(key), { key, image });
+function imageBytes(image: RowImage | null): number {
+  if (image === null) return 0;
+  let bytes = VALUE_BYTES * image.length;
+  for (const value of image) if (value != null) bytes += value.length;
+  return bytes;
 }
 
 /** The values of the columns that address a row. */

@@ -2,7 +2,7 @@ import { AppError } from '../../core/errors.ts';
 import type { ServerFacts } from '../api.ts';
 import { errnoOf, quoteName, quoteText, textOf, type Bytes, type ServerConnection } from '../server/connection.ts';
 import { chooseKey, type IndexDescription } from './choose-key.ts';
-import type { Column, Table, TableKey } from './table.ts';
+import type { Column, Table } from './table.ts';
 
 type Row = Record<string, string | null>;
 
@@ -68,7 +68,11 @@ export async function inspectTables(
       key,
       uniqueKeys: indexes
         .filter((index) => index.unique && index.name !== key?.name)
-        .map(({ name, columns }) => ({ name, columns }) satisfies TableKey),
+        .map(({ name, columns, whole }) => ({
+          name,
+          columns,
+          whole: whole && columns.every((ordinal) => tableColumns[ordinal]?.generated === null),
+        })),
       createSql: await createStatement(connection, schema, name),
       rowsEstimate: Number(row['TABLE_ROWS'] ?? 0),
       bytes: Number(row['DATA_LENGTH'] ?? 0),

@@ -26,6 +26,11 @@ export interface TableKey {
   columns: number[];
 }
 
+export interface UniqueKey extends TableKey {
+  /** It is unique in exactly the values of `columns`: no part is a prefix, an expression or generated. */
+  whole: boolean;
+}
+
 export interface Table {
   schema: string;
   name: string;
@@ -33,7 +38,7 @@ export interface Table {
   /** What addresses a row: the primary key, else a unique key without nullable columns; null: the table is refused. */
   key: TableKey | null;
   /** The other unique keys. */
-  uniqueKeys: TableKey[];
+  uniqueKeys: UniqueKey[];
   /** `SHOW CREATE TABLE`. */
   createSql: string;
   rowsEstimate: number;

@@ -199,8 +199,8 @@ export class ServerConnection implements AsyncDisposable {
   }
 
   /** The text of the first warnings of the last statement. */
-  async warnings(): Promise<string[]> {
-    const rows = await this.select<{ Level: string; Code: string; Message: string }>('SHOW WARNINGS LIMIT 5');
+  async warnings(max = 5): Promise<string[]> {
+    const rows = await this.select<{ Level: string; Code: string; Message: string }>(`SHOW WARNINGS LIMIT ${max}`);
     return rows.map(({ Code, Message }) => `${Code}: ${Message}`);
   }
 

@@ -100,6 +100,11 @@ export class ChangeStream implements AsyncDisposable {
     return this.#channel.bytes + this.#assembler.bytesHeld;
   }
 
+  /** Of those that wait in the buffer. */
+  get bufferedBytes(): number {
+    return this.#channel.bytes;
+  }
+
   /** Transactions that wait in the buffer. */
   get buffered(): number {
     return this.#channel.length;

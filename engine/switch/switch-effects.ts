@@ -2,7 +2,7 @@ import { abortable } from '../../core/abort.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { PinnedSession } from '../../core/control/protocol.ts';
 import { AppError } from '../../core/errors.ts';
-import type { StreamPosition } from '../../core/gtid.ts';
+import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import { otherSide, type Side } from '../../core/phase.ts';
 import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
 import type { SwitchIntent } from '../import-document.ts';
@@ -10,7 +10,7 @@ import { createTriggers, disableEvents, enableEvents } from '../objects/active-o
 import { nextPhase } from '../phase.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { createSidecar, ProgressRow } from '../sidecar.ts';
+import { createSidecar, lanesAhead, ProgressRow } from '../sidecar.ts';
 import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
 import { isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
@@ -116,6 +116,7 @@ export class SwitchEffects {
         return 'done';
       case 'stop_stream':
         await streams.stopReplicationTo(to);
+        await this.#refuseLanesAhead();
         await this.#createTriggers();
         return 'done';
       case 'reverse':
@@ -188,6 +189,21 @@ export class SwitchEffects {
     const { epoch, hold } = await this.#world.route.change(this.#epoch, change);
     this.#epoch = epoch;
     this.#hold = hold;
+  }
+
+  /**
+   * The stray watch takes over from the progress row, which therefore must say exactly what was applied. A connection that
+   * was lost in the middle of a window may have left lanes ahead of it.
+   */
+  async #refuseLanesAhead(): Promise<void> {
+    const { document } = this.#world.record;
+    const row = new ProgressRow(document.id, this.#intent.to === 'target' ? 'forward' : 'reverse');
+    const position = await row.read(this.#open.to);
+    if (position === undefined) return;
+    const flavor = flavorOf(document, this.#from);
+    const lanes = await row.lanePositions(this.#open.to);
+    if (lanesAhead(flavor, parsePosition(flavor, position), lanes).length === 0) return;
+    throw new AppError('SWITCH_ROLLED_BACK', 'the stream was cut off while it caught up, and has to catch up again');
   }
 
   async #storeIntent(): Promise<void> {

@@ -1,0 +1,216 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parsePosition } from '../../core/gtid.ts';
+import { lanesAhead } from '../../engine/sidecar.ts';
+import { ApplyPair, type PairDatabase } from '../support/apply-pair.ts';
+
+let pair: ApplyPair;
+beforeAll(async () => {
+  pair = await ApplyPair.start();
+});
+afterAll(async () => {
+  await pair?.[Symbol.asyncDispose]();
+});
+
+/** Other unique keys, keys that change, keys that are equal by collation, and rows that lanes can share. */
+const TABLES = [
+  'CREATE TABLE u (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_0900_ai_ci UNIQUE, w INT, UNIQUE (w, id))',
+  'CREATE TABLE k (id VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)',
+  "CREATE TABLE e (e ENUM('x','y','z'), n INT, u INT UNIQUE, PRIMARY KEY (e, n))",
+  'CREATE TABLE n (id INT PRIMARY KEY, v INT)',
+];
+const NAMES = ['u', 'k', 'e', 'n'];
+
+const ROUNDS: string[][] = [
+  ["INSERT INTO u VALUES (1, 'a', 1), (2, 'b', 1), (3, 'c', 1), (4, NULL, 1), (5, NULL, 1)"],
+  // A swap, a chain of three, and a value that moves to a new row.
+  ['UPDATE u SET u=NULL WHERE id=1', "UPDATE u SET u='a' WHERE id=2", "UPDATE u SET u='b' WHERE id=1"],
+  [
+    "UPDATE u SET u='t' WHERE id=1",
+    "UPDATE u SET u='b' WHERE id=3",
+    "UPDATE u SET u='c' WHERE id=2",
+    "UPDATE u SET u='a' WHERE id=1",
+  ],
+  ['DELETE FROM u WHERE id=1', "INSERT INTO u VALUES (9, 'a', 2)"],
+  ["UPDATE u SET u='q' WHERE id=9"],
+  ["UPDATE u SET u='a' WHERE id=2"],
+  ["UPDATE u SET u='c' WHERE id=9"],
+  // Only the case, and to itself.
+  ['UPDATE u SET u=UPPER(u)', 'UPDATE u SET w=w+1', 'UPDATE u SET w=w-1'],
+  // The value goes to another row in another case.
+  ["UPDATE u SET u='z' WHERE id=2", "UPDATE u SET u='ä' WHERE id=3"],
+  // Keys: a chain 1 -> 2 -> 3, a swap, and there and back.
+  ['INSERT INTO n VALUES (1, 1), (2, 2), (3, 3), (4, 4)'],
+  ['DELETE FROM n WHERE id=3', 'UPDATE n SET id=3 WHERE id=2', 'UPDATE n SET id=2 WHERE id=1'],
+  ['UPDATE n SET id=99 WHERE id=3', 'UPDATE n SET id=3 WHERE id=4', 'UPDATE n SET id=4 WHERE id=99'],
+  ['UPDATE n SET id=50 WHERE id=2', 'UPDATE n SET id=2 WHERE id=50'],
+  // Keys that are equal by collation or but for trailing spaces.
+  ["INSERT INTO k VALUES ('a', 1), ('b ', 2), ('c', 3)"],
+  ["UPDATE k SET id='A' WHERE id='a'"],
+  ["UPDATE k SET id='b' WHERE id='b '", "UPDATE k SET id='b  ' WHERE id='b'"],
+  ["DELETE FROM k WHERE id='A'", "INSERT INTO k VALUES ('a ', 4)"],
+  ["UPDATE k SET id='C', v=v+1 WHERE id='c'", "UPDATE k SET id='d' WHERE id='C'", "INSERT INTO k VALUES ('c', 5)"],
+  ["INSERT INTO e VALUES ('x', 1, 1), ('x', 2, 2), ('z', 1, 3), ('y', 7, 4)"],
+  ['UPDATE e SET u=9 WHERE u=1', 'UPDATE e SET u=1 WHERE u=2', 'UPDATE e SET u=2 WHERE u=9', 'DELETE FROM e WHERE u=3'],
+  ["UPDATE e SET e='z', u=3 WHERE u=4", "DELETE FROM e WHERE e='x' AND n=2"],
+];
+
+async function expectEqual(database: PairDatabase): Promise<void> {
+  for (const table of NAMES)
+    expect(await database.rows('target', table), table).toEqual(await database.rows('source', table));
+}
+
+/** More than what waits when a stream that follows is behind. */
+async function backlog(database: PairDatabase, first: number, count = 2500): Promise<void> {
+  const rows = Array.from({ length: count }, (_, index) => `INSERT INTO n VALUES (${first + index}, 0)`);
+  await pair.source.write(`USE ${database.name}`);
+  for (let index = 0; index < count; index += 500) await pair.source.batch(rows.slice(index, index + 500));
+}
+
+test.each([
+  ['each transaction by itself, exactly', true, false],
+  ['each transaction by itself, replayed', false, false],
+  ['all in one window', true, false],
+  ['in lanes, exactly', true, true],
+  ['in lanes, replayed', false, true],
+])('unique values and keys that go round: %s', async (name, exact, lanes) => {
+  const database = await pair.database(`round_${name.replaceAll(/\W/g, '_')}`, TABLES);
+  if (name.startsWith('each')) {
+    const replication = database.follow(exact);
+    for (const round of ROUNDS) {
+      await database.run(round);
+      await replication.waitFor(await pair.position(), AbortSignal.timeout(30_000));
+    }
+    await replication.stop();
+  } else {
+    if (lanes) await backlog(database, 1000);
+    await database.run(...ROUNDS);
+    if (lanes) await backlog(database, 10_000);
+    await database.applyAll(exact);
+  }
+  await expectEqual(database);
+  expect((await database.laneWindows()) > 0).toBe(lanes);
+});
+
+test('replayed over rows of a later time, as after the copy: stale rows give way and come back', async () => {
+  for (const lanes of [false, true]) {
+    const database = await pair.database(`future_${lanes}`, TABLES);
+    await database.run(...ROUNDS.slice(0, 8));
+    if (lanes) await backlog(database, 1000);
+    // The copy sees what is there now; the stream goes on from before it, and beyond.
+    for (const table of NAMES) {
+      for (const row of await pair.source.rows(`SELECT * FROM ${database.name}.${table}`)) {
+        const values = row.map((value) => (value === null ? 'NULL' : `'${value}'`));
+        await pair.target.write(`INSERT INTO ${database.name}.${table} VALUES (${values.join(',')})`);
+      }
+    }
+    await database.run(...ROUNDS.slice(8));
+    await database.applyAll(false);
+    await expectEqual(database);
+  }
+});
+
+test('two values that only the target takes for equal stop the stream, and no row is lost', async () => {
+  const columns = (collation: string) => [
+    `CREATE TABLE u (id INT PRIMARY KEY, u VARCHAR(20) COLLATE ${collation} UNIQUE)`,
+    `CREATE TABLE k (id VARCHAR(20) COLLATE ${collation} PRIMARY KEY, v INT)`,
+  ];
+  for (const exact of [true, false]) {
+    const database = await pair.database(`collation_${exact}`, columns('utf8mb4_bin'), columns('utf8mb4_0900_ai_ci'));
+    await database.run(["INSERT INTO u VALUES (1, 'a'), (2, 'b')", "INSERT INTO k VALUES ('a', 1)"]);
+    // Gone again at once: nothing of 'a' may go with it.
+    await database.run(["INSERT INTO k VALUES ('A', 2)", "DELETE FROM k WHERE id='A'"]);
+    await database.applyAll(exact);
+    expect(await database.rows('target', 'k')).toEqual(['a|1']);
+    for (const [statement, table, key, column] of [
+      ["UPDATE u SET u='A' WHERE id=2", 'u', '(2)', 'u'],
+      ["INSERT INTO k VALUES ('A', 3)", 'k', '(A)', 'id'],
+    ] as const) {
+      await database.run([statement]);
+      await expect(database.applyAll(exact)).rejects.toMatchObject({
+        code: 'APPLY_ROW_CONFLICT',
+        details: { table, key, column },
+      });
+      expect(await database.rows('target', 'u')).toEqual(['1|a', '2|b']);
+      expect(await database.rows('target', 'k')).toEqual(['a|1']);
+      await database.progress.reset(pair.target, (await pair.position()).toString());
+    }
+  }
+});
+
+test('exactly: what somebody else did on the target is found, whatever the change of the source', async () => {
+  const cases: [change: string, code: string, details: object][] = [
+    ['UPDATE n SET v=9 WHERE id=1', 'APPLY_ROW_MISSING', { table: 'n', key: '(1)' }],
+    ['DELETE FROM n WHERE id=1', 'APPLY_ROW_MISSING', { table: 'n', key: '(1)' }],
+    ['INSERT INTO n VALUES (7, 7)', 'APPLY_ROW_CONFLICT', { table: 'n', key: '(7)', column: 'id' }],
+    ["UPDATE u SET u='b' WHERE id=1", 'APPLY_ROW_MISSING', { table: 'u', key: '(1)' }],
+    ["INSERT INTO u VALUES (8, 'seven', 1)", 'APPLY_ROW_CONFLICT', { table: 'u', key: '(8)', column: 'u' }],
+  ];
+  const database = await pair.database('foreign_writes', TABLES);
+  await database.run(['INSERT INTO n VALUES (1, 1), (2, 2)', "INSERT INTO u VALUES (1, 'a', 1), (2, 'z', 1)"]);
+  await database.applyAll(true);
+  await pair.target.batch([
+    'USE foreign_writes',
+    'DELETE FROM n WHERE id=1',
+    'INSERT INTO n VALUES (7, 0)',
+    'DELETE FROM u WHERE id=1',
+    "INSERT INTO u VALUES (7, 'seven', 0)",
+  ]);
+  for (const [change, code, details] of cases) {
+    await database.run([change]);
+    await expect(database.applyAll(true), change).rejects.toMatchObject({ code, details });
+    await database.progress.reset(pair.target, (await pair.position()).toString());
+  }
+  // What is right goes on.
+  await database.run(['UPDATE n SET v=3 WHERE id=2', 'UPDATE n SET v=2 WHERE id=2', "UPDATE u SET u='Z' WHERE id=2"]);
+  await database.applyAll(true);
+  expect(await database.rows('target', 'n')).toEqual(['2|2', '7|0']);
+});
+
+test.each(['lanes.written', 'lanes.committed', 'lanes.ended'])(
+  'killed at %s: nothing is told to be applied before the stream is past what lanes had written; then rows are equal',
+  async (step) => {
+    const database = await pair.database(step.replace('.', '_'), TABLES);
+    await database.run(...ROUNDS.slice(0, 12));
+    await backlog(database, 1000);
+    await database.run(...ROUNDS.slice(12));
+    await backlog(database, 10_000, 1000);
+    const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-'));
+    const marker = path.join(folder, step);
+    const task = {
+      importId: database.name,
+      origin: pair.source.server,
+      destination: pair.target.server,
+      database: database.name,
+    };
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL('../support/replication-process.ts', import.meta.url)), JSON.stringify(task)],
+      {
+        env: { ...process.env, SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` },
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    );
+    await once(child, 'exit');
+    expect(existsSync(marker)).toBe(true);
+    rmSync(folder, { recursive: true });
+
+    const position = parsePosition('mysql', (await database.progress.read(pair.target)) ?? '');
+    const ahead = lanesAhead('mysql', position, await database.progress.lanePositions(pair.target));
+    expect(ahead.length > 0).toBe(step === 'lanes.committed');
+    const replication = database.follow(true);
+    if (ahead[0] !== undefined) {
+      await replication.waitFor(position, AbortSignal.timeout(30_000));
+      // `position` alone was applied all along; yet the first that is told covers the lanes.
+      expect(replication.applied?.covers(ahead[0])).toBe(true);
+    }
+    await replication.waitFor(await pair.position(), AbortSignal.timeout(30_000));
+    await replication.stop();
+    await expectEqual(database);
+  },
+);

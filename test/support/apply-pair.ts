@@ -1,0 +1,125 @@
+import { AppError } from '../../core/errors.ts';
+import type { StreamPosition } from '../../core/gtid.ts';
+import { Replication } from '../../engine/replication.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import { executedPosition } from '../../engine/server/position.ts';
+import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServer } from '../../servers/start-server.ts';
+import { definitionOf } from './stream-fixture.ts';
+
+/** Backlogs of thousands of transactions are made in a moment without waiting for a disk. */
+const HASTY = ['--sync-binlog=0', '--innodb-flush-log-at-trx-commit=0'];
+
+/** A source and a target, and one replicated database for each test. */
+export class ApplyPair implements AsyncDisposable {
+  readonly source: ServerConnection;
+  readonly target: ServerConnection;
+  readonly #stack: AsyncDisposableStack;
+
+  static async start(): Promise<ApplyPair> {
+    await using stack = new AsyncDisposableStack();
+    const open = async (server: RunningServer) =>
+      stack.use(await ServerConnection.open(definitionOf(stack.use(server)), { multiStatements: true }));
+    const source = await open(await startServer({ flavor: 'mysql-9.7', role: 'source', options: HASTY }));
+    const target = await open(await startServer({ flavor: 'mysql-9.7', role: 'target', options: HASTY }));
+    await createSidecar(target);
+    return new ApplyPair(stack.move(), source, target);
+  }
+
+  private constructor(stack: AsyncDisposableStack, source: ServerConnection, target: ServerConnection) {
+    this.#stack = stack;
+    this.source = source;
+    this.target = target;
+  }
+
+  /** A database on both sides whose stream begins here; `targetTables` where they are not the same. */
+  async database(name: string, tables: string[], targetTables = tables): Promise<PairDatabase> {
+    for (const [connection, ddls] of [
+      [this.source, tables],
+      [this.target, targetTables],
+    ] as const) {
+      await connection.write(`CREATE DATABASE ${name}`);
+      await connection.write(`USE ${name}`);
+      for (const ddl of ddls) await connection.write(ddl);
+    }
+    const progress = new ProgressRow(name, 'forward');
+    await progress.reset(this.target, (await this.position()).toString());
+    return new PairDatabase(this, name, progress);
+  }
+
+  async position(): Promise<StreamPosition> {
+    return await executedPosition(this.source, 'mysql');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+export class PairDatabase {
+  readonly name: string;
+  readonly progress: ProgressRow;
+  readonly #pair: ApplyPair;
+  readonly #controller = new AbortController();
+
+  constructor(pair: ApplyPair, name: string, progress: ProgressRow) {
+    this.#pair = pair;
+    this.name = name;
+    this.progress = progress;
+  }
+
+  /** Each argument is one transaction of the source. */
+  async run(...transactions: string[][]): Promise<void> {
+    await this.#pair.source.write(`USE ${this.name}`);
+    for (const statements of transactions) await this.#pair.source.batch(['BEGIN', ...statements, 'COMMIT']);
+  }
+
+  /** `exact`: from the beginning; otherwise rows may be of another time. */
+  follow(exact: boolean): Replication {
+    const { source, target } = this.#pair;
+    return new Replication(
+      {
+        importId: this.name,
+        direction: 'forward',
+        origin: source.server,
+        destination: target.server,
+        flavor: 'mysql',
+        database: this.name,
+        ...(exact ? { exactFrom: '' } : {}),
+        loadTables: async () => {
+          await using connection = await ServerConnection.open(source.server);
+          return await inspectTables(connection, this.name, 'all');
+        },
+        onDdl: async ({ ddl }) => {
+          throw new AppError('DDL_STOPPED', ddl.sql);
+        },
+      },
+      this.#controller.signal,
+    );
+  }
+
+  /** Everything the source has now is applied; the stream is stopped. */
+  async applyAll(exact: boolean): Promise<void> {
+    const replication = this.follow(exact);
+    try {
+      await replication.waitFor(await this.#pair.position(), AbortSignal.timeout(60_000));
+    } finally {
+      await replication.stop();
+    }
+  }
+
+  async rows(side: 'source' | 'target', table: string): Promise<string[]> {
+    const rows = await this.#pair[side].rows(`SELECT * FROM ${this.name}.${table}`);
+    return rows.map((row) => row.map((value) => value ?? 'NULL').join('|')).toSorted();
+  }
+
+  /** How many windows lanes have committed. */
+  async laneWindows(): Promise<number> {
+    const [row] = await this.#pair.target.rows(
+      `SELECT COALESCE(SUM(windows), 0) FROM _switchyard.progress_lanes WHERE import_id='${this.name}'`,
+    );
+    return Number(row?.[0]);
+  }
+}
