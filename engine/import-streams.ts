@@ -211,10 +211,11 @@ export class ImportStreams {
 }
 
 /**
- * Where the target begins to be what the source is. Not after traffic has been on the target: stray writes on the old
- * primary are kept aside, and the new one wins.
+ * Where the target begins to be what the source is. Never, after traffic has been on the target: stray writes on the old
+ * primary are kept aside, and the new one wins. Nor where DDL may be left out: the operator has said that the two may differ.
  */
-function exactFrom({ copiedPosition, switches }: ImportDocument, side: Side): { exactFrom?: string } {
+function exactFrom({ copiedPosition, switches, options }: ImportDocument, side: Side): { exactFrom?: string } {
   const hasMoved = switches.some(({ kind }) => kind === 'primaries');
-  return side === 'source' || hasMoved || copiedPosition === null ? {} : { exactFrom: copiedPosition };
+  const mayDiffer = options.ddl === 'IGNORE' || options.ddl === 'EXEC_IGNORE';
+  return side === 'source' || hasMoved || mayDiffer || copiedPosition === null ? {} : { exactFrom: copiedPosition };
 }

@@ -1,6 +1,14 @@
-import { bytesOf, errnoOf, quoteText, type Bytes, type ServerConnection } from './server/connection.ts';
+import {
+  bytesOf,
+  errnoOf,
+  LOCK_WAIT_SECONDS,
+  quoteText,
+  type Bytes,
+  type ServerConnection,
+} from './server/connection.ts';
 import { AppError } from '../core/errors.ts';
 import { parsePosition, type Flavor, type StreamPosition } from '../core/gtid.ts';
+import { readSessions } from './switch/process-list.ts';
 
 /**
  * The schema `_switchyard` on a server that we write to. Its rows change in the same transaction as the data that they
@@ -9,6 +17,7 @@ import { parsePosition, type Flavor, type StreamPosition } from '../core/gtid.ts
 export const SIDECAR_SCHEMA = '_switchyard';
 
 const LOCK_WAIT_TIMEOUT = 1205;
+const CLAIM_WAIT_SECONDS = 3;
 
 export type Direction = 'forward' | 'reverse';
 
@@ -27,10 +36,11 @@ const LANES_DDL = `CREATE TABLE IF NOT EXISTS ${SIDECAR_SCHEMA}.progress_lanes (
   direction VARCHAR(8) CHARACTER SET ascii NOT NULL,
   lane TINYINT UNSIGNED NOT NULL,
   owner BIGINT UNSIGNED NOT NULL,
+  connection_id BIGINT UNSIGNED NOT NULL,
   windows BIGINT UNSIGNED NOT NULL,
   position LONGTEXT CHARACTER SET ascii NOT NULL,
   PRIMARY KEY (import_id, direction, lane)
-) ENGINE=InnoDB COMMENT='Switchyard: how far each lane of a stream is applied while it catches up'`;
+) ENGINE=InnoDB COMMENT='Switchyard: how far each lane of a stream is applied while it catches up, and its connection'`;
 
 /** Creates what is missing; `tables` are the CREATE TABLE IF NOT EXISTS statements of other parts. */
 export async function createSidecar(connection: ServerConnection, tables: Bytes[] = []): Promise<void> {
@@ -94,9 +104,18 @@ export class ProgressRow {
   /**
    * Takes the row over, and those of the lanes: whoever held them before can no longer write (its statements match no
    * row). This is what keeps an engine that was thought dead from applying beside its successor. It waits for what the
-   * other one has under way, so that the answer is the last word.
+   * other one has under way, so that the answer is the last word; not for long, since the other one's machine may be gone
+   * while its connections live on for hours on the server: those are ended then, and STREAM_PROGRESS_LOCKED tells to try
+   * again.
    */
   async claim(connection: ServerConnection): Promise<ClaimedProgress> {
+    await connection.write(`SET SESSION innodb_lock_wait_timeout=${CLAIM_WAIT_SECONDS}`);
+    const claimed = await this.#tryClaim(connection);
+    await connection.write(`SET SESSION innodb_lock_wait_timeout=${LOCK_WAIT_SECONDS}`);
+    return claimed;
+  }
+
+  async #tryClaim(connection: ServerConnection): Promise<ClaimedProgress> {
     await connection.write('BEGIN');
     try {
       const claimed = await this.#claim(connection);
@@ -105,6 +124,7 @@ export class ProgressRow {
     } catch (error) {
       if (!connection.broken) await connection.write('ROLLBACK').catch(() => {});
       if (errnoOf(error) !== LOCK_WAIT_TIMEOUT) throw error;
+      await this.#endPredecessor(connection);
       throw new AppError('STREAM_PROGRESS_LOCKED', (error as Error).message, { cause: error });
     }
   }
@@ -123,7 +143,32 @@ export class ProgressRow {
       );
     }
     await connection.write(`UPDATE ${SIDECAR_SCHEMA}.progress_lanes SET owner=${row.owner} WHERE ${this.#where}`);
+    await connection.write(this.#laneRow(row.owner, 0, connection.threadId));
     return { ...row, lanePositions: await this.lanePositions(connection) };
+  }
+
+  /** Lane 0 is the connection of the progress row itself: its own row only says which one that is. */
+  #laneRow(owner: string, lane: number, connectionId: number): Bytes {
+    return (
+      `INSERT INTO ${SIDECAR_SCHEMA}.progress_lanes VALUES (${this.#values}, ${lane}, ${owner}, ${connectionId}, 0, '') ` +
+      `ON DUPLICATE KEY UPDATE connection_id=VALUES(connection_id), windows=windows+1`
+    );
+  }
+
+  /**
+   * Ends the connections that are known of whoever has the rows. A number may long belong to somebody else: only those of
+   * our own account.
+   */
+  async #endPredecessor(connection: ServerConnection): Promise<void> {
+    const rows = await connection.rows(
+      `SELECT connection_id FROM ${SIDECAR_SCHEMA}.progress_lanes WHERE ${this.#where}`,
+    );
+    const known = new Set(rows.map(([id]) => Number(id)));
+    const sessions = await readSessions(connection);
+    const self = sessions.find(({ id }) => id === connection.threadId);
+    for (const { id, user } of sessions) {
+      if (known.has(id) && id !== self?.id && user === self?.user) await connection.write(`KILL ${id}`).catch(() => {});
+    }
   }
 
   /** Changes exactly one row unless another engine took over. */
@@ -147,13 +192,12 @@ export class ProgressRow {
     );
   }
 
-  /** Makes rows for lanes 1 to `count`, unless another engine took over. */
-  async makeLanes(connection: ServerConnection, owner: string, count: number): Promise<void> {
-    const rows = Array.from({ length: count }, (_, index) => `(${this.#values}, ${index + 1}, ${owner}, 0, '')`);
+  /** Makes rows for lanes 1, 2, … with these connections, unless another engine took over. */
+  async makeLanes(connection: ServerConnection, owner: string, connectionIds: readonly number[]): Promise<void> {
     const results = await connection.batch([
       'BEGIN',
       this.touchStatement(owner),
-      `INSERT IGNORE INTO ${SIDECAR_SCHEMA}.progress_lanes VALUES ${rows.join(', ')}`,
+      ...connectionIds.map((id, index) => this.#laneRow(owner, index + 1, id)),
     ]);
     if (results[1]?.affectedRows !== 1) {
       await connection.write('ROLLBACK');
@@ -178,7 +222,8 @@ export function lanesAhead(
   position: StreamPosition,
   lanePositions: readonly string[],
 ): StreamPosition[] {
-  return lanePositions.map((text) => parsePosition(flavor, text)).filter((lane) => !position.covers(lane));
+  const lanes = lanePositions.filter((text) => text !== '').map((text) => parsePosition(flavor, text));
+  return lanes.filter((lane) => !position.covers(lane));
 }
 
 /** For whoever changed no row with `updateStatement`. */

@@ -51,13 +51,19 @@ export class Lanes {
 
   static async open(options: LanesOptions): Promise<Lanes> {
     const { progress, first, owner, destination } = options;
-    await progress.makeLanes(first, owner, LANES - 1);
     const opened = await Promise.allSettled(Array.from({ length: LANES - 1 }, () => openDestination(destination)));
     const others = opened.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
     const failed = opened.find((result) => result.status === 'rejected');
-    if (failed === undefined) return new Lanes(options, others);
-    await Promise.all(others.map((connection) => connection.close()));
-    throw failed.reason;
+    const lanes = new Lanes(options, others);
+    try {
+      if (failed !== undefined) throw failed.reason;
+      const ids = others.map(({ threadId }) => threadId);
+      await progress.makeLanes(first, owner, ids);
+      return lanes;
+    } catch (error) {
+      await lanes.close();
+      throw error;
+    }
   }
 
   /** False: some lane was refused or locked out, and everything is undone. */

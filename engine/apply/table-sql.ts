@@ -43,7 +43,9 @@ function makeTableSql(table: Table): TableSql {
   }));
   // Without it the server may read all of a small table, and wait for rows that another lane writes.
   const force = table.key.name === 'PRIMARY' ? ' FORCE INDEX (PRIMARY)' : '';
-  const keyName = quoteName(keyColumns[0]?.name ?? '');
+  // Of the key where that can be written: it is read anyway. A key over a generated column is not.
+  const lookedUp = keyColumns.find(({ generated }) => generated === null) ?? insertColumns(table)[0];
+  const lookedUpName = quoteName(lookedUp?.name ?? '');
   return {
     isPlain: table.uniqueKeys.length === 0 && keyColumns.every(isComparedByBytes),
     name,
@@ -61,7 +63,7 @@ function makeTableSql(table: Table): TableSql {
         states.map(({ key }) => key),
         'bytes',
       ),
-    lookUpPrefix: `UPDATE ${name}${force} SET ${keyName}=${keyName} WHERE `,
+    lookUpPrefix: `UPDATE ${name}${force} SET ${lookedUpName}=${lookedUpName} WHERE `,
   };
 }
 

@@ -65,9 +65,7 @@ export class ApplyWindow {
         this.#put(window, change.after, { image: change.after, existed: false });
         return;
       case 'update': {
-        const before = rowKey(keyValues(window.table, change.before));
-        const after = keyValues(window.table, change.after);
-        const isMoved = before !== rowKey(after);
+        const isMoved = !hasSameKey(window.table, change.before, change.after);
         if (isMoved) this.#put(window, change.before, { image: null, existed: true });
         this.#put(window, change.after, { image: change.after, existed: !isMoved });
         return;
@@ -99,6 +97,11 @@ function imageBytes(image: RowImage | null): number {
   let bytes = VALUE_BYTES * image.length;
   for (const value of image) if (value != null) bytes += value.length;
   return bytes;
+}
+
+/** False where a key value is missing: `keyValues` tells which. */
+function hasSameKey({ key }: Table, before: RowImage, after: RowImage): boolean {
+  return key?.columns.every((index) => before[index] === after[index] && before[index] != null) === true;
 }
 
 /** The values of the columns that address a row. */

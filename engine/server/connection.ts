@@ -98,13 +98,15 @@ export interface OpenOptions {
 const SILENCE_MS = 15_000;
 /** Longest wait for what a server says of another connection. */
 const PROBE_MS_MAX = 10_000;
+/** For a lock on a row. */
+export const LOCK_WAIT_SECONDS = 10;
 
 /**
  * Every session of ours: UTC, no conversion of character sets in either direction, READ COMMITTED, patient enough.
  * sql_mode is not strict on purpose: ENUM index 0 and zero dates must pass; whoever writes data checks the warnings.
  */
 const SESSION: Bytes[] = [
-  "SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO', net_read_timeout=600, net_write_timeout=600, wait_timeout=28800, lock_wait_timeout=60, innodb_lock_wait_timeout=10",
+  `SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO', net_read_timeout=600, net_write_timeout=600, wait_timeout=28800, lock_wait_timeout=60, innodb_lock_wait_timeout=${LOCK_WAIT_SECONDS}`,
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
 ];
 

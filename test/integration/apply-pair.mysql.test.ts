@@ -65,6 +65,9 @@ async function expectEqual(database: PairDatabase): Promise<void> {
     expect(await database.rows('target', table), table).toEqual(await database.rows('source', table));
 }
 
+/** The first row of a backlog, as a transaction of its own: see `withAllWaiting`. */
+const HELD = 999_999;
+
 /** More than what waits when a stream that follows is behind. */
 async function backlog(database: PairDatabase, first: number, count = 2500): Promise<void> {
   const rows = Array.from({ length: count }, (_, index) => `INSERT INTO n VALUES (${first + index}, 0)`);
@@ -88,10 +91,11 @@ test.each([
     }
     await replication.stop();
   } else {
+    if (lanes) await database.run([`INSERT INTO n VALUES (${HELD}, 0)`]);
     if (lanes) await backlog(database, 1000);
     await database.run(...ROUNDS);
     if (lanes) await backlog(database, 10_000);
-    await database.applyAll(exact);
+    await database.applyAll(exact, lanes ? HELD : undefined);
   }
   await expectEqual(database);
   expect((await database.laneWindows()) > 0).toBe(lanes);
@@ -176,7 +180,7 @@ test.each(['lanes.written', 'lanes.committed', 'lanes.ended'])(
   'killed at %s: nothing is told to be applied before the stream is past what lanes had written; then rows are equal',
   async (step) => {
     const database = await pair.database(step.replace('.', '_'), TABLES);
-    await database.run(...ROUNDS.slice(0, 12));
+    await database.run([`INSERT INTO n VALUES (${HELD}, 0)`], ...ROUNDS.slice(0, 12));
     await backlog(database, 1000);
     await database.run(...ROUNDS.slice(12));
     await backlog(database, 10_000, 1000);
@@ -188,15 +192,17 @@ test.each(['lanes.written', 'lanes.committed', 'lanes.ended'])(
       destination: pair.target.server,
       database: database.name,
     };
-    const child = spawn(
-      process.execPath,
-      [fileURLToPath(new URL('../support/replication-process.ts', import.meta.url)), JSON.stringify(task)],
-      {
-        env: { ...process.env, SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` },
-        stdio: ['ignore', 'inherit', 'inherit'],
-      },
+    const child = await pair.withAllWaiting(database.name, HELD, () =>
+      spawn(
+        process.execPath,
+        [fileURLToPath(new URL('../support/replication-process.ts', import.meta.url)), JSON.stringify(task)],
+        {
+          env: { ...process.env, SWITCHYARD_FAILPOINTS: `${step}=kill:${marker}` },
+          stdio: ['ignore', 'inherit', 'inherit'],
+        },
+      ),
     );
-    await once(child, 'exit');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     expect(existsSync(marker)).toBe(true);
     rmSync(folder, { recursive: true });
 

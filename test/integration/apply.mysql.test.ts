@@ -231,6 +231,70 @@ test('an engine that was thought dead cannot apply beside its successor', async 
   expect(await connection.rows('SELECT id FROM shop.owner')).toEqual([['2']]);
 });
 
+test('a predecessor that holds the progress row in an endless transaction is ended, its transaction undone', async () => {
+  const table = await makeTable('endless', 'id INT PRIMARY KEY');
+  const options = { origin: definition, destination: definition, progress: await progress('endless') };
+  await using old = await Applier.open(options);
+  const transaction = await old.beginLarge(POSITION, 1, 'replay');
+  await transaction.add(window([{ kind: 'insert', table, after: ['1'] }]));
+  await expect(Applier.open(options)).rejects.toMatchObject({ code: 'STREAM_PROGRESS_LOCKED' });
+  await using successor = await Applier.open(options);
+  expect(successor.startPosition).toBe('');
+  await expect(transaction.commit()).rejects.toMatchObject({ code: 'SERVER_GONE' });
+  expect(await connection.rows('SELECT id FROM shop.endless')).toEqual([]);
+});
+
+test('a key over a generated column is looked up exactly as well', async () => {
+  const table = await makeTable('generated_key', 'a INT, g INT AS (a + 1) STORED NOT NULL PRIMARY KEY, v INT');
+  await connection.write('INSERT INTO shop.generated_key (a, v) VALUES (1, 0), (2, 0)');
+  const applier = await Applier.open({ origin: definition, destination: definition, progress: await progress('gen') });
+  await using _ = applier;
+  const change = (g: string): RowChange => ({ kind: 'update', table, before: ['1', g, '0'], after: ['1', g, '7'] });
+  await applier.apply(window([change('2')]), { position: POSITION, mode: 'exact' });
+  expect(await connection.rows('SELECT g, v FROM shop.generated_key ORDER BY g')).toEqual([
+    ['2', '7'],
+    ['3', '0'],
+  ]);
+  await expect(applier.apply(window([change('9')]), { position: POSITION, mode: 'exact' })).rejects.toMatchObject({
+    code: 'APPLY_ROW_MISSING',
+    details: { key: '(9)' },
+  });
+});
+
+test('replayed: a row of a later time gives way where the origin cannot have had both, and comes back', async () => {
+  const table = await makeTable('later', 'id INT PRIMARY KEY, u VARCHAR(10) UNIQUE, v INT');
+  // As the origin is at the end: the values have changed places, one of them in another case.
+  await connection.write("INSERT INTO shop.later VALUES (1, 'B', 9), (2, 'a', 9)");
+  await using applier = await Applier.open({
+    origin: definition,
+    destination: definition,
+    progress: await progress('later'),
+  });
+  const rows = async () => await connection.rows('SELECT id, u FROM shop.later ORDER BY id');
+  const steps: [RowChange, string[][]][] = [
+    [{ kind: 'insert', table, after: ['1', 'a', '0'] }, [['1', 'a']]],
+    [
+      { kind: 'insert', table, after: ['2', 'b', '0'] },
+      [
+        ['1', 'a'],
+        ['2', 'b'],
+      ],
+    ],
+    [{ kind: 'update', table, before: ['1', 'a', '0'], after: ['1', 'B', '9'] }, [['1', 'B']]],
+    [
+      { kind: 'update', table, before: ['2', 'b', '0'], after: ['2', 'a', '9'] },
+      [
+        ['1', 'B'],
+        ['2', 'a'],
+      ],
+    ],
+  ];
+  for (const [change, expected] of steps) {
+    await applier.apply(window([change]), TO_POSITION);
+    expect(await rows()).toEqual(expected);
+  }
+});
+
 test('a deadlock is tried again', async () => {
   const table = await makeTable('locked', 'id INT PRIMARY KEY, v INT');
   await connection.write('INSERT INTO shop.locked VALUES (1, 0), (2, 0)');

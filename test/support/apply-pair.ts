@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../core/errors.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
 import { Replication } from '../../engine/replication.ts';
@@ -47,6 +48,34 @@ export class ApplyPair implements AsyncDisposable {
     const progress = new ProgressRow(name, 'forward');
     await progress.reset(this.target, (await this.position()).toString());
     return new PairDatabase(this, name, progress);
+  }
+
+  /**
+   * Begins a stream by `start` and keeps its first window, which has to write row `heldId` of table n, from being applied
+   * until the source has sent all that it has. So much waits then as the test has made, however slow the machine is.
+   */
+  async withAllWaiting<T>(database: string, heldId: number, start: () => T): Promise<T> {
+    await using blocker = await ServerConnection.open(this.target.server);
+    await blocker.write('BEGIN');
+    await blocker.write(`INSERT INTO ${database}.n VALUES (${heldId}, 0)`);
+    const before = new Set((await this.#dumps()).map(({ Id }) => Id));
+    const started = start();
+    const deadlineMs = Date.now() + 60_000;
+    const hasSentAll = async () =>
+      (await this.#dumps()).some(
+        ({ Id, State }) => !before.has(Id) && State?.startsWith('Source has sent all') === true,
+      );
+    while (Date.now() < deadlineMs && !(await hasSentAll())) await delay(20);
+    await blocker.write('ROLLBACK');
+    return started;
+  }
+
+  /** Those of earlier streams stay for a while after their end. */
+  async #dumps(): Promise<{ Id: string; State: string | null }[]> {
+    const sessions = await this.source.select<{ Id: string; Command: string; State: string | null }>(
+      'SHOW PROCESSLIST',
+    );
+    return sessions.filter(({ Command }) => Command.startsWith('Binlog Dump'));
   }
 
   async position(): Promise<StreamPosition> {
@@ -100,9 +129,10 @@ export class PairDatabase {
     );
   }
 
-  /** Everything the source has now is applied; the stream is stopped. */
-  async applyAll(exact: boolean): Promise<void> {
-    const replication = this.follow(exact);
+  /** Everything the source has now is applied; the stream is stopped. `heldId`: see `withAllWaiting`. */
+  async applyAll(exact: boolean, heldId?: number): Promise<void> {
+    const start = () => this.follow(exact);
+    const replication = heldId === undefined ? start() : await this.#pair.withAllWaiting(this.name, heldId, start);
     try {
       await replication.waitFor(await this.#pair.position(), AbortSignal.timeout(60_000));
     } finally {
