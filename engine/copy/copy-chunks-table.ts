@@ -52,6 +52,15 @@ export async function landedChunks(
   return read(connection, `import_id = ${quoteText(importId)} AND table_name = ${quoteText(table)}`);
 }
 
+/** The same of all tables, by name. */
+export async function landedChunksByTable(
+  connection: ServerConnection,
+  importId: string,
+): Promise<Map<string, LandedChunk[]>> {
+  const rows = await read(connection, `import_id = ${quoteText(importId)}`);
+  return Map.groupBy(rows, ({ table }) => table);
+}
+
 export async function landedChunk(
   connection: ServerConnection,
   importId: string,
@@ -69,11 +78,12 @@ export async function forgetChunks(connection: ServerConnection, importId: strin
   await connection.write(`DELETE FROM ${TABLE} WHERE import_id = ${quoteText(importId)}${only}`);
 }
 
-async function read(connection: ServerConnection, where: Bytes): Promise<LandedChunk[]> {
+async function read(connection: ServerConnection, where: Bytes): Promise<(LandedChunk & { table: string })[]> {
   const rows = await connection.rows(
-    `SELECT seq, lower_bound, upper_bound, row_count, byte_count FROM ${TABLE} WHERE ${where} ORDER BY seq`,
+    `SELECT table_name, seq, lower_bound, upper_bound, row_count, byte_count FROM ${TABLE} WHERE ${where} ORDER BY table_name, seq`,
   );
-  return rows.map(([seq, lower, upper, rowCount, byteCount]) => ({
+  return rows.map(([table, seq, lower, upper, rowCount, byteCount]) => ({
+    table: textOf(table ?? ''),
     seq: Number(seq),
     lower: parseBound(lower),
     upper: parseBound(upper),

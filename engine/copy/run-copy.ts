@@ -8,7 +8,7 @@ import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection, type Bytes } from '../server/connection.ts';
 import { gapsOf, type Chunk } from './chunk.ts';
-import { landedChunks } from './copy-chunks-table.ts';
+import { landedChunksByTable } from './copy-chunks-table.ts';
 import { CopyPair } from './copy-pair.ts';
 import { TableProgressMeter, type TableProgress } from './copy-progress.ts';
 import { isTransient } from './is-transient.ts';
@@ -69,19 +69,35 @@ interface TableJob {
  * newer than each other. Rejects with the first failure that trying again does not cure, or the signal's reason.
  */
 export async function runCopy(options: CopyOptions): Promise<CopyResult> {
-  const { source, target, connections, onProgress } = options;
+  const { source, target, onProgress } = options;
   const { flavor } = await during(source, serverFacts);
-  const jobs = await during(target, async (control) => prepare(control, options));
-  for (const { meter } of jobs) onProgress(meter.view);
+  for (;;) {
+    const jobs = await during(target, async (control) => prepare(control, options));
+    for (const { meter } of jobs) onProgress(meter.view);
+    if (jobs.some(({ chunks }) => chunks.open)) await copyJobs(options, jobs, flavor);
+    // Looked at again after the last chunk: a target that flushes its log once a second takes back, when it crashes,
+    // what it had acknowledged.
+    else return { ...totals(jobs), stamp: await during(source, async (origin) => executedGtids(origin, flavor)) };
+  }
+}
 
-  const controller = childController(options.signal);
+function totals(jobs: TableJob[]): Omit<CopyResult, 'stamp'> {
+  const views = jobs.map(({ meter }) => meter.view);
+  return {
+    rows: views.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0),
+    bytes: views.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+}
+
+async function copyJobs(options: CopyOptions, jobs: TableJob[], flavor: ServerFacts['flavor']): Promise<void> {
   await using throttle = new Throttle({
-    server: source,
+    server: options.source,
     limits: options.throttle ?? NO_LIMITS,
     onChange: (reason) => options.onThrottle?.(reason),
   });
+  const controller = childController(options.signal);
   const worker = new Worker({ options, jobs, flavor, throttle });
-  const workers = Array.from({ length: connections }, () => worker.run(controller.signal));
+  const workers = Array.from({ length: options.connections }, () => worker.run(controller.signal));
   try {
     await Promise.all(workers);
   } catch (error) {
@@ -90,12 +106,6 @@ export async function runCopy(options: CopyOptions): Promise<CopyResult> {
     options.signal.throwIfAborted();
     throw error;
   }
-  const views = jobs.map(({ meter }) => meter.view);
-  return {
-    rows: views.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0),
-    bytes: views.reduce((sum, { bytes }) => sum + bytes, 0),
-    stamp: await during(source, async (origin) => executedGtids(origin, flavor)),
-  };
 }
 
 /** Not kept open in between: an idle connection may be forgotten on the way, and nobody would notice. */
@@ -111,10 +121,11 @@ async function prepare(
   const variables = await globalVariables(control, ['local_infile', 'max_allowed_packet']);
   const method: LoadMethod = variables.get('local_infile') === 'ON' ? 'load_data' : 'insert';
   const limits = { packetBytesMax: Number(variables.get('max_allowed_packet')), turns: new Turns() };
+  const landedOf = await landedChunksByTable(control, importId);
   const jobs: TableJob[] = [];
   // The largest first, so that the end is not one worker with the longest table.
   for (const table of [...tables].sort((a, b) => b.bytes - a.bytes)) {
-    const landed = await landedChunks(control, importId, table.name);
+    const landed = landedOf.get(table.name) ?? [];
     const meter = new TableProgressMeter(table.name, table.rowsEstimate, systemClock);
     for (const { rows, bytes } of landed) meter.resumed(rows, bytes);
     const chunks = new TableChunks(table, gapsOf(landed), chunkBytes);
