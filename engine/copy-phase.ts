@@ -83,6 +83,7 @@ async function prepareTarget(
   await using target = await openForDdl(credentials.target);
   await createSidecar(target, [COPY_CHUNKS_DDL]);
   await storeStartPosition(record, source, target);
+  await failpoint('copy.position_stored');
   const { database, tables: names, options } = record.document;
   const tables = await inspectTables(source, database, names);
   const ddls = await targetDdls(target, tables, options.deferIndexes);
@@ -140,6 +141,7 @@ async function createTables(
     );
   }
   await record.update((document) => ({ created: { ...document.created, tables: ddls.map(({ table }) => table) } }));
+  await failpoint('copy.tables_recorded');
   await createMissing(
     credentials.target,
     ddls.filter(({ table }) => !there.has(table)),
@@ -205,6 +207,7 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     copiedPosition: stamp,
     copy: { ...copy, rows, bytes, tableRows, finishedAtMs: Date.now() },
   }));
+  await failpoint('copy.recorded');
 }
 
 /** Views and routines. One that is refused is no reason to stop: it has no rows, and its script is kept. */

@@ -1,3 +1,4 @@
+import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition, ServerFacts } from '../api.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection, type Bytes, type OpenOptions } from '../server/connection.ts';
@@ -66,6 +67,7 @@ export class CopyPair {
       });
       const landed = { ...chunk, ...(await load.finish()) };
       await this.loader.write(insertMarker(importId, table.name, landed, stamp));
+      await failpoint('copy.chunk_written');
       await this.loader.write('COMMIT');
       return landed;
     } finally {

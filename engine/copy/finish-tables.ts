@@ -1,3 +1,4 @@
+import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition, TableView } from '../api.ts';
 import type { TargetDdl } from '../schema/target-ddl.ts';
 import { addDeferredIndexes, addForeignKeys } from './deferred-parts.ts';
@@ -22,6 +23,7 @@ export async function finishTables({ target, ddls, signal, onState }: FinishOpti
     signal,
     onProgress: (table, state) => onState(table, state === 'done' ? 'copied' : state),
   });
+  await failpoint('copy.indexes_added');
   const children = ddls.filter(({ foreignKeys }) => foreignKeys.length > 0);
   await addForeignKeys({
     target,

@@ -358,6 +358,8 @@ export function connectionOptions(
     charset: 'BINARY',
     connectTimeout: connectTimeoutMs,
     enableKeepAlive: true,
+    // Without it a peer that vanished is noticed after two hours (Linux).
+    keepAliveInitialDelay: 15_000,
     multipleStatements: multiStatements,
     flags: ['LOCAL_FILES', '-FOUND_ROWS'],
     connectAttributes: { program_name: 'switchyard' },
@@ -392,12 +394,15 @@ function at({ host, port }: ServerDefinition): string {
   return `${host}:${port}`;
 }
 
+/** Refusals that pass: too many connections (of all, of this user by either kind of limit), offline mode. */
+const BUSY: ReadonlySet<number> = new Set([1040, 1203, 1226, 3032]);
+
 function connectError(server: ServerDefinition, cause: unknown): AppError {
   const { code, errno, message, sqlState } = cause as DriverError;
   if (errno === 1045 || errno === 1698) {
     return new AppError('LOGIN_REFUSED', `${at(server)} refused the login of ${server.user}: ${message}`, { cause });
   }
-  if (sqlState !== undefined) return serverError(server, cause);
+  if (sqlState !== undefined && !(errno !== undefined && BUSY.has(errno))) return serverError(server, cause);
   return new AppError('SERVER_UNREACHABLE', `${at(server)} cannot be reached: ${message || (code ?? 'no answer')}`, {
     cause,
   });
@@ -408,8 +413,8 @@ export function serverError(server: ServerDefinition, cause: unknown): AppError 
   const { errno, message, sqlState } = cause as DriverError;
   // Not by `code`: mysql2 has names for some of the servers' errors only. What a server says has an SQL state.
   const lost = sqlState === undefined;
-  // 1053 shutdown in progress, 1927/4031 killed for inactivity: the connection is gone as well.
-  if (lost || errno === 1053 || errno === 1927 || errno === 4031 || errno === 3169) {
+  // 1053 shutdown in progress, 1927/4031 killed for inactivity, 3032 offline mode: the connection is gone as well.
+  if (lost || errno === 1053 || errno === 1927 || errno === 4031 || errno === 3169 || errno === 3032) {
     return new AppError('SERVER_GONE', `the connection to ${at(server)} was lost: ${message}`, {
       cause,
       details: { errno: 0 },

@@ -1,3 +1,4 @@
+import type { RowDataPacket } from 'mysql2';
 import type mysql from 'mysql2/promise';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { connect, rows } from '../support/query.ts';
@@ -88,9 +89,16 @@ async function columnsOf(connection: mysql.Connection, database: string, table: 
 }
 
 async function texts(connection: mysql.Connection, table: string, columns: ColumnName[]): Promise<string[]> {
-  const list = columns.map((column) => `IFNULL(${exactText(column)},'NULL')`).join(`,'|',`);
-  const found = await rows(connection, `SELECT CONCAT(${list}) AS text FROM \`${table}\` ORDER BY text`);
-  return found.map(({ text }) => String(text));
+  const sql = `SELECT ${columns.map(exactText).join(',')} FROM \`${table}\``;
+  const [found] = await connection.query<RowDataPacket[]>({ sql, rowsAsArray: true });
+  const text = (value: string | null, i: number) =>
+    value === null ? 'NULL' : isApproximate(columns[i]) ? String(Number(value)) : value;
+  return (found as unknown as (string | null)[][]).map((row) => row.map(text).join('|')).sort();
+}
+
+/** The servers write the same number in different ways; JavaScript writes it in one. */
+function isApproximate(column: ColumnName | undefined): boolean {
+  return column?.type === 'float' || column?.type === 'double';
 }
 
 /** HEX of a number is that of its integer part, so numbers are taken as they print. */

@@ -50,6 +50,7 @@ export class ScheduleRun {
   readonly #onStep: (text: string) => void;
   readonly #stopWriters = new AbortController();
   #writers: Writer[] = [];
+  #gate: Promise<void> = Promise.resolve();
 
   constructor(stage: SoakStage, schedule: Schedule, onStep: (text: string) => void, signal: AbortSignal) {
     this.stage = stage;
@@ -118,8 +119,18 @@ export class ScheduleRun {
     }
   }
 
-  /** Everything that the primary has now is on the other side. */
+  /** Everything that the primary has now is on the other side. Writers wait: they may be faster than any replication. */
   async caughtUp(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#gate = promise;
+    try {
+      await this.#caughtUp();
+    } finally {
+      resolve();
+    }
+  }
+
+  async #caughtUp(): Promise<void> {
     const { traffic } = await this.view();
     const primary: Side = traffic.primary;
     const flavor = primary === 'source' ? FLAVOR_SPECS[this.schedule.source].family : 'mysql';
@@ -181,7 +192,7 @@ export class ScheduleRun {
 
   #startWriters(port: number): void {
     this.#writers = this.schedule.writers.map(
-      (script, id) => new Writer({ id, script, port, signal: this.#stopWriters.signal }),
+      (script, id) => new Writer({ id, script, port, signal: this.#stopWriters.signal, gate: () => this.#gate }),
     );
   }
 

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FLAVORS, type Flavor } from '../../servers/flavor.ts';
@@ -162,6 +162,11 @@ function keep(stage: SoakStage, schedule: Schedule, { failure, differences, coun
   const file = join(values.log, `${seed}-${source}.json`);
   writeFileSync(file, JSON.stringify(schedule, undefined, 1));
   writeFileSync(join(values.log, `${seed}-${source}.log`), stage.switchyard.log());
+  for (const [side, { datadir }] of Object.entries(stage.servers)) {
+    for (const name of datadir === null ? [] : readdirSync(datadir).filter((name) => /^binlog\.\d+$/.test(name))) {
+      copyFileSync(join(datadir ?? '', name), join(values.log, `${seed}-${side}-${name}`));
+    }
+  }
   say(`  ${failure}`);
   for (const { table, what } of differences) say(`  ${table}: ${what}`);
   say(`  steps: ${steps.map((step) => JSON.stringify(step)).join(' ')}`);

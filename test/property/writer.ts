@@ -10,6 +10,8 @@ export interface WriterOptions {
   script: Schedule['writers'][number];
   port: number;
   signal: AbortSignal;
+  /** Waited for before each transaction. */
+  gate: () => Promise<void>;
 }
 
 interface ServerFailure {
@@ -46,6 +48,7 @@ export class Writer {
     const cut = () => this.#connection?.destroy();
     while (!signal.aborted) {
       for (const transaction of script.transactions) {
+        await this.#options.gate();
         if (signal.aborted) break;
         await this.#transaction(transaction).catch((error: unknown) => this.#failed(error as ServerFailure));
         await delay(script.pauseMs, undefined, { signal }).catch(() => {});
