@@ -9,12 +9,17 @@ export interface ScheduleOptions {
   source: Flavor;
   /** Left out: drawn. */
   writersThrough?: Schedule['writersThrough'];
+  /** XA transactions among the others: one that is prepared when the stream begins stops it (STREAM_XA_UNKNOWN). */
+  xa?: boolean;
   /** Fewer faults, less data. */
   quick?: boolean;
 }
 
 /** The same seed and options make the same schedule. */
-export function randomSchedule(seed: number, { source, writersThrough, quick = false }: ScheduleOptions): Schedule {
+export function randomSchedule(
+  seed: number,
+  { source, writersThrough, xa = false, quick = false }: ScheduleOptions,
+): Schedule {
   const random = new SeededRandom(seed);
   const { family } = FLAVOR_SPECS[source];
   const [forTables, forWriters, forSteps] = [random.fork(), random.fork(), random.fork()];
@@ -24,7 +29,7 @@ export function randomSchedule(seed: number, { source, writersThrough, quick = f
   for (let i = 0; i < forTables.int(3, quick ? 5 : 9); i += 1) {
     tables.push(randomTable(forTables, i === 1 ? 'weird tåble' : `t${i}`, { family, parents: [...tables] }));
   }
-  const prepares = forWriters.chance(0.3);
+  const prepares = forWriters.chance(0.3) && xa;
   return {
     seed,
     source,

@@ -19,6 +19,7 @@ const USAGE = `npm run soak -- [--minutes N] [--source FLAVOR] [--keep-going] [-
   --minutes N       how long (default 10)
   --source FLAVOR   ${FLAVORS.join(', ')}; may be repeated (default mysql-9.7, mariadb-11.8 and mariadb-10.11)
   --through WHAT    where writers connect: server or proxy (default: drawn)
+  --xa              XA transactions as well
   --seed N          this schedule alone; SWITCHYARD_SEED=N does the same
   --schedule FILE   the schedule of that file alone
   --times N         a seed or file so often
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     source: { type: 'string', multiple: true, default: ['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] },
     through: { type: 'string' },
+    xa: { type: 'boolean', default: false },
     seed: { type: 'string' },
     schedule: { type: 'string' },
     times: { type: 'string', default: '1' },
@@ -134,9 +136,10 @@ function* schedules(): Generator<Schedule> {
 }
 
 function made(seed: number, source: Flavor): Schedule {
-  const { through } = values;
+  const { through, xa } = values;
   return randomSchedule(seed, {
     source,
+    xa,
     ...(through === 'server' || through === 'proxy' ? { writersThrough: through } : {}),
   });
 }
