@@ -104,6 +104,12 @@ export const ERROR_TABLE = {
     meaning: 'The connection to a database server was lost.',
     remedy: 'Nothing, where it comes back: Switchyard connects again and resumes from its durable position.',
   },
+  SERVER_FULL: {
+    kind: 'fatal',
+    meaning: 'A database server has no room for what is written to it: its disk or a tablespace is full.',
+    remedy:
+      'Make room on that server, see that it runs, then resume: nothing is lost, it goes on where the last commit left it.',
+  },
   SERVER_ERROR: {
     kind: 'fatal',
     meaning: 'A database server answered with an error that Switchyard has no better name for.',

@@ -420,10 +420,21 @@ export function serverError(server: ServerDefinition, cause: unknown): AppError 
       details: { errno: 0 },
     });
   }
-  return new AppError('SERVER_ERROR', `${at(server)} answered ${errno} (${sqlState}): ${message}`, {
-    cause,
-    details: { errno },
-  });
+  return new AppError(
+    isFull(errno, message) ? 'SERVER_FULL' : 'SERVER_ERROR',
+    `${at(server)} answered ${errno} (${sqlState}): ${message}`,
+    {
+      cause,
+      details: { errno },
+    },
+  );
+}
+
+/** 1114 table full, 1021 disk full; others pass on the system's error 28 (ENOSPC). */
+function isFull(errno: number | undefined, message: string): boolean {
+  return (
+    errno === 1114 || errno === 1021 || /\b(errno|error:?|error number):? 28\b|No space left on device/i.test(message)
+  );
 }
 
 /** MySQL's error number of an AppError made by `serverError`; undefined for anything else. */
