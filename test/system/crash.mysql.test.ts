@@ -79,7 +79,8 @@ test('the engine killed at every step of copy and apply: row by row the import e
   await client.createImport(rehearsal.request({ options })).catch(() => {});
   const traffic = rehearsal.traffic();
   // What has gathered when the copy ends is applied in lanes: fifty transactions and 8 MiB, or more.
-  for (let i = 0; i < 120; i += 1) await source.query('INSERT INTO backlog (data) VALUES (REPEAT(RANDOM_BYTES(1024), 128))');
+  for (let i = 0; i < 120; i += 1)
+    await source.query('INSERT INTO backlog (data) VALUES (REPEAT(RANDOM_BYTES(1024), 128))');
   await rehearsal.reach('running');
   await rehearsal.caughtUpWith(rehearsal.source);
   await source.query('ALTER TABLE traffic_ledger ADD COLUMN added INT NOT NULL DEFAULT 7');
