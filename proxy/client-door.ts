@@ -196,6 +196,9 @@ export class ClientDoor {
     const ahead = stream.detach();
     this.#waiting.delete(socket);
     const transport = compression === null ? stream.socket : new CompressedStream(stream.socket, compression, ahead);
+    transport.on('error', (error) => {
+      if (error instanceof MalformedPacketError) this.#countRefusal('malformed packet');
+    });
     const session = new Session({
       context: this.#options.context,
       client: transport,

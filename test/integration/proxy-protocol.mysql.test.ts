@@ -83,5 +83,6 @@ describe('compression', () => {
       await closed;
       expect(await rowsOf(other, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     }
+    expect(await proxy.metrics()).toContain('switchyard_proxy_refusals_total{reason="malformed packet"} 2');
   });
 });
