@@ -7,6 +7,7 @@ import { startMysqlRouter } from './peers/mysql-router.ts';
 import type { ProxyPeer } from './peers/peer-process.ts';
 import { programVersion } from './peers/program-version.ts';
 import { percentile } from './percentile.ts';
+import { cpuMicros } from './proxy/cpu-time.ts';
 import { measureIdleSessions, type IdleFigures } from './proxy/idle-sessions.ts';
 import { BENCH_ACCOUNT, BENCH_DATABASE, startProxyStage, type ProxyStage } from './proxy/stage.ts';
 import { prepareSysbench, runSysbench, type SysbenchFigures, type SysbenchTarget } from './proxy/sysbench.ts';
@@ -26,7 +27,19 @@ const WORKLOADS = {
 type Workload = keyof typeof WORKLOADS;
 const WORKLOAD_NAMES = Object.keys(WORKLOADS) as Workload[];
 
-type Samples = Map<string, Record<Workload, SysbenchFigures[]>>;
+/** What stands between the client and the server: nothing, a peer, or we. */
+interface Contestant {
+  port: number;
+  pids: readonly number[];
+}
+
+interface Sample extends SysbenchFigures {
+  /** Of the proxy alone. On a busy machine it says more than the rate does. */
+  cpuMicrosPerQuery: number;
+}
+
+type Figure = 'qps' | 'p95Ms' | 'cpuMicrosPerQuery';
+type Samples = Map<string, Record<Workload, Sample[]>>;
 
 /**
  * The same load on the server itself, through HAProxy, through MySQL Router and through `switchyard serve`, in turns, so that
@@ -38,7 +51,7 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
     throw new AppError('SERVER_NOT_STARTED', 'this benchmark needs sysbench (apt-get install sysbench)');
   const { rounds, seconds, sessions } = quick
     ? { rounds: 1, seconds: 1, sessions: 500 }
-    : { rounds: 5, seconds: 4, sessions: 2000 };
+    : { rounds: 5, seconds: 2, sessions: 2000 };
   onProgress('starting the server, Switchyard in front of it, and the peers');
   await using stage = await startProxyStage();
   // First, while the worker is as it is after its start.
@@ -49,20 +62,18 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
   for (const peer of [haproxy, router]) if (peer !== null) stack.use(peer);
   await prepareSysbench(targetOn(stage.server.port), SIZES);
 
-  const ports = new Map([['direct', stage.server.port]]);
-  if (haproxy !== null) ports.set('haproxy', haproxy.port);
-  if (router !== null) ports.set('router', router.port);
-  ports.set('switchyard', stage.switchyard.primaryPort);
-  const samples: Samples = new Map([...ports.keys()].map((name) => [name, emptySamples()]));
+  const contestants = new Map<string, Contestant>([['direct', { port: stage.server.port, pids: [] }]]);
+  if (haproxy !== null) contestants.set('haproxy', { port: haproxy.port, pids: [haproxy.pid] });
+  if (router !== null) contestants.set('router', { port: router.port, pids: [router.pid] });
+  const { primaryPort: port } = stage.switchyard;
+  contestants.set('switchyard', { port, pids: stage.switchyard.pids('proxy') });
+  const samples: Samples = new Map([...contestants.keys()].map((name) => [name, emptySamples()]));
   // What compiles and what is cached is not what is compared.
-  for (const port of ports.values())
-    await runSysbench(targetOn(port), { ...WORKLOADS.pointSelect8, ...SIZES, seconds });
+  for (const contestant of contestants.values()) await oneSample(contestant, { workload: 'pointSelect8', seconds });
   for (let round = 1; round <= rounds; round += 1) {
     for (const workload of WORKLOAD_NAMES) {
-      for (const [name, port] of ports) {
-        const figures = await runSysbench(targetOn(port), { ...WORKLOADS[workload], ...SIZES, seconds });
-        samples.get(name)?.[workload].push(figures);
-      }
+      for (const [name, contestant] of contestants)
+        samples.get(name)?.[workload].push(await oneSample(contestant, { workload, seconds }));
       onProgress(`round ${round} of ${rounds}, ${workload}: ${lastOf(samples, workload)}`);
     }
   }
@@ -71,6 +82,16 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
     figures: { ...ratios(samples), idleSessionBytes: idle.bytesPerSession, errors: errorsOf(samples) },
     raw: { rounds, secondsEach: seconds, idle, samples: Object.fromEntries(samples) },
   };
+}
+
+async function oneSample(
+  { port, pids }: Contestant,
+  { workload, seconds }: { workload: Workload; seconds: number },
+): Promise<Sample> {
+  const before = await cpuMicros(pids);
+  const figures = await runSysbench(targetOn(port), { ...WORKLOADS[workload], ...SIZES, seconds });
+  const micros = (await cpuMicros(pids)) - before;
+  return { ...figures, cpuMicrosPerQuery: round3(micros / figures.queries) };
 }
 
 async function measureIdle(stage: ProxyStage, sessions: number): Promise<IdleFigures> {
@@ -83,13 +104,13 @@ function targetOn(port: number): SysbenchTarget {
   return { port, account, database: BENCH_DATABASE };
 }
 
-function emptySamples(): Record<Workload, SysbenchFigures[]> {
+function emptySamples(): Record<Workload, Sample[]> {
   return { pointSelect1: [], pointSelect8: [], pointSelect32: [], readWrite8: [], bigResult: [] };
 }
 
 /** Ours divided by the peer's; left out where the peer is absent. */
 function ratios(samples: Samples): Record<string, number> {
-  const against = (peer: string, workload: Workload, key: 'qps' | 'p95Ms') =>
+  const against = (peer: string, workload: Workload, key: Figure) =>
     round3(medianOf(samples, 'switchyard', workload, key) / medianOf(samples, peer, workload, key));
   const ratios: Record<string, number> = {};
   if (samples.has('router')) {
@@ -97,6 +118,7 @@ function ratios(samples: Samples): Record<string, number> {
     ratios['qpsRatioRouter8'] = against('router', 'pointSelect8', 'qps');
     ratios['qpsRatioRouter32'] = against('router', 'pointSelect32', 'qps');
     ratios['p95RatioRouter8'] = against('router', 'pointSelect8', 'p95Ms');
+    ratios['cpuRatioRouter8'] = against('router', 'pointSelect8', 'cpuMicrosPerQuery');
     ratios['readWriteRatioRouter8'] = against('router', 'readWrite8', 'qps');
     ratios['bigResultRatioRouter'] = against('router', 'bigResult', 'qps');
   }
@@ -108,7 +130,7 @@ function ratios(samples: Samples): Record<string, number> {
   return ratios;
 }
 
-function medianOf(samples: Samples, name: string, workload: Workload, key: 'qps' | 'p95Ms'): number {
+function medianOf(samples: Samples, name: string, workload: Workload, key: Figure): number {
   return percentile(samples.get(name)?.[workload].map((figures) => figures[key]) ?? [], 0.5);
 }
 

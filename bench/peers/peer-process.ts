@@ -12,6 +12,7 @@ import { startWatchdog } from '../../servers/watchdog.ts';
 export interface ProxyPeer extends AsyncDisposable {
   version: string;
   port: number;
+  pid: number;
 }
 
 export interface PeerProgram {
@@ -59,7 +60,7 @@ export async function startPeer({ program, version, port, configuration, args }:
     }
     await delay(50);
   }
-  return { version, port, [Symbol.asyncDispose]: dispose };
+  return { version, port, pid: child.pid ?? 0, [Symbol.asyncDispose]: dispose };
 }
 
 async function answers(port: number): Promise<boolean> {

@@ -20,6 +20,7 @@ export interface SysbenchRun {
 
 export interface SysbenchFigures {
   qps: number;
+  queries: number;
   p95Ms: number;
   errors: number;
 }
@@ -45,6 +46,7 @@ export async function runSysbench(target: SysbenchTarget, options: SysbenchRun):
   ]);
   return {
     qps: numberIn(output, /queries: +\d+ +\(([\d.]+) per sec/),
+    queries: numberIn(output, /queries: +(\d+)/),
     p95Ms: numberIn(output, /95th percentile: +([\d.]+)/),
     errors: numberIn(output, /reconnects: +(\d+)/),
   };
