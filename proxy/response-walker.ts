@@ -106,6 +106,13 @@ export class ResponseWalker {
       this.#skipBytes -= offset;
     }
     while (end - offset >= HEADER_BYTES) {
+      if (this.#state === 'rows' && !this.#inContinuation) {
+        const rowsEnd = skipRows(bytes, offset);
+        if (rowsEnd > offset) {
+          offset = rowsEnd;
+          continue;
+        }
+      }
       const length = bytes.readUIntLE(offset, 3);
       const next = offset + HEADER_BYTES + length;
       if (this.#inContinuation) {
@@ -124,8 +131,7 @@ export class ResponseWalker {
           }
           const replaced = this.#onPacket(bytes.subarray(offset + HEADER_BYTES, next), first);
           if (replaced !== null) {
-            if (offset > forwarded) this.#events.forward(bytes.subarray(forwarded, offset));
-            this.#forwardReplaced(replaced, bytes.readUInt8(offset + 3));
+            this.#forwardReplaced(bytes.subarray(forwarded, next), { at: offset - forwarded, payload: replaced });
             forwarded = next;
           }
         }
@@ -276,13 +282,37 @@ export class ResponseWalker {
     this.#finished = true;
   }
 
-  #forwardReplaced(payload: Buffer, sequence: number): void {
-    if (payload.length === 0) return;
-    const framed = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
-    writeHeader(framed, 0, payload.length, sequence);
-    payload.copy(framed, HEADER_BYTES);
-    this.#events.forward(framed);
+  /** What comes before the packet, and the new packet over the old one: for the client one segment. It is never longer. */
+  #forwardReplaced(bytes: Buffer, { at, payload }: { at: number; payload: Buffer }): void {
+    if (payload.length > bytes.length - at - HEADER_BYTES)
+      throw new Error('a packet may only be replaced by a shorter one');
+    const end = payload.length === 0 ? at : at + HEADER_BYTES + payload.length;
+    if (payload.length > 0) {
+      writeHeader(bytes, at, payload.length, bytes.readUInt8(at + 3));
+      payload.copy(bytes, at + HEADER_BYTES);
+    }
+    if (end > 0) this.#events.forward(bytes.subarray(0, end));
   }
+}
+
+/**
+ * Where the whole rows from `start` on end: at the packet that ends the result, one of 16 MiB, an empty one, or one that is
+ * not here completely. A loop of its own since rows are most of what a server sends. The last row is left out: it takes
+ * the usual way, and its sequence number is noted.
+ */
+function skipRows(bytes: Buffer, start: number): number {
+  const end = bytes.length;
+  let last = start;
+  let offset = start;
+  while (end - offset > HEADER_BYTES) {
+    const length = (bytes[offset] ?? 0) | ((bytes[offset + 1] ?? 0) << 8) | ((bytes[offset + 2] ?? 0) << 16);
+    const first = bytes[offset + HEADER_BYTES] ?? 0;
+    const next = offset + HEADER_BYTES + length;
+    if (first >= EOF_HEADER || length === 0 || length === MAX_PAYLOAD_BYTES || next > end) break;
+    last = offset;
+    offset = next;
+  }
+  return last;
 }
 
 function firstState(command: number): State {
