@@ -17,6 +17,8 @@ export interface StageOptions {
   rows: number;
   /** Sessions of the live traffic. */
   sessions: number;
+  /** More options for both servers. */
+  serverOptions?: readonly string[];
   onProgress?: (message: string) => void;
 }
 
@@ -40,12 +42,15 @@ export async function startStage({
   target,
   rows,
   sessions,
+  serverOptions = [],
   onProgress = () => undefined,
 }: StageOptions): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   onProgress(`starting ${source} as source and ${target} as target`);
-  const sourceServer = stack.use(await startServer({ flavor: source, role: 'source', options: optionsOf(source) }));
-  const targetServer = stack.use(await startServer({ flavor: target, role: 'target', options: optionsOf(target) }));
+  const start = async (flavor: Flavor, role: 'source' | 'target') =>
+    startServer({ flavor, role, options: [...optionsOf(flavor), ...serverOptions] });
+  const sourceServer = stack.use(await start(source, 'source'));
+  const targetServer = stack.use(await start(target, 'target'));
   await createAccounts(sourceServer);
   await createAccounts(targetServer);
   onProgress(`creating the sample shop, about ${rows.toLocaleString('en')} rows`);

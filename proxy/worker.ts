@@ -16,6 +16,7 @@ import { ClientDoor } from './client-door.ts';
 import { CLIENT_ERROR } from './client-error.ts';
 import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
 import { ConnectionLimits } from './connection-limits.ts';
+import { sessionsWithinDescriptorLimit } from './descriptor-limit.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
 import { listen, listenUnix, type Listener } from './listener.ts';
 import { LoginLimiter } from './login-limiter.ts';
@@ -97,7 +98,6 @@ class ProxyWorker implements SessionContext {
       this.#log.info('certificates loaded again');
     };
     const {
-      maxConnections,
       maxConnectionsPerAddress,
       maxConnectionsPerUser,
       handshakeTimeoutMs,
@@ -110,7 +110,7 @@ class ProxyWorker implements SessionContext {
       tls: () => tls,
       tlsRequired: required,
       limits: new ConnectionLimits({
-        max: maxConnections,
+        max: await this.#connectionsMax(),
         maxPerAddress: maxConnectionsPerAddress,
         maxPerUser: maxConnectionsPerUser,
       }),
@@ -165,6 +165,18 @@ class ProxyWorker implements SessionContext {
       for (const session of this.#sessions.values()) session.end();
       await control;
     }
+  }
+
+  /** What the configuration allows, or less where the system does not. */
+  async #connectionsMax(): Promise<number> {
+    const { maxConnections } = this.#options.config.proxy;
+    const possible = await sessionsWithinDescriptorLimit();
+    if (possible === null || possible >= maxConnections) return maxConnections;
+    this.#log.warn(
+      { maxConnections, possible },
+      `the limit of open files allows ${possible} connections, not ${maxConnections}: raise it (ulimit -n, LimitNOFILE) or lower proxy.maxConnections`,
+    );
+    return possible;
   }
 
   /** What the files hold now, for clients and for servers. */
