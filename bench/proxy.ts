@@ -55,8 +55,9 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
   onProgress('starting the server, Switchyard in front of it, and the peers');
   await using stage = await startProxyStage();
   // First, while the worker is as it is after its start.
-  const idle = await measureIdle(stage, sessions);
-  onProgress(`an idle session takes ${idle.bytesPerSession} bytes`);
+  const idle = await measureIdle(stage, { sessions });
+  const idleTls = await measureIdle(stage, { sessions: sessions / 4, useTls: true });
+  onProgress(`an idle session takes ${idle.bytesPerSession} bytes, under TLS ${idleTls.bytesPerSession}`);
   await using stack = new AsyncDisposableStack();
   const [haproxy, router] = [await startHaproxy(stage.server), await startMysqlRouter(stage.server)];
   for (const peer of [haproxy, router]) if (peer !== null) stack.use(peer);
@@ -80,7 +81,7 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
   return {
     peers: { mysql: stage.serverVersion, haproxy: versionOf(haproxy), mysqlRouter: versionOf(router), sysbench },
     figures: { ...ratios(samples), idleSessionBytes: idle.bytesPerSession, errors: errorsOf(samples) },
-    raw: { rounds, secondsEach: seconds, idle, samples: Object.fromEntries(samples) },
+    raw: { rounds, secondsEach: seconds, idle, idleTls, samples: Object.fromEntries(samples) },
   };
 }
 
@@ -94,9 +95,9 @@ async function oneSample(
   return { ...figures, cpuMicrosPerQuery: round3(micros / figures.queries) };
 }
 
-async function measureIdle(stage: ProxyStage, sessions: number): Promise<IdleFigures> {
+async function measureIdle(stage: ProxyStage, work: { sessions: number; useTls?: boolean }): Promise<IdleFigures> {
   const { switchyard } = stage;
-  return measureIdleSessions(targetOn(switchyard.primaryPort), { sessions, pids: switchyard.pids('proxy') });
+  return measureIdleSessions(targetOn(switchyard.primaryPort), { ...work, pids: switchyard.pids('proxy') });
 }
 
 function targetOn(port: number): SysbenchTarget {

@@ -21,14 +21,17 @@ export interface IdleFigures {
  */
 export async function measureIdleSessions(
   target: SysbenchTarget,
-  { sessions, pids }: { sessions: number; pids: readonly number[] },
+  { sessions, pids, useTls = false }: { sessions: number; pids: readonly number[]; useTls?: boolean },
 ): Promise<IdleFigures> {
   const open: mysql.Connection[] = [];
   try {
-    await openSessions(target, open, Math.ceil(sessions / 10));
+    const { port, account, database } = target;
+    const ssl = useTls ? { ssl: { rejectUnauthorized: false } } : {};
+    const options = { host: '127.0.0.1', port, ...account, database, ...ssl };
+    await openSessions(options, open, Math.ceil(sessions / 10));
     const beforeBytes = await settledResidentBytes(pids, { withinMs: SETTLE_MS });
     const startedAt = performance.now();
-    await openSessions(target, open, sessions);
+    await openSessions(options, open, sessions);
     const seconds = (performance.now() - startedAt) / 1000;
     const afterBytes = await settledResidentBytes(pids, { withinMs: SETTLE_MS });
     return {
@@ -43,16 +46,12 @@ export async function measureIdleSessions(
   }
 }
 
-async function openSessions(
-  { port, account, database }: SysbenchTarget,
-  open: mysql.Connection[],
-  count: number,
-): Promise<void> {
+async function openSessions(options: mysql.ConnectionOptions, open: mysql.Connection[], count: number): Promise<void> {
   let left = count;
   const one = async () => {
     while (left > 0) {
       left -= 1;
-      open.push(await mysql.createConnection({ host: '127.0.0.1', port, ...account, database }));
+      open.push(await mysql.createConnection(options));
     }
   };
   await Promise.all(Array.from({ length: CONCURRENT_LOGINS }, one));
