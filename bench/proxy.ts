@@ -43,7 +43,7 @@ type Samples = Map<string, Record<Workload, Sample[]>>;
 
 /**
  * The same load on the server itself, through HAProxy, through MySQL Router and through `switchyard serve`, in turns, so that
- * whatever else the machine does hits all of them. Medians over the rounds.
+ * whatever else the machine does hits all of them. Ratios are medians over the rounds.
  */
 export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<BenchResult> {
   const sysbench = await programVersion('sysbench', ['--version'], /sysbench (\S+)/);
@@ -73,7 +73,8 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
   for (const contestant of contestants.values()) await oneSample(contestant, { workload: 'pointSelect8', seconds });
   for (let round = 1; round <= rounds; round += 1) {
     for (const workload of WORKLOAD_NAMES) {
-      for (const [name, contestant] of contestants)
+      // Nobody is always the one that comes after a certain other.
+      for (const [name, contestant] of rotated([...contestants], round))
         samples.get(name)?.[workload].push(await oneSample(contestant, { workload, seconds }));
       onProgress(`round ${round} of ${rounds}, ${workload}: ${lastOf(samples, workload)}`);
     }
@@ -83,6 +84,11 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
     figures: { ...ratios(samples), idleSessionBytes: idle.bytesPerSession, errors: errorsOf(samples) },
     raw: { rounds, secondsEach: seconds, idle, idleTls, samples: Object.fromEntries(samples) },
   };
+}
+
+function rotated<T>(values: readonly T[], by: number): T[] {
+  const start = by % values.length;
+  return [...values.slice(start), ...values.slice(0, start)];
 }
 
 async function oneSample(
@@ -112,7 +118,7 @@ function emptySamples(): Record<Workload, Sample[]> {
 /** Ours divided by the peer's; left out where the peer is absent. */
 function ratios(samples: Samples): Record<string, number> {
   const against = (peer: string, workload: Workload, key: Figure) =>
-    round3(medianOf(samples, 'switchyard', workload, key) / medianOf(samples, peer, workload, key));
+    medianRatio(samples.get('switchyard')?.[workload] ?? [], samples.get(peer)?.[workload] ?? [], key);
   const ratios: Record<string, number> = {};
   if (samples.has('router')) {
     ratios['qpsRatioRouter1'] = against('router', 'pointSelect1', 'qps');
@@ -131,8 +137,10 @@ function ratios(samples: Samples): Record<string, number> {
   return ratios;
 }
 
-function medianOf(samples: Samples, name: string, workload: Workload, key: Figure): number {
-  return percentile(samples.get(name)?.[workload].map((figures) => figures[key]) ?? [], 0.5);
+/** The median over the rounds of ours divided by the peer's in the same round: a slow minute is slow for both. */
+function medianRatio(ours: readonly Sample[], theirs: readonly Sample[], key: Figure): number {
+  const ratios = ours.map((sample, round) => sample[key] / (theirs[round]?.[key] ?? Number.NaN));
+  return round3(percentile(ratios, 0.5));
 }
 
 function lastOf(samples: Samples, workload: Workload): string {
