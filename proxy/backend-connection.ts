@@ -19,6 +19,7 @@ import type { ClientCertificate } from './tls-material.ts';
 import type { ServerLogin } from './user-directory.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
 import { registerBackend } from './open-backends.ts';
+import { startStallProofTimer } from './stall-proof-timer.ts';
 import { connectWire } from './wire-socket.ts';
 
 /** A server's address together with the side that it belongs to. */
@@ -145,9 +146,8 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
   const { localAddress: host, localPort: port } = socket;
   if (destination.wantsProxyHeader === true && profile.client !== null && host !== undefined && port !== undefined)
     socket.write(buildProxyHeader(profile.client, { host, port }));
-  const timer = setTimeout(
-    () => stream.socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
-    CONNECT_TIMEOUT_MS,
+  const stopTimer = startStallProofTimer(CONNECT_TIMEOUT_MS, () =>
+    stream.socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
   );
   let stream = new MessageStream(socket, { maxBytes: GREETING_BYTES_MAX });
   try {
@@ -182,7 +182,7 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
     socket.destroy();
     throw error;
   } finally {
-    clearTimeout(timer);
+    stopTimer();
   }
 }
 
@@ -191,16 +191,15 @@ async function openSocket({ host, port }: Endpoint): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // Errors are told by whoever waits; one that comes between two waits must not end the process.
   socket.on('error', () => {});
-  const timer = setTimeout(
-    () => socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),
-    CONNECT_TIMEOUT_MS,
+  const stopTimer = startStallProofTimer(CONNECT_TIMEOUT_MS, () =>
+    socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),
   );
   socket.once('connect', resolve);
   socket.once('error', reject);
   try {
     await promise;
   } finally {
-    clearTimeout(timer);
+    stopTimer();
     socket.off('error', reject);
   }
   return socket;

@@ -1,4 +1,5 @@
 import type { BackendConnection, Destination } from './backend-connection.ts';
+import { LoginGate } from './login-gate.ts';
 import { PreparedMove } from './prepared-move.ts';
 import {
   openRestored,
@@ -10,6 +11,9 @@ import {
   type RestoredConnection,
 } from './session-carrier.ts';
 import { emptySnapshot, isCurrent, type SessionSnapshot } from './session-snapshot.ts';
+
+/** Of all sessions of the process. Those whose command waits longest are released first, and so stand first here. */
+const UNPREPARED = new LoginGate(32);
 
 /**
  * What a session has ready for its next move: the values that only its server knows, as they were read last, and the
@@ -60,16 +64,24 @@ export class SessionLuggage {
 
   /** A connection to `destination` with the state of the session: the prepared one or, without one, a new one. */
   async connect(destination: Destination): Promise<RestoredConnection> {
-    const prepared = this.#prepared;
-    this.#prepared = null;
-    const snapshot = this.#latestSnapshot();
-    const taken = prepared === null ? null : await prepared.take(destination, this.#carried(), snapshot);
-    return taken ?? openRestored(destination, this.#carried(), snapshot);
+    const prepared = await this.#takePrepared(destination);
+    if (prepared !== null) return prepared;
+    return UNPREPARED.run(async () => {
+      // The preparation of many sessions may still have been under way.
+      const late = await this.#takePrepared(destination);
+      return late ?? openRestored(destination, this.#carried(), this.#latestSnapshot());
+    });
   }
 
   drop(): void {
     this.#prepared?.drop();
     this.#prepared = null;
+  }
+
+  async #takePrepared(destination: Destination): Promise<RestoredConnection | null> {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    return prepared === null ? null : prepared.take(destination, this.#carried(), this.#latestSnapshot());
   }
 
   #needsSnapshot(): boolean {

@@ -116,6 +116,11 @@ export class Session implements RelayOwner {
     return this.#phase === 'held' && this.heldSince === null;
   }
 
+  /** Of the client's since it logged in. */
+  get bytesIn(): number {
+    return this.#relay.bytesIn;
+  }
+
   get heldSince(): number | null {
     return this.#hold.since;
   }
