@@ -1,7 +1,7 @@
 import { COMMAND } from '../core/wire/command.ts';
 import { ERR_HEADER } from '../core/wire/err-packet.ts';
 import { EOF_HEADER, OK_HEADER, statusFlagsOfEof, statusFlagsOfOk, warningsOfEof } from '../core/wire/ok-packet.ts';
-import { HEADER_BYTES, MAX_PAYLOAD_BYTES, writeHeader } from '../core/wire/packet.ts';
+import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket, writeHeader } from '../core/wire/packet.ts';
 import { ByteReader } from '../core/wire/byte-reader.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 
@@ -282,13 +282,17 @@ export class ResponseWalker {
     this.#finished = true;
   }
 
-  /** What comes before the packet, and the new packet over the old one: for the client one segment. It is never longer. */
+  /** What comes before the packet, and the new packet over the old one: for the client one segment. */
   #forwardReplaced(bytes: Buffer, { at, payload }: { at: number; payload: Buffer }): void {
-    if (payload.length > bytes.length - at - HEADER_BYTES)
-      throw new Error('a packet may only be replaced by a shorter one');
+    const sequence = bytes.readUInt8(at + 3);
+    if (payload.length > bytes.length - at - HEADER_BYTES) {
+      if (at > 0) this.#events.forward(bytes.subarray(0, at));
+      this.#events.forward(framePacket(payload, sequence));
+      return;
+    }
     const end = payload.length === 0 ? at : at + HEADER_BYTES + payload.length;
     if (payload.length > 0) {
-      writeHeader(bytes, at, payload.length, bytes.readUInt8(at + 3));
+      writeHeader(bytes, at, payload.length, sequence);
       payload.copy(bytes, at + HEADER_BYTES);
     }
     if (end > 0) this.#events.forward(bytes.subarray(0, end));
