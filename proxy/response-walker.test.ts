@@ -37,6 +37,7 @@ const more = buildOk({ statusFlags: 2 | SERVER_STATUS.MORE_RESULTS });
 const endOk = buildOk({ header: 0xfe, statusFlags: 2 });
 const endOkMore = buildOk({ header: 0xfe, statusFlags: 2 | SERVER_STATUS.MORE_RESULTS });
 const eof = buildEof(2);
+const outParameters = buildEof(2 | SERVER_STATUS.MORE_RESULTS | SERVER_STATUS.PS_OUT_PARAMS);
 const cursor = buildEof(2 | SERVER_STATUS.CURSOR_EXISTS);
 const err = buildErr({ code: 1064, sqlState: '42000', message: 'no' });
 const preparedOk = (columns: number, parameters: number) =>
@@ -52,6 +53,13 @@ interface Case {
 
 const CASES: Case[] = [
   { name: 'OK', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(ok), events: ['ok', 'finished'] },
+  {
+    name: 'OUT parameters: the OK packet of the CALL follows an end that denies it',
+    command: COMMAND.STMT_EXECUTE,
+    deprecateEof: false,
+    bytes: stream(Buffer.of(1), column, outParameters, row, eof, ok),
+    events: ['status', 'ok', 'finished'],
+  },
   { name: 'ERR', command: COMMAND.QUERY, deprecateEof: true, bytes: stream(err), events: ['error', 'finished'] },
   {
     name: 'rows',
@@ -204,4 +212,13 @@ test('LOAD DATA LOCAL: the request, then the answer after the file', () => {
   walker.localInfileSent(3);
   walker.feed(framePacket(ok, 4));
   expect(seen.events).toEqual(['infile', 'ok', 'finished']);
+});
+
+test('an error within OUT parameters is the end, also for the next command', () => {
+  const { walker, seen } = collect({ deprecateEof: false });
+  walker.begin(COMMAND.STMT_EXECUTE);
+  walker.feed(stream(Buffer.of(1), column, outParameters, err));
+  walker.begin(COMMAND.QUERY);
+  walker.feed(stream(ok));
+  expect(seen.events).toEqual(['error', 'finished', 'ok', 'finished']);
 });

@@ -83,6 +83,7 @@ export class ResponseWalker {
   begin(command: number): void {
     this.#state = firstState(command);
     this.#lastSequence = 0;
+    this.#hasOutParameters = false;
   }
 
   /** After the client sent its file: the server answers with OK or ERR. */
