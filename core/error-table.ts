@@ -110,6 +110,12 @@ export const ERROR_TABLE = {
     remedy:
       'Make room on that server, see that it runs, then resume: nothing is lost, it goes on where the last commit left it.',
   },
+  STATEMENT_TOO_LARGE: {
+    kind: 'fatal',
+    meaning: 'A row is larger than what a database server accepts in one statement.',
+    remedy:
+      'Raise max_allowed_packet on the server that the message names, to at least twice the largest value (SET GLOBAL, and in its configuration file), then resume.',
+  },
   SERVER_ERROR: {
     kind: 'fatal',
     meaning: 'A database server answered with an error that Switchyard has no better name for.',
@@ -136,7 +142,8 @@ export const ERROR_TABLE = {
   STREAM_PROGRESS_LOCKED: {
     kind: 'retryable',
     meaning: 'A transaction of an engine that is gone still holds the row that says how far a stream is applied.',
-    remedy: 'Nothing: the destination is rolling that transaction back, which takes about as long as it had run.',
+    remedy:
+      'Nothing, where the destination is rolling that transaction back, which takes about as long as it had run. Where its session sleeps, because the host of that engine vanished: KILL it (SHOW PROCESSLIST; the user is that of Switchyard).',
   },
   APPLY_LOCKED_OUT: {
     kind: 'retryable',
@@ -175,6 +182,12 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'A DDL statement from the source failed on the target.',
     remedy: 'Make the change on the target by hand, then `resume --skip-ddl`.',
+  },
+  DDL_OUTCOME_UNKNOWN: {
+    kind: 'ambiguous',
+    meaning: 'The engine ended while a DDL statement ran on the destination, and whether it did cannot be told.',
+    remedy:
+      'Look whether the destination has the change, then `resume --skip-ddl` where it has, `resume --apply-ddl` where not. With the PROCESS privilege Switchyard can tell by itself.',
   },
   // switch
   SWITCH_REFUSED: {

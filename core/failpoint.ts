@@ -32,6 +32,7 @@ export const FAILPOINTS = [
   'lanes.written',
   'lanes.committed',
   'lanes.ended',
+  'ddl.executed',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

@@ -20,6 +20,7 @@ import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
 import { quoteText, textOf } from './server/connection.ts';
 import { createSidecar, ProgressRow } from './sidecar.ts';
+import { StreamSchema } from './stream-schema.ts';
 
 const CREATES_AT_ONCE = 4;
 
@@ -86,6 +87,7 @@ async function prepareTarget(
   await failpoint('copy.position_stored');
   const { database, tables: names, options } = record.document;
   const tables = await inspectTables(source, database, names);
+  await new StreamSchema(record.document.id, 'forward').load(target, async () => tables);
   const ddls = await targetDdls(target, tables, options.deferIndexes);
   await createTables(record, { source, target, credentials, ddls });
   return { tables, ddls };

@@ -1,29 +1,35 @@
 import { AppError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 import type { Side } from '../core/phase.ts';
-import type { ImportOptions, ServerDefinition } from './api.ts';
+import type { ImportOptions } from './api.ts';
+import type { DdlJournal, JournalledDdl } from './ddl-journal.ts';
 import type { DdlHandler } from './replication.ts';
-import { openForDdl } from './schema/create-target.ts';
-import { bytesOf, quoteName } from './server/connection.ts';
 
 /** What the operator decided about the one statement that stopped the stream. */
 export type DdlDecision = 'skip' | 'apply';
 
 export interface DdlWorld {
-  credentialsOf(side: Side): ServerDefinition;
   log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void;
 }
 
 export interface DdlHandlerOptions {
   world: DdlWorld;
+  journal: DdlJournal;
   destination: Side;
   policy: ImportOptions['ddl'];
   takeDecision: () => DdlDecision | undefined;
 }
 
 /** Rejects with DDL_STOPPED or DDL_FAILED; when it resolves the stream goes on behind the statement. */
-export function ddlHandler({ world, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
+export function ddlHandler({ world, journal, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
   return async ({ gtid, ddl: { schema, sql } }) => {
     const decision = takeDecision();
+    if (decision !== 'skip' && (await hasRun(journal, { gtid, schema, sql }, decision))) {
+      world.log('info', `DDL had been applied to the ${destination} before the engine ended: ${sql.slice(0, 500)}`, {
+        gtid,
+      });
+      return 'applied';
+    }
     const action = decision === 'skip' ? 'IGNORE' : decision === 'apply' ? 'EXEC' : policy;
     const shown = sql.slice(0, 500);
     switch (action) {
@@ -31,28 +37,35 @@ export function ddlHandler({ world, destination, policy, takeDecision }: DdlHand
         throw new AppError('DDL_STOPPED', `DDL at ${gtid}: ${shown}`, { details: { gtid, schema, sql: shown } });
       case 'IGNORE':
         world.log('warn', `DDL skipped: ${shown}`, { gtid });
-        return;
+        return 'skipped';
       case 'EXEC':
       case 'EXEC_IGNORE':
         try {
-          await execute(world, destination, schema, sql);
+          await journal.run({ gtid, schema, sql });
+          await failpoint('ddl.executed');
           world.log('info', `DDL applied to the ${destination}: ${shown}`, { gtid });
+          return 'applied';
         } catch (cause) {
+          // What lost its connection may be running: it is looked at again by the next session.
+          if (cause instanceof AppError && cause.entry.kind === 'retryable') throw cause;
           const message = `DDL at ${gtid} failed on the ${destination}: ${(cause as Error).message}; statement: ${shown}`;
           if (action === 'EXEC')
             throw new AppError('DDL_FAILED', message, { cause, details: { gtid, schema, sql: shown } });
           world.log('warn', message, { gtid });
+          return 'skipped';
         }
-        return;
       default:
-        action satisfies never;
+        throw new Error(`no such action: ${String(action satisfies never)}`);
     }
   };
 }
 
-async function execute(world: DdlWorld, destination: Side, schema: string, sql: string): Promise<void> {
-  await using connection = await openForDdl(world.credentialsOf(destination));
-  await connection.write(`USE ${quoteName(schema)}`);
-  // The comment marks the statement as ours in the binlog of the destination (I7).
-  await connection.write(`/* switchyard */ ${bytesOf(sql)}`);
+/** Where it cannot be told, the operator's word counts. */
+async function hasRun(journal: DdlJournal, ddl: JournalledDdl, decision: DdlDecision | undefined): Promise<boolean> {
+  try {
+    return await journal.hasRun(ddl);
+  } catch (error) {
+    if (decision === 'apply' && error instanceof AppError && error.code === 'DDL_OUTCOME_UNKNOWN') return false;
+    throw error;
+  }
 }

@@ -3,6 +3,7 @@ import type { StreamPosition } from '../core/gtid.ts';
 import { otherSide, type Side } from '../core/phase.ts';
 import type { StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
+import { DdlJournal } from './ddl-journal.ts';
 import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportWorld } from './import-world.ts';
@@ -73,8 +74,10 @@ export class ImportStreams {
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
         },
+        onTables: (names) => this.#keepTables(side, names),
         onDdl: ddlHandler({
           world,
+          journal: new DdlJournal(world.credentialsOf(side), document.id, side === 'target' ? 'forward' : 'reverse'),
           destination: side,
           policy: document.options.ddl,
           takeDecision: () => this.#takeDdlDecision(),
@@ -201,6 +204,18 @@ export class ImportStreams {
       }
     }
     this.#world.changed();
+  }
+
+  /** DDL that was replicated may have renamed, dropped or made again imported tables. */
+  async #keepTables(side: Side, names: string[]): Promise<void> {
+    const { record } = this.#world;
+    const { tables } = record.document;
+    if (names.length === tables.length && names.every((name) => tables.includes(name))) return;
+    await record.update(({ created }) => ({
+      tables: names,
+      // What the stream to the target makes there is ours to drop, too.
+      ...(side === 'target' ? { created: { ...created, tables: [...new Set([...created.tables, ...names])] } } : {}),
+    }));
   }
 
   #takeDdlDecision(): DdlDecision | undefined {

@@ -9,9 +9,11 @@ import type { ApplyMode } from './apply/table-statements.ts';
 import { WindowCollector } from './apply/window-collector.ts';
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
 import type { Table } from './schema/table.ts';
+import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
+import { definitionsAfter, StreamSchema, type Definitions } from './stream-schema.ts';
 import { ChangeStream } from './stream/change-stream.ts';
-import type { StreamTransaction } from './stream/transaction.ts';
+import { gtidsOf, type StreamTransaction } from './stream/transaction.ts';
 
 /** Of final states in a window; another window of as much is collected while one is written. */
 const WINDOW_BYTES_MAX = 16 * 1024 * 1024;
@@ -26,8 +28,10 @@ const FOLLOWING_LAG_MS = 1000;
 /** How often a position without changes is made durable. */
 const IDLE_PROGRESS_MS = 1000;
 
-/** What to do with a DDL statement on an imported table; `reload` reads the tables again after it. */
-export type DdlHandler = (transaction: StreamTransaction & { ddl: { schema: string; sql: string } }) => Promise<void>;
+/** Does what the policy says with a DDL statement on an imported table; answers whether the destination has executed it. */
+export type DdlHandler = (
+  transaction: StreamTransaction & { ddl: { schema: string; sql: string } },
+) => Promise<'applied' | 'skipped'>;
 
 export interface ReplicationOptions {
   importId: string;
@@ -42,14 +46,18 @@ export interface ReplicationOptions {
    * else (the copy, stray writes), and the origin wins.
    */
   exactFrom?: string;
-  /** The imported tables as they are on the origin now; read again after DDL. */
+  /** The imported tables as they are on the origin now; asked when the stream begins, from then on it keeps track itself. */
   loadTables: () => Promise<Table[]>;
+  /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
+  onTables?: (names: string[]) => Promise<void>;
   onDdl: DdlHandler;
   /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
   /** The same for a transaction in parts, whose keys are too many to be remembered: any key of these tables. */
   onAppliedLarge?: (tables: Iterable<Table>) => void;
   onRetry?: (error: AppError) => void;
+  /** After so long without a sign of life a server is taken for gone: the origin, which sends heartbeats, and the destination. */
+  silence?: { originMs: number; destinationMs: number };
 }
 
 /** One direction: reads the origin's stream and applies it to the destination, until stopped; reconnects by itself. */
@@ -57,6 +65,7 @@ export class Replication {
   readonly #options: ReplicationOptions;
   readonly #controller: AbortController;
   readonly #progress: ProgressRow;
+  readonly #schema: StreamSchema;
   readonly done: Promise<void>;
   #applied: StreamPosition | undefined;
   /** Where lanes stood when the session began, as long as `#applied` does not cover them. */
@@ -77,6 +86,7 @@ export class Replication {
     this.#options = options;
     this.#controller = childController(signal);
     this.#progress = new ProgressRow(options.importId, options.direction);
+    this.#schema = new StreamSchema(options.importId, options.direction);
     this.done = this.#run(this.#controller.signal);
     this.done.catch(() => {});
   }
@@ -163,11 +173,12 @@ export class Replication {
     }
   }
 
-  /** One pair of connections, from the durable position on; ends after DDL too, since tables are then read anew. */
+  /** One pair of connections, from the durable position on; ends after DDL too, since what follows is decoded with other definitions. */
   async #session(signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { origin, destination, flavor, database, exactFrom, loadTables } = this.#options;
-    const tables = new Map((await loadTables()).map((table) => [table.name, table]));
-    await using applier = await Applier.open({ origin, destination, progress: this.#progress });
+    const { origin, destination, flavor, database, exactFrom, silence } = this.#options;
+    const silenceMs = silence?.destinationMs;
+    await using applier = await Applier.open({ origin, destination, progress: this.#progress, silenceMs });
+    const definitions = await this.#loadDefinitions();
     const from = parsePosition(flavor, applier.startPosition);
     const controller = childController(signal);
     try {
@@ -175,10 +186,12 @@ export class Replication {
         server: origin,
         flavor,
         from,
-        tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
+        tableOf: (schema, name) => (schema === database ? (definitions.get(name) ?? undefined) : undefined),
+        isImported: (schema, name) => schema === database && definitions.has(name),
         inScope: (schema) => schema === database,
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
+        ...(silence === undefined ? {} : { silenceMaxMs: silence.originMs }),
       });
       this.#stream = stream;
       this.#collector = new WindowCollector(stream);
@@ -190,6 +203,7 @@ export class Replication {
         stream,
         applier,
         applied: from,
+        definitions,
         collector: this.#collector,
         exactFrom: exactFrom === undefined ? undefined : parsePosition(flavor, exactFrom),
         signal: controller.signal,
@@ -303,7 +317,7 @@ export class Replication {
     const { gtid, committedAtMs } = first;
     this.#writingSinceMs = committedAtMs;
     const position = applied.clone();
-    position.advance(gtid);
+    for (const moved of gtidsOf(first)) position.advance(moved);
     const large = await applier.beginLarge(position.toString(), committedAtMs, this.#modeOf(session));
     const tables = new Set<Table>();
     let rowChanges = 0;
@@ -319,7 +333,7 @@ export class Replication {
       if (part.gtid === gtid && !part.ours) continue;
       await large.rollback();
       if (part.gtid !== gtid) return { isDurable: true, behind: part };
-      this.#advance(applied, [gtid]);
+      this.#advance(applied, gtidsOf(part));
       return { isDurable: false, behind: undefined };
     }
     await this.#telling(
@@ -328,7 +342,7 @@ export class Replication {
     );
     this.#transactions += 1;
     this.#rowChanges += rowChanges;
-    this.#advance(applied, [gtid]);
+    this.#advance(applied, gtidsOf(first));
     return { isDurable: true, behind: undefined };
   }
 
@@ -343,15 +357,35 @@ export class Replication {
     }
   }
 
-  async #handleDdl(transaction: StreamTransaction, { applier, applied }: Session): Promise<void> {
-    if (transaction.ddl === null) return;
-    await this.#options.onDdl({ ...transaction, ddl: transaction.ddl });
+  /** Position and definitions behind the statement become durable together; the next session reads on with those. */
+  async #handleDdl(transaction: StreamTransaction, { applier, applied, definitions }: Session): Promise<void> {
+    const { gtid, ddl, committedAtMs } = transaction;
+    if (ddl === null) return;
+    const outcome = await this.#options.onDdl({ ...transaction, ddl });
+    const changed = await this.#definitionsAfter(definitions, ddl, outcome);
     const position = applied.clone();
-    position.advance(transaction.gtid);
-    const window = new ApplyWindow();
-    window.lastCommittedAtMs = transaction.committedAtMs;
-    await applier.apply(window, { position: position.toString(), mode: 'replay' });
-    this.#advance(applied, [transaction.gtid]);
+    position.advance(gtid);
+    await applier.note(position.toString(), committedAtMs, this.#schema.keepStatements(changed));
+    this.#advance(applied, [gtid]);
+  }
+
+  async #loadDefinitions(): Promise<Definitions> {
+    const { destination, loadTables, onTables } = this.#options;
+    await using connection = await ServerConnection.open(destination);
+    const definitions = await this.#schema.load(connection, loadTables);
+    await onTables?.([...definitions].flatMap(([name, table]) => (table === null ? [] : [name])));
+    return definitions;
+  }
+
+  async #definitionsAfter(
+    before: Definitions,
+    ddl: { schema: string; sql: string },
+    outcome: 'applied' | 'skipped',
+  ): Promise<Definitions> {
+    const { flavor, database } = this.#options;
+    await using origin = await ServerConnection.open(this.#options.origin);
+    await using destination = await ServerConnection.open(this.#options.destination);
+    return await definitionsAfter(before, { ddl, outcome, origin, destination, flavor, database });
   }
 
   #notify(): void {
@@ -365,6 +399,8 @@ interface Session {
   stream: ChangeStream;
   applier: Applier;
   applied: StreamPosition;
+  /** Of the imported tables, at `applied`. */
+  definitions: Definitions;
   collector: WindowCollector;
   exactFrom: StreamPosition | undefined;
   signal: AbortSignal;

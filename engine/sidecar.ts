@@ -16,6 +16,11 @@ import { readSessions } from './switch/process-list.ts';
  */
 export const SIDECAR_SCHEMA = '_switchyard';
 
+/** `StreamSchema` */
+export const STREAM_SCHEMA = `${SIDECAR_SCHEMA}.stream_schema`;
+/** `DdlJournal` */
+export const DDL_JOURNAL = `${SIDECAR_SCHEMA}.ddl_journal`;
+
 const LOCK_WAIT_TIMEOUT = 1205;
 const CLAIM_WAIT_SECONDS = 3;
 
@@ -42,10 +47,29 @@ const LANES_DDL = `CREATE TABLE IF NOT EXISTS ${SIDECAR_SCHEMA}.progress_lanes (
   PRIMARY KEY (import_id, direction, lane)
 ) ENGINE=InnoDB COMMENT='Switchyard: how far each lane of a stream is applied while it catches up, and its connection'`;
 
+const STREAM_SCHEMA_DDL = `CREATE TABLE IF NOT EXISTS ${STREAM_SCHEMA} (
+  import_id VARCHAR(63) CHARACTER SET ascii NOT NULL,
+  direction VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  definition LONGTEXT CHARACTER SET utf8mb4 NULL,
+  PRIMARY KEY (import_id, direction, table_name)
+) ENGINE=InnoDB COMMENT='Switchyard: the tables of the origin as they are at the position of a stream'`;
+
+const DDL_JOURNAL_DDL = `CREATE TABLE IF NOT EXISTS ${DDL_JOURNAL} (
+  import_id VARCHAR(63) CHARACTER SET ascii NOT NULL,
+  direction VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  gtid VARCHAR(128) CHARACTER SET ascii NOT NULL,
+  statement LONGTEXT CHARACTER SET utf8mb4 NOT NULL,
+  before_it LONGTEXT CHARACTER SET utf8mb4 NOT NULL,
+  started_at_ms BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (import_id, direction)
+) ENGINE=InnoDB COMMENT='Switchyard: the DDL statement of a stream that is being executed here'`;
+
 /** Creates what is missing; `tables` are the CREATE TABLE IF NOT EXISTS statements of other parts. */
 export async function createSidecar(connection: ServerConnection, tables: Bytes[] = []): Promise<void> {
   await connection.write(`CREATE DATABASE IF NOT EXISTS ${SIDECAR_SCHEMA}`);
-  for (const ddl of [PROGRESS_DDL, LANES_DDL, ...tables]) await connection.write(ddl);
+  for (const ddl of [PROGRESS_DDL, LANES_DDL, STREAM_SCHEMA_DDL, DDL_JOURNAL_DDL, ...tables])
+    await connection.write(ddl);
 }
 
 export async function dropSidecar(connection: ServerConnection): Promise<void> {
@@ -92,8 +116,9 @@ export class ProgressRow {
     return rows.map(({ position }) => position);
   }
 
-  /** Sets the position outside of any stream: where it is to start. */
+  /** Sets the position outside of any stream: where it is to start. What was known of the tables belongs to another one. */
   async reset(connection: ServerConnection, position: string): Promise<void> {
+    await this.forgetSchema(connection);
     await connection.write(
       `INSERT INTO ${SIDECAR_SCHEMA}.progress VALUES (${this.#values}, 1, 0, 0, ${quoteText(position)}) ` +
         `ON DUPLICATE KEY UPDATE owner=owner+1, windows=windows+1, position=VALUES(position)`,
@@ -206,7 +231,13 @@ export class ProgressRow {
     await connection.write('COMMIT');
   }
 
+  async forgetSchema(connection: ServerConnection): Promise<void> {
+    for (const table of [STREAM_SCHEMA, DDL_JOURNAL])
+      await connection.write(`DELETE FROM ${table} WHERE ${this.#where}`);
+  }
+
   async delete(connection: ServerConnection): Promise<void> {
+    await this.forgetSchema(connection);
     await connection.write(`DELETE FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`);
     await this.#deleteLanes(connection);
   }

@@ -18,7 +18,7 @@ import {
   type StrayRecord,
 } from './stray-writes.ts';
 import { ChangeStream } from './stream/change-stream.ts';
-import type { StreamTransaction } from './stream/transaction.ts';
+import { gtidsOf, type StreamTransaction } from './stream/transaction.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
 const WINDOW_TRANSACTIONS_MAX = 1000;
@@ -155,6 +155,8 @@ export class StrayWatch {
     await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
     await createSidecar(connection, STRAY_TABLES);
     const { owner, position, lanePositions } = await this.#progress.claim(connection);
+    // This watch passes over DDL; a stream that goes on from here has to look at the tables anew.
+    await this.#progress.forgetSchema(connection);
     this.#counts = await countStrayWrites(connection, importId);
     const seen = parsePosition(flavor, position);
     // The switch makes sure of it before it decides.
@@ -200,7 +202,7 @@ export class StrayWatch {
         .filter(({ ours }) => !ours)
         .map(strayRecords)
         .filter((records) => records.length > 0);
-      const gtids = transactions.map(({ gtid }) => gtid);
+      const gtids = transactions.flatMap(gtidsOf);
       const idle = transactions.length === 0 && large === undefined;
       if (strays.length > 0 || idle || skipped > SKIPPED_MAX) {
         await this.#keep(session, gtids, strays);
@@ -238,7 +240,7 @@ export class StrayWatch {
   ): Promise<StreamTransaction | undefined> {
     const { connection, stream, seen } = session;
     const { gtid, committedAtMs } = first;
-    await this.#begin(session, [gtid], committedAtMs);
+    await this.#begin(session, gtidsOf(first), committedAtMs);
     let count = 0;
     for (let part = first; ;) {
       const records = strayRecords(part);
@@ -258,12 +260,12 @@ export class StrayWatch {
       if (part.gtid === gtid && !part.ours) continue;
       await connection.write('ROLLBACK');
       if (part.gtid !== gtid) return part;
-      seen.advance(gtid);
+      for (const moved of gtidsOf(part)) seen.advance(moved);
       this.#notify();
       return undefined;
     }
     await connection.write('COMMIT');
-    seen.advance(gtid);
+    for (const moved of gtidsOf(first)) seen.advance(moved);
     this.#alarm.raise(strayRecords(first), count);
     this.#kept(count, committedAtMs);
     return undefined;

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
-import { ServerConnection } from '../server/connection.ts';
-import type { ProgressRow } from '../sidecar.ts';
+import { ServerConnection, type Bytes } from '../server/connection.ts';
+import { takenOver, type ProgressRow } from '../sidecar.ts';
 import { openDestination } from './destination-connection.ts';
 import { sharesOf } from './lane-split.ts';
 import { Lanes } from './lanes.ts';
@@ -20,6 +20,8 @@ export interface ApplierOptions {
   origin: ServerDefinition;
   destination: ServerDefinition;
   progress: ProgressRow;
+  /** See `OpenOptions`. */
+  silenceMs?: number | undefined;
 }
 
 export interface ApplyOptions {
@@ -61,7 +63,7 @@ export class Applier implements AsyncDisposable {
   }
 
   static async open(options: ApplierOptions): Promise<Applier> {
-    const connection = await openDestination(options.destination);
+    const connection = await openDestination(options.destination, options.silenceMs);
     try {
       return new Applier(connection, options, await options.progress.claim(connection));
     } catch (error) {
@@ -77,6 +79,14 @@ export class Applier implements AsyncDisposable {
   async apply(window: ApplyWindow, options: ApplyOptions): Promise<void> {
     if (options.inLanes === true && (await this.#applyInLanes(window, options))) return;
     await this.#applyAlone(window, options);
+  }
+
+  /** Makes `position` durable together with what `statements` say about it. */
+  async note(position: string, committedAtMs: number, statements: Bytes[]): Promise<void> {
+    const progress = this.#options.progress.updateStatement(this.#owner, position, committedAtMs);
+    const results = await this.#connection.batch(['BEGIN', progress, ...statements]);
+    if (results[1]?.affectedRows !== 1) throw takenOver();
+    await this.#connection.write('COMMIT');
   }
 
   /** Begins the transaction that takes the parts of a large one of the origin; `position` becomes durable with its end. */

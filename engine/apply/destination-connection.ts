@@ -5,9 +5,10 @@ import { ServerConnection } from '../server/connection.ts';
  * A connection that rows are written on. Foreign keys are not checked: the origin did, and rows of one transaction come
  * in an order of our own. Dates are taken as they are. All warnings are kept, since each says that a value was changed.
  */
-export async function openDestination(destination: ServerDefinition): Promise<ServerConnection> {
+export async function openDestination(destination: ServerDefinition, silenceMs?: number): Promise<ServerConnection> {
   return await ServerConnection.open(destination, {
     multiStatements: true,
+    ...(silenceMs === undefined ? {} : { silenceMs }),
     session: [
       "SET SESSION foreign_key_checks=0, unique_checks=1, sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', max_error_count=65535",
     ],

@@ -72,6 +72,15 @@ test('rows in the order of their key: numbers as numbers', () => {
   const plain = table('plain');
   const window = new ApplyWindow();
   const changes = ['10', '9', '-1', '100'].map((id): RowChange => ({ kind: 'insert', table: plain, after: [id, '0'] }));
-  window.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, partial: false });
+  window.add({
+    gtid: 'u:1',
+    committedAtMs: 1,
+    ours: false,
+    changes,
+    ddl: null,
+    bytes: 1,
+    partial: false,
+    prepared: null,
+  });
   expect(sharesOf(window)[0]?.states.map(({ key }) => key[0])).toEqual(['-1', '9', '10', '100']);
 });

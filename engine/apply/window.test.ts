@@ -29,7 +29,17 @@ const table: Table = {
 
 function window(changes: RowChange[], options: Partial<StreamTransaction> = {}): Map<string, unknown> {
   const result = new ApplyWindow();
-  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, partial: false, ...options });
+  result.add({
+    gtid: 'u:1',
+    committedAtMs: 1,
+    ours: false,
+    changes,
+    ddl: null,
+    bytes: 1,
+    partial: false,
+    prepared: null,
+    ...options,
+  });
   return new Map([...(result.tables.get(table)?.rows ?? [])].map(([key, { image }]) => [key, image]));
 }
 
@@ -76,6 +86,7 @@ test('our own transactions move the position and write nothing (I7)', () => {
     ddl: null,
     bytes: 1,
     partial: false,
+    prepared: null,
   });
   expect(result.isEmpty).toBe(true);
   expect(result.gtids).toEqual(['u:5']);
@@ -102,7 +113,16 @@ test('what existed before the window is told from what the window began with', (
     { kind: 'insert', table, after: ['6', 'a'] },
     { kind: 'delete', table, before: ['6', 'a'] },
   ];
-  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, partial: false });
+  result.add({
+    gtid: 'u:1',
+    committedAtMs: 1,
+    ours: false,
+    changes,
+    ddl: null,
+    bytes: 1,
+    partial: false,
+    prepared: null,
+  });
   const states = [...(result.tables.get(table)?.rows.values() ?? [])];
   expect(states.map(({ key, image, existed }) => [key[0], image?.[1] ?? null, existed])).toEqual([
     ['1', 'newer', false],
@@ -125,6 +145,7 @@ test('a row that changes again and again costs the window no more memory', () =>
     ddl: null,
     bytes: 1,
     partial: false,
+    prepared: null,
   };
   result.add(transaction);
   const { bytes } = result;

@@ -1,6 +1,6 @@
 import type { Value } from '../server/connection.ts';
 import type { RowImage, Table } from '../schema/table.ts';
-import type { RowChange, StreamTransaction } from '../stream/transaction.ts';
+import { gtidsOf, type RowChange, type StreamTransaction } from '../stream/transaction.ts';
 import { AppError, assert } from '../../core/errors.ts';
 
 /** A row's key as one string: parts with their length in front, so that no two keys share a text. */
@@ -42,7 +42,7 @@ export class ApplyWindow {
 
   add(transaction: StreamTransaction): void {
     this.transactions += 1;
-    this.gtids.push(transaction.gtid);
+    this.gtids.push(...gtidsOf(transaction));
     this.lastCommittedAtMs = transaction.committedAtMs;
     if (transaction.ours) return;
     this.oldestCommittedAtMs ??= transaction.committedAtMs;

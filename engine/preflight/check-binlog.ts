@@ -1,5 +1,6 @@
 import type { Finding } from '../api.ts';
 import { errnoOf, textOf } from '../server/connection.ts';
+import { preparedXa } from '../server/prepared-xa.ts';
 import { finding } from './finding.ts';
 import { howToSet } from './provider.ts';
 import { isAtLeast, type ServerView } from './server-view.ts';
@@ -55,6 +56,8 @@ export async function checkBinlog(view: ServerView, database: string): Promise<F
   if (setting('binlog_transaction_compression') === 'ON' || setting('log_bin_compress') === 'ON') {
     findings.push(finding('BINLOG_COMPRESSED', side, null, 'the binary log is compressed'));
   }
+  const prepared = (await preparedXa(view.connection)) ?? 0;
+  if (prepared > 0) findings.push(finding('XA_PREPARED', side, null, `${prepared} XA transactions are prepared`));
   findings.push(...(await checkRetention(view)), ...(await checkFilter(view, database)));
   return findings;
 }

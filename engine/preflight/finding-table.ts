@@ -149,6 +149,13 @@ export const FINDINGS = {
     meaning: 'binlog_row_value_options=PARTIAL_JSON: the log holds differences of JSON documents, not documents.',
     fix: "SET GLOBAL binlog_row_value_options = '', and let the applications connect again.",
   },
+  XA_PREPARED: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'XA transactions are prepared: their rows are in the log before the place where reading begins, so the import stops when one of them is committed.',
+    fix: 'XA RECOVER shows them; commit them or roll them back before the import is created.',
+  },
   BINLOG_RETENTION: {
     severity: 'error',
     skippable: true,

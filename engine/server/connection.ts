@@ -33,6 +33,9 @@ export function quoteText(text: string): Bytes {
   return `_utf8mb4'${escapeBytes(bytesOf(text))}'`;
 }
 
+/** Less than any server's max_allowed_packet, but for those that nobody could use; more is compared with it. */
+const SURELY_TAKEN_BYTES = 512 * 1024;
+
 /** Longest wait for the server to close a connection that is given up. */
 const CLOSE_MS = 1000;
 
@@ -122,6 +125,7 @@ export class ServerConnection implements AsyncDisposable {
   #open = 0;
   #silentMax: number | undefined;
   readonly #watch: SilenceWatch | undefined;
+  #packetBytesMax: number | undefined;
 
   private constructor(raw: Connection, server: ServerDefinition, silenceMs: number) {
     this.raw = raw;
@@ -186,8 +190,9 @@ export class ServerConnection implements AsyncDisposable {
     return (await this.select<Row>(sql))[0];
   }
 
-  /** A statement without a result set. */
+  /** A statement without a result set. Rejects with STATEMENT_TOO_LARGE before it is sent. */
   async write(sql: Bytes): Promise<WriteResult> {
+    if (sql.length > SURELY_TAKEN_BYTES) await this.#checkLength(sql);
     return writeResult((await this.#run({ sql })) as ResultSetHeader);
   }
 
@@ -196,8 +201,32 @@ export class ServerConnection implements AsyncDisposable {
    * the first that fails, and what ran before it stays as the transaction has it.
    */
   async batch(statements: Bytes[]): Promise<WriteResult[]> {
+    const bytes = statements.reduce((sum, statement) => sum + statement.length + 2, 0);
+    if (bytes > SURELY_TAKEN_BYTES && bytes > (await this.#packetLimit())) return await this.#oneByOne(statements);
     const result = (await this.#run({ sql: statements.join(';\n') })) as ResultSetHeader | ResultSetHeader[];
     return (Array.isArray(result) ? result : [result]).map(writeResult);
+  }
+
+  async #oneByOne(statements: Bytes[]): Promise<WriteResult[]> {
+    const results: WriteResult[] = [];
+    for (const statement of statements) results.push(await this.write(statement));
+    return results;
+  }
+
+  /** The server's answer to a larger packet is to end the connection, which looks like a failure of the network. */
+  async #checkLength(sql: Bytes): Promise<void> {
+    const limit = await this.#packetLimit();
+    if (sql.length < limit) return;
+    throw new AppError(
+      'STATEMENT_TOO_LARGE',
+      `a statement of ${sql.length} bytes is more than max_allowed_packet (${limit}) of ${at(this.server)}: ${sql.slice(0, 100)}…`,
+      { details: { bytes: sql.length, maxAllowedPacket: limit } },
+    );
+  }
+
+  async #packetLimit(): Promise<number> {
+    this.#packetBytesMax ??= Number((await this.rows('SELECT @@max_allowed_packet'))[0]?.[0]);
+    return this.#packetBytesMax;
   }
 
   /** The text of the first warnings of the last statement. */

@@ -1,4 +1,5 @@
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import { AppError } from '../../core/errors.ts';
 import { malformed, type BinlogEvent } from './event.ts';
 import { RowDecoder } from './row-image.ts';
 import { UNMARKED_TABLE, type StreamScope } from './stream-scope.ts';
@@ -31,6 +32,7 @@ export class AnnouncedTables {
     const marks = schema === SIDECAR_SCHEMA && name !== UNMARKED_TABLE;
     const table = marks ? undefined : this.#scope.tableOf(schema, name);
     if (table === undefined) {
+      if (!marks && this.#scope.isImported(schema, name)) throw unknownHere(schema, name);
       this.#tables.set(id, { body: EMPTY, decoder: null });
       return marks ? 'ours' : 'other';
     }
@@ -54,4 +56,15 @@ export class AnnouncedTables {
   clear(): void {
     this.#tables.clear();
   }
+}
+
+/** Where DDL was skipped, or made the table with its rows (CREATE TABLE … SELECT). */
+function unknownHere(schema: string, name: string): AppError {
+  return new AppError(
+    'STREAM_SCHEMA_CHANGED',
+    `rows of ${schema}.${name}, of which no definition is known at this position`,
+    {
+      details: { schema, table: name },
+    },
+  );
 }

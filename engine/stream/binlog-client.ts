@@ -37,6 +37,8 @@ const TICK_MS = 1000;
  * pause (TCP with a closed window starts again at a probe whose timer has backed off; seen to take seconds).
  */
 const WAKING_MAX_MS = 60_000;
+/** So many ticks with bytes end that: the first may only bring what was on its way when the pause began. */
+const WAKING_TICKS = 3;
 
 /**
  * Reads the binary log as a replica does, with the command of our own on a connection of mysql2 (ADR 0003). Slowing it
@@ -54,7 +56,7 @@ export class BinlogClient {
   #ended = false;
   #bytesSeen = 0;
   #events = 0;
-  #waking = true;
+  #wakingTicks = 1;
   #silentTicks = 0;
   #lastHeardAtMs = Date.now();
 
@@ -148,7 +150,7 @@ export class BinlogClient {
     if (this.#ended) return;
     this.#silentTicks = 0;
     this.#bytesSeen = this.#socket.bytesRead;
-    this.#waking = true;
+    this.#wakingTicks = WAKING_TICKS;
     this.#io?.resume();
   }
 
@@ -159,13 +161,13 @@ export class BinlogClient {
   #tick(): void {
     const { bytesRead } = this.#socket;
     if (this.#paused || bytesRead !== this.#bytesSeen) {
-      if (!this.#paused && this.#events > 0) this.#waking = false;
+      if (!this.#paused && this.#events > 0 && this.#wakingTicks > 0) this.#wakingTicks -= 1;
       this.#bytesSeen = bytesRead;
       this.#silentTicks = 0;
       return;
     }
     this.#silentTicks += 1;
-    const allowedMs = this.#waking ? Math.max(this.#silenceMaxMs, WAKING_MAX_MS) : this.#silenceMaxMs;
+    const allowedMs = this.#wakingTicks > 0 ? Math.max(this.#silenceMaxMs, WAKING_MAX_MS) : this.#silenceMaxMs;
     if (this.#silentTicks * TICK_MS >= allowedMs) this.#end(this.#gone(`nothing was heard for ${allowedMs} ms`));
   }
 

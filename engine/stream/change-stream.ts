@@ -6,11 +6,13 @@ import { BinlogClient } from './binlog-client.ts';
 import type { BinlogEvent } from './event.ts';
 import type { StreamScope } from './stream-scope.ts';
 import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
-import type { StreamTransaction } from './transaction.ts';
+import { gtidsOf, type StreamTransaction } from './transaction.ts';
 
 const PART_BYTES_MAX = 4 * 1024 * 1024;
 
-export interface ChangeStreamOptions extends StreamScope {
+export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported'> {
+  /** Left out: those that there is a table for. */
+  isImported?: StreamScope['isImported'];
   server: ServerDefinition;
   flavor: Flavor;
   /** Everything in it has been read already; the first transaction is the first one not in it. */
@@ -54,12 +56,13 @@ export class ChangeStream implements AsyncDisposable {
     heartbeatMs,
     silenceMaxMs,
     tableOf,
+    isImported = (schema, name) => tableOf(schema, name) !== undefined,
     inScope,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const stream = new ChangeStream(
       from.clone(),
-      new TransactionAssembler({ tableOf, inScope }, partBytesMax),
+      new TransactionAssembler({ tableOf, isImported, inScope }, partBytesMax),
       bufferBytesMax,
     );
     const client = await BinlogClient.open({
@@ -165,7 +168,7 @@ export class ChangeStream implements AsyncDisposable {
       // Servers do not send what they were told we have; a second copy would be applied twice.
       throw new AppError('STREAM_EVENT_MALFORMED', `the server sent ${transaction.gtid} again`);
     }
-    if (!transaction.partial) this.#received.advance(transaction.gtid);
+    if (!transaction.partial) for (const gtid of gtidsOf(transaction)) this.#received.advance(gtid);
     return this.#channel.offer(transaction, transaction.bytes) ? this.#channel.drained() : undefined;
   }
 }

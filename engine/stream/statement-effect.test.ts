@@ -5,6 +5,7 @@ import { judgeStatement, type StreamScope } from './stream-scope.ts';
 const TABLES = new Set(['orders', 'order items', 'we`ird', 'über']);
 const scope: StreamScope = {
   inScope: (schema) => schema === 'shop',
+  isImported: (schema, name) => schema === 'shop' && TABLES.has(name),
   tableOf: (schema, name) => (schema === 'shop' && TABLES.has(name) ? ({ schema, name } as Table) : undefined),
 };
 

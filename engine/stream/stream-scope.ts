@@ -14,8 +14,10 @@ export const UNMARKED_TABLE = 'stray_applied';
 export const OWN_COMMENT = '/* switchyard */';
 
 export interface StreamScope {
-  /** Undefined: out of scope. */
+  /** As it is at the position of the stream. Undefined: out of scope, or it does not exist there. */
   readonly tableOf: (schema: string, name: string) => Table | undefined;
+  /** Also a table that was dropped and may come back. */
+  readonly isImported: (schema: string, name: string) => boolean;
   readonly inScope: (schema: string) => boolean;
 }
 
@@ -33,7 +35,7 @@ export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope)
       return { kind: 'pass', ours: marked || isOurs(effect.tables) };
     case 'tables': {
       const ours = marked || isOurs(effect.tables);
-      const touched = effect.tables.find((table) => scope.tableOf(table.schema, table.name) !== undefined);
+      const touched = effect.tables.find((table) => scope.isImported(table.schema, table.name));
       return touched === undefined ? { kind: 'pass', ours } : { kind: 'ddl', schema: touched.schema, ours };
     }
     case 'schema': {
@@ -43,7 +45,7 @@ export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope)
     case 'rows': {
       // Triggers and functions can reach tables that the statement does not name; those on other schemas are the
       // preflight's matter (binlog_format=ROW).
-      const touched = effect.tables.filter((table) => scope.tableOf(table.schema, table.name) !== undefined);
+      const touched = effect.tables.filter((table) => scope.isImported(table.schema, table.name));
       if (touched.length > 0) return { kind: 'dml', tables: touched };
       const cleared = /^\s*(DELETE|TRUNCATE)\b/i.test(sql);
       return scope.inScope(schema) && !cleared

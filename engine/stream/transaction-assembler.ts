@@ -15,6 +15,7 @@ interface OpenTransaction {
   /** Between BEGIN and its end; otherwise one statement is all. */
   begun: boolean;
   ddl: StreamTransaction['ddl'];
+  prepared: string | null;
   ours: boolean;
   /** Since the last part. */
   changes: RowChange[];
@@ -26,6 +27,8 @@ interface OpenTransaction {
 }
 
 interface PreparedTransaction {
+  /** Of the XA PREPARE, where that was withheld. */
+  gtid: string | null;
   ours: boolean;
   held: HeldEvents;
 }
@@ -89,8 +92,7 @@ export class TransactionAssembler implements Disposable {
         return this.#query(event);
       case EVENT.XA_PREPARE: {
         const { xid, onePhase } = readXaPrepare(event);
-        if (!onePhase) this.#prepare(xid);
-        return this.#finish();
+        return onePhase ? this.#finish() : this.#prepare(xid);
       }
       case EVENT.TRANSACTION_PAYLOAD:
         return this.#payload(readPayload(event));
@@ -137,7 +139,7 @@ export class TransactionAssembler implements Disposable {
   #finish(): Fed {
     const open = this.#current();
     // An XA transaction that commits in one phase.
-    if (open.held?.empty === false) return this.#replay(this.#takeHeld());
+    if (open.held?.empty === false) return this.#replay({ ...this.#takeHeld(), gtid: null });
     this.#open = null;
     return cutPart(open, false);
   }
@@ -236,12 +238,14 @@ export class TransactionAssembler implements Disposable {
       case 'END':
         return undefined;
       case 'PREPARE':
-        this.#prepare(xid);
-        return this.#finish();
-      case 'ROLLBACK':
-        this.#prepared.get(xid)?.held[Symbol.dispose]();
+        return this.#prepare(xid);
+      case 'ROLLBACK': {
+        const prepared = this.#prepared.get(xid);
+        open.prepared = prepared?.gtid ?? null;
+        prepared?.held[Symbol.dispose]();
         this.#prepared.delete(xid);
         return this.#finish();
+      }
       default: {
         const prepared = this.#prepared.get(xid);
         if (prepared === undefined) {
@@ -259,7 +263,7 @@ export class TransactionAssembler implements Disposable {
     }
   }
 
-  #takeHeld(): PreparedTransaction {
+  #takeHeld(): Omit<PreparedTransaction, 'gtid'> {
     const open = this.#current();
     const { ours } = open;
     const held = open.held ?? new HeldEvents();
@@ -269,16 +273,23 @@ export class TransactionAssembler implements Disposable {
     return { ours, held };
   }
 
-  #prepare(xid: string): void {
-    this.#prepared.set(xid, this.#takeHeld());
+  /** MariaDB's positions have no holes: there the PREPARE counts at once. */
+  #prepare(xid: string): Fed {
+    const { start } = this.#current();
+    const isWithheld = start.xid === null;
+    this.#prepared.set(xid, { ...this.#takeHeld(), gtid: isWithheld ? start.gtid : null });
+    if (!isWithheld) return this.#finish();
+    this.#open = null;
+    return undefined;
   }
 
   /** The open transaction, with what was held as its rows. */
-  async *#replay({ ours, held }: PreparedTransaction): AsyncGenerator<StreamTransaction, void, void> {
+  async *#replay({ gtid, ours, held }: PreparedTransaction): AsyncGenerator<StreamTransaction, void, void> {
     using events = held;
     const open = this.#current();
     this.#open = null;
     open.ours ||= ours;
+    open.prepared = gtid;
     const tables = new AnnouncedTables(this.#scope);
     if (!open.ours) {
       for (const event of events.events()) {
@@ -339,6 +350,7 @@ function opened(start: TransactionStart): OpenTransaction {
     start,
     begun: start.opensTransaction,
     ddl: null,
+    prepared: null,
     ours: false,
     changes: [],
     bytes: TRANSACTION_BYTES,
@@ -349,12 +361,13 @@ function opened(start: TransactionStart): OpenTransaction {
 
 /** Hands out what has come since the last part. */
 function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
-  const { start, ddl, ours, changes, bytes } = open;
+  const { start, ddl, prepared, ours, changes, bytes } = open;
   open.changes = [];
   open.bytes = TRANSACTION_BYTES;
   return {
     gtid: start.gtid,
     committedAtMs: start.committedAtMs,
+    prepared,
     ours,
     changes: ours ? [] : changes,
     ddl,

@@ -19,6 +19,11 @@ export interface StreamTransaction {
   gtid: string;
   /** Commit time at the origin, ms since the epoch (MySQL: microsecond timestamps of the GTID event; MariaDB: seconds). */
   committedAtMs: number;
+  /**
+   * MySQL: the XA PREPARE that this transaction commits or rolls back. It has a GTID of its own and is not given out: were
+   * it in a durable position before its end is known, its rows would not be read again after a restart.
+   */
+  prepared: string | null;
   /** True when it touched `_switchyard`: one of ours, not to be replicated (I7). */
   ours: boolean;
   changes: RowChange[];
@@ -28,4 +33,9 @@ export interface StreamTransaction {
   bytes: number;
   /** More of the same transaction follows. */
   partial: boolean;
+}
+
+/** What positions move by with a transaction. */
+export function gtidsOf({ gtid, prepared }: StreamTransaction): string[] {
+  return prepared === null ? [gtid] : [prepared, gtid];
 }

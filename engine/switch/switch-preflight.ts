@@ -3,6 +3,7 @@ import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
+import { preparedXa } from '../server/prepared-xa.ts';
 import { checkStrayWrites } from '../stray-watch-check.ts';
 import { fenceContext, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
@@ -45,6 +46,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
     const direct = await checkDirectSessions(world, plan, { refusals, warnings });
     await checkFence(world, plan, { direct, refusals, warnings });
     await checkWritable(world, plan, refusals);
+    await checkPrepared(world, plan, refusals);
   }
   await checkStrayWrites(world, plan, refusals);
   await prepareSessions(world, plan, refusals, warnings);
@@ -87,6 +89,15 @@ async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusal
       forceable: false,
     });
   }
+}
+
+/** Its client could commit it on the old primary alone, where it is not application traffic any more. */
+async function checkPrepared(world: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
+  await using connection = await world.connect(otherSide(to));
+  const prepared = (await preparedXa(connection)) ?? 0;
+  if (prepared === 0) return;
+  const message = `${prepared} XA transactions are prepared on the ${otherSide(to)}: commit them or roll them back first (XA RECOVER shows them)`;
+  refusals.push({ code: 'XA_PREPARED', message, forceable: false });
 }
 
 function checkVerification(verify: VerifyView | null, refusals: SwitchRefusal[]): void {

@@ -41,7 +41,16 @@ async function makeTable(name: string, columns: string): Promise<Table> {
 
 function window(changes: RowChange[]): ApplyWindow {
   const result = new ApplyWindow();
-  result.add({ gtid: 'u:1', committedAtMs: 1, ours: false, changes, ddl: null, bytes: 1, partial: false });
+  result.add({
+    gtid: 'u:1',
+    committedAtMs: 1,
+    ours: false,
+    changes,
+    ddl: null,
+    bytes: 1,
+    partial: false,
+    prepared: null,
+  });
   return result;
 }
 

@@ -1,13 +1,62 @@
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ServerConnection } from '../../engine/server/connection.ts';
 import { startServerPair } from '../../servers/start-server.ts';
-import { replicateHugeTransaction } from '../support/huge-transaction.ts';
+import { HUGE_COLUMNS, hugeTransaction, measureReplication } from '../support/measured-replication.ts';
+import { definitionOf } from '../support/stream-fixture.ts';
+
+const TIMEOUT_MS = 120_000;
+
+let servers: Awaited<ReturnType<typeof startServerPair>>;
+
+beforeAll(async () => {
+  servers = await startServerPair();
+  await setPacket('source', 256);
+});
+afterAll(async () => {
+  await servers?.[Symbol.asyncDispose]();
+});
+
+async function setPacket(side: 'source' | 'target', mib: number): Promise<void> {
+  await using connection = await ServerConnection.open(definitionOf(servers[side]));
+  await connection.write(`SET GLOBAL max_allowed_packet = ${mib * 2 ** 20}`);
+}
 
 /** The one of ten million is in test/long. */
 test('a transaction of 300,000 rows is replicated in bounded memory (I8)', async () => {
-  await using servers = await startServerPair();
-  const report = await replicateHugeTransaction(servers, 300_000, 120_000);
-  console.log(JSON.stringify(report));
-  expect(report.equal).toBe(true);
+  const transaction = hugeTransaction(300_000);
+  const options = { schema: 'many', columns: HUGE_COLUMNS, transaction, timeoutMs: TIMEOUT_MS };
+  const measured = await measureReplication(servers, options);
+  console.log(JSON.stringify(measured));
+  expect(measured.equal).toBe(true);
   // As one piece it takes more than 500.
-  expect(report.residentMibMax).toBeLessThan(256);
+  expect(measured.residentMibMax).toBeLessThan(256);
+});
+
+const BIG = {
+  columns: 'id INT PRIMARY KEY, b LONGBLOB',
+  transaction: [
+    'BEGIN',
+    ...[1, 2, 3].map(
+      (id) => `INSERT INTO t VALUES (${id}, REPEAT(CHAR(0, 39, 65, 255, ${id}), ${(64 * 2 ** 20) / 8}))`,
+    ),
+    ...[1, 2].map((id) => `UPDATE t SET b = CONCAT(b, REPEAT('x', ${24 * 2 ** 20})) WHERE id = ${id}`),
+    'COMMIT',
+  ],
+  timeoutMs: TIMEOUT_MS,
+};
+
+/** Before and after image of one update are an event of 152 MiB, which is in memory as a whole. */
+test('values of 64 MiB are replicated in bounded memory', async () => {
+  await setPacket('target', 256);
+  const measured = await measureReplication(servers, { schema: 'big', ...BIG });
+  console.log(JSON.stringify(measured));
+  expect(measured.equal).toBe(true);
+  expect(measured.residentMibMax).toBeLessThan(1536);
+});
+
+test('a row that the target would not take in one statement stops with the remedy', async () => {
+  await setPacket('target', 32);
+  await expect(measureReplication(servers, { schema: 'refused', ...BIG })).rejects.toThrow(
+    /STATEMENT_TOO_LARGE|max_allowed_packet \(33554432\)/,
+  );
 });

@@ -157,6 +157,11 @@ describe('settings of the source', () => {
     expect(await provoke(code, source, [setup], [undo])).toMatchObject({ code, severity: FINDINGS[code].severity });
   });
 
+  test('a prepared XA transaction', async () => {
+    const setup = ["XA START 'p'", "INSERT INTO shop.customer VALUES (1, 'x')", "XA END 'p'", "XA PREPARE 'p'"];
+    await provoke('XA_PREPARED', source, setup, ["XA ROLLBACK 'p'"]);
+  });
+
   test('settings of the target', async () => {
     await provoke('LOCAL_INFILE_OFF', target, ['SET GLOBAL local_infile = OFF'], ['SET GLOBAL local_infile = ON']);
     const { message } = await provoke(

@@ -393,6 +393,22 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     expect(changesOf(transactions)).toEqual(['+5:between', '+1:kept', '+3:one phase']);
   });
 
+  onMysql('reads a prepared XA transaction again after a restart in between', async () => {
+    const from = await fixture.position();
+    await using first = await fixture.open(from);
+    await fixture.run("XA START 'x'", "INSERT INTO t VALUES (1,'kept')", "XA END 'x'", "XA PREPARE 'x'");
+    await using other = await ServerConnection.open(definitionOf(server), { database: fixture.schema });
+    await other.write("INSERT INTO t VALUES (5,'between')");
+    expect(changesOf([await first.next(AbortSignal.timeout(5000))])).toEqual(['+5:between']);
+    const position = first.received.clone();
+    await first.close();
+    await fixture.run("XA COMMIT 'x'");
+    await using second = await fixture.open(position);
+    const until = await fixture.position();
+    expect(changesOf(await readUntil(second, position, until))).toEqual(['+1:kept']);
+    expect(second.received.toString()).toBe(until.toString());
+  });
+
   it('stops at an XA COMMIT whose rows it has not read', async () => {
     await fixture.run("XA START 'early'", "INSERT INTO t VALUES (1,'a')", "XA END 'early'", "XA PREPARE 'early'");
     await using stream = await fixture.open(await fixture.position());
@@ -400,12 +416,16 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_XA_UNKNOWN' });
   });
 
-  it('stops at row images that are not full (I4)', async () => {
-    await fixture.run("INSERT INTO t VALUES (1,'a')");
+  it.each(['MINIMAL', 'NOBLOB'])('stops at row images that are not full (%s) (I4)', async (image) => {
+    await fixture.run(
+      'CREATE TABLE i (id INT PRIMARY KEY, name VARCHAR(20), x TEXT)',
+      "INSERT INTO i VALUES (1,'a','x')",
+    );
+    await fixture.inspect();
     await using stream = await fixture.open(await fixture.position());
     await fixture.run(
-      'SET SESSION binlog_row_image=MINIMAL',
-      "UPDATE t SET name='b'",
+      `SET SESSION binlog_row_image=${image}`,
+      "UPDATE i SET name='b'",
       'SET SESSION binlog_row_image=FULL',
     );
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_ROW_IMAGE_NOT_FULL' });

@@ -1,9 +1,12 @@
 /**
- * A process of its own that replicates one schema and nothing else, so that a test can measure its memory or kill it:
+ * A process of its own that replicates one schema and nothing else, DDL too, so that a test can measure its memory or kill
+ * it:
  * `node test/support/replication-process.ts '{"importId": …, "origin": …, "destination": …, "database": …}'`
  */
 import { z } from 'zod';
 import { serverSchema } from '../../engine/api.ts';
+import { DdlJournal } from '../../engine/ddl-journal.ts';
+import { ddlHandler } from '../../engine/ddl-policy.ts';
 import { Replication } from '../../engine/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
@@ -30,7 +33,13 @@ const replication = new Replication(
       await using connection = await ServerConnection.open(origin);
       return await inspectTables(connection, database, 'all');
     },
-    onDdl: () => Promise.reject(new Error('DDL was not expected')),
+    onDdl: ddlHandler({
+      world: { log: (_level, message) => console.error(message) },
+      journal: new DdlJournal(destination, importId, 'forward'),
+      destination: 'target',
+      policy: 'EXEC',
+      takeDecision: () => undefined,
+    }),
     onRetry: (error) => console.error(`${error.code}: ${error.message}`),
   },
   controller.signal,

@@ -4,7 +4,7 @@ import { inspectTables } from '../../engine/schema/inspect.ts';
 import type { Table } from '../../engine/schema/table.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { ChangeStream, type ChangeStreamOptions } from '../../engine/stream/change-stream.ts';
-import type { StreamTransaction } from '../../engine/stream/transaction.ts';
+import { gtidsOf, type StreamTransaction } from '../../engine/stream/transaction.ts';
 import { FLAVOR_SPECS } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 
@@ -95,7 +95,7 @@ export async function readUntil(
   const transactions: StreamTransaction[] = [];
   while (!seen.covers(until)) {
     const transaction = await stream.next(AbortSignal.timeout(30_000));
-    seen.advance(transaction.gtid);
+    for (const gtid of gtidsOf(transaction)) seen.advance(gtid);
     transactions.push(transaction);
   }
   return transactions;

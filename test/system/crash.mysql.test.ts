@@ -61,6 +61,7 @@ const REACHED_BY = {
   'lanes.written': 'backlog',
   'lanes.committed': 'backlog',
   'lanes.ended': 'backlog',
+  'ddl.executed': 'ddl',
 } satisfies Record<Exclude<Failpoint, `switch.${string}`>, 'import' | 'traffic' | 'backlog' | 'ddl'>;
 
 test('the engine killed at every step of copy and apply: row by row the import ends equal', async () => {

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import type { Flavor } from '../core/gtid.ts';
+import { inspectTables } from './schema/inspect.ts';
+import type { Table } from './schema/table.ts';
+import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
+import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
+import { statementEffect } from './stream/statement-effect.ts';
+
+const tableSchema = z.object({
+  schema: z.string(),
+  name: z.string(),
+  columns: z.array(
+    z.object({
+      name: z.string(),
+      dataType: z.string(),
+      columnType: z.string(),
+      charset: z.string().nullable(),
+      collation: z.string().nullable(),
+      nullable: z.boolean(),
+      unsigned: z.boolean(),
+      generated: z.enum(['stored', 'virtual']).nullable(),
+      length: z.number().nullable(),
+    }),
+  ),
+  key: z.object({ name: z.string(), columns: z.array(z.number()) }).nullable(),
+  uniqueKeys: z.array(z.object({ name: z.string(), columns: z.array(z.number()), whole: z.boolean() })),
+});
+
+/** Null: the table is imported, and was dropped. */
+export type Definitions = Map<string, Table | null>;
+
+export interface DdlContext {
+  ddl: { schema: string; sql: string };
+  outcome: 'applied' | 'skipped';
+  origin: ServerConnection;
+  destination: ServerConnection;
+  /** Of the origin. */
+  flavor: Flavor;
+  database: string;
+}
+
+/**
+ * The imported tables as they are on the origin at the position of a stream, kept beside that position and changed in the
+ * same transaction. Asking the origin instead answers how they are now, which is another time: wrong while the stream is
+ * behind a DDL statement, or comes back from a restart there.
+ */
+export class StreamSchema {
+  readonly #where: Bytes;
+  readonly #values: Bytes;
+
+  constructor(importId: string, direction: Direction) {
+    this.#where = `import_id=${quoteText(importId)} AND direction=${quoteText(direction)}`;
+    this.#values = `${quoteText(importId)}, ${quoteText(direction)}`;
+  }
+
+  /** What is kept; where nothing is yet, what `tables` answers, and keeps that. */
+  async load(destination: ServerConnection, tables: () => Promise<Table[]>): Promise<Definitions> {
+    const rows = await destination.rows(`SELECT table_name, definition FROM ${STREAM_SCHEMA} WHERE ${this.#where}`);
+    if (rows.length > 0)
+      return new Map(rows.map(([name, definition]) => [textOf(name ?? ''), parseDefinition(definition ?? null)]));
+    const definitions: Definitions = new Map((await tables()).map((table) => [table.name, table]));
+    await destination.write('BEGIN');
+    for (const statement of this.keepStatements(definitions)) await destination.write(statement);
+    await destination.write('COMMIT');
+    return definitions;
+  }
+
+  /** For the transaction that makes the position behind a DDL statement durable. */
+  keepStatements(changed: Definitions): Bytes[] {
+    return [...changed].map(([name, table]) => {
+      const definition = table === null ? 'NULL' : quoteText(JSON.stringify({ ...table, createSql: '' }));
+      return `REPLACE INTO ${STREAM_SCHEMA} VALUES (${this.#values}, ${quoteText(name)}, ${definition})`;
+    });
+  }
+}
+
+/**
+ * What a DDL statement has changed, after the policy had its way with it.
+ *
+ * The destination tells: it has executed the same history, by us or by the operator. Its definitions are the origin's where
+ * both are MySQL. Where a statement was skipped and the destination shows nothing of it, and for MariaDB, whose definitions
+ * are translated, the origin is asked how the table is now; should it be further on than this place, row events will not
+ * fit, and stop the stream.
+ */
+export async function definitionsAfter(before: Definitions, context: DdlContext): Promise<Definitions> {
+  const { ddl, outcome, origin, destination, flavor, database } = context;
+  const effect = statementEffect(ddl.sql, ddl.schema);
+  const named =
+    effect.kind === 'tables'
+      ? new Set(effect.tables.filter(({ schema }) => schema === database).map(({ name }) => name))
+      : new Set(before.keys());
+  const there = await tablesOf(destination, database, named);
+  const now = await tablesOf(origin, database, named);
+  const isRenamed = [...named].some((name) => before.get(name) != null && !there.has(name));
+  const changed: Definitions = new Map();
+  for (const name of named) {
+    const known = before.get(name);
+    const found = there.get(name);
+    // A table that is not imported becomes so by taking the place of one that is.
+    if (known === undefined && !(isRenamed && found !== undefined)) continue;
+    if (found === undefined) changed.set(name, null);
+    else if (known == null) changed.set(name, flavor === 'mysql' ? found : (now.get(name) ?? found));
+    else if (flavor === 'mysql' && (outcome === 'applied' || !sameShape(found, known))) changed.set(name, found);
+    else changed.set(name, now.get(name) ?? known);
+  }
+  return changed;
+}
+
+async function tablesOf(
+  connection: ServerConnection,
+  database: string,
+  names: Set<string>,
+): Promise<Map<string, Table>> {
+  const tables = await inspectTables(connection, database, 'all');
+  return new Map(tables.filter(({ name }) => names.has(name)).map((table) => [table.name, table]));
+}
+
+/** Whether rows are read and written in the same way; the display width of integers, which MySQL 8 dropped, is no matter. */
+function sameShape(left: Table, right: Table): boolean {
+  const shape = ({ columns, key }: Table) =>
+    JSON.stringify([
+      columns.map((column) => ({ ...column, columnType: column.columnType.replace(/^(\w*int)\(\d+\)/, '$1') })),
+      key,
+    ]);
+  return shape(left) === shape(right);
+}
+
+function parseDefinition(definition: Bytes | null): Table | null {
+  if (definition === null) return null;
+  return { ...tableSchema.parse(JSON.parse(textOf(definition))), createSql: '', rowsEstimate: 0, bytes: 0 };
+}

@@ -1,0 +1,219 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { parsePosition } from '../../core/gtid.ts';
+import { DdlJournal } from '../../engine/ddl-journal.ts';
+import { ddlHandler, type DdlDecision } from '../../engine/ddl-policy.ts';
+import { Replication } from '../../engine/replication.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import { executedPosition } from '../../engine/server/position.ts';
+import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import { startServerPair } from '../../servers/start-server.ts';
+import { definitionOf } from '../support/stream-fixture.ts';
+
+const PROCESS = fileURLToPath(new URL('../support/replication-process.ts', import.meta.url));
+
+let pair: Awaited<ReturnType<typeof startServerPair>>;
+let source: ServerConnection;
+let target: ServerConnection;
+let number = 0;
+let schema: string;
+let names: string[];
+
+beforeAll(async () => {
+  pair = await startServerPair();
+  source = await ServerConnection.open(definitionOf(pair.source));
+  target = await ServerConnection.open(definitionOf(pair.target));
+  await createSidecar(target);
+});
+
+afterAll(async () => {
+  await source?.close();
+  await target?.close();
+  await pair?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  number += 1;
+  schema = `ddl${number}`;
+  names = [];
+  for (const connection of [source, target]) {
+    await connection.write(`CREATE DATABASE ${schema}`);
+    await connection.write(`USE ${schema}`);
+    for (const table of ['a', 'b', 'c'])
+      await connection.write(`CREATE TABLE ${table} (id INT PRIMARY KEY, v INT, w VARCHAR(20) DEFAULT 'w')`);
+  }
+  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+});
+
+async function run(...statements: string[]): Promise<void> {
+  for (const statement of statements) await source.write(statement);
+}
+
+function start(policy: 'STOP' | 'EXEC' | 'EXEC_IGNORE' | 'IGNORE', decisions: DdlDecision[] = []) {
+  const controller = new AbortController();
+  const replication = new Replication(
+    {
+      importId: schema,
+      direction: 'forward',
+      origin: source.server,
+      destination: target.server,
+      flavor: 'mysql',
+      database: schema,
+      loadTables: () => inspectTables(source, schema, 'all'),
+      onTables: async (tables) => {
+        names = tables;
+      },
+      onDdl: ddlHandler({
+        world: { log: () => {} },
+        journal: new DdlJournal(target.server, schema, 'forward'),
+        destination: 'target',
+        policy,
+        takeDecision: () => decisions.shift(),
+      }),
+    },
+    controller.signal,
+  );
+  return {
+    replication,
+    caughtUp: async () => replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(30_000)),
+    stop: async () => {
+      controller.abort();
+      await replication.done.catch(() => {});
+    },
+  };
+}
+
+/** As after the copy: the definitions are known, and nothing has happened since. */
+async function startAndStop(): Promise<void> {
+  const { caughtUp, stop } = start('EXEC');
+  await caughtUp();
+  await stop();
+}
+
+async function contents(connection: ServerConnection): Promise<Record<string, unknown>> {
+  const tables = await inspectTables(connection, schema, 'all');
+  const found: Record<string, unknown> = {};
+  for (const { name, columns, createSql } of tables) {
+    const rows = await connection.rows(`SELECT * FROM ${schema}.\`${name}\` ORDER BY 1`);
+    found[name] = { rows, columns: columns.map((column) => column.name), createSql };
+  }
+  return found;
+}
+
+/** Between any two of them, rows of the table as it then is. */
+const HISTORY = [
+  "INSERT INTO a VALUES (1, 1, 'x'), (2, 2, 'y')",
+  'ALTER TABLE a ADD COLUMN extra INT NOT NULL DEFAULT 7 AFTER id',
+  "INSERT INTO a VALUES (3, 33, 3, 'z')",
+  'UPDATE a SET extra = 8 WHERE id = 1',
+  'ALTER TABLE a DROP COLUMN w',
+  'INSERT INTO a VALUES (4, 44, 4)',
+  'ALTER TABLE a MODIFY v BIGINT UNSIGNED',
+  'INSERT INTO a VALUES (5, 55, 18446744073709551615)',
+  'ALTER TABLE a RENAME COLUMN extra TO v2, RENAME COLUMN v TO extra',
+  'UPDATE a SET v2 = 9 WHERE id = 5',
+  "INSERT INTO b VALUES (1, 1, 'gone')",
+  'TRUNCATE b',
+  "INSERT INTO b VALUES (2, 2, 'kept')",
+  "INSERT INTO c VALUES (1, 1, 'of c')",
+  // Every definition is the same before and after.
+  'RENAME TABLE b TO tmp, c TO b, tmp TO c',
+  "INSERT INTO b VALUES (5, 5, 'of c, renamed')",
+  "INSERT INTO c VALUES (6, 6, 'of b, renamed')",
+  'RENAME TABLE b TO renamed',
+  "INSERT INTO renamed VALUES (7, 7, 'under a new name')",
+  'DELETE FROM renamed WHERE id = 1',
+  'DROP TABLE c',
+  "CREATE TABLE c (k VARCHAR(10) PRIMARY KEY, e ENUM('x','y'))",
+  "INSERT INTO c VALUES ('new', 'y')",
+  "ALTER TABLE c MODIFY e ENUM('y','x','z')",
+  "INSERT INTO c VALUES ('later', 'z')",
+];
+
+test('any number of DDL statements behind, each row is read as its table then was', async () => {
+  await startAndStop();
+  await run(...HISTORY);
+  const { caughtUp, stop } = start('EXEC');
+  await caughtUp();
+  await stop();
+  expect(await contents(target)).toEqual(await contents(source));
+  expect(Object.keys(await contents(target))).toEqual(['a', 'c', 'renamed']);
+  expect(names.toSorted()).toEqual(['a', 'c', 'renamed']);
+});
+
+test('killed between each DDL statement and its position, it is neither run twice nor left out', async () => {
+  await startAndStop();
+  await run(...HISTORY);
+  const position = await executedPosition(source, 'mysql');
+  const progress = new ProgressRow(schema, 'forward');
+  const folder = mkdtempSync(join(tmpdir(), 'switchyard-ddl-'));
+  const settings = { importId: schema, origin: source.server, destination: target.server, database: schema };
+  let kills = 0;
+  try {
+    for (; ; kills += 1) {
+      const file = join(folder, String(kills));
+      const child = spawn(process.execPath, [PROCESS, JSON.stringify(settings)], {
+        env: { ...process.env, SWITCHYARD_FAILPOINTS: `ddl.executed=kill:${file}` },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const ended = once(child, 'exit');
+      while (child.exitCode === null && child.signalCode === null && !(await isThere())) await pause();
+      child.kill('SIGTERM');
+      await ended;
+      if (!existsSync(file)) break;
+    }
+    expect(await isThere()).toBe(true);
+    expect(kills).toBe(HISTORY.filter((sql) => /^(ALTER|TRUNCATE|RENAME|DROP|CREATE)/.test(sql)).length);
+    expect(await contents(target)).toEqual(await contents(source));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+
+  async function isThere(): Promise<boolean> {
+    return parsePosition('mysql', (await progress.read(target)) ?? '').covers(position);
+  }
+  async function pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}, 300_000);
+
+describe('made on the target by the operator, with the policy STOP', () => {
+  test('the stream goes on with the tables as they are behind the statement, not as they are now', async () => {
+    await startAndStop();
+    await run(
+      'ALTER TABLE a ADD COLUMN one INT',
+      "INSERT INTO a VALUES (1, 1, 'w', 11)",
+      'ALTER TABLE a DROP COLUMN v',
+      "INSERT INTO a VALUES (2, 'w', 22)",
+    );
+    await expect(start('STOP').replication.done).rejects.toMatchObject({ code: 'DDL_STOPPED' });
+    await target.write('ALTER TABLE a ADD COLUMN one INT');
+    await expect(start('STOP', ['skip']).replication.done).rejects.toMatchObject({
+      code: 'DDL_STOPPED',
+      message: expect.stringContaining('DROP COLUMN v'),
+    });
+    expect(await target.rows('SELECT * FROM a')).toEqual([['1', '1', 'w', '11']]);
+    const { caughtUp, stop } = start('STOP', ['apply']);
+    await caughtUp();
+    await stop();
+    expect(await contents(target)).toEqual(await contents(source));
+  });
+});
+
+test('skipped, rows that the target cannot hold stop the stream (I4)', async () => {
+  await startAndStop();
+  await run('ALTER TABLE a ADD COLUMN one INT', "INSERT INTO a VALUES (1, 1, 'w', 11)");
+  await expect(start('IGNORE').replication.done).rejects.toMatchObject({ message: expect.stringContaining("'one'") });
+});
+
+test('a table that comes with its rows stops the stream (I4)', async () => {
+  await startAndStop();
+  await run("INSERT INTO a VALUES (1, 1, 'w')", 'DROP TABLE b', 'CREATE TABLE b (PRIMARY KEY (id)) AS SELECT * FROM a');
+  await expect(start('EXEC').replication.done).rejects.toMatchObject({ code: 'STREAM_SCHEMA_CHANGED' });
+});

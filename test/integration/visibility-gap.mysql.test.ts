@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { runCopy } from '../../engine/copy/run-copy.ts';
+import { COPY_CHUNKS_DDL } from '../../engine/copy/copy-chunks-table.ts';
+import { Replication } from '../../engine/replication.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import { executedPosition } from '../../engine/server/position.ts';
+import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import { readBetween } from '../../engine/verify/source-read.ts';
+import { runVerify } from '../../engine/verify/run-verify.ts';
+import { parsePosition } from '../../core/gtid.ts';
+import { startServerPair } from '../../servers/start-server.ts';
+import { definitionOf } from '../support/stream-fixture.ts';
+
+/**
+ * A semi-synchronous source gives a transaction to its replicas, waits for their acknowledgement, and only then shows its
+ * rows. We read its log as a replica does, so we have the transaction while a SELECT does not. The acknowledgement never
+ * comes here, for there is no such replica; the wait ends when the test says so.
+ */
+let pair: Awaited<ReturnType<typeof startServerPair>>;
+let source: ServerConnection;
+let target: ServerConnection;
+let number = 0;
+let schema: string;
+
+beforeAll(async () => {
+  pair = await startServerPair();
+  source = await ServerConnection.open(definitionOf(pair.source));
+  target = await ServerConnection.open(definitionOf(pair.target));
+  await createSidecar(target, [COPY_CHUNKS_DDL]);
+  await source.write("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'");
+  await source.write(
+    'SET GLOBAL rpl_semi_sync_source_timeout = 120000, GLOBAL rpl_semi_sync_source_wait_no_replica = ON',
+  );
+});
+
+afterAll(async () => {
+  await source?.write('SET GLOBAL rpl_semi_sync_source_enabled = OFF').catch(() => {});
+  await source?.close();
+  await target?.close();
+  await pair?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  number += 1;
+  schema = `gap${number}`;
+  for (const connection of [source, target]) {
+    await connection.write(`CREATE DATABASE ${schema}`);
+    await connection.write(`CREATE TABLE ${schema}.t (id INT PRIMARY KEY, v INT)`);
+  }
+  await source.write(`INSERT INTO ${schema}.t VALUES (1, 0), (2, 0)`);
+});
+
+/** The transaction is in the log, and invisible until `acknowledge`. */
+async function unacknowledged(sql: string): Promise<{ acknowledge: () => Promise<void> }> {
+  await source.write('SET GLOBAL rpl_semi_sync_source_enabled = ON');
+  const writer = await ServerConnection.open(definitionOf(pair.source));
+  const written = writer.write(sql);
+  await expect
+    .poll(async () => {
+      const [row] = await source.rows("SHOW STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'");
+      return row?.[1];
+    })
+    .toBe('1');
+  return {
+    acknowledge: async () => {
+      await source.write('SET GLOBAL rpl_semi_sync_source_enabled = OFF');
+      await written;
+      await writer.close();
+    },
+  };
+}
+
+function replicate(signal: AbortSignal): Replication {
+  return new Replication(
+    {
+      importId: schema,
+      direction: 'forward',
+      origin: source.server,
+      destination: target.server,
+      flavor: 'mysql',
+      database: schema,
+      loadTables: () => inspectTables(source, schema, 'all'),
+      onDdl: () => Promise.reject(new Error('no DDL was expected')),
+    },
+    signal,
+  );
+}
+
+async function valuesOf(connection: ServerConnection): Promise<(string | null | undefined)[]> {
+  const rows = await connection.rows(`SELECT v FROM ${schema}.t ORDER BY id`);
+  return rows.map(([value]) => value);
+}
+
+test('a copy that begins and reads in the gap is completed by the stream', async () => {
+  const controller = new AbortController();
+  const { acknowledge } = await unacknowledged(`UPDATE ${schema}.t SET v = 1`);
+  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+  const { stamp } = await runCopy({
+    importId: schema,
+    source: source.server,
+    target: target.server,
+    tables: await inspectTables(source, schema, 'all'),
+    connections: 1,
+    signal: controller.signal,
+    onProgress: () => {},
+  });
+  expect(await valuesOf(target)).toEqual(['0', '0']);
+  const replication = replicate(controller.signal);
+  await replication.waitFor(parsePosition('mysql', stamp), AbortSignal.timeout(20_000));
+  // The stream may have had it already: what counts is that it is not lost.
+  await acknowledge();
+  await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(20_000));
+  expect(await valuesOf(target)).toEqual(['1', '1']);
+  controller.abort();
+  await replication.done;
+});
+
+test('a verification in the gap waits for what the stream has applied, and does not report it', async () => {
+  await target.write(`INSERT INTO ${schema}.t VALUES (1, 0), (2, 0)`);
+  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+  const controller = new AbortController();
+  const replication = replicate(controller.signal);
+  await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(20_000));
+  const { acknowledge } = await unacknowledged(`UPDATE ${schema}.t SET v = 1`);
+  await expect.poll(() => valuesOf(target), { timeout: 20_000 }).toEqual(['1', '1']);
+  expect(await valuesOf(source)).toEqual(['0', '0']);
+  const from = replication.applied?.clone();
+  const reading = ServerConnection.open(source.server);
+  await using reader = await reading;
+  const sql = `SELECT v FROM ${schema}.t`;
+  const read = readBetween({ connection: reader, flavor: 'mysql', from, sql, signal: controller.signal });
+  const verifying = runVerify({
+    flavors: { source: 'mysql', target: 'mysql' },
+    source: source.server,
+    target: target.server,
+    sourceTables: await inspectTables(source, schema, 'all'),
+    targetTables: await inspectTables(target, schema, 'all'),
+    follower: {
+      get applied() {
+        return replication.applied;
+      },
+      waitFor: (position, signal) => replication.waitFor(position, signal),
+      reported: () => replication.reported(),
+      onTouched: () => ({ [Symbol.dispose]: () => {} }),
+    },
+    connections: 1,
+    signal: controller.signal,
+    onProgress: () => {},
+  });
+  // Both have looked at the source by then: it answers in a millisecond.
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await acknowledge();
+  expect((await read)?.rows).toEqual([['1'], ['1']]);
+  expect((await verifying).state).toBe('equal');
+  controller.abort();
+  await replication.done;
+});
