@@ -145,7 +145,7 @@ test('stray writes: listed, chosen ones applied, without a choice nothing is', a
 test('an import that stops while waited for is a failure with its code', async () => {
   await using standIn = await startPlaying();
   const waiting = cli(standIn, 'import', 'create', 'shop', ...SOURCE, '--wait');
-  await expect.poll(() => standIn.backend.engine.imports.size).toBe(1);
+  await expect.poll(() => standIn.backend.engine.imports.size, { timeout: 15_000 }).toBe(1);
   const view = standIn.backend.engine.find('shop');
   view.phase = 'error';
   view.error = {
@@ -238,7 +238,7 @@ test('following an import survives a restart of the admin server', async () => {
   first.backend.engine.imports.set('shop', view);
   first.backend.engine.move(view, 'running');
   const watching = cli(first, 'import', 'show', 'shop', '--watch', '--json');
-  await expect.poll(() => first.backend.subscribers).toBe(2);
+  await expect.poll(() => first.backend.subscribers, { timeout: 15_000 }).toBe(2);
   await first.server.close();
   const listen = { host: '127.0.0.1', port: first.server.address.port };
   const second = await startAdminServer({
@@ -248,7 +248,7 @@ test('following an import survives a restart of the admin server', async () => {
     signal: new AbortController().signal,
   });
   onTestFinished(() => second.close());
-  await expect.poll(() => first.backend.subscribers).toBe(2);
+  await expect.poll(() => first.backend.subscribers, { timeout: 15_000 }).toBe(2);
   first.backend.engine.move(view, 'completed');
   const { code, stdout } = await watching;
   expect(code).toBe(0);
