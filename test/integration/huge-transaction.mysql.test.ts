@@ -36,16 +36,14 @@ const BIG = {
   columns: 'id INT PRIMARY KEY, b LONGBLOB',
   transaction: [
     'BEGIN',
-    ...[1, 2, 3].map(
-      (id) => `INSERT INTO t VALUES (${id}, REPEAT(CHAR(0, 39, 65, 255, ${id}), ${(64 * 2 ** 20) / 8}))`,
-    ),
-    ...[1, 2].map((id) => `UPDATE t SET b = CONCAT(b, REPEAT('x', ${24 * 2 ** 20})) WHERE id = ${id}`),
+    ...[1, 2].map((id) => `INSERT INTO t VALUES (${id}, REPEAT(CHAR(0, 39, 65, 255, ${id}), ${(64 * 2 ** 20) / 8}))`),
+    'UPDATE t SET b = CONCAT(b, 1) WHERE id = 1',
     'COMMIT',
   ],
   timeoutMs: TIMEOUT_MS,
 };
 
-/** Before and after image of one update are an event of 152 MiB, which is in memory as a whole. */
+/** Before and after image of one update are an event of 128 MiB, which is in memory as a whole. */
 test('values of 64 MiB are replicated in bounded memory', async () => {
   await setPacket('target', 256);
   const measured = await measureReplication(servers, { schema: 'big', ...BIG });
