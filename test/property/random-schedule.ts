@@ -11,6 +11,8 @@ export interface ScheduleOptions {
   writersThrough?: Schedule['writersThrough'];
   /** XA transactions among the others: one that is prepared when the stream begins stops it (STREAM_XA_UNKNOWN). */
   xa?: boolean;
+  /** DDL at any time, however far the stream is behind. Otherwise the stream is waited for before and after. */
+  freeDdl?: boolean;
   /** Fewer faults, less data. */
   quick?: boolean;
 }
@@ -18,7 +20,7 @@ export interface ScheduleOptions {
 /** The same seed and options make the same schedule. */
 export function randomSchedule(
   seed: number,
-  { source, writersThrough, xa = false, quick = false }: ScheduleOptions,
+  { source, writersThrough, xa = false, freeDdl = false, quick = false }: ScheduleOptions,
 ): Schedule {
   const random = new SeededRandom(seed);
   const { family } = FLAVOR_SPECS[source];
@@ -58,7 +60,7 @@ export function randomSchedule(
         randomTransaction(forWriters, tables, prepares),
       ),
     })),
-    steps: steps(forSteps, { through, ddl: ddl === 'EXEC', tables, quick }),
+    steps: steps(forSteps, { through, ddl: ddl === 'EXEC', freeDdl, tables, quick }),
   };
 }
 
@@ -83,14 +85,16 @@ function session(random: SeededRandom, family: 'mysql' | 'mariadb'): string[] {
 interface StepOptions {
   through: Schedule['writersThrough'];
   ddl: boolean;
+  freeDdl: boolean;
   tables: readonly RandomTable[];
   quick: boolean;
 }
 
-function steps(random: SeededRandom, { through, ddl, tables, quick }: StepOptions): Step[] {
+function steps(random: SeededRandom, { through, ddl, freeDdl, tables, quick }: StepOptions): Step[] {
   const faults = (count: number, waitMaxMs: number) =>
-    random.times(count, () => [wait(random, waitMaxMs), fault(random)]).flat();
+    random.times(count, (): Step[] => [wait(random, waitMaxMs), fault(random)]).flat();
   const during = faults(random.int(0, quick ? 1 : 3), 1200);
+  if (ddl && freeDdl && random.chance(0.3)) during.push({ kind: 'ddl', sql: randomDdl(random, tables) });
   const after = random.times(random.int(quick ? 1 : 2, quick ? 3 : 7), () => {
     const what = random.weighted([
       [8, 'fault'],
@@ -103,13 +107,10 @@ function steps(random: SeededRandom, { through, ddl, tables, quick }: StepOption
         return faults(1, 1500);
       case 'verify':
         return [{ kind: 'verify' } as const];
-      case 'ddl':
-        // Before and until it is applied nothing else disturbs: the tables of the stream are those of now (limits.md).
-        return [
-          { kind: 'caught_up' } as const,
-          { kind: 'ddl', sql: randomDdl(random, tables) } as const,
-          { kind: 'caught_up' } as const,
-        ];
+      case 'ddl': {
+        const change: Step = { kind: 'ddl', sql: randomDdl(random, tables) };
+        return freeDdl ? [change] : [{ kind: 'caught_up' } as const, change, { kind: 'caught_up' } as const];
+      }
       case 'switch':
         return [
           { kind: 'switch', back: false } as const,

@@ -20,6 +20,7 @@ const USAGE = `npm run soak -- [--minutes N] [--source FLAVOR] [--keep-going] [-
   --source FLAVOR   ${FLAVORS.join(', ')}; may be repeated (default mysql-9.7, mariadb-11.8 and mariadb-10.11)
   --through WHAT    where writers connect: server or proxy (default: drawn)
   --xa              XA transactions as well
+  --free-ddl        DDL without waiting for the stream
   --seed N          this schedule alone; SWITCHYARD_SEED=N does the same
   --schedule FILE   the schedule of that file alone
   --times N         a seed or file so often
@@ -37,6 +38,7 @@ const { values } = parseArgs({
     source: { type: 'string', multiple: true, default: ['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] },
     through: { type: 'string' },
     xa: { type: 'boolean', default: false },
+    'free-ddl': { type: 'boolean', default: false },
     seed: { type: 'string' },
     schedule: { type: 'string' },
     times: { type: 'string', default: '1' },
@@ -140,6 +142,7 @@ function made(seed: number, source: Flavor): Schedule {
   return randomSchedule(seed, {
     source,
     xa,
+    freeDdl: values['free-ddl'],
     ...(through === 'server' || through === 'proxy' ? { writersThrough: through } : {}),
   });
 }
