@@ -172,6 +172,12 @@ export const ERROR_TABLE = {
     remedy:
       'Where somebody else wrote to the destination, remove that row and resume. Where both rows are on the origin, its collation tells the values apart and the one of the destination does not: give the column there such a collation, or change one of the values on the origin.',
   },
+  JSON_VALUE_UNSUPPORTED: {
+    kind: 'fatal',
+    meaning: 'A JSON document holds a value of a type that no SQL expression makes.',
+    remedy:
+      'On the source, UPDATE … SET document = CAST(CAST(document AS CHAR) AS JSON) turns such values into the text that the document shows; then start the import again.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

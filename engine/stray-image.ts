@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StrayImage } from './api.ts';
+import { plainJson } from './schema/json-value.ts';
 import type { Column, RowImage, Table } from './schema/table.ts';
 import { bytesOf, textOf, type Bytes, type Value } from './server/connection.ts';
 
@@ -23,7 +24,7 @@ export function valueOf(value: StrayValue): Value {
 /** Byte for byte; JSON documents by what they say, since servers print one document with different blanks and orders. */
 export function sameValue({ dataType }: Column, left: Value, right: Value): boolean {
   if (left === right || left === null || right === null || dataType !== 'json') return left === right;
-  return isDeepStrictEqual(documentOf(left), documentOf(right));
+  return isDeepStrictEqual(documentOf(plainJson(left)), documentOf(plainJson(right)));
 }
 
 function shown({ charset }: Column, value: Value): StrayValue {

@@ -5,12 +5,14 @@ import { PHASES } from '../core/phase.ts';
 import { TRANSITIONS } from '../engine/phase.ts';
 import { compatibilityPage } from '../test/conformance/compatibility.ts';
 import { SYMPTOM_TABLE } from '../engine/doctor/symptom-table.ts';
+import { limitsPage } from '../test/fidelity/limits-table.ts';
 import { FINDINGS } from '../engine/preflight/finding-table.ts';
 
 const pages = {
   'docs/compatibility.md': compatibilityPage(),
   'docs/doctor.md': doctorPage(),
   'docs/errors.md': errorsPage(),
+  'docs/limits.md': limitsPage(),
   'docs/phases.md': phasesPage(),
   'docs/troubleshooting.md': findingsPage(),
 };

@@ -1,4 +1,5 @@
 import { AppError, assert } from '../../core/errors.ts';
+import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { Table } from '../schema/table.ts';
 import { errnoOf, escapeBytes, textOf, type Value } from '../server/connection.ts';
 import type { ApplyStatement } from './table-statements.ts';
@@ -41,7 +42,7 @@ export function refusedRow({ table, states }: ApplyStatement, refusal: Refusal):
  * some definitions take only as the bare number that draws it (see `literal`).
  */
 export function isHarmless(warning: string, { table: { columns }, states }: ApplyStatement): boolean {
-  if (/^(1287|3719|3778|1681):/.test(warning)) return true;
+  if (isHarmlessWarning(warning)) return true;
   const [, name, row] = /^1265: Data truncated for column '(.*)' at row (\d+)/.exec(warning) ?? [];
   const index = columns.findIndex((column) => column.name === name);
   return columns[index]?.dataType === 'enum' && states[Number(row) - 1]?.image?.[index] === '0';

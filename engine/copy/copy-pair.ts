@@ -1,5 +1,7 @@
+import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition, ServerFacts } from '../api.ts';
+import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection, type Bytes, type OpenOptions } from '../server/connection.ts';
 import type { Chunk } from './chunk.ts';
@@ -7,6 +9,7 @@ import { insertMarker, landedChunk, type LandedChunk } from './copy-chunks-table
 import { selectRows } from './select-rows.ts';
 import { stamped } from './source-stamp.ts';
 import type { TablePlan } from './table-plan.ts';
+import { typedJsonStatements } from './typed-json.ts';
 
 const READER_SESSION: Record<ServerFacts['flavor'], Bytes> = {
   mysql: 'SET SESSION max_execution_time = 0',
@@ -66,12 +69,27 @@ export class CopyPair {
         await Promise.race([selectRows(this.reader, plan.select(chunk), load), load.failed]);
       });
       const landed = { ...chunk, ...(await load.finish()) };
+      await this.#restoreTypes(table, chunk);
       await this.loader.write(insertMarker(importId, table.name, landed, stamp));
       await failpoint('copy.chunk_written');
       await this.loader.write('COMMIT');
       return landed;
     } finally {
       load.abandon();
+    }
+  }
+
+  /** What JSON documents hold that their text does not say. */
+  async #restoreTypes(table: Table, chunk: Chunk): Promise<void> {
+    for (const statement of await typedJsonStatements(this.reader, table, chunk)) {
+      const { warnings } = await this.loader.write(statement);
+      const texts = warnings === 0 ? [] : await this.loader.warnings(warnings);
+      const serious = texts.filter((text) => !isHarmlessWarning(text));
+      if (serious.length > 0)
+        throw new AppError(
+          'COPY_VALUE_REFUSED',
+          `${table.schema}.${table.name}: the target warned: ${serious.join('; ')}`,
+        );
     }
   }
 

@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import { insertColumns, literal } from '../schema/column-sql.ts';
+import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { Column, Table } from '../schema/table.ts';
 import { errnoOf, quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
 import { settleCollision, type Collision } from './collisions.ts';
@@ -165,8 +166,13 @@ export class InsertRows implements Loader {
   async #try(statement: Bytes, rows: Row[]): Promise<AppError | null> {
     try {
       const { warnings } = await this.#connection.write(statement);
-      if (warnings <= rows.reduce((sum, { warningsExpected }) => sum + warningsExpected, 0)) return null;
-      return new AppError('COPY_VALUE_REFUSED', (await this.#connection.warnings()).join('; '));
+      const expected = rows.reduce((sum, { warningsExpected }) => sum + warningsExpected, 0);
+      if (warnings <= expected) return null;
+      const texts = await this.#connection.warnings(warnings);
+      const serious = texts.filter((text) => !isHarmlessWarning(text));
+      // Of those beyond max_error_count there is no text: they count.
+      if (warnings - texts.length + serious.length <= expected) return null;
+      return new AppError('COPY_VALUE_REFUSED', serious.slice(0, 5).join('; '));
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'SERVER_ERROR' || isTransient(error)) throw error;
       return error;

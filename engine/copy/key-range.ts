@@ -1,4 +1,4 @@
-import { comparand } from '../schema/column-sql.ts';
+import { comparand, isWideSet } from '../schema/column-sql.ts';
 import { enumMembers } from '../schema/enum-members.ts';
 import type { Column, Table } from '../schema/table.ts';
 import { quoteName, type Bytes } from '../server/connection.ts';
@@ -41,6 +41,8 @@ function compare(column: Column, operator: '<' | '>' | '<=' | '>=' | '=', value:
     const members = enumMembers(column).length;
     if (members <= ENUM_LIST_MAX) return oneOf(name, indexesWhere(members, operator, Number(value)));
   }
+  // No range of the index, but the right rows.
+  if (isWideSet(column) && operator !== '=') return `CAST(${name} AS UNSIGNED) ${operator} ${value}`;
   return `${name} ${operator} ${comparand(column)(value)}`;
 }
 

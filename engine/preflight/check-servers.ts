@@ -10,6 +10,8 @@ export function checkVersion(view: ServerView): Finding[] {
   const { side, facts } = view;
   if (side === 'target' && facts.flavor !== 'mysql')
     return [finding('TARGET_NOT_MYSQL', side, null, `the target is MariaDB ${facts.version}`)];
+  if (facts.flavor === 'mysql' && !isAtLeast(view, 5, 7))
+    return [finding('VERSION_TOO_OLD', side, null, `the ${side} is MySQL ${facts.version}`)];
   const [major, minor] = OLDEST[side][facts.flavor];
   if (isAtLeast(view, major, minor)) return [];
   return [

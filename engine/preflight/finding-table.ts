@@ -53,6 +53,13 @@ export const FINDINGS = {
     meaning: 'The version is older than those that Switchyard is tested with (MySQL 5.7, target 8.0; MariaDB 10.5).',
     fix: 'Upgrade the server, or skip this after a rehearsal with a copy of it.',
   },
+  VERSION_TOO_OLD: {
+    severity: 'error',
+    skippable: false,
+    meaning:
+      'A MySQL server before 5.7 does not tell clients what changed in their session (session tracking), so the proxy could not move sessions to the other server without losing some of their state.',
+    fix: 'Upgrade the server to MySQL 5.7 or later first.',
+  },
   VERSION_DOWNGRADE: {
     severity: 'warning',
     skippable: true,
@@ -233,6 +240,13 @@ export const FINDINGS = {
     meaning:
       'The target lacks a collation; the nearest one is taken. Sorting and comparison of rare characters, and of trailing spaces, may differ.',
     fix: 'Check unique keys and sorted lists, or convert the table on the source to a collation that both servers have.',
+  },
+  COLLATION_MERGES_KEYS: {
+    severity: 'error',
+    skippable: true,
+    meaning:
+      'A unique key has values that differ under the collation of the source, and may be equal under the nearest one of the target: of two such rows one would replace the other.',
+    fix: 'Convert the column on the source to a collation that both servers have, or make the values differ.',
   },
   DEFINITION_REDUCED: {
     severity: 'info',

@@ -5,6 +5,7 @@ import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
 import { quoteText, ServerConnection } from '../server/connection.ts';
 import { checkBinlog } from './check-binlog.ts';
+import { checkCollations } from './check-collations.ts';
 import { checkDefinitions } from './check-definitions.ts';
 import { checkForeignKeys } from './check-foreign-keys.ts';
 import { checkGrants } from './check-grants.ts';
@@ -125,6 +126,7 @@ export async function validateWorkflow(
   findings.push(
     ...(await checkForeignKeys(source, target, database, names)),
     ...(await checkDefinitions(target.connection, tables)),
+    ...(await checkCollations(source.connection, target.connection, tables)),
     ...(resuming ? [] : await checkTargetTables(target.connection, database, names)),
     finding('STORAGE_NEEDED', 'target', null, `${tables.length} tables with about ${megabytes(bytes)} of rows`),
   );

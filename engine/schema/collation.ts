@@ -37,8 +37,11 @@ function nearest(name: string): string[] {
   const uca = /^(\w+?)_uca1400(?:_(\w+?))?_(ai|as)_(ci|cs)$/.exec(plain);
   if (uca !== null) {
     const [, charset = '', language, accents = 'ai', cases = 'ci'] = uca;
-    if (charset !== 'utf8mb4')
+    if (charset !== 'utf8mb4') {
+      // There is none that is sensitive, but the binary one: the others would make keys equal.
+      if (accents === 'as' || cases === 'cs') return [`${charset}_bin`];
       return [language === undefined ? '' : `${charset}_${language}_ci`, `${charset}_unicode_520_ci`];
+    }
     const prefix = language === undefined ? 'utf8mb4' : `utf8mb4_${LANGUAGES[language] ?? language}`;
     // The one that tells more apart, where there is no exact one: it never makes two keys of the source equal.
     return [`${prefix}_0900_${accents}_${cases}`, `${prefix}_0900_as_cs`, 'utf8mb4_0900_as_cs'];

@@ -1,6 +1,7 @@
 import { quoteName, escapeBytes, type Bytes, type Value } from '../server/connection.ts';
 import { doubleText, floatText } from '../stream/number-text.ts';
-import { numbersMeanIndexes } from './enum-members.ts';
+import { enumMembers, numbersMeanIndexes } from './enum-members.ts';
+import { jsonLiteral } from './json-value.ts';
 import type { Column, Table } from './table.ts';
 
 /**
@@ -48,9 +49,12 @@ export function literal(column: Column): (value: Value) => Bytes {
   return (value) => (value === null ? 'NULL' : format(value));
 }
 
-/** Makes literals for `column = …`, `<` and `>`. */
+/**
+ * Makes literals for `column = …`, and for `<` and `>` but where `isWideSet`. Servers compare a SET as a signed number: with
+ * its 64th member it equals no unsigned one.
+ */
 export function comparand(column: Column): (value: Value) => Bytes {
-  const format = formatOf(column);
+  const format = isWideSet(column) ? (value: Bytes) => String(BigInt.asIntN(64, BigInt(value))) : formatOf(column);
   return (value) => (value === null ? 'NULL' : format(value));
 }
 
@@ -76,8 +80,9 @@ function formatOf(column: Column): (value: Bytes) => Bytes {
     case 'time':
     case 'datetime':
     case 'timestamp':
-    case 'json':
       return quoted('_utf8mb4');
+    case 'json':
+      return jsonLiteral;
     case 'char':
     case 'varchar':
     case 'tinytext':
@@ -140,6 +145,11 @@ function quoted(introducer: Bytes): (value: Bytes) => Bytes {
 
 export function isZerofill(column: Column): boolean {
   return /\bzerofill\b/i.test(column.columnType) && !/^(enum|set)\b/i.test(column.columnType);
+}
+
+/** A SET of 64 members: its numbers compare as signed ones, but are in the order of unsigned ones in an index. */
+export function isWideSet(column: Column): boolean {
+  return column.dataType === 'set' && enumMembers(column).length === 64;
 }
 
 /** The columns that may be written: all but the generated ones. */

@@ -52,6 +52,7 @@ export interface Table {
  * decimal text; FLOAT and DOUBLE as the shortest text that reads back to the same number; dates and times as the
  * server prints them (TIMESTAMP in UTC, fraction with as many digits as declared); strings, binary strings as their
  * stored bytes (BINARY(n) padded to n); BIT, ENUM, SET as an unsigned decimal (bits, index, mask); JSON as text that
- * parses to the identical document; GEOMETRY and VECTOR as the server's internal bytes; NULL as null.
+ * parses to the identical document, with what JSON has no text for behind it (`json-value.ts`; a SELECT does not tell it);
+ * GEOMETRY and VECTOR as the server's internal bytes; NULL as null.
  */
 export type RowImage = (Value | undefined)[];

@@ -1,3 +1,4 @@
+import { typedDocument, type JsonPath, type TypedPart } from '../schema/json-value.ts';
 import type { Bytes } from '../server/connection.ts';
 import { malformed } from './event.ts';
 import { decimalText, doubleText } from './number-text.ts';
@@ -6,15 +7,25 @@ import { packedDatetimeText, packedTimeText } from './temporal-text.ts';
 
 /**
  * MySQL's binary JSON (sql-common/json_binary.h describes the format) as JSON text in UTF-8 bytes that a server parses
- * to the identical document. Limit: "opaque" scalars have no JSON text; they come as the server's own CAST(… AS CHAR)
- * shows them (dates and times as strings, DECIMAL as a number that is read as a double, others as `base64:type…`).
+ * to the identical document. "Opaque" scalars have no JSON text: in the text they are what the server's own CAST(… AS CHAR)
+ * shows (dates and times as strings, DECIMAL as a number, others as `base64:type…`), and behind it what they are
+ * (`typedDocument`).
  */
 export function jsonText(bytes: Buffer, start: number, end: number): Bytes {
   // A NOT NULL column filled without a value (INSERT IGNORE) is empty and reads as the literal null.
   if (start === end) return 'null';
   const document = bytes.subarray(start, end);
-  return value(document, document[0] ?? 0, 1);
+  const type = document[0] ?? 0;
+  opaqueSeen = false;
+  const text = value(document, type, 1);
+  if (!opaqueSeen) return text;
+  const parts: TypedPart[] = [];
+  findOpaque(document, type, 1, [], parts);
+  return typedDocument(text, parts);
 }
+
+/** Set while a document is written: few have any, and those are walked once more for the paths. */
+let opaqueSeen = false;
 
 const SMALL_OBJECT = 0;
 const LARGE_OBJECT = 1;
@@ -62,8 +73,11 @@ function value(bytes: Buffer, type: number, at: number): Bytes {
       const { length, next } = varlen(bytes, at);
       return quote(cut(bytes, next, length));
     }
-    case OPAQUE:
-      return opaque(bytes, at);
+    case OPAQUE: {
+      opaqueSeen = true;
+      const { kind, text } = opaque(bytes, at);
+      return kind === 'DECIMAL' ? text : quote(text);
+    }
     default:
       throw malformed(`a JSON value of type ${type}`);
   }
@@ -87,24 +101,52 @@ export function jsonDouble(number: number): Bytes {
  * offset, or the value itself where it fits), all offsets from the start of the container.
  */
 function container(bytes: Buffer, start: number, width: 2 | 4, object: boolean): Bytes {
+  const parts: Bytes[] = [];
+  eachMember(bytes, { start, width, object }, (key, type, at) => {
+    const text = value(bytes, type, at);
+    parts.push(typeof key === 'number' ? text : `${quote(key)}: ${text}`);
+  });
+  return object ? `{${parts.join(', ')}}` : `[${parts.join(', ')}]`;
+}
+
+interface Container {
+  start: number;
+  width: 2 | 4;
+  object: boolean;
+}
+
+/** Calls `visit` with the key or index of each member, its type, and where its value is. */
+function eachMember(
+  bytes: Buffer,
+  { start, width, object }: Container,
+  visit: (key: Bytes | number, type: number, at: number) => void,
+): void {
   const number = (at: number) => bytes.readUIntLE(at, width);
   const count = number(start);
   const keys = start + 2 * width;
   const values = object ? keys + count * (width + 2) : keys;
-  const parts: Bytes[] = [];
   for (let index = 0; index < count; index += 1) {
     const entry = values + index * (1 + width);
     const type = bytes[entry] ?? -1;
     const inline =
       type === LITERAL || type === INT16 || type === UINT16 || (width === 4 && (type === INT32 || type === UINT32));
-    const text = value(bytes, type, inline ? entry + 1 : start + number(entry + 1));
-    if (!object) parts.push(text);
-    else {
-      const key = keys + index * (width + 2);
-      parts.push(`${quote(cut(bytes, start + number(key), bytes.readUInt16LE(key + width)))}: ${text}`);
-    }
+    const at = inline ? entry + 1 : start + number(entry + 1);
+    const key = keys + index * (width + 2);
+    visit(object ? cut(bytes, start + number(key), bytes.readUInt16LE(key + width)) : index, type, at);
   }
-  return object ? `{${parts.join(', ')}}` : `[${parts.join(', ')}]`;
+}
+
+function findOpaque(bytes: Buffer, type: number, at: number, path: JsonPath, parts: TypedPart[]): void {
+  if (type === OPAQUE) parts.push({ path, ...opaque(bytes, at) });
+  if (type > LARGE_ARRAY) return;
+  const shape: Container = {
+    start: at,
+    width: type === LARGE_OBJECT || type === LARGE_ARRAY ? 4 : 2,
+    object: type === SMALL_OBJECT || type === LARGE_OBJECT,
+  };
+  eachMember(bytes, shape, (key, memberType, memberAt) =>
+    findOpaque(bytes, memberType, memberAt, [...path, key], parts),
+  );
 }
 
 /** Seven bits a byte, the lowest first. */
@@ -123,25 +165,26 @@ function cut(bytes: Buffer, at: number, length: number): Bytes {
   return bytes.toString('latin1', at, at + length);
 }
 
-function opaque(bytes: Buffer, at: number): Bytes {
+/** As JSON_TYPE names it, and as the server prints it. */
+function opaque(bytes: Buffer, at: number): Omit<TypedPart, 'path'> {
   const type = bytes[at] ?? 0;
   const { length, next } = varlen(bytes, at + 1);
   switch (type) {
     case TYPE.NEWDECIMAL:
-      return decimalText(bytes, next + 2, bytes[next] ?? 0, bytes[next + 1] ?? 0);
+      return { kind: 'DECIMAL', text: decimalText(bytes, next + 2, bytes[next] ?? 0, bytes[next + 1] ?? 0) };
     case TYPE.DATE:
-      return `"${packedDatetimeText(bytes.readBigInt64LE(next), true)}"`;
+      return { kind: 'DATE', text: packedDatetimeText(bytes.readBigInt64LE(next), true) };
     case TYPE.DATETIME:
+      return { kind: 'DATETIME', text: packedDatetimeText(bytes.readBigInt64LE(next), false) };
     case TYPE.TIMESTAMP:
-      return `"${packedDatetimeText(bytes.readBigInt64LE(next), false)}"`;
+      return { kind: 'TIMESTAMP', text: packedDatetimeText(bytes.readBigInt64LE(next), false) };
     case TYPE.TIME:
-      return `"${packedTimeText(bytes.readBigInt64LE(next))}"`;
-    default:
-      // The server breaks base64 into lines of 76 (mysys/base64), and JSON writes the break as \n.
-      return `"base64:type${type}:${bytes
-        .subarray(next, next + length)
-        .toString('base64')
-        .replace(/.{76}(?=.)/g, '$&\\n')}"`;
+      return { kind: 'TIME', text: packedTimeText(bytes.readBigInt64LE(next)) };
+    default: {
+      // The server breaks base64 into lines of 76 (mysys/base64).
+      const base64 = bytes.subarray(next, next + length).toString('base64');
+      return { kind: 'OPAQUE', text: `base64:type${type}:${base64.replace(/.{76}(?=.)/g, '$&\n')}` };
+    }
   }
 }
 

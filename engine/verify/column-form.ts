@@ -12,7 +12,7 @@ import type { Column } from '../schema/table.ts';
  * - `float`: FLOAT times 2^149, see `rowText`;
  * - `bytes`, `long_bytes`: the stored bytes; `text`, `long_text`: the characters as utf8mb4, where the charsets of both
  *   sides store them differently; `members`: an ENUM or SET whose definitions differ, by its text;
- * - `json`: MySQL's normalised text, in which equal documents are equal.
+ * - `json`: MySQL's normalised text, in which equal documents are equal, and whether JSON text can hold the document.
  */
 export type ColumnForm =
   | 'plain'

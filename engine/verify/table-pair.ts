@@ -25,14 +25,15 @@ export function pairTables(
   target: Table,
   aggregates: { source: Aggregate; target: Aggregate },
 ): TablePair {
-  const targets = new Map(insertColumns(target).map((column) => [column.name.toLowerCase(), column]));
+  // All of them: the key may be a stored generated column.
+  const targets = new Map(target.columns.map((column) => [column.name.toLowerCase(), column]));
   const counterpart = (column: Column): Column => {
     const found = targets.get(column.name.toLowerCase());
     if (found === undefined) throw differ(source, `the target has no column ${column.name}`);
     return found;
   };
   const sources = insertColumns(source);
-  const extra = targets.size - sources.length;
+  const extra = insertColumns(target).length - sources.length;
   const pairs = sources.map((column) => ({ column, other: counterpart(column) }));
   if (extra !== 0) throw differ(source, `the target has ${extra} columns more than the source`);
   const compared = (side: 'column' | 'other'): ComparedColumn[] =>

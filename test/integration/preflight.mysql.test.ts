@@ -126,7 +126,9 @@ describe('reaching the servers', () => {
     await using connection = await ServerConnection.open(definitionOf(source));
     const view = await viewServer('source', connection);
     const old = { ...view, version: { major: 5, minor: 6, patch: 24 } };
-    expect(checkVersion(old)).toMatchObject([{ code: 'VERSION_UNSUPPORTED', skippable: true }]);
+    expect(checkVersion(old)).toMatchObject([{ code: 'VERSION_TOO_OLD', skippable: false }]);
+    const olderTarget = { ...view, side: 'target' as const, version: { major: 5, minor: 7, patch: 44 } };
+    expect(checkVersion(olderTarget)).toMatchObject([{ code: 'VERSION_UNSUPPORTED', skippable: true }]);
     expect(checkVersion(view)).toEqual([]);
   });
 });
@@ -309,6 +311,33 @@ describe('the schema', () => {
   });
 });
 
+test('values of unique keys that the nearest collation of the target may merge, one of each kind', async () => {
+  await run(
+    mariadb,
+    'CREATE DATABASE merged CHARACTER SET utf8mb4',
+    'CREATE TABLE merged.hangul (k VARCHAR(9) COLLATE utf8mb4_uca1400_ai_ci PRIMARY KEY)',
+    'CREATE TABLE merged.padded (id INT PRIMARY KEY, k VARCHAR(9) CHARACTER SET latin1 COLLATE latin1_swedish_nopad_ci UNIQUE)',
+    'CREATE TABLE merged.swedish (id INT PRIMARY KEY, k VARCHAR(9) COLLATE utf8mb4_uca1400_swedish_ai_ci UNIQUE)',
+    'CREATE TABLE merged.harmless (id INT PRIMARY KEY, k VARCHAR(9) COLLATE utf8mb4_uca1400_ai_ci UNIQUE, n VARCHAR(9) COLLATE utf8mb4_uca1400_swedish_ai_ci)',
+    "INSERT INTO merged.hangul VALUES ('㉮'), ('가')",
+    "INSERT INTO merged.padded VALUES (1, 'a'), (2, 'a ')",
+    "INSERT INTO merged.swedish VALUES (1, 'Ö'), (2, 'Ô')",
+    "INSERT INTO merged.harmless VALUES (1, 'é', 'Ô'), (2, 'x ', NULL)",
+  );
+  const report = await validate({ source: definitionOf(mariadb), database: 'merged' });
+  const found = report.findings.filter(({ code }) => code === 'COLLATION_MERGES_KEYS');
+  expect(found.map(({ subject, message }) => [subject, /look at '(.*)'/.exec(message)?.[1]])).toEqual([
+    ['hangul', '㉮'],
+    ['padded', 'a '],
+    ['swedish', 'Ô'],
+  ]);
+  // They are equal there indeed: the finding is no guess.
+  await using there = await ServerConnection.open(definitionOf(target));
+  const equal =
+    "SELECT _utf8mb4'㉮' COLLATE utf8mb4_0900_ai_ci = _utf8mb4'가', _utf8mb4'Ö' COLLATE utf8mb4_sv_0900_ai_ci = _utf8mb4'Ô'";
+  expect(await there.rows(bytesOf(equal))).toEqual([['1', '1']]);
+});
+
 describe('the target', () => {
   test('a table in the way, unless the import is being resumed', async () => {
     await run(
@@ -345,6 +374,12 @@ describe('the target', () => {
 });
 
 test('every finding but those that need other servers, or come after the copy, was provoked', () => {
-  const elsewhere = ['SERVER_CHECK_FAILED', 'VERSION_UNSUPPORTED', 'VERSION_DOWNGRADE', 'OBJECT_NOT_CREATED'];
+  const elsewhere = [
+    'SERVER_CHECK_FAILED',
+    'VERSION_UNSUPPORTED',
+    'VERSION_TOO_OLD',
+    'VERSION_DOWNGRADE',
+    'OBJECT_NOT_CREATED',
+  ];
   expect(Object.keys(FINDINGS).filter((code) => !provoked.has(code) && !elsewhere.includes(code))).toEqual([]);
 });

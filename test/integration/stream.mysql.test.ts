@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
+import { plainJson } from '../../engine/schema/json-value.ts';
 import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
 import type { ChangeStream } from '../../engine/stream/change-stream.ts';
 import type { RowChange, StreamTransaction } from '../../engine/stream/transaction.ts';
@@ -665,7 +666,7 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
       );
     });
     const texts = transactions.flatMap(({ changes }) =>
-      changes.map((change) => (change.kind === 'insert' ? change.after[1] : '')),
+      changes.map((change) => (change.kind === 'insert' ? plainJson(change.after[1] ?? '') : '')),
     );
     const rows = await fixture.connection.rows('SELECT CAST(d AS CHAR) FROM j ORDER BY id');
     expect(texts).toEqual(rows.map(([text]) => text));

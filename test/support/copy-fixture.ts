@@ -7,7 +7,7 @@ import { ServerConnection } from '../../engine/server/connection.ts';
 import { createSidecar } from '../../engine/sidecar.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { definitionOf } from './stream-fixture.ts';
-import { tableSum } from './value-zoo.ts';
+import { tableSum } from './exact-form.ts';
 
 /** A source and a target, and the copy between them without the rest of an import. */
 export class CopyFixture {

@@ -1,0 +1,3 @@
+import { testFidelity } from './run-fidelity.ts';
+
+testFidelity('mariadb-11.8');

@@ -1,0 +1,118 @@
+import { hex, keys, plain, members, type ZooType } from './zoo-type.ts';
+
+export const STRINGS: ZooType[] = [
+  ...keys('strings (CHAR, VARCHAR) in latin1, with the 5 bytes that cp1252 lacks', {
+    l1: [
+      'VARCHAR(40) CHARACTER SET latin1',
+      hex('818d8f909d', 'latin1'),
+      hex('615c622763', 'latin1'),
+      "''",
+      hex('1c1d1e090a0d001a', 'latin1'),
+      hex('80ff', 'latin1'),
+    ],
+    lc: ['CHAR(5) CHARACTER SET latin1', hex('818d8f909d', 'latin1'), "'a    '", "''", hex('80ff', 'latin1')],
+    lg: [
+      'VARCHAR(40) CHARACTER SET latin1 COLLATE latin1_german2_ci',
+      hex('e4', 'latin1'),
+      hex('df', 'latin1'),
+      "'x '",
+    ],
+  }),
+  ...keys('strings in utf8mb3', {
+    u3: ['VARCHAR(40) CHARACTER SET utf8mb3', hex('c3a9', 'utf8mb3'), hex('e282ac', 'utf8mb3'), "'a'"],
+    uc: ['CHAR(100) CHARACTER SET utf8mb3', `REPEAT(${hex('e282ac', 'utf8mb3')}, 100)`, "'x'"],
+  }),
+  ...keys('strings in utf8mb4', {
+    u4: [
+      'VARCHAR(40) CHARACTER SET utf8mb4',
+      hex('f09f9880', 'utf8mb4'),
+      hex('0a0d09001a5c272260255f', 'utf8mb4'),
+      "'NULL'",
+      hex('5c4e', 'utf8mb4'),
+      "'N'",
+      hex('1c4d', 'utf8mb4'),
+      "''",
+      hex('c3a90a', 'utf8mb4'),
+    ],
+    uh: ['CHAR(255) CHARACTER SET utf8mb4', `REPEAT(${hex('f09f9880', 'utf8mb4')}, 255)`, "' lead'", "''"],
+  }),
+  ...keys('strings in ascii', {
+    ax: ['VARCHAR(10) CHARACTER SET ascii', "'a  '", "''", hex('00', 'ascii'), hex('617f', 'ascii')],
+  }),
+  ...keys('strings in ucs2, utf16, utf16le, utf32', {
+    c2: ['VARCHAR(50) CHARACTER SET ucs2', hex('00e94e2d', 'ucs2'), hex('5c5c0027', 'ucs2'), "''"],
+    w2: [
+      'VARCHAR(20) CHARACTER SET utf16',
+      hex('0061005c', 'utf16'),
+      hex('d83dde00', 'utf16'),
+      hex('1c1d001e', 'utf16'),
+      "''",
+    ],
+    we: ['VARCHAR(20) CHARACTER SET utf16le', hex('61005c00', 'utf16le'), hex('3dd800de', 'utf16le')],
+    w4: ['CHAR(20) CHARACTER SET utf32', hex('0001f600', 'utf32'), hex('000000e9', 'utf32'), "''"],
+  }),
+  ...keys('strings in gbk, sjis, cp932, big5, eucjpms, cp1251, koi8r', {
+    gb: ['VARCHAR(20) CHARACTER SET gbk', hex('815c815c', 'gbk'), hex('d55c', 'gbk'), hex('c4e3bac3', 'gbk')],
+    sj: ['VARCHAR(20) CHARACTER SET sjis', hex('835c955c', 'sjis'), hex('97b7', 'sjis')],
+    jp: ['VARCHAR(20) CHARACTER SET cp932', hex('8150', 'cp932'), hex('835c', 'cp932'), hex('fa5c', 'cp932')],
+    b5: ['VARCHAR(20) CHARACTER SET big5', hex('a45c', 'big5'), hex('a4a4', 'big5')],
+    ej: ['VARCHAR(20) CHARACTER SET eucjpms', hex('8fa2b7', 'eucjpms'), hex('a4a2', 'eucjpms')],
+    cy: ['VARCHAR(20) CHARACTER SET cp1251', hex('c0ff', 'cp1251'), hex('98', 'cp1251')],
+    k8: ['VARCHAR(20) CHARACTER SET koi8r', hex('c1da', 'koi8r'), hex('ff20', 'koi8r')],
+  }),
+  ...keys('collations: PAD SPACE and NO PAD; case- and accent-insensitive', {
+    ps: ['VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci', "'a'", hex('c3a920', 'utf8mb4'), "'B '"],
+    pb: ['VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin', "'a '", "'A'", hex('61cc81', 'utf8mb4')],
+    pu: [
+      'VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci',
+      "'a'",
+      hex('c39f', 'utf8mb4'),
+      hex('7a09', 'utf8mb4'),
+    ],
+    sw: ['VARCHAR(40) CHARACTER SET latin1 COLLATE latin1_swedish_ci', hex('e4', 'latin1'), hex('f6', 'latin1')],
+  }),
+  ...keys('BINARY(n), trailing zeros', {
+    bn: ['BINARY(5)', hex('0100'), hex('0000000000'), hex('61'), hex('6100620000'), hex('5c27fffe27')],
+    bw: ['BINARY(255)', hex('00'), 'REPEAT(0xff, 255)', 'CONCAT(REPEAT(0x01, 254), 0x00)'],
+  }),
+  ...keys('VARBINARY', {
+    vb: [
+      'VARBINARY(300)',
+      hex('00'),
+      hex('610000'),
+      "''",
+      'REPEAT(0x0a, 300)',
+      hex('1c1d1e'),
+      'REPEAT(0x1e, 251)',
+      hex('fbfcfdfeff'),
+      hex('005c27ff'),
+    ],
+    v6: ['VARBINARY(16)', hex('00010000'), hex('ff')],
+  }),
+  ...plain('TINYBLOB … LONGBLOB, TINYTEXT … LONGTEXT', {
+    tb: ['TINYBLOB', "''", 'REPEAT(0x00, 255)'],
+    tt: ['TINYTEXT', "''", "REPEAT('x', 255)"],
+    bl: ['BLOB', 'REPEAT(0xfe, 65535)', hex('00'), "''", 'REPEAT(0x1e1d1c, 20000)'],
+    tx: ['TEXT CHARACTER SET latin1', `REPEAT(${hex('81', 'latin1')}, 300)`, "''"],
+    tg: ['TEXT CHARACTER SET gbk', hex('815c', 'gbk'), "REPEAT('x', 60000)"],
+    mb: ['MEDIUMBLOB', 'REPEAT(0x5c, 100000)', hex('00')],
+    mt: ['MEDIUMTEXT CHARACTER SET utf8mb4', "REPEAT('m', 70000)", "''"],
+    lb: ['LONGBLOB', 'REPEAT(0x27, 300000)', "''"],
+    lt: ['LONGTEXT CHARACTER SET utf8mb4', `REPEAT(${hex('f09f9880', 'utf8mb4')}, 30000)`, "''"],
+    tu2: ['TEXT CHARACTER SET utf16', hex('d83dde00', 'utf16'), "''"],
+  }),
+  ...keys('ENUM: commas, quotes, the empty member, digits, 300 members, index 0', {
+    en: ["ENUM('a','it''s','c,d','')", "'a'", "'it''s'", "'c,d'", "''", "'no such member'"],
+    ed: ["ENUM('0','1','2')", "'0'", "'1'", '3', "'none'"],
+    ee: ["ENUM('','b')", "''", "'b'", "'none'"],
+    eb: [`ENUM(${members(300)})`, "'m0'", "'m299'", "'m255'", "'none'"],
+    ew: ["ENUM('x','y') CHARACTER SET utf16", "'y'", "'none'"],
+    el: ["ENUM('\xc3\xa4','b') CHARACTER SET latin1", '1', '2'],
+  }),
+  ...keys('SET: commas in members, 64 members', {
+    se: ["SET('a','b ','c''','d e')", "''", "'a,c'''", '7', '15'],
+    sd: ["SET('1','2','x')", '0', '1', '2', '7'],
+    sb: [`SET(${members(64)})`, '18446744073709551615', '0', '9223372036854775808', "'m0,m63'"],
+    sc: [`SET(${members(20)})`, '1048575', '65536'],
+  }),
+];
