@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { compareDatabases } from '../property/compare-databases.ts';
+import { connect } from '../support/query.ts';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+
+const MIB = 1024 * 1024;
+
+/** A file system of its own size for the data of a server, where this machine lets us mount one. */
+class SmallDisk implements Disposable {
+  readonly #folder: string;
+
+  /** The server must be stopped. Holds what is there and `freeBytes` more. */
+  static under(server: RunningServer, freeBytes: number): SmallDisk {
+    const folder = server.datadir;
+    if (folder === null) throw new Error('not a server of this machine');
+    renameSync(folder, `${folder}.before`);
+    mkdirSync(folder);
+    const used = Number(execFileSync('du', ['-sb', `${folder}.before`], { encoding: 'utf8' }).split('\t')[0]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${used + freeBytes}`, 'tmpfs', folder]);
+    cpSync(`${folder}.before`, folder, { recursive: true });
+    rmSync(`${folder}.before`, { recursive: true });
+    return new SmallDisk(folder);
+  }
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  grow(bytes: number): void {
+    const size = Number(
+      execFileSync('df', ['-B1', '--output=size', this.#folder], { encoding: 'utf8' }).split('\n')[1],
+    );
+    execFileSync('mount', ['-o', `remount,size=${size + bytes}`, this.#folder]);
+  }
+
+  get freeBytes(): number {
+    return Number(execFileSync('df', ['-B1', '--output=avail', this.#folder], { encoding: 'utf8' }).split('\n')[1]);
+  }
+
+  /** Also under a server that still runs: its files go with it. */
+  [Symbol.dispose](): void {
+    execFileSync('umount', ['--lazy', this.#folder]);
+  }
+}
+
+function canMount(): boolean {
+  try {
+    const folder = '/tmp/switchyard-mount-trial';
+    mkdirSync(folder, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('umount', [folder]);
+    rmSync(folder, { recursive: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test.runIf(canMount())('a target whose disk is full, while copying and while running, loses nothing', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  const { client } = rehearsal.switchyard;
+  await using source = await connect(rehearsal.source, 'shop');
+  await source.query('CREATE TABLE ballast (id INT PRIMARY KEY AUTO_INCREMENT, data LONGBLOB NOT NULL)');
+  const addBallast = async () => {
+    for (let i = 0; i < 12; i += 1)
+      await source.query('INSERT INTO ballast (data) VALUES (RANDOM_BYTES(1024)), (REPEAT(RANDOM_BYTES(1024), 4096))');
+  };
+  await addBallast();
+  await rehearsal.target.stop();
+  using disk = SmallDisk.under(rehearsal.target, 64 * MIB);
+  await rehearsal.target.start();
+
+  const makeRoom = async () => {
+    disk.grow(160 * MIB);
+    // A server that waits for room looks again once a minute only; one that gave up has to be started anyway.
+    await rehearsal.target.kill();
+    await rehearsal.target.start();
+  };
+  await client.createImport(rehearsal.request({ options: { chunkBytes: MIB } }));
+  const traffic = rehearsal.traffic(50);
+  expect((await full(rehearsal, disk))?.fromPhase ?? 'copying').toBe('copying');
+  await makeRoom();
+  await goOn(rehearsal);
+  await rehearsal.reach('running');
+
+  for (let i = 0; i < 4; i += 1) await addBallast();
+  expect((await full(rehearsal, disk))?.fromPhase ?? 'running').toBe('running');
+  await makeRoom();
+  disk.grow(400 * MIB);
+  await goOn(rehearsal);
+  await traffic.stop();
+  await rehearsal.caughtUpWith(rehearsal.source);
+  expect(await compareDatabases(rehearsal.source, rehearsal.target, 'shop')).toEqual([]);
+  expect(await rehearsal.ledger(traffic, rehearsal.source)).toMatchObject({ exact: true, lost: 0 });
+});
+
+/** Waits until the import has stopped for it, or until nothing fits any more and the server itself waits. */
+async function full({ switchyard }: Rehearsal, disk: SmallDisk) {
+  for (let waits = 0; waits < 20;) {
+    const { error } = await switchyard.client.getImport(IMPORT);
+    if (error !== null) {
+      expect(error).toMatchObject({ code: 'SERVER_FULL' });
+      return error;
+    }
+    if (disk.freeBytes < 2 * MIB) waits += 1;
+    await delay(100);
+  }
+  return null;
+}
+
+/** It may have stopped meanwhile, or be about to. */
+async function goOn({ switchyard }: Rehearsal): Promise<void> {
+  const { error } = await switchyard.client.getImport(IMPORT);
+  if (error !== null) await switchyard.client.resume(IMPORT);
+}
