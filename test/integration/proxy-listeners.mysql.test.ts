@@ -52,7 +52,10 @@ describe('certificates', () => {
     socket.write(request);
     const secure = connectTls({ socket, rejectUnauthorized: false, ...options });
     secure.on('error', () => {});
-    await Promise.race([once(secure, 'secureConnect'), once(secure, 'close')]);
+    const { promise: settled, resolve } = Promise.withResolvers<void>();
+    secure.once('secureConnect', resolve);
+    secure.once('close', resolve);
+    await settled;
     const name = secure.getPeerCertificate()?.subject?.CN;
     secure.destroy();
     return Array.isArray(name) ? name[0] : name;

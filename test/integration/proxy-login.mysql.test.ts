@@ -119,7 +119,8 @@ test('right after a change of the password only the new one is let in, though th
   await root.query(`CREATE USER changing@'%' IDENTIFIED BY 'one'`);
   const login = async (password: string) => {
     await using connection = await client(proxy.port, { user: 'changing', password, database: '' });
-    return rowsOf(connection, 'SELECT 1 AS ok');
+    // Awaited here: the connection ends with this function.
+    return await rowsOf(connection, 'SELECT 1 AS ok');
   };
   await login('one');
   await login('one');
