@@ -9,10 +9,13 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
   await using rehearsal = await Rehearsal.start({ rows: 500 });
   const { switchyard, source, target } = rehearsal;
   const { client } = switchyard;
-  await using onSource = await connect(source, 'shop');
   await using onTarget = await connect(target);
   const { user, password } = ONLY_ON_SOURCE;
-  await onSource.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${password}'; GRANT SELECT ON shop.* TO ${user}@'%'`);
+  {
+    // Closed at once: it would be a direct connection itself.
+    await using onSource = await connect(source);
+    await onSource.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${password}'; GRANT SELECT ON shop.* TO ${user}@'%'`);
+  }
   await client.createImport(
     rehearsal.request({
       options: { fence: 'triggers', maxLagMs: 500, drainBudgetMs: 300, drainPolicy: 'close-sessions' },
