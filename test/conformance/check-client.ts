@@ -1,4 +1,4 @@
-import type { ConformanceClient } from './client.ts';
+import type { ClientOutput, ConformanceClient } from './client.ts';
 import { differences } from './compare.ts';
 import { runClient } from './run-client.ts';
 import type { ConformanceStage } from './stage.ts';
@@ -8,7 +8,7 @@ export interface ClientResult {
   from: string;
   version: string;
   tls: boolean;
-  verdict: 'equal' | 'different' | 'absent' | 'excluded' | 'broken';
+  verdict: 'equal' | 'equal but for' | 'different' | 'absent' | 'excluded' | 'broken';
   /** Where they differ; why it was not run; how the program failed on the direct connection as well. */
   details: string[];
   /** Lines compared. */
@@ -34,12 +34,20 @@ export async function checkClient(
       details: [`exit ${direct.code} on a direct connection`, ...direct.text.split('\n').slice(-8)],
     };
   const proxied = await runClient(client.program, await stage.target('proxy', tls));
-  const details = differences(direct.text, proxied.text);
+  const exception = client.exceptions?.[family];
+  const compared = ({ text }: ClientOutput) =>
+    exception === undefined
+      ? text
+      : text
+          .split('\n')
+          .filter((line) => !exception.lines.test(line))
+          .join('\n');
+  const details = differences(compared(direct), compared(proxied));
   if (proxied.code !== 0) details.unshift(`exit ${proxied.code} through the proxy`);
   return {
     ...result,
-    verdict: details.length === 0 ? 'equal' : 'different',
-    details,
+    verdict: details.length > 0 ? 'different' : exception === undefined ? 'equal' : 'equal but for',
+    details: details.length === 0 && exception !== undefined ? [exception.why] : details,
     lines: direct.text.split('\n').length,
   };
 }

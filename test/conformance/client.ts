@@ -8,6 +8,8 @@ export interface ConformanceClient {
   program: CommandLine;
   /** Servers that it cannot talk to at all, with the reason. */
   excluded?: Partial<Record<'mysql' | 'mariadb', string>>;
+  /** Lines that differ for a known reason; all others must be equal. */
+  exceptions?: Partial<Record<'mysql' | 'mariadb', { lines: RegExp; why: string }>>;
   /** Why it is not run with TLS. */
   excludedTls?: string;
 }

@@ -22,7 +22,7 @@ for (const flavor of flavors) results[flavor] = await runAll(flavor);
 const all = Object.values(results).flat();
 const count = (verdict: ClientResult['verdict']) => all.filter((result) => result.verdict === verdict).length;
 console.log(
-  `\n${count('equal')} equal, ${count('different')} different, ${count('broken')} broken, ${count('absent')} absent, ${count('excluded')} excluded`,
+  `\n${count('equal')} equal, ${count('equal but for')} equal but for what is said, ${count('different')} different, ${count('broken')} broken, ${count('absent')} absent, ${count('excluded')} excluded`,
 );
 if (values.write === true) {
   await writeFile(path.join(import.meta.dirname, 'results.json'), `${JSON.stringify(summary(results), null, 2)}\n`);
@@ -38,9 +38,9 @@ async function runAll(flavor: Flavor): Promise<ClientResult[]> {
       const result = await checkClient(stage, client, { family: FLAVOR_SPECS[flavor].family, tls });
       found.push(result);
       console.log(
-        `  ${result.verdict.padEnd(10)} ${client.name} ${result.version}${tls ? ', TLS' : ''} (${result.lines} lines)`,
+        `  ${result.verdict.padEnd(13)} ${client.name} ${result.version}${tls ? ', TLS' : ''} (${result.lines} lines)`,
       );
-      for (const line of result.details) console.log(`             ${line}`);
+      for (const line of result.details) console.log(`                ${line}`);
     }
   }
   return found;
