@@ -7,6 +7,9 @@ const RSA_KEY = '--get-server-public-key';
 /** Steps in which mysql2 parses JSON columns of MariaDB by itself on a direct connection. */
 const JSON_AS_TEXT: Readonly<Record<string, RegExp>> = {
   mysql2: /^(?:text|prepared) types: /,
+  mariadb: /^(?:text|prepared) types: /,
+  sequelize: /^include: /,
+  knex: /^select: /,
   drizzle: /^(?:select|prepared): /,
 };
 const JSON_WHY =
