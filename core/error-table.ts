@@ -178,6 +178,13 @@ export const ERROR_TABLE = {
     remedy:
       'On the source, UPDATE … SET document = CAST(CAST(document AS CHAR) AS JSON) turns such values into the text that the document shows; then start the import again.',
   },
+  DDL_RENAME_SKIPPED: {
+    kind: 'fatal',
+    meaning:
+      'A statement that renames an imported table was skipped (DDL policy IGNORE or EXEC_IGNORE, or --skip-ddl), and the other side still has the old name. Rows under the new name would be lost.',
+    remedy:
+      'Rename the table on the other side too and `resume --skip-ddl`, or let Switchyard do it: `resume --apply-ddl`.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

@@ -13,6 +13,7 @@ import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
 import { definitionsAfter, StreamSchema, type Definitions } from './stream-schema.ts';
 import { ChangeStream } from './stream/change-stream.ts';
+import { isSameName } from './stream/stream-scope.ts';
 import { gtidsOf, type StreamTransaction } from './stream/transaction.ts';
 
 /** Of final states in a window; another window of as much is collected while one is written. */
@@ -188,7 +189,9 @@ export class Replication {
         from,
         tableOf: (schema, name) => (schema === database ? (definitions.get(name) ?? undefined) : undefined),
         isImported: (schema, name) => schema === database && definitions.has(name),
-        inScope: (schema) => schema === database,
+        namesImported: (schema, name) =>
+          isSameName(schema, database) && definitions.keys().some((known) => isSameName(name, known)),
+        inScope: (schema) => isSameName(schema, database),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
         ...(silence === undefined ? {} : { silenceMaxMs: silence.originMs }),

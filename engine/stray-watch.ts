@@ -18,6 +18,7 @@ import {
   type StrayRecord,
 } from './stray-writes.ts';
 import { ChangeStream } from './stream/change-stream.ts';
+import { isSameName } from './stream/stream-scope.ts';
 import { gtidsOf, type StreamTransaction } from './stream/transaction.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
@@ -168,7 +169,9 @@ export class StrayWatch {
         flavor,
         from: seen,
         tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
-        inScope: (schema) => schema === database,
+        namesImported: (schema, name) =>
+          isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
+        inScope: (schema) => isSameName(schema, database),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
       });

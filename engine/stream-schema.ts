@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { AppError } from '../core/errors.ts';
 import type { Flavor } from '../core/gtid.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
 import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
 import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
+import { sqlTokens } from './stream/sql-lexer.ts';
 import { statementEffect } from './stream/statement-effect.ts';
 
 const tableSchema = z.object({
@@ -92,6 +94,14 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   const there = await tablesOf(destination, database, named);
   const now = await tablesOf(origin, database, named);
   const isRenamed = [...named].some((name) => before.get(name) != null && !there.has(name));
+  const stays = [...named].find((name) => before.get(name) != null && there.has(name));
+  if (outcome === 'skipped' && stays !== undefined && renamesTable(ddl.sql)) {
+    throw new AppError(
+      'DDL_RENAME_SKIPPED',
+      `table ${stays} has another name on the origin from here on, and not on the destination: ${ddl.sql.slice(0, 200)}`,
+      { details: { table: stays } },
+    );
+  }
   const changed: Definitions = new Map();
   for (const name of named) {
     const known = before.get(name);
@@ -104,6 +114,14 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
     else changed.set(name, now.get(name) ?? known);
   }
   return changed;
+}
+
+/** RENAME TABLE, or ALTER TABLE … RENAME [TO | AS] …; not of a column or an index. */
+function renamesTable(sql: string): boolean {
+  const words = [...sqlTokens(sql)].map(({ kind, text }) => (kind === 'word' ? text.toUpperCase() : ''));
+  return words.some(
+    (word, at) => word === 'RENAME' && !['COLUMN', 'INDEX', 'KEY', 'USER'].includes(words[at + 1] ?? ''),
+  );
 }
 
 async function tablesOf(

@@ -10,9 +10,10 @@ import { gtidsOf, type StreamTransaction } from './transaction.ts';
 
 const PART_BYTES_MAX = 4 * 1024 * 1024;
 
-export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported'> {
+export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'namesImported'> {
   /** Left out: those that there is a table for. */
   isImported?: StreamScope['isImported'];
+  namesImported?: StreamScope['namesImported'];
   server: ServerDefinition;
   flavor: Flavor;
   /** Everything in it has been read already; the first transaction is the first one not in it. */
@@ -57,12 +58,13 @@ export class ChangeStream implements AsyncDisposable {
     silenceMaxMs,
     tableOf,
     isImported = (schema, name) => tableOf(schema, name) !== undefined,
+    namesImported = isImported,
     inScope,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const stream = new ChangeStream(
       from.clone(),
-      new TransactionAssembler({ tableOf, isImported, inScope }, partBytesMax),
+      new TransactionAssembler({ tableOf, isImported, namesImported, inScope }, partBytesMax),
       bufferBytesMax,
     );
     const client = await BinlogClient.open({

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Table } from '../schema/table.ts';
-import { judgeStatement, type StreamScope } from './stream-scope.ts';
+import { isSameName, judgeStatement, type StreamScope } from './stream-scope.ts';
 
 const TABLES = new Set(['orders', 'order items', 'we`ird', 'über']);
 const scope: StreamScope = {
-  inScope: (schema) => schema === 'shop',
+  inScope: (schema) => isSameName(schema, 'shop'),
+  namesImported: (schema, name) => isSameName(schema, 'shop') && [...TABLES].some((table) => isSameName(name, table)),
   isImported: (schema, name) => schema === 'shop' && TABLES.has(name),
   tableOf: (schema, name) => (schema === 'shop' && TABLES.has(name) ? ({ schema, name } as Table) : undefined),
 };
@@ -18,6 +19,9 @@ describe('statements that touch an imported table', () => {
   it.each([
     'ALTER TABLE orders ADD COLUMN x INT',
     'alter table `orders` add x int',
+    // The same table where lower_case_table_names is 1: a statement keeps the case in which it was written.
+    'TRUNCATE Orders',
+    'ALTER TABLE `SHOP`.`ORDERS` ADD x INT',
     'ALTER TABLE shop.orders ENGINE=InnoDB',
     'ALTER TABLE `shop`.`order items` DROP COLUMN a',
     'ALTER ONLINE TABLE orders ADD x INT',

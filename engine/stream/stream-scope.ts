@@ -18,7 +18,18 @@ export interface StreamScope {
   readonly tableOf: (schema: string, name: string) => Table | undefined;
   /** Also a table that was dropped and may come back. */
   readonly isImported: (schema: string, name: string) => boolean;
+  /** Whether a statement that names this schema is about the imported one. */
   readonly inScope: (schema: string) => boolean;
+  /** Whether a statement that names this table is about an imported one. */
+  readonly namesImported: (schema: string, name: string) => boolean;
+}
+
+/**
+ * Statements keep the case in which somebody wrote a name, and with lower_case_table_names=1 that is no part of the name.
+ * So any case counts: on a server that tells them apart, a table or schema of the same letters makes a stop too many.
+ */
+export function isSameName(written: string, imported: string): boolean {
+  return written === imported || written.toLowerCase() === imported.toLowerCase();
 }
 
 export type StatementVerdict =
@@ -35,7 +46,7 @@ export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope)
       return { kind: 'pass', ours: marked || isOurs(effect.tables) };
     case 'tables': {
       const ours = marked || isOurs(effect.tables);
-      const touched = effect.tables.find((table) => scope.isImported(table.schema, table.name));
+      const touched = effect.tables.find((table) => scope.namesImported(table.schema, table.name));
       return touched === undefined ? { kind: 'pass', ours } : { kind: 'ddl', schema: touched.schema, ours };
     }
     case 'schema': {
@@ -45,7 +56,7 @@ export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope)
     case 'rows': {
       // Triggers and functions can reach tables that the statement does not name; those on other schemas are the
       // preflight's matter (binlog_format=ROW).
-      const touched = effect.tables.filter((table) => scope.isImported(table.schema, table.name));
+      const touched = effect.tables.filter((table) => scope.namesImported(table.schema, table.name));
       if (touched.length > 0) return { kind: 'dml', tables: touched };
       const cleared = /^\s*(DELETE|TRUNCATE)\b/i.test(sql);
       return scope.inScope(schema) && !cleared

@@ -3,7 +3,12 @@ import { EVENT, type BinlogEvent } from './event.ts';
 import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
 import type { StreamTransaction } from './transaction.ts';
 
-const scope = { tableOf: () => undefined, isImported: () => false, inScope: (schema: string) => schema === 'shop' };
+const scope = {
+  tableOf: () => undefined,
+  isImported: () => false,
+  namesImported: () => false,
+  inScope: (schema: string) => schema === 'shop',
+};
 
 function event(type: number, body: Buffer, ignorable = false): BinlogEvent {
   return { type, timestamp: 1_700_000_000, serverId: 7, ignorable, size: body.length + 19, body };

@@ -212,6 +212,19 @@ test('skipped, rows that the target cannot hold stop the stream (I4)', async () 
   await expect(start('IGNORE').replication.done).rejects.toMatchObject({ message: expect.stringContaining("'one'") });
 });
 
+test('a skipped rename stops the stream: rows under the new name would be passed over (I4)', async () => {
+  await startAndStop();
+  await run('ALTER TABLE a RENAME TO renamed', "INSERT INTO renamed VALUES (1, 1, 'w')");
+  await expect(start('IGNORE').replication.done).rejects.toMatchObject({ code: 'DDL_RENAME_SKIPPED' });
+  await expect(start('STOP', ['skip']).replication.done).rejects.toMatchObject({ code: 'DDL_RENAME_SKIPPED' });
+  // Done by hand on the other side, it may be skipped.
+  await target.write('RENAME TABLE a TO renamed');
+  const { caughtUp, stop } = start('STOP', ['skip']);
+  await caughtUp();
+  await stop();
+  expect(await target.rows('SELECT * FROM renamed')).toEqual([['1', '1', 'w']]);
+});
+
 test('a table that comes with its rows stops the stream (I4)', async () => {
   await startAndStop();
   await run("INSERT INTO a VALUES (1, 1, 'w')", 'DROP TABLE b', 'CREATE TABLE b (PRIMARY KEY (id)) AS SELECT * FROM a');
