@@ -1,5 +1,5 @@
 import { assert } from '../../core/errors.ts';
-import { comparand, insertColumns, literal } from '../schema/column-sql.ts';
+import { comparand, insertColumns, isWideSet, literal } from '../schema/column-sql.ts';
 import type { Column, Table } from '../schema/table.ts';
 import { escapeBytes, quoteName, type Bytes, type Value } from '../server/connection.ts';
 import type { FinalState } from './window.ts';
@@ -77,9 +77,9 @@ function makeTableSql(table: Table): TableSql {
 export function whereValues(columns: readonly Column[], lists: readonly Value[][], by: 'collation' | 'bytes'): Bytes {
   const names = columns.map(({ name }) => quoteName(name));
   const writers = columns.map((column) => comparand(column));
-  const isText = by === 'bytes' && columns.some(isCollated);
-  const byteNames = columns.map((column, i) => (isCollated(column) ? `CAST(${names[i]} AS BINARY)` : (names[i] ?? '')));
-  const byteWriters = columns.map((column) => (isCollated(column) ? bytesLiteral : comparand(column)));
+  const isText = (by === 'bytes' && columns.some(isCollated)) || columns.some(isWideSet);
+  const byteNames = columns.map((column, i) => exactName(column, names[i] ?? ''));
+  const byteWriters = columns.map(exactWriter);
   if (columns.length > 1 && columns.some(({ dataType }) => dataType === 'enum' || dataType === 'set')) {
     const one = (values: Value[]) =>
       [...equalities(names, writers, values), ...(isText ? equalities(byteNames, byteWriters, values) : [])].join(
@@ -100,6 +100,16 @@ function equalities(names: readonly Bytes[], writers: readonly Writer[], values:
 
 function written(writers: readonly Writer[], values: readonly Value[]): Bytes[] {
   return writers.map((write, i) => write(values[i] ?? null));
+}
+
+function exactName(column: Column, name: Bytes): Bytes {
+  if (isWideSet(column)) return `CAST(${name} AS UNSIGNED)`;
+  return isCollated(column) ? `CAST(${name} AS BINARY)` : name;
+}
+
+function exactWriter(column: Column): Writer {
+  if (isWideSet(column)) return (value) => value ?? 'NULL';
+  return isCollated(column) ? bytesLiteral : comparand(column);
 }
 
 /** Text is equal by collation; ENUM and SET are numbers here. */

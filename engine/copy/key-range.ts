@@ -42,7 +42,7 @@ function compare(column: Column, operator: '<' | '>' | '<=' | '>=' | '=', value:
     if (members <= ENUM_LIST_MAX) return oneOf(name, indexesWhere(members, operator, Number(value)));
   }
   // No range of the index, but the right rows.
-  if (isWideSet(column) && operator !== '=') return `CAST(${name} AS UNSIGNED) ${operator} ${value}`;
+  if (isWideSet(column)) return `CAST(${name} AS UNSIGNED) ${operator} ${value}`;
   return `${name} ${operator} ${comparand(column)(value)}`;
 }
 

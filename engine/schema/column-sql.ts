@@ -147,9 +147,12 @@ export function isZerofill(column: Column): boolean {
   return /\bzerofill\b/i.test(column.columnType) && !/^(enum|set)\b/i.test(column.columnType);
 }
 
-/** A SET of 64 members: its numbers compare as signed ones, but are in the order of unsigned ones in an index. */
+/**
+ * A SET of so many members that a DOUBLE does not tell its values apart. Its numbers compare as signed ones through an index,
+ * and as DOUBLEs elsewhere, where 2^63 equals 2^63 + 1; only `CAST(… AS UNSIGNED)` compares exactly.
+ */
 export function isWideSet(column: Column): boolean {
-  return column.dataType === 'set' && enumMembers(column).length === 64;
+  return column.dataType === 'set' && enumMembers(column).length > 53;
 }
 
 /** The columns that may be written: all but the generated ones. */

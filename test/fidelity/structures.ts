@@ -7,6 +7,8 @@ import type { Steps } from './zoo-tables.ts';
 export interface Structure {
   label: string;
   only?: 'mysql' | 'mariadb';
+  /** Without transactions on the source: nothing is written back to it. */
+  forwardOnly?: boolean;
   /** On the source, before the copy. */
   before: string[];
   steps: Partial<Record<keyof Steps, string[]>>;
@@ -356,6 +358,7 @@ export const STRUCTURES: Structure[] = [
   },
   {
     label: 'MariaDB: Aria and MyISAM tables (become InnoDB)',
+    forwardOnly: true,
     only: 'mariadb',
     before: [
       'CREATE TABLE s_aria (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(9), KEY (v)) ENGINE=Aria PAGE_CHECKSUM=1 TRANSACTIONAL=1',
