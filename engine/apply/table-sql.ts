@@ -77,9 +77,10 @@ function makeTableSql(table: Table): TableSql {
 export function whereValues(columns: readonly Column[], lists: readonly Value[][], by: 'collation' | 'bytes'): Bytes {
   const names = columns.map(({ name }) => quoteName(name));
   const writers = columns.map((column) => comparand(column));
-  const isText = (by === 'bytes' && columns.some(isCollated)) || columns.some(isWideSet);
-  const byteNames = columns.map((column, i) => exactName(column, names[i] ?? ''));
-  const byteWriters = columns.map(exactWriter);
+  const isExact = (column: Column) => isWideSet(column) || (by === 'bytes' && isCollated(column));
+  const isText = columns.some(isExact);
+  const byteNames = columns.map((column, i) => (isExact(column) ? exactName(column) : (names[i] ?? '')));
+  const byteWriters = columns.map((column) => (isExact(column) ? exactWriter(column) : comparand(column)));
   if (columns.length > 1 && columns.some(({ dataType }) => dataType === 'enum' || dataType === 'set')) {
     const one = (values: Value[]) =>
       [...equalities(names, writers, values), ...(isText ? equalities(byteNames, byteWriters, values) : [])].join(
@@ -102,14 +103,12 @@ function written(writers: readonly Writer[], values: readonly Value[]): Bytes[] 
   return writers.map((write, i) => write(values[i] ?? null));
 }
 
-function exactName(column: Column, name: Bytes): Bytes {
-  if (isWideSet(column)) return `CAST(${name} AS UNSIGNED)`;
-  return isCollated(column) ? `CAST(${name} AS BINARY)` : name;
+function exactName(column: Column): Bytes {
+  return `CAST(${quoteName(column.name)} AS ${isWideSet(column) ? 'UNSIGNED' : 'BINARY'})`;
 }
 
 function exactWriter(column: Column): Writer {
-  if (isWideSet(column)) return (value) => value ?? 'NULL';
-  return isCollated(column) ? bytesLiteral : comparand(column);
+  return isWideSet(column) ? (value) => value ?? 'NULL' : bytesLiteral;
 }
 
 /** Text is equal by collation; ENUM and SET are numbers here. */
