@@ -103,8 +103,13 @@ function written(writers: readonly Writer[], values: readonly Value[]): Bytes[] 
   return writers.map((write, i) => write(values[i] ?? null));
 }
 
+/**
+ * A column in ascii may be MariaDB's UUID or INET on the other side, whose bytes are not its text: CONCAT makes text of it.
+ */
 function exactName(column: Column): Bytes {
-  return `CAST(${quoteName(column.name)} AS ${isWideSet(column) ? 'UNSIGNED' : 'BINARY'})`;
+  const name = quoteName(column.name);
+  if (isWideSet(column)) return `CAST(${name} AS UNSIGNED)`;
+  return `CAST(${column.charset === 'ascii' ? `CONCAT(${name})` : name} AS BINARY)`;
 }
 
 function exactWriter(column: Column): Writer {
