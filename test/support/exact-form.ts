@@ -64,11 +64,15 @@ function jsonForm(name: Bytes): Bytes {
 export async function exactRows(connection: ServerConnection, table: Table): Promise<Value[][]> {
   const name = `${quoteName(table.schema)}.${quoteName(table.name)}`;
   const order = (table.key?.columns ?? []).map((ordinal) => ordinal + 1).join(',');
-  // JSON paths are literals, which must not be binary as all others of our connections are.
+  return await formRows(connection, `SELECT ${table.columns.map(exactForm).join(',')} FROM ${name} ORDER BY ${order}`);
+}
+
+/** JSON paths are literals, which must not be binary as all others of our connections are. */
+async function formRows(connection: ServerConnection, sql: Bytes): Promise<Value[][]> {
   await connection.write(
     'SET SESSION group_concat_max_len = 1000000000, sort_buffer_size = 268435456, collation_connection = utf8mb4_bin',
   );
-  const rows = await connection.rows(`SELECT ${table.columns.map(exactForm).join(',')} FROM ${name} ORDER BY ${order}`);
+  const rows = await connection.rows(sql);
   await connection.write('SET SESSION collation_connection = binary');
   return rows;
 }
@@ -82,7 +86,8 @@ export async function hexRows(connection: ServerConnection, table: Table): Promi
 /** Two sums over all rows, for tables too large to be fetched. */
 export async function tableSum(connection: ServerConnection, table: Table): Promise<string> {
   const text = table.columns.map((column) => `IFNULL(${exactForm(column)},'N')`).join(",'|',");
-  const [row] = await connection.rows(
+  const [row] = await formRows(
+    connection,
     `SELECT COUNT(*), SUM(CRC32(CONCAT(${text}))), BIT_XOR(CRC32(CONCAT('x',${text}))) FROM ${quoteName(table.schema)}.${quoteName(table.name)}`,
   );
   return (row ?? []).join('/');
