@@ -70,11 +70,11 @@ export class ImportStreams {
         database: document.database,
         ...exactFrom(document, side),
         loadTables: async () => {
-          await this.#clearTriggers(side);
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
         },
         onTables: (names) => this.#keepTables(side, names),
+        beforeSession: () => this.#clearTriggers(side),
         onDdl: ddlHandler({
           world,
           journal: new DdlJournal(world.credentialsOf(side), document.id, side === 'target' ? 'forward' : 'reverse'),

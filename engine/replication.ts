@@ -51,6 +51,8 @@ export interface ReplicationOptions {
   loadTables: () => Promise<Table[]>;
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
   onTables?: (names: string[]) => Promise<void>;
+  /** At the beginning of every session, before anything is applied; what it rejects with ends the session. */
+  beforeSession?: () => Promise<void>;
   onDdl: DdlHandler;
   /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
@@ -179,6 +181,7 @@ export class Replication {
     const { origin, destination, flavor, database, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
     await using applier = await Applier.open({ origin, destination, progress: this.#progress, silenceMs });
+    await this.#options.beforeSession?.();
     const definitions = await this.#loadDefinitions();
     const from = parsePosition(flavor, applier.startPosition);
     const controller = childController(signal);

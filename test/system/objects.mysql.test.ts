@@ -43,7 +43,9 @@ test('triggers and events go with the primary, views and routines with the copy;
   await order('a');
   expect(await triggers(target)).toEqual([]);
   await client.switchTraffic(IMPORT, { kind: 'primaries' });
-  expect([await triggers(source), await triggers(target)]).toEqual([[], ['audit_it']]);
+  expect(await triggers(target)).toEqual(['audit_it']);
+  // By the stream that begins now, before it applies anything.
+  await expect.poll(async () => triggers(source)).toEqual([]);
   expect([await enabled(source), await enabled(target)]).toEqual([['DISABLED'], ['ENABLED']]);
   await order('b');
   // Given out on the source and deleted there, 900 and what follows it is not given out again.
@@ -56,7 +58,8 @@ test('triggers and events go with the primary, views and routines with the copy;
   expect(await on(source, 'SELECT note FROM shop.audit_of ORDER BY note')).toEqual([{ note: 'aa' }, { note: 'bb' }]);
 
   await client.switchTraffic(IMPORT, { kind: 'primaries', back: true });
-  expect([await triggers(source), await triggers(target)]).toEqual([['audit_it'], []]);
+  expect(await triggers(source)).toEqual(['audit_it']);
+  await expect.poll(async () => triggers(target)).toEqual([]);
   expect([await enabled(source), await enabled(target)]).toEqual([['ENABLED'], ['DISABLED']]);
   await order('c');
   expect(await on(source, 'SELECT note FROM shop.audit_of ORDER BY note')).toEqual([
