@@ -43,9 +43,10 @@ export async function createObject(
   const { kind, name, createSql, sqlMode, charsetClient, collationConnection, timeZone } = object;
   if (createSql === '')
     throw new AppError('OBJECT_UNREADABLE', `our user may not see the definition of ${kind} ${name}`);
-  const collation = translateCollation(collationConnection.toLowerCase(), await knownCollations(connection));
+  const { collations, isMysql } = await dialectOf(connection);
+  const collation = translateCollation(collationConnection.toLowerCase(), collations);
   const settings = [
-    ...(sqlMode === null ? [] : [`sql_mode=${quoteText(await knownModes(connection, sqlMode))}`]),
+    ...(sqlMode === null ? [] : [`sql_mode=${quoteText(knownModes(sqlMode, isMysql))}`]),
     ...(timeZone === null ? [] : [`time_zone=${quoteText(timeZone)}`]),
     `character_set_client=${charsetClient}`,
     ...(collation === null ? [] : [`collation_connection=${collation}`]),
@@ -92,8 +93,27 @@ function withStatus(createSql: Bytes, isEnabled: boolean): Bytes {
   );
 }
 
-async function knownModes(connection: ServerConnection, modes: string): Promise<string> {
-  const isMysql = !/mariadb/i.test((await connection.rows('SELECT VERSION()'))[0]?.[0] ?? '');
+interface Dialect {
+  collations: ReadonlySet<string>;
+  isMysql: boolean;
+}
+
+/** Asked once a connection: triggers are created within the pause of a switch. */
+const dialects = new WeakMap<ServerConnection, Promise<Dialect>>();
+
+async function dialectOf(connection: ServerConnection): Promise<Dialect> {
+  const known = dialects.get(connection) ?? readDialect(connection);
+  dialects.set(connection, known);
+  return await known;
+}
+
+async function readDialect(connection: ServerConnection): Promise<Dialect> {
+  const collations = await knownCollations(connection);
+  const [row] = await connection.rows('SELECT VERSION()');
+  return { collations, isMysql: !/mariadb/i.test(row?.[0] ?? '') };
+}
+
+function knownModes(modes: string, isMysql: boolean): string {
   return modes
     .split(',')
     .filter((mode) => !isMysql || !FOREIGN_MODES.has(mode))
