@@ -87,8 +87,9 @@ async function equalOnes(
   values: Value[],
 ): Promise<number> {
   const columns = key.columns.map((index) => quoteName(columnAt(table, index).name)).join(',');
-  // In a union the columns of the table outrank the literals: the comparison is the one of the unique key.
-  const one = `SELECT ${columns} FROM ${tableSql(table).name} WHERE FALSE UNION ALL SELECT ${literalList(table, key, values)}`;
+  // In a union the columns of the table outrank the literals: the comparison is the one of the unique key. With LIMIT, since
+  // MySQL would push the condition into the union otherwise, by way of its text: error 3854 where that is not ASCII (9.7).
+  const one = `SELECT ${columns} FROM ${tableSql(table).name} WHERE FALSE UNION ALL SELECT ${literalList(table, key, values)} LIMIT 1`;
   const rows = await connection.rows(
     `SELECT COUNT(*) FROM (${one}) AS holder WHERE ${whereTakers(table, key, takers)}`,
   );

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parsePosition } from '../../core/gtid.ts';
+import { quoteText } from '../../engine/server/connection.ts';
 import { lanesAhead } from '../../engine/sidecar.ts';
 import { ApplyPair, type PairDatabase } from '../support/apply-pair.ts';
 
@@ -123,6 +124,21 @@ test('replayed over rows of a later time, as after the copy: stale rows give way
     await expectEqual(database);
   }
 });
+
+test.each(['utf8mb3_unicode_ci', 'utf8mb4_0900_ai_ci', 'latin1_swedish_ci', 'utf16_unicode_ci'])(
+  'a stale row gives way to a text that is equal to its own by %s and not ASCII',
+  async (collation) => {
+    const text = `VARCHAR(20) CHARACTER SET ${collation.split('_')[0]} COLLATE ${collation}`;
+    const database = await pair.database(`stale_${collation}`, [
+      `CREATE TABLE k (id ${text} PRIMARY KEY, u ${text} UNIQUE)`,
+    ]);
+    const row = (id: string, u: string) => `INSERT INTO k VALUES (${quoteText(id)}, ${quoteText(u)})`;
+    await database.run([row('äé', '"ÖÄ')]);
+    await pair.target.batch([`USE ${database.name}`, row('ÄÉ', 'x'), row('y', '"öä')]);
+    await database.applyAll(false);
+    expect(await database.rows('target', 'k')).toEqual(await database.rows('source', 'k'));
+  },
+);
 
 test('two values that only the target takes for equal stop the stream, and no row is lost', async () => {
   const columns = (collation: string) => [
