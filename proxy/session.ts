@@ -204,9 +204,11 @@ export class Session implements RelayOwner {
     await this.#login.luggage.prepare(destination, () => !this.#isClosing());
   }
 
-  /** The switch did not come. */
-  dropPreparedMove(): void {
-    this.#login.luggage.drop();
+  /** The switch did not come: the session stays where it is. One that is still to move keeps what was opened ahead. */
+  dropUnneededMove(): void {
+    const { destination } = this.#context.router.route(this.role);
+    const stays = destination === null || isSameDestination(destination, this.#login.backend.destination);
+    if (stays) this.#login.luggage.drop();
   }
 
   /** Ends at the next boundary. */

@@ -264,7 +264,7 @@ class ProxyWorker implements SessionContext {
       'route',
     );
     if (record.hold === 'none') {
-      for (const session of this.#sessions.values()) session.dropPreparedMove();
+      for (const session of this.#sessions.values()) session.dropUnneededMove();
     } else if (!wasHeld) {
       this.metrics.holds.inc();
     }
