@@ -19,6 +19,7 @@ import type { ClientCertificate } from './tls-material.ts';
 import type { ServerLogin } from './user-directory.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
 import { registerBackend } from './open-backends.ts';
+import { keepSession, resumableSession } from './tls-sessions.ts';
 import { startStallProofTimer } from './stall-proof-timer.ts';
 import { connectWire } from './wire-socket.ts';
 
@@ -213,15 +214,15 @@ function wantsTls({ tls, host }: Endpoint, { capabilities }: Handshake): boolean
 }
 
 /** Goes on over TLS on the same connection. */
-async function upgrade(
-  plain: MessageStream,
-  { endpoint: { host, tls }, clientCertificate }: Destination,
-): Promise<MessageStream> {
+async function upgrade(plain: MessageStream, destination: Destination): Promise<MessageStream> {
+  const { endpoint, clientCertificate } = destination;
+  const { host, tls } = endpoint;
   plain.detach();
   const verifiesCa = tls.mode === 'verify_ca' || tls.mode === 'verify_identity';
   const serverName = tls.serverName ?? host;
   const options: ConnectionOptions = {
     socket: plain.socket,
+    session: resumableSession(destination),
     minVersion: tls.minVersion,
     rejectUnauthorized: verifiesCa,
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
@@ -231,6 +232,7 @@ async function upgrade(
     ...(tls.mode === 'verify_ca' ? { checkServerIdentity: () => undefined } : {}),
   };
   const secure = connectTls(options);
+  keepSession(secure, destination);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   secure.once('secureConnect', resolve);
   secure.once('error', reject);

@@ -68,6 +68,31 @@ describe('what moves with a session', () => {
     });
   }
 
+  test('every session uses the connection that was opened ahead, whether or not a command waits at the release', async () => {
+    const sessions = await Promise.all(Array.from({ length: 12 }, async () => client(proxy.port)));
+    await using root = await direct(target);
+    const logins = async () => {
+      const [row] = await rowsOf(root, `SHOW GLOBAL STATUS LIKE 'Connections'`);
+      return Number(row?.['Value']);
+    };
+    await proxy.prepare('primary', 'target');
+    const before = await logins();
+    const names = proxy
+      .switchTo('target', { prepare: false })
+      .then(async () => Promise.all(sessions.map(async (session) => rowsOf(session, WHO))));
+    expect(await names).toEqual(sessions.map(() => [{ name: 'target' }]));
+    expect(await logins()).toBe(before);
+    await Promise.all(sessions.map(async (session) => session.end()));
+  });
+
+  test('TLS sessions are resumed: opening connections ahead does not cost the servers a signature each', async () => {
+    await using first = await client(proxy.port);
+    await first.query('DO 1');
+    await using second = await client(proxy.port);
+    const reused = `SHOW SESSION STATUS LIKE 'Ssl_sessions_reused'`;
+    expect(await rowsOf(second, reused)).toMatchObject([{ Value: '1' }]);
+  });
+
   test('what changed after the connection was prepared ahead', async () => {
     await using connection = await client(proxy.port);
     await connection.query(`SET @x = 1, SESSION wait_timeout = 100`);
