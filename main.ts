@@ -20,6 +20,8 @@ Starts the proxy, the engine and the admin API.
 
   --config FILE      configuration (config/example.yaml shows every key)
   --set KEY=VALUE    one key of it, for example --set proxy.listen=0.0.0.0:3306; may be repeated
+  --replace          take over from the one that runs on the same data directory: new proxies share its ports, then the
+                     old ones let their sessions end their transactions; for a new version or a new configuration
   --help             this text`;
 
 async function main(argv: string[]): Promise<void> {
@@ -57,6 +59,7 @@ interface ServeArguments {
   /** What makes a child process read the same configuration. */
   configArguments: string[];
   instance: string;
+  replace: boolean;
 }
 
 function readArguments(argv: string[]): ServeArguments | undefined {
@@ -70,6 +73,7 @@ function readArguments(argv: string[]): ServeArguments | undefined {
       ...settings.flatMap((setting) => ['--set', setting]),
     ],
     instance: values.instance ?? 'single',
+    replace: values.replace ?? false,
   };
 }
 
@@ -81,6 +85,7 @@ function parseArguments(argv: string[]) {
         config: { type: 'string' },
         set: { type: 'string', multiple: true },
         instance: { type: 'string' },
+        replace: { type: 'boolean' },
         help: { type: 'boolean' },
       },
     });
@@ -95,7 +100,7 @@ async function serve(argv: string[]): Promise<void> {
     console.log(SERVE_USAGE);
     return;
   }
-  const { config, configArguments } = args;
+  const { config, configArguments, replace } = args;
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const log = createLogger('supervisor', config.log.level);
@@ -104,6 +109,7 @@ async function serve(argv: string[]): Promise<void> {
     config,
     configArguments,
     mainPath,
+    replace,
     signal: stop.signal,
     log,
     onReloadRequested: (reload) => process.on('SIGHUP', reload),
@@ -124,12 +130,18 @@ async function runProxy(argv: string[]): Promise<void> {
   if (args === undefined) return;
   const { config, instance } = args;
   const { runProxyWorker } = await import('./proxy/worker.ts');
+  const stop = new AbortController();
+  const drain = new AbortController();
+  ignoreTerminal();
+  // Whoever ends all processes of a service at once (systemd) ends no transaction by that.
+  process.on('SIGTERM', () => (drain.signal.aborted ? stop : drain).abort());
   await runProxyWorker({
     config,
     dataDir: config.dataDir,
     controlSocketPath: join(config.dataDir, 'control.sock'),
     instanceId: instance,
-    signal: stoppedBySupervisor(),
+    signal: stop.signal,
+    drainSignal: drain.signal,
   });
   process.exit(0);
 }
@@ -139,22 +151,22 @@ async function runEngine(argv: string[]): Promise<void> {
   if (args === undefined) return;
   const { config } = args;
   const { runEngineProcess } = await import('./engine/engine-process.ts');
+  const stop = new AbortController();
+  ignoreTerminal();
+  process.on('SIGTERM', () => stop.abort());
   await runEngineProcess({
     config,
     controlSocketPath: join(config.dataDir, 'control.sock'),
-    signal: stoppedBySupervisor(),
+    signal: stop.signal,
     log: createLogger('engine', config.log.level),
   });
   process.exit(0);
 }
 
 /** Ctrl-C reaches the whole process group; only the supervisor acts on it and ends its children in order. */
-function stoppedBySupervisor(): AbortSignal {
-  const stop = new AbortController();
+function ignoreTerminal(): void {
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});
-  process.on('SIGTERM', () => stop.abort());
-  return stop.signal;
 }
 
 try {

@@ -22,7 +22,7 @@ export class LogStore implements Disposable {
   /** `:memory:` as the file keeps nothing. */
   constructor(file: string, { linesMax = 5000 }: { linesMax?: number } = {}) {
     this.#linesMax = linesMax;
-    this.#db = new DatabaseSync(file);
+    this.#db = new DatabaseSync(file, { timeout: 5000 });
     this.#db.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = OFF;

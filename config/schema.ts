@@ -100,6 +100,8 @@ export const configSchema = z.strictObject({
       maxFailedLogins: z.int().min(1).max(1_000_000).default(100),
       /** Longest time for a client to log in, ms. */
       handshakeTimeoutMs: z.int().min(100).max(600_000).default(10_000),
+      /** How long sessions get to reach their boundary when a worker is to end, ms; then they are ended where they are. */
+      drainTimeoutMs: z.int().min(0).max(86_400_000).default(10_000),
       /** Longest wait of a held session before it gets an error, ms; after the fence there is no such limit (I6). */
       holdTimeoutMs: z.int().min(100).max(600_000).default(30_000),
     })

@@ -27,6 +27,7 @@ import { HANDSHAKE_COLLATION_MAX, openBackend, setCollation } from './session-ca
 import type { ProxyMetrics } from './session-metrics.ts';
 import { Session, type SessionContext } from './session.ts';
 import type { TlsMaterial } from './tls-material.ts';
+import { WatchedSet } from './watched-set.ts';
 
 export interface ClientDoorOptions {
   /** As the files hold it now. */
@@ -64,31 +65,40 @@ const LOGIN_BYTES_MAX = 1 << 20;
 export class ClientDoor {
   readonly #options: ClientDoorOptions;
   readonly #cache = new CredentialCache();
-  readonly #waiting = new Set<Socket>();
-  #closed = false;
+  readonly #connected = new WatchedSet<Socket>();
+  /** Those without a session. */
+  readonly #waiting = new WatchedSet<Socket>();
+  readonly #closing = new AbortController();
 
   constructor(options: ClientDoorOptions) {
     this.#options = options;
   }
 
-  /** Those that have no session yet get no other answer any more. */
-  close(): void {
-    this.#closed = true;
-    for (const socket of this.#waiting) socket.end(framePacket(buildErr(CLIENT_ERROR.shutdown()), 2));
+  /** Nobody is let in any more. Resolves when those under way have been told so, each in place of an answer that it waits for. */
+  async close(): Promise<void> {
+    this.#closing.abort(new ClientError(CLIENT_ERROR.shutdown()));
+    await this.#waiting.emptied();
+  }
+
+  /** Resolves when no client is connected any more, also of those whose session has ended. */
+  async deserted(): Promise<void> {
+    await this.#connected.emptied();
   }
 
   accept(socket: Socket, role: Role): void {
     // Errors are followed by close, which whoever owns the socket by then listens to.
     socket.on('error', () => {});
     const { limits } = this.#options;
-    const refusal = this.#closed ? CLIENT_ERROR.shutdown() : limits.enter();
+    const refusal = this.#closing.signal.aborted ? CLIENT_ERROR.shutdown() : limits.enter();
     if (refusal !== null) {
       this.#refuse(socket, refusal);
       return;
     }
+    this.#connected.add(socket);
     this.#waiting.add(socket);
     socket.once('close', () => {
       limits.leave();
+      this.#connected.delete(socket);
       this.#waiting.delete(socket);
     });
     void this.#serve(socket, role).catch((error: unknown) => {
@@ -187,8 +197,9 @@ export class ClientDoor {
   ): Promise<void> {
     const role = login.role ?? listenerRole;
     const backend = await this.#logInBackend(role, { client: socket, profile, database });
-    if (socket.destroyed) {
+    if (socket.destroyed || this.#closing.signal.aborted) {
       backend.quit();
+      this.#closing.signal.throwIfAborted();
       throw new ConnectionLostError('the client is gone');
     }
     stream.write(buildOk({ statusFlags: 2 }));
@@ -258,6 +269,7 @@ export class ClientDoor {
     const { identities, context, tls, tlsRequired, users } = this.#options;
     const identity = await identities.identity(context.router.record, role);
     const admit = () => {
+      this.#closing.signal.throwIfAborted();
       if (context.router.record === null) throw new ClientError(CLIENT_ERROR.noImport());
     };
     const cache = this.#cache;
@@ -293,7 +305,7 @@ export class ClientDoor {
     client.once('close', onClosed);
     const timer = setTimeout(onTimeout, holdTimeoutMs);
     try {
-      return await router.destination(role, giveUp.signal);
+      return await router.destination(role, AbortSignal.any([giveUp.signal, this.#closing.signal]));
     } finally {
       clearTimeout(timer);
       client.off('close', onClosed);

@@ -1,5 +1,6 @@
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, rename, rm, stat } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../core/errors.ts';
 import type { Role } from '../core/routing-record.ts';
 import { acceptWire } from './wire-socket.ts';
@@ -35,17 +36,45 @@ export async function listen(
   return { role, server, port: (server.address() as AddressInfo).port };
 }
 
-/** `port` is 0. What a worker that died left behind is taken away. */
+/**
+ * `port` is 0. The socket appears under its name when it listens, in place of what is there: of a worker that died, or of one
+ * that another takes over from. (Under its first name Node takes it away when it closes, which could be the other's.)
+ */
 export async function listenUnix(path: string, onConnection: (socket: Socket) => void): Promise<Listener> {
-  await rm(path, { force: true });
+  const firstName = `${path}.${process.pid}`;
+  await rm(firstName, { force: true });
   const server = createServer({ pauseOnConnect: true }, (socket) => onConnection(acceptWire(socket)));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
-  server.listen({ path, backlog: BACKLOG }, resolve);
+  server.listen({ path: firstName, backlog: BACKLOG }, resolve);
   await promise;
   // As the server's own: whoever may log in may connect.
-  await chmod(path, 0o777);
+  await chmod(firstName, 0o777);
+  const { ino } = await stat(firstName);
+  await rename(firstName, path);
+  server.once('close', () => void removeOwn(path, ino).catch(() => {}));
   return { role: 'primary', server, port: 0 };
+}
+
+async function removeOwn(path: string, ino: number): Promise<void> {
+  if ((await stat(path)).ino === ino) await rm(path, { force: true });
+}
+
+const TURNS_MAX = 100;
+
+/**
+ * Stops accepting, in a turn of the event loop in which nobody connected: the kernel resets whoever waits in the queue of a
+ * socket that closes, though another process listens on the port.
+ */
+export async function closeWhenQuiet(listeners: readonly Listener[]): Promise<void> {
+  let connected = false;
+  const note = () => (connected = true);
+  for (const { server } of listeners) server.on('connection', note);
+  for (let turn = 0; turn < TURNS_MAX && (turn < 2 || connected); turn += 1) {
+    connected = false;
+    await setImmediate();
+  }
+  for (const { server } of listeners) server.close();
 }
 
 async function tryListen(

@@ -217,6 +217,11 @@ export class Session implements RelayOwner {
     this.reconsider();
   }
 
+  /** The time to reach a boundary is over. */
+  cutOff(): void {
+    this.fail(this.#relay.isBusy ? CLIENT_ERROR.backendLost('the proxy ends') : CLIENT_ERROR.shutdown());
+  }
+
   /** Tells the client where that is possible, and ends the session. */
   fail(error: ErrPacket): void {
     if (this.#isClosing()) return;

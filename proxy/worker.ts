@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
@@ -18,7 +19,7 @@ import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
 import { ConnectionLimits } from './connection-limits.ts';
 import { sessionsWithinDescriptorLimit } from './descriptor-limit.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
-import { listen, listenUnix, type Listener } from './listener.ts';
+import { closeWhenQuiet, listen, listenUnix, type Listener } from './listener.ts';
 import { LoginLimiter } from './login-limiter.ts';
 import { openBackends } from './open-backends.ts';
 import { TrustedNetworks } from './proxy-protocol.ts';
@@ -31,22 +32,23 @@ import { Session, type SessionContext } from './session.ts';
 import { UserDirectory } from './user-directory.ts';
 import { loadClientCertificate, loadTlsMaterial, type TlsMaterial } from './tls-material.ts';
 
-/** A unix socket cannot be shared: one worker has it, and the one that takes its place after it. */
-const FIRST_SLOT = 0;
-
 export interface ProxyWorkerOptions {
   config: Config;
   dataDir: string;
   controlSocketPath: string;
   instanceId: string;
   signal: AbortSignal;
+  /** Lets sessions reach their boundary, then ends as with `signal`. */
+  drainSignal?: AbortSignal;
   /** The ports in use: of interest where the configuration says 0. */
   onListening?: (ports: { primary: number; replica: number | null }) => void;
 }
 
 const MOVES_PER_TURN = 4;
+/** For clients that were told the end to close. */
+const GOODBYE_MS = 1000;
 
-/** Runs one proxy process until `signal` aborts or the supervisor drains it. */
+/** Runs one proxy process until `signal` aborts or it is drained. */
 export async function runProxyWorker(options: ProxyWorkerOptions): Promise<void> {
   const worker = new ProxyWorker(options);
   await worker.run();
@@ -70,7 +72,10 @@ class ProxyWorker implements SessionContext {
   #progress: DrainProgress = { state: 'applied', undrained: [] };
   #listeners: Listener[] = [];
   #heldAt = 0;
-  #slot: number | null = null;
+  /** What the supervisor assigned. */
+  #place: { slot: number; ownsSocket: boolean } | null = null;
+  #listens = false;
+  #draining: Promise<void> | undefined;
 
   constructor(options: ProxyWorkerOptions) {
     const { config, instanceId } = options;
@@ -90,7 +95,7 @@ class ProxyWorker implements SessionContext {
   }
 
   async run(): Promise<void> {
-    const { config, controlSocketPath, instanceId, signal, onListening } = this.#options;
+    const { config, controlSocketPath, instanceId, signal, drainSignal, onListening } = this.#options;
     const { required } = config.proxy.tls;
     let tls = await this.#loadCertificates();
     this.#reload = async () => {
@@ -133,7 +138,7 @@ class ProxyWorker implements SessionContext {
         role: 'proxy',
         instanceId,
         pid: process.pid,
-        ...(this.#slot === null ? {} : { slot: this.#slot }),
+        ...(this.#place === null ? {} : { former: { ...this.#place, listens: this.#listens } }),
       }),
       handlers: this.#handlers(),
       signal: stop,
@@ -143,17 +148,20 @@ class ProxyWorker implements SessionContext {
         this.#log.warn('lost the supervisor: serving the last route');
       },
     });
+    drainSignal?.addEventListener('abort', () => void this.#drain(config.proxy.drainTimeoutMs));
     try {
       // Before the first word of the supervisor nobody could be told where to go.
       await Promise.race([this.#welcomed.promise, control]);
       this.#listeners.push(await listen('primary', config.proxy.listen, (socket, role) => door.accept(socket, role)));
       const { replicaListen } = config.proxy;
-      if (config.proxy.socket !== null && this.#slot === FIRST_SLOT)
+      if (config.proxy.socket !== null && this.#place?.ownsSocket === true)
         this.#listeners.push(await listenUnix(config.proxy.socket, (socket) => door.accept(socket, 'primary')));
       if (replicaListen !== null)
         this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
       const portOf = (role: Role) =>
         this.#listeners.find((listener) => listener.role === role && listener.port !== 0)?.port;
+      this.#listens = true;
+      this.#supervisor?.notify('proxyListens', { instanceId });
       onListening?.({ primary: portOf('primary') ?? 0, replica: portOf('replica') ?? null });
       await control;
     } finally {
@@ -161,8 +169,7 @@ class ProxyWorker implements SessionContext {
       this.router.close();
       this.#drains.end();
       for (const { server } of this.#listeners) server.close();
-      for (const session of this.#sessions.values()) session.shutDown();
-      for (const session of this.#sessions.values()) session.end();
+      for (const session of this.#sessions.values()) session.cutOff();
       await control;
     }
   }
@@ -238,9 +245,9 @@ class ProxyWorker implements SessionContext {
     };
   }
 
-  #onConnected(peer: SupervisorPeer, { route, slot }: Welcome): void {
+  #onConnected(peer: SupervisorPeer, { route, slot, ownsSocket }: Welcome): void {
     this.#supervisor = peer;
-    this.#slot = slot;
+    this.#place = { slot, ownsSocket };
     this.#ids.slot = slot;
     this.#welcomed.resolve();
     if (route === null) return;
@@ -340,17 +347,28 @@ class ProxyWorker implements SessionContext {
 
   /** Sessions end at their boundary; those that have none by then end all the same. */
   async #drain(timeoutMs: number): Promise<void> {
-    for (const { server } of this.#listeners) server.close();
-    this.#door?.close();
+    this.#draining ??= this.#drainOnce(timeoutMs);
+    await this.#draining;
+  }
+
+  async #drainOnce(timeoutMs: number): Promise<void> {
+    this.#log.info({ sessions: this.#sessions.size }, 'draining');
+    this.#listens = false;
+    await closeWhenQuiet(this.#listeners);
     const { promise: empty, resolve } = Promise.withResolvers<void>();
     this.#onSessionGone = () => {
       if (this.#sessions.size === 0) resolve();
     };
+    const nobodyWaits = this.#door?.close();
     for (const session of this.#sessions.values()) session.shutDown();
     this.#onSessionGone();
-    const timer = setTimeout(resolve, timeoutMs);
-    await empty;
+    const timeout = Promise.withResolvers<void>();
+    const timer = setTimeout(timeout.resolve, timeoutMs);
+    await Promise.race([Promise.all([empty, nobodyWaits]), timeout.promise]);
     clearTimeout(timer);
+    for (const session of this.#sessions.values()) session.cutOff();
+    // What a client was told could be lost with the end of the process, if it has sent something since.
+    await Promise.race([this.#door?.deserted(), delay(GOODBYE_MS)]);
     // The answer to this call goes out first.
     setImmediate(() => this.#drained.abort());
   }

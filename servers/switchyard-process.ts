@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, openSync, closeSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +30,8 @@ export class SwitchyardProcess implements AsyncDisposable {
   readonly #options: SwitchyardOptions;
   readonly #watchdog = startWatchdog(this.dataDir);
   #process: ChildProcess | undefined;
+  /** Ends with its proxies, which others have replaced. */
+  #former: ChildProcess | undefined;
   /** Proxies that have outlived their supervisor. */
   readonly #left: number[] = [];
 
@@ -50,7 +51,21 @@ export class SwitchyardProcess implements AsyncDisposable {
   }
 
   /** Starts the supervisor (again); resolves when engine and proxies are ready. */
-  async startProcess({ environment = {} }: Pick<SwitchyardOptions, 'environment'> = {}): Promise<void> {
+  async startProcess(options: Pick<SwitchyardOptions, 'environment'> = {}): Promise<void> {
+    await this.#serve([], options);
+  }
+
+  /** Another supervisor takes over; resolves when the one that ran so far has ended and the new one is ready. */
+  async replace(): Promise<void> {
+    const former = this.#process;
+    this.#former = former;
+    await this.#serve(['--replace']);
+    if (former !== undefined && former.exitCode === null) await once(former, 'exit');
+    if (former?.exitCode !== 0)
+      throw new AppError('SERVER_NOT_STARTED', `the former supervisor ended with ${former?.exitCode}`);
+  }
+
+  async #serve(flags: string[], { environment = {} }: Pick<SwitchyardOptions, 'environment'> = {}): Promise<void> {
     const settings = [
       `dataDir=${this.dataDir}`,
       `proxy.listen=127.0.0.1:${this.primaryPort}`,
@@ -59,12 +74,16 @@ export class SwitchyardProcess implements AsyncDisposable {
       ...(this.#options.settings ?? []),
     ];
     const log = openSync(this.logFile, 'a');
-    const child = spawn(process.execPath, [MAIN, 'serve', ...settings.flatMap((setting) => ['--set', setting])], {
-      stdio: ['ignore', log, log],
-      env: { ...process.env, ...this.#options.environment, ...environment },
-      // A group of its own: the watchdog and `killAll` end the supervisor with all its children.
-      detached: true,
-    });
+    const child = spawn(
+      process.execPath,
+      [MAIN, 'serve', ...flags, ...settings.flatMap((setting) => ['--set', setting])],
+      {
+        stdio: ['ignore', log, log],
+        env: { ...process.env, ...this.#options.environment, ...environment },
+        // A group of its own: the watchdog and `killAll` end the supervisor with all its children.
+        detached: true,
+      },
+    );
     closeSync(log);
     this.#process = child;
     this.#watchdog.watch(child.pid === undefined ? null : -child.pid);
@@ -90,6 +109,11 @@ export class SwitchyardProcess implements AsyncDisposable {
 
   log(): string {
     return readFileSync(this.logFile, 'utf8');
+  }
+
+  /** Reads certificates again. */
+  reload(): void {
+    process.kill(this.supervisorPid, 'SIGHUP');
   }
 
   /** As an operator's Ctrl-C: drains, then ends. */
@@ -126,6 +150,8 @@ export class SwitchyardProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client[Symbol.asyncDispose]();
     await this.killAll();
+    const { pid: former } = this.#former ?? {};
+    if (former !== undefined) endProcess(-former);
     for (const pid of this.#left) endProcess(pid);
     this.#watchdog.dismiss();
     rmSync(this.dataDir, { recursive: true, force: true });
@@ -138,21 +164,10 @@ export class SwitchyardProcess implements AsyncDisposable {
         throw new AppError('SERVER_NOT_STARTED', `switchyard did not get ready:\n${this.log().slice(-3000)}`);
       }
       const response = await fetch(`${this.adminUrl}/readyz`).catch(() => undefined);
-      // A proxy says hello before it listens.
-      if (response?.ok === true && (await listens(this.primaryPort)) && (await listens(this.replicaPort))) return;
+      if (response?.ok === true && this.#former?.exitCode !== null) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-}
-
-async function listens(port: number): Promise<boolean> {
-  const socket = connect({ host: '127.0.0.1', port });
-  const listening = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  );
-  socket.destroy();
-  return listening;
 }
 
 function endProcess(pid: number): void {

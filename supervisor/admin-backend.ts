@@ -60,7 +60,7 @@ export function adminBackend(
     ready: async () => {
       const reasons = [
         ...(control().hasEngine ? [] : ['the engine is not running']),
-        ...(fleet.size >= workers ? [] : [`${fleet.size} of ${workers} proxy workers are running`]),
+        ...(fleet.listening >= workers ? [] : [`${fleet.listening} of ${workers} proxy workers listen`]),
       ];
       return { ready: reasons.length === 0, reasons };
     },

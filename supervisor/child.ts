@@ -36,6 +36,11 @@ export class Child {
     this.#process?.kill(signal);
   }
 
+  /** This process may end and leave it behind; to be called with `signal` aborted. */
+  leave(): void {
+    this.#process?.unref();
+  }
+
   async #run({
     name,
     arguments: args,

@@ -9,6 +9,7 @@ import type {
   ProxyMethods,
   PublishedEvent,
   SupervisorMethods,
+  Welcome,
 } from '../core/control/protocol.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import type { StateStore } from '../core/store/state-store.ts';
@@ -22,6 +23,8 @@ export interface ControlServerOptions {
   fleet: Fleet;
   onPublish: (event: PublishedEvent) => void;
   onHello: (hello: Hello) => void;
+  /** See `SupervisorMethods.handOver`. */
+  onHandOver: () => Promise<{ proxies: string[] }>;
 }
 
 /** Listens for proxies and the engine; the socket of the data directory is also the lock of the data directory. */
@@ -41,7 +44,10 @@ export class ControlServer {
     const { socketPath } = options;
     if (existsSync(socketPath)) {
       if (await answers(socketPath)) {
-        throw new AppError('PORT_IN_USE', `another switchyard runs on this data directory (${socketPath} answers)`);
+        throw new AppError(
+          'PORT_IN_USE',
+          `another switchyard runs on this data directory (${socketPath} answers); --replace takes over from it`,
+        );
       }
       unlinkSync(socketPath);
     }
@@ -74,7 +80,7 @@ export class ControlServer {
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
-    const handlers = this.#handlers((hello) => this.#register(hello, peer));
+    const handlers = this.#handlers(async (hello) => this.#register(hello, peer));
     const peer: Peer<ProxyMethods & EngineMethods, never> = new Peer(
       socket,
       handlers as unknown as Handlers<never>,
@@ -82,9 +88,11 @@ export class ControlServer {
     );
   }
 
-  #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): void {
+  async #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): Promise<Welcome> {
+    const { store, fleet, onHello } = this.#options;
+    let place = { slot: 0, ownsSocket: false };
     if (hello.role === 'proxy') {
-      this.#options.fleet.join(hello.instanceId, peer, hello.slot);
+      place = fleet.join(hello.instanceId, peer, hello.former);
     } else {
       const engine = peer as unknown as EnginePeer;
       this.#engine = engine;
@@ -92,17 +100,16 @@ export class ControlServer {
         if (this.#engine === engine) this.#engine = undefined;
       });
     }
-    this.#options.onHello(hello);
+    onHello(hello);
+    return { ...place, route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null };
   }
 
-  #handlers(register: (hello: Hello) => void): Handlers<SupervisorMethods> {
-    const { store, fleet, onPublish } = this.#options;
+  #handlers(register: (hello: Hello) => Promise<Welcome>): Handlers<SupervisorMethods> {
+    const { store, fleet, onPublish, onHandOver } = this.#options;
     return {
-      hello: async (hello) => {
-        register(hello);
-        const route = ((await store.get('route'))?.value ?? null) as RoutingRecord | null;
-        return { route, slot: fleet.slotOf(hello.instanceId) };
-      },
+      hello: register,
+      handOver: onHandOver,
+      proxyListens: ({ instanceId }) => fleet.onListening(instanceId),
       storeGet: async ({ key }) => (await store.get(key)) ?? null,
       storeList: ({ prefix }) => store.list(prefix),
       storeCompareAndSet: ({ key, expected, value }) => store.compareAndSet(key, expected, value),

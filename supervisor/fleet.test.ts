@@ -50,3 +50,22 @@ test('nobody waits for a proxy that has gone', async () => {
   leaving.close();
   expect(await waiting).toEqual({ reached: true, proxies: [] });
 });
+
+test('a proxy is there for clients from when it listens, and one that is retired is not', async () => {
+  const fleet = new Fleet();
+  expect(fleet.join('old', proxy().peer)).toEqual({ slot: 0, ownsSocket: true });
+  expect(fleet.listening).toBe(0);
+  fleet.onListening('old');
+  expect(fleet.listening).toBe(1);
+  fleet.retire(['old', 'not joined yet']);
+  expect(fleet.listening).toBe(0);
+  expect(fleet.join('new', proxy().peer)).toEqual({ slot: 1, ownsSocket: true });
+  expect(fleet.join('newer', proxy().peer)).toEqual({ slot: 2, ownsSocket: false });
+  const listening = fleet.until(() => fleet.listening === 2, new AbortController().signal);
+  fleet.onListening('new');
+  fleet.onListening('newer');
+  await listening;
+  fleet.join('not joined yet', proxy().peer, { slot: 3, ownsSocket: false, listens: true });
+  expect(fleet.retired()).toHaveLength(2);
+  expect(fleet.listening).toBe(2);
+});

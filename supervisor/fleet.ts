@@ -1,7 +1,9 @@
+import { abortable } from '../core/abort.ts';
 import type { Peer } from '../core/control/peer.ts';
 import type {
   FleetBackends,
   FleetReport,
+  Hello,
   PrepareReport,
   PrepareRequest,
   ProxyAck,
@@ -18,6 +20,8 @@ interface Member {
   peer: ProxyPeer;
   ack: ProxyAck;
   slot: number;
+  ownsSocket: boolean;
+  listens: boolean;
 }
 
 const LOCATE_TIMEOUT_MS = 2000;
@@ -25,22 +29,38 @@ const LOCATE_TIMEOUT_MS = 2000;
 /** The connected proxies and the last state that each acknowledged. */
 export class Fleet {
   readonly #members = new Map<string, Member>();
+  /** Proxies that are to end once others listen in their place; also of some that have not joined yet. */
+  readonly #retired = new Set<string>();
   #changed = Promise.withResolvers<void>();
 
   /** The member leaves when its socket closes: whoever waits then waits for the others only. */
-  join(instanceId: string, peer: ProxyPeer, slot = this.#freeSlot()): void {
+  join(instanceId: string, peer: ProxyPeer, former?: Hello['former']): Pick<Member, 'slot' | 'ownsSocket'> {
     const ack = { instanceId, epoch: -1, state: 'applied' as const, sessions: 0, undrained: [] };
-    const member = { peer, ack, slot };
+    const { slot, ownsSocket, listens } = former ?? {
+      slot: this.#freeSlot(),
+      ownsSocket: !this.#isSocketOwned(),
+      listens: false,
+    };
+    const member = { peer, ack, slot, ownsSocket, listens };
     this.#members.set(instanceId, member);
+    this.#notify();
     void peer.closed.then(() => {
       if (this.#members.get(instanceId) === member) this.#members.delete(instanceId);
       this.#notify();
     });
+    return { slot, ownsSocket };
   }
 
-  /** A number that no other proxy here has. */
-  slotOf(instanceId: string): number {
-    return this.#members.get(instanceId)?.slot ?? 0;
+  onListening(instanceId: string): void {
+    const member = this.#members.get(instanceId);
+    if (member === undefined) return;
+    member.listens = true;
+    this.#notify();
+  }
+
+  /** Others take the place of these. */
+  retire(instanceIds: Iterable<string>): void {
+    for (const id of instanceIds) this.#retired.add(id);
   }
 
   async locateSession(id: number): Promise<SessionLocation | null> {
@@ -51,8 +71,23 @@ export class Fleet {
     return answers.flatMap((answer) => (answer.status === 'fulfilled' ? (answer.value ?? []) : []))[0] ?? null;
   }
 
-  get size(): number {
-    return this.#members.size;
+  /** How many accept clients and are to stay. */
+  get listening(): number {
+    return this.#staying().filter(([, { listens }]) => listens).length;
+  }
+
+  /** Those that are to stay. */
+  staying(): ProxyPeer[] {
+    return this.#staying().map(([, { peer }]) => peer);
+  }
+
+  retired(): ProxyPeer[] {
+    return [...this.#members].filter(([id]) => this.#retired.has(id)).map(([, { peer }]) => peer);
+  }
+
+  /** Resolves when `condition` holds; asked after every change of who is there and what they do. Rejects when `signal` aborts. */
+  async until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    while (!condition()) await abortable(this.#changed.promise, signal);
   }
 
   peers(): ProxyPeer[] {
@@ -126,6 +161,14 @@ export class Fleet {
   async sessions(): Promise<SessionView[]> {
     const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined)));
     return lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));
+  }
+
+  #staying(): [string, Member][] {
+    return [...this.#members].filter(([id]) => !this.#retired.has(id));
+  }
+
+  #isSocketOwned(): boolean {
+    return this.#staying().some(([, { ownsSocket }]) => ownsSocket);
   }
 
   #freeSlot(): number {

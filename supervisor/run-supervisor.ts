@@ -1,27 +1,28 @@
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { LogStore } from '../admin/log-store.ts';
-import { startAdminServer } from '../admin/server.ts';
+import { startAdminServer, type AdminServer } from '../admin/server.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import { SqliteStore } from '../core/store/sqlite.ts';
 import { adminBackend, EventHub } from './admin-backend.ts';
-import { ENGINE_NODE_OPTIONS } from '../engine/engine-memory.ts';
-import { Child } from './child.ts';
+import { Children } from './children.ts';
 import { ControlServer } from './control-server.ts';
 import { Fleet } from './fleet.ts';
+import { retireInTurn, takeOver, untilReturned } from './takeover.ts';
 
 export interface SupervisorOptions {
   config: Config;
   /** Handed to the child processes, so that they read the same configuration. */
   configArguments: string[];
   mainPath: string;
+  /** Takes over from the supervisor that runs on the same data directory, and puts new proxies in the place of its. */
+  replace: boolean;
   signal: AbortSignal;
   log: Logger;
   /** Told once everything listens. */
@@ -32,13 +33,13 @@ export interface SupervisorOptions {
 
 /** Workers of a supervisor that died come back within the back-off of their control client (core/control/client.ts). */
 const ADOPTION_MS = 1200;
-const DRAIN_MS = 10_000;
 
-/** Runs until `signal` aborts, then drains the proxies and ends its children. */
+/** Runs until `signal` aborts, then drains the proxies and ends its children; or until another supervisor takes over. */
 export async function runSupervisor({
   config,
   configArguments,
   mainPath,
+  replace,
   signal,
   log,
   onReady,
@@ -47,74 +48,84 @@ export async function runSupervisor({
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const controlSocketPath = join(config.dataDir, 'control.sock');
   const fleet = new Fleet();
+  const former = replace ? await takeOver(controlSocketPath) : [];
+  fleet.retire(former);
   using logs = new LogStore(join(config.dataDir, 'logs.sqlite'));
   const hub = new EventHub(logs);
   using store = new SqliteStore(join(config.dataDir, 'state.sqlite'), (key, value) => {
     if (key === 'route' && value !== undefined) fleet.push(value as RoutingRecord);
   });
   const orphans = await ControlServer.wasLeftBehind(controlSocketPath);
+  const left = Promise.withResolvers<void>();
   const control = await ControlServer.listen({
     socketPath: controlSocketPath,
     store,
     fleet,
     onPublish: (event) => hub.publish(event),
     onHello: ({ role, instanceId, pid }) => log.info({ role, instanceId, pid }, 'connected'),
+    onHandOver: async () => {
+      await assertNoHold(store);
+      log.info('another supervisor takes over');
+      await children.endEngine();
+      await admin?.close();
+      // The answer goes out first.
+      setImmediate(() => left.resolve());
+      return { proxies: fleet.members().map(({ instanceId }) => instanceId) };
+    },
   });
-  const children = new AbortController();
-  const workers: Child[] = [];
+  const children = new Children({ mainPath, configArguments, log });
+  let admin: AdminServer | undefined;
   try {
-    const { workers: count, listen, replicaListen } = config.proxy;
-    const backend = adminBackend({ control: () => control, fleet, store, logs, workers: count }, hub);
-    const admin = await startAdminServer({
+    const { workers: count, listen, replicaListen, drainTimeoutMs } = config.proxy;
+    admin = await startAdminServer({
       listen: config.admin.listen,
       token: config.admin.token,
-      backend,
+      backend: adminBackend({ control: () => control, fleet, store, logs, workers: count }, hub),
       signal,
       onError: (error) => log.error({ err: error }, 'admin request failed'),
     });
-    // Proxies of a supervisor that died go on serving and are taken over: nobody's connection is cut by a restart.
+    // Proxies of a supervisor that died go on serving and are adopted: nobody's connection is cut by a restart.
     if (orphans) await systemClock.sleep(ADOPTION_MS);
-    const adopted = fleet.size;
-    if (adopted === 0)
+    await untilReturned(fleet, former);
+    if (replace) fleet.retire(fleet.members().map(({ instanceId }) => instanceId));
+    const adopted = fleet.staying();
+    if (fleet.members().length === 0)
       for (const address of replicaListen === null ? [listen] : [listen, replicaListen]) await assertFree(address);
-    const common = { mainPath, signal: children.signal, log };
-    const startWorker = () => {
-      const args = ['run-proxy', '--instance', `proxy-${randomUUID()}`, ...configArguments];
-      workers.push(new Child({ ...common, name: `proxy-${workers.length}`, arguments: args }));
-    };
-    // An adopted worker has no parent that would start it again: its place is taken when it leaves.
-    for (const peer of fleet.peers())
-      void peer.closed.then(() => (children.signal.aborted ? undefined : startWorker()));
-    for (let index = adopted; index < count; index += 1) startWorker();
-    const engine = new Child({
-      ...common,
-      name: 'engine',
-      arguments: ['run-engine', ...configArguments],
-      nodeOptions: ENGINE_NODE_OPTIONS,
-    });
+    for (const peer of adopted) children.adopt(peer);
+    for (let index = adopted.length; index < count; index += 1) children.startWorker();
+    children.startEngine();
+    // Ends with the supervisor, which drains the rest itself.
+    if (replace) retireInTurn(fleet, { count, drainTimeoutMs, signal, log }).catch(() => {});
     onReady({ admin: admin.address });
     onReloadRequested(() => {
       fleet
         .reload()
         .catch((error: unknown) => log.error({ err: error }, 'reload: going on with the former certificates'));
     });
-    await aborted(signal);
+    await Promise.race([aborted(signal), left.promise]);
+    if (!signal.aborted) {
+      children.leaveWorkers();
+      return;
+    }
     log.info('stopping');
     await admin.close();
-    children.abort();
-    engine.kill('SIGTERM');
-    await Promise.all([engine.ended, drain(fleet, workers)]);
+    await Promise.all([children.endEngine(), drain(fleet, children, drainTimeoutMs)]);
   } finally {
-    children.abort();
-    for (const worker of workers) worker.kill('SIGTERM');
+    children.dismissWorkers();
     control.close();
   }
 }
 
-async function drain(fleet: Fleet, workers: Child[]): Promise<void> {
-  await Promise.allSettled(fleet.peers().map((peer) => peer.call('drain', { timeoutMs: DRAIN_MS })));
-  for (const worker of workers) worker.kill('SIGTERM');
-  await Promise.all(workers.map(({ ended }) => ended));
+async function drain(fleet: Fleet, children: Children, timeoutMs: number): Promise<void> {
+  await Promise.allSettled(fleet.peers().map((peer) => peer.call('drain', { timeoutMs })));
+  await children.workersEnded();
+}
+
+/** The proxies would wait for the decision of an engine that is being ended. */
+async function assertNoHold(store: SqliteStore): Promise<void> {
+  const route = (await store.get('route'))?.value as RoutingRecord | undefined;
+  if (route === undefined || route.hold === 'none') return;
+  throw new AppError('OPERATION_IN_PROGRESS', 'a switch holds traffic at this moment: take over when it is done');
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -18,8 +18,11 @@ export interface SessionLedger {
 export class Ledger {
   readonly sessions: readonly SessionLedger[];
   readonly #next: number[];
+  readonly #isRefusal: (error: unknown) => boolean;
 
-  constructor(sessions: number) {
+  /** `isRefusal`: an error that promises that nothing was done. */
+  constructor(sessions: number, isRefusal: (error: unknown) => boolean = () => false) {
+    this.#isRefusal = isRefusal;
     this.sessions = Array.from({ length: sessions }, (): SessionLedger => ({
       acknowledged: new Set<number>(),
       unknown: new Set<number>(),
@@ -46,7 +49,7 @@ export class Ledger {
     try {
       await work(sequence);
     } catch (error) {
-      own.unknown.add(sequence);
+      if (!this.#isRefusal(error)) own.unknown.add(sequence);
       throw error;
     }
     own.acknowledged.add(sequence);
@@ -59,7 +62,7 @@ export class Ledger {
     try {
       await work();
     } catch (error) {
-      own.unknownIncrements += 1;
+      if (!this.#isRefusal(error)) own.unknownIncrements += 1;
       throw error;
     }
     own.acknowledgedIncrements += 1;

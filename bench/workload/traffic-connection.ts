@@ -26,6 +26,8 @@ interface TrafficConnectionOptions {
 export class TrafficConnection {
   readonly #options: TrafficConnectionOptions;
   #connection: mysql.Connection | undefined;
+  /** The server ended it while nobody used it. */
+  #hasEnded = false;
 
   constructor(options: TrafficConnectionOptions) {
     this.#options = options;
@@ -67,6 +69,12 @@ export class TrafficConnection {
   drop(): void {
     this.#connection?.destroy();
     this.#connection = undefined;
+    this.#hasEnded = false;
+  }
+
+  /** To be called between transactions. */
+  dropIfEnded(): void {
+    if (this.#hasEnded) this.drop();
   }
 
   async close(): Promise<void> {
@@ -97,9 +105,12 @@ export class TrafficConnection {
       connectTimeout: 10_000,
     });
     // Without a listener an idle connection that breaks would end the process; the next statement reports it.
-    connection.on('error', () => undefined);
+    connection.on('error', () => {
+      if (this.#connection === connection) this.#hasEnded = true;
+    });
     await this.#options.prepareSession(connection);
     this.#connection = connection;
+    this.#hasEnded = false;
     return connection;
   }
 }

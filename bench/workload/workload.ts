@@ -21,6 +21,11 @@ export interface WorkloadOptions {
   operationsPerSecond?: number;
   /** Sizes of the shop's tables; left out: the workload uses its own tables only. */
   shop?: ShopSize;
+  /**
+   * As pools do: a connection that the server ended while it was idle is opened anew, and so is one whose next statement is
+   * answered with 1053 (shutdown), which promises that it was not run. Neither counts as an error; else both do.
+   */
+  reconnectsWhenTold?: boolean;
 }
 
 export interface ClientError {
@@ -36,10 +41,14 @@ export interface WorkloadStats {
   unknownWrites: number;
   clientErrors: number;
   wrongAnswers: number;
+  /** How often a statement or a login was answered with 1053. */
+  toldToReconnect: number;
 }
 
 /** How many errors are kept with their text; all are counted. */
 const ERRORS_KEPT = 200;
+/** ER_SERVER_SHUTDOWN. */
+const SHUTDOWN = 1053;
 
 /** Live traffic of many clients, each one statement at a time, with an exact account of what they were promised. */
 export class Workload {
@@ -54,6 +63,7 @@ export class Workload {
   #operationCount = 0;
   #errorCount = 0;
   #wrongAnswers = 0;
+  #toldCount = 0;
 
   /** The workload's tables must exist (`createLedgerTables`), with as many counters as there are sessions. */
   static start(options: WorkloadOptions): Workload {
@@ -64,7 +74,7 @@ export class Workload {
 
   private constructor(options: WorkloadOptions) {
     this.#options = options;
-    this.ledger = new Ledger(options.sessions);
+    this.ledger = new Ledger(options.sessions, (error) => this.#isTold(error));
     this.meter = new PauseMeter(options.sessions);
     this.#operations = options.shop === undefined ? LEDGER_OPERATIONS : [...LEDGER_OPERATIONS, ...SHOP_OPERATIONS];
   }
@@ -76,6 +86,7 @@ export class Workload {
       unknownWrites: this.ledger.unknown,
       clientErrors: this.#errorCount,
       wrongAnswers: this.#wrongAnswers,
+      toldToReconnect: this.#toldCount,
     };
   }
 
@@ -117,6 +128,10 @@ export class Workload {
 
   async #once(context: OperationContext): Promise<void> {
     const operation = this.#choose();
+    if (this.#options.reconnectsWhenTold === true) {
+      context.primary.dropIfEnded();
+      context.replica.dropIfEnded();
+    }
     try {
       await operation.run(context);
       this.#operationCount += 1;
@@ -140,7 +155,16 @@ export class Workload {
     throw new RangeError('no operations');
   }
 
+  #isTold(error: unknown): boolean {
+    const code = error instanceof Error && 'errno' in error ? error.errno : undefined;
+    return this.#options.reconnectsWhenTold === true && code === SHUTDOWN;
+  }
+
   #note(session: number, operation: string, error: unknown): void {
+    if (this.#isTold(error)) {
+      this.#toldCount += 1;
+      return;
+    }
     this.#errorCount += 1;
     if (error instanceof WrongAnswer) this.#wrongAnswers += 1;
     const message =

@@ -11,14 +11,16 @@ export type Hello = {
   role: 'proxy' | 'engine';
   instanceId: string;
   pid: number;
-  /** Of a proxy that had one from a former supervisor. */
-  slot?: number;
+  /** Of a proxy that outlived its supervisor: what that one assigned, and whether it accepts clients. */
+  former?: { slot: number; ownsSocket: boolean; listens: boolean };
 };
 
-/** `slot`: a number that no other proxy of this supervisor has; its connection ids are made from it. */
 export interface Welcome {
   route: RoutingRecord | null;
+  /** A number that no other proxy of this supervisor has; its connection ids are made from it. */
   slot: number;
+  /** A unix socket cannot be shared: this proxy listens there. */
+  ownsSocket: boolean;
 }
 
 /** Offered by the supervisor to proxies and to the engine. */
@@ -39,6 +41,13 @@ export interface SupervisorMethods {
   fleetCloseSessions(params: { sessionIds: string[] }): void;
   /** See `ProxyMethods.locateSession`, over all proxies. */
   locateSession(params: { id: number }): SessionLocation | null;
+  /** A proxy accepts clients now. */
+  proxyListens(params: { instanceId: string }): void;
+  /**
+   * Another supervisor on the same data directory takes over: this one ends its engine and its admin server, answers, closes
+   * the control socket and exits, and leaves its proxies as they are. Rejects with OPERATION_IN_PROGRESS within a hold.
+   */
+  handOver(params: undefined): { proxies: string[] };
   /** A proxy tells its state for an epoch. */
   proxyAck(ack: ProxyAck): void;
   /** Something that people watch: progress, a log line. */

@@ -17,7 +17,8 @@ export class SqliteStore implements StateStore, Disposable {
   readonly #onChange: (key: string, value: unknown) => void;
 
   constructor(file: string, onChange: (key: string, value: unknown) => void = () => {}) {
-    this.#db = new DatabaseSync(file);
+    // The supervisor that this one takes over from may be closing it at this moment.
+    this.#db = new DatabaseSync(file, { timeout: 5000 });
     this.#onChange = onChange;
     this.#db.exec(`
       PRAGMA journal_mode = WAL;

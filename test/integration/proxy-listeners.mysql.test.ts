@@ -15,6 +15,7 @@ import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
 import { client, createAppSchema, direct, errorOf, rowsOf } from '../support/proxy-clients.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
+import { sslRequest } from '../support/ssl-request.ts';
 
 const run = promisify(execFile);
 
@@ -45,11 +46,7 @@ describe('certificates', () => {
   async function shownName(port: number, options: { maxVersion?: 'TLSv1.2' } = {}): Promise<string | undefined> {
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'data');
-    const request = Buffer.alloc(36);
-    request.writeUIntLE(32, 0, 3);
-    request.writeUInt8(1, 3);
-    request.writeUInt32LE(0x8_8a00, 4);
-    socket.write(request);
+    socket.write(sslRequest());
     const secure = connectTls({ socket, rejectUnauthorized: false, ...options });
     secure.on('error', () => {});
     const { promise: settled, resolve } = Promise.withResolvers<void>();

@@ -68,7 +68,7 @@ export class Rehearsal implements AsyncDisposable {
     };
   }
 
-  traffic(operationsPerSecond = 150): Workload {
+  traffic(operationsPerSecond = 150, { reconnectsWhenTold = false } = {}): Workload {
     const endpoint = (port: number) => ({ host: '127.0.0.1', port, database: 'shop', ...APP_USER });
     return Workload.start({
       primary: endpoint(this.switchyard.primaryPort),
@@ -76,6 +76,7 @@ export class Rehearsal implements AsyncDisposable {
       sessions: SESSIONS,
       operationsPerSecond,
       shop: this.#size,
+      reconnectsWhenTold,
     });
   }
 

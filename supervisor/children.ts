@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { ENGINE_NODE_OPTIONS } from '../engine/engine-memory.ts';
+import { Child } from './child.ts';
+import type { ProxyPeer } from './fleet.ts';
+
+/** The processes that a supervisor started, each started again when it ends by itself. */
+export class Children {
+  readonly #options: { mainPath: string; configArguments: string[]; log: Logger };
+  readonly #stop = new AbortController();
+  readonly #workers: Child[] = [];
+  #engine: Child | undefined;
+
+  constructor(options: { mainPath: string; configArguments: string[]; log: Logger }) {
+    this.#options = options;
+  }
+
+  startWorker(): void {
+    const name = `proxy-${this.#workers.length}`;
+    this.#workers.push(this.#start(name, ['run-proxy', '--instance', `proxy-${randomUUID()}`]));
+  }
+
+  startEngine(): void {
+    this.#engine = this.#start('engine', ['run-engine'], ENGINE_NODE_OPTIONS);
+  }
+
+  /** A proxy of a former supervisor has no parent that would start it again: its place is taken when it leaves. */
+  adopt(peer: ProxyPeer): void {
+    void peer.closed.then(() => {
+      if (!this.#stop.signal.aborted) this.startWorker();
+    });
+  }
+
+  /** Nothing is started again from now on. */
+  async endEngine(): Promise<void> {
+    this.#stop.abort();
+    this.#engine?.kill('SIGTERM');
+    await this.#engine?.ended;
+  }
+
+  /** Those that were told to drain are done with it; one that could not be told drains now. */
+  async workersEnded(): Promise<void> {
+    for (const worker of this.#workers) worker.kill('SIGTERM');
+    await Promise.all(this.#workers.map(({ ended }) => ended));
+  }
+
+  /** Told to end, and not waited for. */
+  dismissWorkers(): void {
+    this.#stop.abort();
+    for (const worker of this.#workers.splice(0)) worker.kill('SIGTERM');
+  }
+
+  /** Goes on without this process. */
+  leaveWorkers(): void {
+    for (const worker of this.#workers.splice(0)) worker.leave();
+  }
+
+  #start(name: string, command: string[], nodeOptions: string[] = []): Child {
+    const { mainPath, configArguments, log } = this.#options;
+    const args = [...command, ...configArguments];
+    return new Child({ name, arguments: args, nodeOptions, mainPath, signal: this.#stop.signal, log });
+  }
+}
