@@ -1,27 +1,26 @@
 import { AppError } from '../core/errors.ts';
+import { restoreSession } from './ddl-session.ts';
 import { openForDdl } from './schema/create-target.ts';
 import type { ServerDefinition } from './api.ts';
-import {
-  bytesOf,
-  errnoOf,
-  quoteName,
-  quoteText,
-  textOf,
-  type Bytes,
-  type ServerConnection,
-} from './server/connection.ts';
+import { errnoOf, quoteName, quoteText, ServerConnection, textOf, type Bytes } from './server/connection.ts';
 import { DDL_JOURNAL, type Direction } from './sidecar.ts';
 import { OWN_COMMENT } from './stream/stream-scope.ts';
+import type { LoggedQuery } from './stream/query-event.ts';
 import { statementEffect } from './stream/statement-effect.ts';
 
 const NO_SUCH_TABLE = 1146;
 const NO_SUCH_SCHEMA = 1049;
 const LOCK_WAIT_S = 60;
 
-export interface JournalledDdl {
+export interface JournalledDdl extends LoggedQuery {
   gtid: string;
-  schema: string;
-  sql: string;
+}
+
+export interface DdlJournalOptions {
+  origin: ServerDefinition;
+  destination: ServerDefinition;
+  importId: string;
+  direction: Direction;
 }
 
 /**
@@ -33,12 +32,14 @@ export interface JournalledDdl {
  * session, which ends with that session's last statement.
  */
 export class DdlJournal {
+  readonly #origin: ServerDefinition;
   readonly #destination: ServerDefinition;
   readonly #lock: Bytes;
   readonly #where: Bytes;
   readonly #values: Bytes;
 
-  constructor(destination: ServerDefinition, importId: string, direction: Direction) {
+  constructor({ origin, destination, importId, direction }: DdlJournalOptions) {
+    this.#origin = origin;
     this.#destination = destination;
     this.#lock = quoteText(`switchyard-ddl-${direction}-${importId}`.slice(0, 64));
     this.#where = `import_id=${quoteText(importId)} AND direction=${quoteText(direction)}`;
@@ -69,10 +70,10 @@ export class DdlJournal {
     await connection.write(
       `REPLACE INTO ${DDL_JOURNAL} VALUES (${this.#values}, ${quoteText(ddl.gtid)}, ${quoteText(ddl.sql)}, ${quoteText(text)}, ${Date.now()})`,
     );
-    await connection.write(`USE ${quoteName(ddl.schema)}`);
     try {
+      await restoreSession({ connection, origin: async () => ServerConnection.open(this.#origin), query: ddl });
       // The comment marks the statement as ours in the binlog of the destination.
-      await connection.write(`${OWN_COMMENT} ${bytesOf(ddl.sql)}`);
+      await connection.write(`${OWN_COMMENT} ${ddl.bytes}`);
     } catch (error) {
       if (!connection.broken) await connection.write(`DELETE FROM ${DDL_JOURNAL} WHERE ${this.#where}`);
       throw error;
@@ -93,9 +94,10 @@ export class DdlJournal {
 /** Everything that the statement may change, as text. */
 async function definitionsOf(
   connection: ServerConnection,
-  { schema, sql }: JournalledDdl,
+  ddl: JournalledDdl,
 ): Promise<{ text: string; hasIds: boolean }> {
-  const effect = statementEffect(sql, schema);
+  const effect = statementEffect(ddl);
+  const schema = effect.kind === 'schema' ? effect.schema : ddl.schema;
   const names = effect.kind === 'tables' ? effect.tables : await allTables(connection, schema);
   const definitions = new Map<string, string>();
   let hasIds = true;

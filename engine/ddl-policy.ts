@@ -22,9 +22,10 @@ export interface DdlHandlerOptions {
 
 /** Rejects with DDL_STOPPED or DDL_FAILED; when it resolves the stream goes on behind the statement. */
 export function ddlHandler({ world, journal, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
-  return async ({ gtid, ddl: { schema, sql } }) => {
+  return async ({ gtid, ddl }) => {
+    const { schema, sql } = ddl;
     const decision = takeDecision();
-    if (decision !== 'skip' && (await hasRun(journal, { gtid, schema, sql }, decision))) {
+    if (decision !== 'skip' && (await hasRun(journal, { gtid, ...ddl }, decision))) {
       world.log('info', `DDL had been applied to the ${destination} before the engine ended: ${sql.slice(0, 500)}`, {
         gtid,
       });
@@ -41,7 +42,7 @@ export function ddlHandler({ world, journal, destination, policy, takeDecision }
       case 'EXEC':
       case 'EXEC_IGNORE':
         try {
-          await journal.run({ gtid, schema, sql });
+          await journal.run({ gtid, ...ddl });
           await failpoint('ddl.executed');
           world.log('info', `DDL applied to the ${destination}: ${shown}`, { gtid });
           return 'applied';

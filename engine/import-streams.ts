@@ -77,7 +77,12 @@ export class ImportStreams {
         beforeSession: () => this.#clearTriggers(side),
         onDdl: ddlHandler({
           world,
-          journal: new DdlJournal(world.credentialsOf(side), document.id, side === 'target' ? 'forward' : 'reverse'),
+          journal: new DdlJournal({
+            origin: world.credentialsOf(origin),
+            destination: world.credentialsOf(side),
+            importId: document.id,
+            direction: side === 'target' ? 'forward' : 'reverse',
+          }),
           destination: side,
           policy: document.options.ddl,
           takeDecision: () => this.#takeDdlDecision(),

@@ -13,6 +13,7 @@ import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
 import { definitionsAfter, StreamSchema, type Definitions } from './stream-schema.ts';
 import { ChangeStream } from './stream/change-stream.ts';
+import type { LoggedQuery } from './stream/query-event.ts';
 import { isSameName } from './stream/stream-scope.ts';
 import { gtidsOf, type StreamTransaction } from './stream/transaction.ts';
 
@@ -30,9 +31,7 @@ const FOLLOWING_LAG_MS = 1000;
 const IDLE_PROGRESS_MS = 1000;
 
 /** Does what the policy says with a DDL statement on an imported table; answers whether the destination has executed it. */
-export type DdlHandler = (
-  transaction: StreamTransaction & { ddl: { schema: string; sql: string } },
-) => Promise<'applied' | 'skipped'>;
+export type DdlHandler = (transaction: StreamTransaction & { ddl: LoggedQuery }) => Promise<'applied' | 'skipped'>;
 
 export interface ReplicationOptions {
   importId: string;
@@ -383,11 +382,7 @@ export class Replication {
     return definitions;
   }
 
-  async #definitionsAfter(
-    before: Definitions,
-    ddl: { schema: string; sql: string },
-    outcome: 'applied' | 'skipped',
-  ): Promise<Definitions> {
+  async #definitionsAfter(before: Definitions, ddl: LoggedQuery, outcome: 'applied' | 'skipped'): Promise<Definitions> {
     const { flavor, database } = this.#options;
     await using origin = await ServerConnection.open(this.#options.origin);
     await using destination = await ServerConnection.open(this.#options.destination);

@@ -5,8 +5,10 @@ import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
 import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
 import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
+import type { LoggedQuery } from './stream/query-event.ts';
 import { sqlTokens } from './stream/sql-lexer.ts';
 import { statementEffect } from './stream/statement-effect.ts';
+import { isSameName } from './stream/stream-scope.ts';
 
 const tableSchema = z.object({
   schema: z.string(),
@@ -32,7 +34,7 @@ const tableSchema = z.object({
 export type Definitions = Map<string, Table | null>;
 
 export interface DdlContext {
-  ddl: { schema: string; sql: string };
+  ddl: LoggedQuery;
   outcome: 'applied' | 'skipped';
   origin: ServerConnection;
   destination: ServerConnection;
@@ -86,11 +88,13 @@ export class StreamSchema {
  */
 export async function definitionsAfter(before: Definitions, context: DdlContext): Promise<Definitions> {
   const { ddl, outcome, origin, destination, flavor, database } = context;
-  const effect = statementEffect(ddl.sql, ddl.schema);
-  const named =
-    effect.kind === 'tables'
-      ? new Set(effect.tables.filter(({ schema }) => schema === database).map(({ name }) => name))
-      : new Set(before.keys());
+  const effect = statementEffect(ddl);
+  const named = new Set(before.keys());
+  if (effect.kind === 'tables') {
+    const written = effect.tables.filter(({ schema }) => isSameName(schema, database)).map(({ name }) => name);
+    for (const known of before.keys()) if (!written.some((name) => isSameName(name, known))) named.delete(known);
+    for (const name of written) named.add(name);
+  }
   const there = await tablesOf(destination, database, named);
   const now = await tablesOf(origin, database, named);
   const isRenamed = [...named].some((name) => before.get(name) != null && !there.has(name));

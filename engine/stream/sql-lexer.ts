@@ -11,7 +11,10 @@ const WORD = /[0-9A-Za-z_$\u0080-\uffff]/;
  * The tokens of a logged statement, lazily: only the head of most statements matters. Comments are dropped, but the
  * content of version comments (`/*!50100 …`, MariaDB's `/*M!…`) is code, as the servers that write them treat it.
  */
-export function* sqlTokens(sql: string): Generator<SqlToken, undefined> {
+export function* sqlTokens(
+  sql: string,
+  { backslashEscapes = true }: { backslashEscapes?: boolean } = {},
+): Generator<SqlToken, undefined> {
   let at = 0;
   let versionComments = 0;
   while (at < sql.length) {
@@ -38,7 +41,8 @@ export function* sqlTokens(sql: string): Generator<SqlToken, undefined> {
       versionComments -= 1;
       at += 2;
     } else if (character === '`' || character === "'" || character === '"') {
-      const { text, end } = quoted(sql, at, character);
+      const escapes = backslashEscapes && character !== '`';
+      const { text, end } = quoted(sql, { start: at, quote: character, escapes });
       yield { kind: character === '`' ? 'name' : 'string', text };
       at = end;
     } else if (WORD.test(character)) {
@@ -54,12 +58,15 @@ export function* sqlTokens(sql: string): Generator<SqlToken, undefined> {
   return undefined;
 }
 
-/** Doubled quotes stand for one; backslashes escape in strings alone. */
-function quoted(sql: string, start: number, quote: string): { text: string; end: number } {
+/** Doubled quotes stand for one; backslashes escape in strings alone, and not under NO_BACKSLASH_ESCAPES. */
+function quoted(
+  sql: string,
+  { start, quote, escapes }: { start: number; quote: string; escapes: boolean },
+): { text: string; end: number } {
   let text = '';
   for (let at = start + 1; at < sql.length; at += 1) {
     const character = sql[at] ?? '';
-    if (character === '\\' && quote !== '`') {
+    if (escapes && character === '\\') {
       text += sql[at + 1] ?? '';
       at += 1;
     } else if (character !== quote) {

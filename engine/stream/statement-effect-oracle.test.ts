@@ -26,7 +26,7 @@ const parser = new sqlParser.Parser();
 
 test.each(STATEMENTS)('%s', (sql) => {
   const expected = parser.tableList(sql, { database: 'MySQL' }).map((entry) => entry.split('::').slice(1));
-  const effect = statementEffect(sql, 'current');
+  const effect = statementEffect({ schema: 'current', sql });
   expect(['tables', 'rows']).toContain(effect.kind);
   const found = 'tables' in effect ? effect.tables.map(({ schema, name }) => `${schema}.${name}`) : [];
   for (const [schema, name] of expected) {

@@ -59,6 +59,18 @@ describe('statements that touch an imported table', () => {
     '(((',
   ])('%s', (sql) => expect(verdict(sql)).toBe('ddl'));
 
+  it('by a name that cannot be decoded, which may be anything', () => {
+    expect(verdict('TRUNCATE `\uFFFDber`')).toBe('ddl');
+    expect(verdict("ALTER TABLE elsewhere.other COMMENT '\uFFFD'")).toBe('pass');
+    expect(verdict("INSERT INTO elsewhere.other VALUES ('\uFFFD')", 'elsewhere')).toBe('pass');
+  });
+
+  it('behind a backslash that escapes nothing', () => {
+    const sql = "ALTER TABLE other COMMENT '\\', RENAME TO orders";
+    const session = { sqlMode: 1n << 20n };
+    expect(judgeStatement({ schema: 'shop', sql, session }, scope).kind).toBe('ddl');
+  });
+
   it('by its qualified name from another schema', () => {
     expect(verdict('ALTER TABLE shop.orders ADD x INT', 'other')).toBe('ddl');
     expect(verdict('DROP DATABASE shop', '')).toBe('ddl');

@@ -1,4 +1,5 @@
 import { sqlTokens, type SqlToken } from './sql-lexer.ts';
+import type { StatementSession } from './statement-session.ts';
 
 export interface TableName {
   schema: string;
@@ -87,18 +88,36 @@ const OTHER_OBJECTS = new Set([
   'MASKING',
 ]);
 
-/** `sql` as logged, `schema` the session's default one. */
-export function statementEffect(sql: string, schema: string): StatementEffect {
-  return new StatementParser(sql, schema).effect();
+/** What of a `LoggedQuery` its effect can be told by. */
+export interface JudgedQuery {
+  /** The session's default schema. */
+  schema: string;
+  sql: string;
+  session?: Pick<StatementSession, 'sqlMode'>;
+}
+
+/** The same bit of both families. */
+const NO_BACKSLASH_ESCAPES = 1n << 20n;
+/** Stands for what could not be decoded. */
+const UNREADABLE = '\uFFFD';
+
+export function statementEffect({ schema, sql, session }: JudgedQuery): StatementEffect {
+  const backslashEscapes = ((session?.sqlMode ?? 0n) & NO_BACKSLASH_ESCAPES) === 0n;
+  const parser = new StatementParser(sql, { schema, backslashEscapes });
+  const effect = parser.effect();
+  // Of statements that write rows every word and text counts as a name.
+  return parser.hasUnreadableName && effect.kind !== 'rows' ? UNKNOWN : effect;
 }
 
 class StatementParser {
   readonly #tokens: Generator<SqlToken, undefined>;
   readonly #schema: string;
   #current: SqlToken | undefined;
+  /** It may be the name of any table. */
+  hasUnreadableName = false;
 
-  constructor(sql: string, schema: string) {
-    this.#tokens = sqlTokens(sql);
+  constructor(sql: string, { schema, backslashEscapes }: { schema: string; backslashEscapes: boolean }) {
+    this.#tokens = sqlTokens(sql, { backslashEscapes });
     this.#schema = schema;
     this.#advance();
   }
@@ -210,11 +229,16 @@ class StatementParser {
     const first = this.#current;
     if (first === undefined || first.kind === 'punctuation') return undefined;
     this.#advance();
-    if (!this.#isDot()) return { schema: this.#schema, name: first.text };
+    if (!this.#isDot()) return this.#named(this.#schema, first.text);
     this.#advance();
     const second = this.#current;
     this.#advance();
-    return second === undefined ? undefined : { schema: first.text, name: second.text };
+    return second === undefined ? undefined : this.#named(first.text, second.text);
+  }
+
+  #named(schema: string, name: string): TableName {
+    this.hasUnreadableName ||= schema.includes(UNREADABLE) || name.includes(UNREADABLE);
+    return { schema, name };
   }
 
   /** Every name in the rest of the statement that could be a table's. */

@@ -1,7 +1,6 @@
 import type { Table } from '../schema/table.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
-import type { LoggedQuery } from './query-event.ts';
-import { statementEffect, type TableName } from './statement-effect.ts';
+import { statementEffect, type JudgedQuery, type TableName } from './statement-effect.ts';
 
 /**
  * The one table of ours that does not mark a transaction as ours. It has a row for each stray write that was applied to
@@ -34,24 +33,25 @@ export function isSameName(written: string, imported: string): boolean {
 
 export type StatementVerdict =
   | { kind: 'pass'; ours: boolean }
-  | { kind: 'ddl'; schema: string; ours: boolean }
+  | { kind: 'ddl'; ours: boolean }
   | { kind: 'dml'; tables: TableName[] };
 
 /** What a logged statement means for the stream. Unknown statements count as touching (I4). */
-export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope): StatementVerdict {
-  const effect = statementEffect(sql, schema);
+export function judgeStatement(query: JudgedQuery, scope: StreamScope): StatementVerdict {
+  const { schema, sql } = query;
+  const effect = statementEffect(query);
   const marked = sql.includes(OWN_COMMENT);
   switch (effect.kind) {
     case 'none':
       return { kind: 'pass', ours: marked || isOurs(effect.tables) };
     case 'tables': {
       const ours = marked || isOurs(effect.tables);
-      const touched = effect.tables.find((table) => scope.namesImported(table.schema, table.name));
-      return touched === undefined ? { kind: 'pass', ours } : { kind: 'ddl', schema: touched.schema, ours };
+      const touches = effect.tables.some((table) => scope.namesImported(table.schema, table.name));
+      return { kind: touches ? 'ddl' : 'pass', ours };
     }
     case 'schema': {
       const ours = marked || effect.schema === SIDECAR_SCHEMA;
-      return scope.inScope(effect.schema) ? { kind: 'ddl', schema: effect.schema, ours } : { kind: 'pass', ours };
+      return { kind: scope.inScope(effect.schema) ? 'ddl' : 'pass', ours };
     }
     case 'rows': {
       // Triggers and functions can reach tables that the statement does not name; those on other schemas are the
@@ -64,7 +64,7 @@ export function judgeStatement({ schema, sql }: LoggedQuery, scope: StreamScope)
         : { kind: 'pass', ours: marked || isOurs(effect.tables) };
     }
     case 'unknown':
-      return { kind: 'ddl', schema, ours: marked };
+      return { kind: 'ddl', ours: marked };
     default:
       throw new Error(`no such effect: ${String(effect satisfies never)}`);
   }

@@ -3,7 +3,7 @@ import { AnnouncedTables } from './announced-tables.ts';
 import { EVENT, malformed, type BinlogEvent } from './event.ts';
 import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
 import { HeldEvents } from './held-events.ts';
-import { readQuery, readXaPrepare, readXaStatement } from './query-event.ts';
+import { isBegin, readQuery, readXaPrepare, readXaStatement, type LoggedQuery } from './query-event.ts';
 import type { RowDecoder } from './row-image.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
 import { judgeStatement, type StreamScope } from './stream-scope.ts';
@@ -173,9 +173,13 @@ export class TransactionAssembler implements Disposable {
   }
 
   #query(event: BinlogEvent): Fed {
-    const query = readQuery(event);
     const open = this.#current();
-    const sql = query.sql.trim();
+    if (isBegin(event)) {
+      open.begun = true;
+      return undefined;
+    }
+    const query = readQuery(event);
+    const { sql } = query;
     const xa = readXaStatement(sql);
     if (xa !== undefined) return this.#xa(xa);
     const control = CONTROL.exec(sql)?.[1]?.toUpperCase();
@@ -193,11 +197,11 @@ export class TransactionAssembler implements Disposable {
       case 'RELEASE':
         return undefined;
       default:
-        return this.#statement(open, { schema: query.schema, sql });
+        return this.#statement(open, query);
     }
   }
 
-  #statement(open: OpenTransaction, query: { schema: string; sql: string }): Fed {
+  #statement(open: OpenTransaction, query: LoggedQuery): Fed {
     const verdict = judgeStatement(query, this.#scope);
     switch (verdict.kind) {
       case 'dml':
@@ -209,9 +213,9 @@ export class TransactionAssembler implements Disposable {
           },
         );
       case 'ddl':
-        open.ddl ??= { schema: verdict.schema, sql: query.sql };
+        open.ddl ??= query;
         open.ours ||= verdict.ours;
-        open.bytes += 2 * query.sql.length;
+        open.bytes += 3 * query.sql.length;
         break;
       case 'pass':
         open.ours ||= verdict.ours;

@@ -1,4 +1,5 @@
 import type { RowImage, Table } from '../schema/table.ts';
+import type { LoggedQuery } from './query-event.ts';
 
 export type RowChange =
   | { kind: 'insert'; table: Table; after: RowImage }
@@ -28,7 +29,7 @@ export interface StreamTransaction {
   ours: boolean;
   changes: RowChange[];
   /** A DDL statement that touches, or may touch, an imported table; it is a transaction of its own. */
-  ddl: { schema: string; sql: string } | null;
+  ddl: LoggedQuery | null;
   /** What it occupies in memory, about. */
   bytes: number;
   /** More of the same transaction follows. */

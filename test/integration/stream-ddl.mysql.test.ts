@@ -71,7 +71,12 @@ function start(policy: 'STOP' | 'EXEC' | 'EXEC_IGNORE' | 'IGNORE', decisions: Dd
       },
       onDdl: ddlHandler({
         world: { log: () => {} },
-        journal: new DdlJournal(target.server, schema, 'forward'),
+        journal: new DdlJournal({
+          origin: source.server,
+          destination: target.server,
+          importId: schema,
+          direction: 'forward',
+        }),
         destination: 'target',
         policy,
         takeDecision: () => decisions.shift(),

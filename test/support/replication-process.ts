@@ -35,7 +35,7 @@ const replication = new Replication(
     },
     onDdl: ddlHandler({
       world: { log: (_level, message) => console.error(message) },
-      journal: new DdlJournal(destination, importId, 'forward'),
+      journal: new DdlJournal({ origin, destination, importId, direction: 'forward' }),
       destination: 'target',
       policy: 'EXEC',
       takeDecision: () => undefined,
