@@ -38,6 +38,7 @@ export const replicaHostSchema = z.strictObject({
 });
 export type ReplicaHost = z.infer<typeof replicaHostSchema>;
 
+export const REVERSE_MODES = ['off', 'from_switch'] as const;
 export const importOptionsSchema = z.strictObject({
   /** Add secondary indexes after the rows instead of before. */
   deferIndexes: z.boolean().default(true),
@@ -67,6 +68,11 @@ export const importOptionsSchema = z.strictObject({
     })
     .prefault({}),
   fence: z.enum(FENCES).default('auto'),
+  /**
+   * When the target's writes go to the source: `off` never, for a source that must not be written to, and then there is no
+   * switching back; `from_switch` while the target is primary.
+   */
+  reverse: z.enum(REVERSE_MODES).default('from_switch'),
   /** Import although validation found errors that can be skipped; all tables are imported then. */
   skipValidationErrors: z.boolean().default(false),
   /** Longest wait for open transactions at a switch, ms. */

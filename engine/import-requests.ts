@@ -107,7 +107,8 @@ export class ImportRequests {
           'warn',
           `${left} stray writes were never applied: they stay in _switchyard.stray_writes on the target`,
         );
-      await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));
+      if (document.options.reverse !== 'off')
+        await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));
       await world.record.update(() => ({
         phase,
         source: { ...document.source, user: null },

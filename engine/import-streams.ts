@@ -53,12 +53,15 @@ export class ImportStreams {
     return this.#running.get(side);
   }
 
-  /** Starts the stream applied to `side` from its progress row; nothing to do where it runs. */
+  /**
+   * Starts the stream applied to `side` from its progress row; nothing to do where it runs, and none to a source that must
+   * not be written to.
+   */
   startReplicationTo(side: Side): void {
     if (side === 'source') this.watchStrays();
-    if (this.#running.has(side)) return;
     const world = this.#world;
     const { document } = world.record;
+    if (this.#running.has(side) || (side === 'source' && document.options.reverse === 'off')) return;
     const origin = otherSide(side);
     const stream = new Replication(
       {

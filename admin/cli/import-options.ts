@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { AppError } from '../../core/errors.ts';
-import { DDL_POLICIES, FENCES } from '../../engine/api.ts';
+import { DDL_POLICIES, FENCES, REVERSE_MODES } from '../../engine/api.ts';
 import type { ImportRequestInput } from '../client.ts';
 import { integerOption } from './integer-option.ts';
 import { readTextFile } from './password.ts';
@@ -18,6 +18,7 @@ interface ImportFlags {
   throttleHistoryLengthMax?: number;
   throttleReplicaLagMs?: number;
   fence?: string;
+  reverse?: string;
   deferIndexes?: false;
   skipValidationErrors?: true;
   drainBudgetMs?: number;
@@ -50,6 +51,9 @@ export function addImportOptions(command: Command): Command {
       integerOption,
     )
     .addOption(new Option('--fence <fence>', 'how writes on the old primary are refused (auto)').choices(FENCES))
+    .addOption(
+      new Option('--reverse <when>', 'when writes on the target go to the source (from_switch)').choices(REVERSE_MODES),
+    )
     .addOption(new Option('--no-defer-indexes', 'build secondary indexes before the rows').default(undefined))
     .option('--skip-validation-errors', 'import although validation found errors that can be skipped')
     .option('--drain-budget-ms <ms>', 'longest wait for open transactions at a switch (2000)', integerOption)
@@ -86,12 +90,22 @@ export async function importRequestOf(command: Command, id: string | undefined):
 }
 
 function optionsOf(flags: ImportFlags): Record<string, unknown> {
-  const { ddl, connections, fence, deferIndexes, skipValidationErrors, drainBudgetMs, pauseDeadlineMs, maxLagMs } =
-    flags;
+  const {
+    ddl,
+    connections,
+    fence,
+    reverse,
+    deferIndexes,
+    skipValidationErrors,
+    drainBudgetMs,
+    pauseDeadlineMs,
+    maxLagMs,
+  } = flags;
   const options = {
     ddl,
     connections,
     fence,
+    reverse,
     deferIndexes,
     skipValidationErrors,
     drainBudgetMs,

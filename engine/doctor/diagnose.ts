@@ -116,8 +116,9 @@ function oldPrimarySymptoms({ fence, leftFence, tables }: ImportDocument, side: 
 }
 
 function streamSymptoms({ document, servers, streams, strayWrites }: Examination): Symptom[] {
-  const { phase } = document;
-  const expected = expectedDirection(phase);
+  const { phase, options } = document;
+  const direction = expectedDirection(phase);
+  const expected = direction === 'reverse' && options.reverse === 'off' ? null : direction;
   const found: Symptom[] = [];
   if (expected !== null) {
     const runs = streams.some(

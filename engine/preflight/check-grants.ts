@@ -1,4 +1,4 @@
-import type { Finding } from '../api.ts';
+import type { Finding, ImportOptions } from '../api.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { quoted } from '../schema/target-ddl.ts';
 import { finding } from './finding.ts';
@@ -12,8 +12,13 @@ const SOURCE = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'];
 const FOLLOW = ['REPLICATION SLAVE', 'REPLICATION CLIENT'];
 
 /** Every privilege by name, with the statement that grants it. */
-export function checkGrants(view: ServerView, grants: Grants, database: string, tables: readonly string[]): Finding[] {
+export function checkGrants(
+  view: ServerView,
+  grants: Grants,
+  { database, tables, reverse }: { database: string; tables: readonly string[]; reverse: ImportOptions['reverse'] },
+): Finding[] {
   const { side } = view;
+  const isReadOnly = side === 'source' && reverse === 'off';
   const missing = (privilege: string, place: string, why: string) =>
     finding(
       'GRANT_MISSING',
@@ -27,9 +32,9 @@ export function checkGrants(view: ServerView, grants: Grants, database: string, 
   );
   const onSchema =
     side === 'source'
-      ? SOURCE.filter((privilege) => !grants.onTables(privilege, database, tables))
+      ? (isReadOnly ? ['SELECT'] : SOURCE).filter((privilege) => !grants.onTables(privilege, database, tables))
       : TARGET.filter((privilege) => !grants.onSchema(privilege, database));
-  const onSidecar = SIDECAR.filter((privilege) => !grants.onSchema(privilege, SIDECAR_SCHEMA));
+  const onSidecar = isReadOnly ? [] : SIDECAR.filter((privilege) => !grants.onSchema(privilege, SIDECAR_SCHEMA));
   return [
     ...onServer.map((privilege) => missing(privilege, '*.*', 'it is needed to follow the binary log')),
     ...onSchema.map((privilege) =>

@@ -43,7 +43,7 @@ export async function validateImport(
   const names = tables.map(({ name }) => name);
   for (const view of [source, target]) {
     if (view !== undefined)
-      await collecting(findings, view.side, async () => validateServer(view, request.database, names, findings));
+      await collecting(findings, view.side, async () => validateServer(view, request, names, findings));
   }
   if (source !== undefined && target !== undefined && tables.length > 0) {
     await collecting(findings, 'target', async () =>
@@ -66,11 +66,11 @@ const RANK: Record<Finding['severity'], number> = { error: 0, warning: 1, info: 
 /** One server, for its own role: its binary log and our grants there. */
 export async function validateServer(
   view: ServerView,
-  database: string,
+  { database, options: { reverse } }: Pick<ImportRequest, 'database' | 'options'>,
   tables: readonly string[],
   findings: Finding[],
 ): Promise<void> {
-  findings.push(...checkGrants(view, await Grants.read(view.connection), database, tables));
+  findings.push(...checkGrants(view, await Grants.read(view.connection), { database, tables, reverse }));
   findings.push(...(await checkBinlog(view, database)));
 }
 

@@ -185,6 +185,11 @@ export class SwitchEffects {
     return this.#connections;
   }
 
+  /** Whether a stream from the new primary back to the old one follows. */
+  get #hasReverse(): boolean {
+    return this.#from === 'target' || this.#world.record.document.options.reverse !== 'off';
+  }
+
   async #change(change: Partial<Omit<RoutingRecord, 'epoch'>>): Promise<void> {
     const { epoch, hold } = await this.#world.route.change(this.#epoch, change);
     this.#epoch = epoch;
@@ -213,7 +218,7 @@ export class SwitchEffects {
     const phase = nextPhase(record.document.phase, event);
     await record.update(() => ({ intent: this.#intent, phase }));
     if (kind === 'replicas') return;
-    await createSidecar(this.#open.from);
+    if (this.#hasReverse) await createSidecar(this.#open.from);
     // Says nothing to the running server. One that is restarted in the middle of the switch comes back fenced.
     if (fence === 'read_only') await persistFence(fence, this.#context(this.#from, this.#open.from), true);
   }
@@ -258,6 +263,7 @@ export class SwitchEffects {
   async #noteReverse(): Promise<void> {
     const { record, streams } = this.#world;
     const { from, to } = this.#open;
+    if (!this.#hasReverse) return;
     // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
     if (streams.strayWatchKeeps(this.#from)) return;
     const position = await executedPosition(to, flavorOf(record.document, this.#intent.to));

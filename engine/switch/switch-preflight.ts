@@ -39,6 +39,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none', accounts: [] };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
+  checkReverse(world, plan, { refusals, warnings });
   await checkLeftFence(world, refusals);
   await checkStream(world, plan, refusals);
   checkVerification(document.verify as VerifyView | null, refusals);
@@ -64,16 +65,34 @@ async function checkLeftFence(world: SwitchWorld, refusals: SwitchRefusal[]): Pr
   }
 }
 
+/** Where the source must not be written to, there is no way back to it. */
+function checkReverse(
+  { record }: SwitchWorld,
+  { kind, to }: SwitchPlan,
+  { refusals, warnings }: Pick<SwitchCheck, 'refusals' | 'warnings'>,
+): void {
+  if (kind === 'replicas' || record.document.options.reverse !== 'off') return;
+  if (to === 'source') {
+    const message =
+      'the import has reverse: off, so what was written on the target since the switch is not on the source';
+    refusals.push({ code: 'REVERSE_OFF', message, forceable: false });
+  } else {
+    warnings.push(
+      'REVERSE_OFF: the import has reverse: off; what is written on the target does not reach the source, and switching back is not possible',
+    );
+  }
+}
+
 /** Lag is measured, not read: what the old primary has now must be applied within the time allowed. */
 async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
-  if (kind === 'replicas' && to === 'source') return;
+  const { document } = world.record;
+  if (to === 'source' && (kind === 'replicas' || document.options.reverse === 'off')) return;
   const stream = world.streams.replicationTo(to);
   const { state } = stream?.view() ?? { state: 'stopped' };
   if (stream === undefined || state === 'stopped' || state === 'failed') {
     refusals.push({ code: 'STREAM_NOT_RUNNING', message: `replication to the ${to} is not running`, forceable: false });
     return;
   }
-  const { document } = world.record;
   const { maxLagMs } = document.options;
   await using connection = await world.connect(otherSide(to));
   const position = await executedPosition(
