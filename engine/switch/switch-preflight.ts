@@ -11,6 +11,7 @@ import type { FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
 import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
+import { checkLeftTables } from './left-tables.ts';
 
 export interface SwitchCheck {
   plan: SwitchPlan;
@@ -48,6 +49,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
     await checkFence(world, plan, { direct, refusals, warnings });
     await checkWritable(world, plan, refusals);
     await checkPrepared(world, plan, refusals);
+    await checkLeftTables(world, plan, refusals);
   }
   await checkStrayWrites(world, plan, refusals);
   await prepareSessions(world, plan, refusals, warnings);

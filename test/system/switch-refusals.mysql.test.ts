@@ -88,6 +88,28 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
   await expect(stubborn.query('COMMIT')).rejects.toThrow(/drain budget|closed/);
 });
 
+test('a table that was made since the import began is not replicated, and refuses the switch', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 50 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { ddl: 'EXEC' } }));
+  await rehearsal.reach('running');
+  await using onSource = await connect(rehearsal.source);
+  await onSource.query('CREATE TABLE shop.made_since (id INT PRIMARY KEY)');
+  const refused = async () =>
+    (await client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true })).refusals.filter(
+      ({ code }) => code === 'TABLES_LEFT_BEHIND',
+    );
+  expect(await refused()).toEqual([
+    {
+      code: 'TABLES_LEFT_BEHIND',
+      forceable: true,
+      message: expect.stringContaining('alone and not replicated: made_since'),
+    },
+  ]);
+  await onSource.query('DROP TABLE shop.made_since');
+  expect(await refused()).toEqual([]);
+});
+
 test('policy abort: a session that never ends its transaction undoes the switch, and is named', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 500 });
   const { client } = rehearsal.switchyard;
