@@ -88,11 +88,16 @@ const verifyTableView = z.object({
 });
 
 const verifyView = z.object({
-  state: z.enum(['running', 'equal', 'different', 'failed']),
+  state: z.enum(['running', 'equal', 'different', 'failed', 'stale']),
+  reason: z.string().nullable(),
   startedAtMs: z.number(),
   finishedAtMs: z.number().nullable(),
   rows: count,
   tables: z.array(verifyTableView),
+  position: z.string().nullable(),
+  recheck: z
+    .object({ keys: count, tables: z.array(z.string()), behindMs: z.number().nullable(), compared: count })
+    .nullable(),
 });
 
 const strayWritesView: z.ZodType<StrayWritesView> = z.object({

@@ -395,6 +395,11 @@ export const ERROR_TABLE = {
       'A server could not put a row into the form that is compared, usually because max_allowed_packet is too small.',
     remedy: 'Raise max_allowed_packet on that server, then verify again.',
   },
+  VERIFY_STALE: {
+    kind: 'refused',
+    meaning: 'A verification says nothing any more: what was written since could not be compared.',
+    remedy: 'Verify again.',
+  },
   VERIFY_UNSETTLED: {
     kind: 'retryable',
     meaning: 'Some rows changed faster than they could be compared. All others were equal.',

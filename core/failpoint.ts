@@ -33,6 +33,7 @@ export const FAILPOINTS = [
   'lanes.committed',
   'lanes.ended',
   'ddl.executed',
+  'verify.recheck',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

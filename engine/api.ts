@@ -166,11 +166,30 @@ export interface VerifyTableView {
 }
 
 export interface VerifyView {
-  state: 'running' | 'equal' | 'different' | 'failed';
+  /** `stale`: it was `equal` once, and nobody has compared since what was written later. */
+  state: 'running' | 'equal' | 'different' | 'failed' | 'stale';
+  /** Why it failed, or is stale. */
+  reason: string | null;
   startedAtMs: number;
   finishedAtMs: number | null;
   rows: number;
   tables: VerifyTableView[];
+  /** Everything up to here in the source's history has been compared; null while that is not known. */
+  position: string | null;
+  /** Null where nobody compares what is written since. */
+  recheck: VerifyRecheckView | null;
+}
+
+/** Rows that were written since they were compared: compared again in the background, all the time. */
+export interface VerifyRecheckView {
+  /** Rows that wait for it. */
+  keys: number;
+  /** Tables that are compared as a whole: too many of their rows were written to name them. */
+  tables: string[];
+  /** How long the oldest of all these waits, ms. */
+  behindMs: number | null;
+  /** Rows compared again so far. */
+  compared: number;
 }
 
 export interface SwitchView {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PHASES, SIDES } from '../core/phase.ts';
 import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
-import { FENCES, importOptionsSchema, replicaHostSchema, serverSchema } from './api.ts';
+import { FENCES, importOptionsSchema, replicaHostSchema, serverSchema, type VerifyView } from './api.ts';
 import { activeObjectsSchema, NO_ACTIVE_OBJECTS, objectNameSchema, type ObjectName } from './objects/stored-object.ts';
 import { tlsOptionsSchema } from '../core/routing-record.ts';
 
@@ -103,8 +103,8 @@ export const importDocumentSchema = z.strictObject({
   /** Triggers and events as they were on the old primary when the last switch began. */
   activeObjects: activeObjectsSchema.default(NO_ACTIVE_OBJECTS),
   intent: intentSchema.nullable(),
-  /** The last verification, as people see it (VerifyView). */
-  verify: z.unknown(),
+  /** The last verification, as people see it. */
+  verify: z.unknown().transform((stored) => storedVerify(stored as VerifyView | null | undefined)),
   switches: z.array(
     z.strictObject({
       kind: z.enum(['replicas', 'primaries']),
@@ -128,6 +128,13 @@ export const importDocumentSchema = z.strictObject({
   updatedAtMs: z.number(),
 });
 export type ImportDocument = z.infer<typeof importDocumentSchema>;
+
+/** Written by ourselves; what an older version did not write yet is not known. */
+function storedVerify(stored: VerifyView | null | undefined): VerifyView | null {
+  return stored == null
+    ? null
+    : { ...stored, reason: stored.reason ?? null, position: stored.position ?? null, recheck: null };
+}
 
 /** What cancelling removes, and these. */
 export function withObjects(

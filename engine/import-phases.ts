@@ -1,17 +1,16 @@
-import { childController, isAbort } from '../core/abort.ts';
-import { serializeError } from '../core/errors.ts';
-import type { TableView, VerifyView } from './api.ts';
+import { childController } from '../core/abort.ts';
+import type { TableView } from './api.ts';
 import { runCopyPhase } from './copy-phase.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportStreams } from './import-streams.ts';
+import type { ImportVerification } from './import-verification.ts';
 import type { ImportWorld } from './import-world.ts';
 import { nextPhase, type PhaseEvent } from './phase.ts';
-import { inspectTables } from './schema/inspect.ts';
-import { runVerify } from './verify/run-verify.ts';
 
 export interface PhaseParts {
   world: ImportWorld;
   streams: ImportStreams;
+  verification: ImportVerification;
   onFailed: (error: unknown) => void;
 }
 
@@ -20,24 +19,20 @@ export class ImportPhases {
   readonly #world: ImportWorld;
   readonly #streams: ImportStreams;
   readonly #onFailed: (error: unknown) => void;
+  readonly #verification: ImportVerification;
   #tables: () => TableView[] = () => [];
-  #verify: VerifyView | null;
   #background: { controller: AbortController; done: Promise<void> } | undefined;
 
-  constructor({ world, streams, onFailed }: PhaseParts) {
+  constructor({ world, streams, verification, onFailed }: PhaseParts) {
     this.#world = world;
     this.#streams = streams;
     this.#onFailed = onFailed;
-    this.#verify = world.record.document.verify as VerifyView | null;
+    this.#verification = verification;
   }
 
   get tables(): TableView[] {
     const tables = this.#tables();
     return tables.length > 0 ? tables : storedTables(this.#world.record.document);
-  }
-
-  get verify(): VerifyView | null {
-    return this.#verify;
   }
 
   /** After a start of the engine, and by `resume`. */
@@ -57,6 +52,7 @@ export class ImportPhases {
       case 'verified_data':
       case 'switched_replicas':
         this.#streams.startReplicationTo('target');
+        this.#verification.keep();
         return;
       case 'switched_primaries':
         this.#streams.startReplicationTo('source');
@@ -83,6 +79,7 @@ export class ImportPhases {
     this.#background?.controller.abort();
     await this.#background?.done;
     this.#background = undefined;
+    await this.#verification.stop();
   }
 
   async #copyPhase(signal: AbortSignal): Promise<void> {
@@ -103,46 +100,8 @@ export class ImportPhases {
   }
 
   async #verifyPhase(signal: AbortSignal): Promise<void> {
-    const { record } = this.#world;
     this.#streams.startReplicationTo('target');
-    const result = await this.#verifyTables(record.document, signal).catch((error: unknown) => {
-      if (isAbort(error) || signal.aborted) throw error;
-      const { code, message } = serializeError(error);
-      this.#world.log('error', `the verification did not finish: ${code}: ${message}`);
-      return null;
-    });
-    const verify =
-      result ??
-      (this.#verify === null ? null : { ...this.#verify, state: 'failed' as const, finishedAtMs: Date.now() });
-    this.#verify = verify;
-    await record.update(({ phase }) => ({
-      verify,
-      phase: nextPhase(phase, verify?.state === 'equal' ? 'verified' : 'verify_ended'),
-    }));
-    this.#world.log(verify?.state === 'equal' ? 'info' : 'warn', `verification: ${verify?.state ?? 'failed'}`, {
-      rows: verify?.rows,
-    });
-  }
-
-  async #verifyTables(document: ImportDocument, signal: AbortSignal): Promise<VerifyView> {
-    const world = this.#world;
-    const { source, target } = world.credentials;
-    await using sourceConnection = await world.connect('source');
-    await using targetConnection = await world.connect('target');
-    return await runVerify({
-      flavors: { source: document.sourceFacts.flavor, target: document.targetFacts.flavor },
-      source,
-      target,
-      sourceTables: await inspectTables(sourceConnection, document.database, document.tables),
-      targetTables: await inspectTables(targetConnection, document.database, document.tables),
-      follower: this.#streams.follower(),
-      connections: Math.min(2, document.options.connections),
-      signal,
-      onProgress: (view) => {
-        this.#verify = view;
-        world.changed();
-      },
-    });
+    await this.#verification.run(signal);
   }
 
   #inBackground(work: (signal: AbortSignal) => Promise<void>): void {

@@ -63,6 +63,7 @@ export class ImportRequests {
       }
       this.#world.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
       await runner.stopFenceWatch();
+      using _switch = runner.verification.beginSwitch();
       const { pauseMs, hold } = await TrafficSwitch.run(runner.switchWorld, plan).finally(() => runner.watchFence());
       this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {
         pauseMs: Math.round(pauseMs),

@@ -4,6 +4,7 @@ import type { ImportView } from './api.ts';
 import { ImportPhases } from './import-phases.ts';
 import { ImportRequests } from './import-requests.ts';
 import { ImportStreams } from './import-streams.ts';
+import { ImportVerification } from './import-verification.ts';
 import { importView } from './import-view.ts';
 import { ImportWorld, type ImportWorldOptions } from './import-world.ts';
 import { isFinal } from './phase.ts';
@@ -21,6 +22,7 @@ export class ImportRunner {
   readonly world: ImportWorld;
   readonly streams: ImportStreams;
   readonly phases: ImportPhases;
+  readonly verification: ImportVerification;
   readonly requests: ImportRequests;
   readonly switchWorld: SwitchWorld;
   #exclusive: string | undefined;
@@ -31,13 +33,15 @@ export class ImportRunner {
     const onFailed = (error: unknown) => this.#fail(error);
     this.world = new ImportWorld(options, () => this.view());
     this.streams = new ImportStreams(this.world, { onFailed, onReconnect: () => this.#fenceWatch?.poke() });
-    this.phases = new ImportPhases({ world: this.world, streams: this.streams, onFailed });
-    const { world, streams } = this;
+    this.verification = new ImportVerification(this.world, this.streams);
+    const { world, streams, verification } = this;
+    this.phases = new ImportPhases({ world, streams, verification, onFailed });
     this.switchWorld = {
       record: world.record,
       route: world.route,
       fleet: world.fleet,
       streams,
+      verification,
       signal: world.signal,
       connect: (side, options) => world.connect(side, options),
       log: (level, message, details) => world.log(level, message, details),
@@ -86,7 +90,7 @@ export class ImportRunner {
     return importView(this.world.record.document, {
       tables: this.phases.tables,
       streams: this.streams.views(),
-      verify: this.phases.verify,
+      verify: this.verification.view,
       strayWrites: this.streams.strayWrites(),
       route: await this.world.route.read(),
     });

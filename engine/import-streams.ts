@@ -27,6 +27,7 @@ export class ImportStreams {
   readonly #events: StreamEvents;
   readonly #running = new Map<Side, Replication>();
   readonly #touchListeners = new Set<TouchListener>();
+  readonly #ddlListeners = new Set<(sql: string) => void>();
   #strayWatch: StrayWatch | undefined;
   #ddlDecision: DdlDecision | undefined;
 
@@ -63,6 +64,18 @@ export class ImportStreams {
     const { document } = world.record;
     if (this.#running.has(side) || (side === 'source' && document.options.reverse === 'off')) return;
     const origin = otherSide(side);
+    const onDdl = ddlHandler({
+      world,
+      journal: new DdlJournal({
+        origin: world.credentialsOf(origin),
+        destination: world.credentialsOf(side),
+        importId: document.id,
+        direction: side === 'target' ? 'forward' : 'reverse',
+      }),
+      destination: side,
+      policy: document.options.ddl,
+      takeDecision: () => this.#takeDdlDecision(),
+    });
     const stream = new Replication(
       {
         importId: document.id,
@@ -78,18 +91,10 @@ export class ImportStreams {
         },
         onTables: (names) => this.#keepTables(side, names),
         beforeSession: () => this.#clearTriggers(side),
-        onDdl: ddlHandler({
-          world,
-          journal: new DdlJournal({
-            origin: world.credentialsOf(origin),
-            destination: world.credentialsOf(side),
-            importId: document.id,
-            direction: side === 'target' ? 'forward' : 'reverse',
-          }),
-          destination: side,
-          policy: document.options.ddl,
-          takeDecision: () => this.#takeDdlDecision(),
-        }),
+        onDdl: async (transaction) => {
+          for (const listener of this.#ddlListeners) listener(transaction.ddl.sql);
+          return await onDdl(transaction);
+        },
         onApplied: (tables) => this.#onApplied(tables),
         onAppliedLarge: (tables) => {
           for (const { name } of tables) for (const listener of this.#touchListeners) listener(name, 'every');
@@ -191,6 +196,10 @@ export class ImportStreams {
       onTouched: (listener) => {
         this.#touchListeners.add(listener);
         return { [Symbol.dispose]: () => void this.#touchListeners.delete(listener) };
+      },
+      onDdl: (listener) => {
+        this.#ddlListeners.add(listener);
+        return { [Symbol.dispose]: () => void this.#ddlListeners.delete(listener) };
       },
     };
   }

@@ -11,6 +11,7 @@ export type PhaseEvent =
   | 'start_verify'
   | 'verified'
   | 'verify_ended'
+  | 'unverified'
   | 'start_switch_replicas'
   | 'start_switch_primaries'
   | 'replicas_on_source'
@@ -32,6 +33,7 @@ export const TRANSITIONS = {
   verifying_data: { verified: 'verified_data', verify_ended: 'running', cancel: 'cancelled' },
   verified_data: {
     start_verify: 'verifying_data',
+    unverified: 'running',
     start_switch_replicas: 'switching_replicas',
     start_switch_primaries: 'switching_primaries',
     cancel: 'cancelled',

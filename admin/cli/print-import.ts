@@ -1,4 +1,4 @@
-import type { Finding, ImportView } from '../../engine/api.ts';
+import type { Finding, ImportView, VerifyRecheckView } from '../../engine/api.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatTime } from './format.ts';
 import { printable, textTable } from './text-table.ts';
 
@@ -123,6 +123,8 @@ export function verifyText({ verify }: Pick<ImportView, 'verify'>): string {
   const differing = verify.tables.filter(({ differencesTotal }) => differencesTotal > 0);
   const lines = [
     `verification: ${verify.state}, ${formatCount(verify.rows)} rows in ${verify.tables.length} tables${when}`,
+    ...(verify.reason === null ? [] : [`  ${printable(verify.reason)}`]),
+    ...(verify.recheck === null ? [] : [`  ${recheckText(verify.recheck)}`]),
   ];
   if (differing.length === 0) return lines.join('\n');
   const rows = differing.flatMap(({ name, differences, differencesTotal }) => [
@@ -133,6 +135,12 @@ export function verifyText({ verify }: Pick<ImportView, 'verify'>): string {
   ]);
   lines.push(textTable([{ title: 'table' }, { title: 'difference' }, { title: 'key' }, { title: 'columns' }], rows));
   return lines.join('\n');
+}
+
+function recheckText({ keys, tables, behindMs, compared }: VerifyRecheckView): string {
+  const whole = tables.length === 0 ? '' : ` and all of ${tables.join(', ')}`;
+  const behind = behindMs === null ? '' : `, the oldest since ${formatDuration(behindMs)}`;
+  return `kept true: ${formatCount(compared)} rows written since compared again; ${formatCount(keys)}${whole} wait${behind}`;
 }
 
 function switchesText(view: ImportView): string {

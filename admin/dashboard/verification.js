@@ -7,6 +7,7 @@ const HEADLINE = {
   equal: ['ok', 'Equal'],
   different: ['bad', 'Different rows'],
   failed: ['bad', 'Not finished'],
+  stale: ['warn', 'Stale'],
 };
 
 export function verification(view) {
@@ -40,6 +41,8 @@ export function verification(view) {
         ? figure('started', dateTime(verify.startedAtMs).slice(11))
         : figure('took', duration(verify.finishedAtMs - verify.startedAtMs), `at ${dateTime(verify.finishedAtMs)}`),
     ),
+    verify.reason === null ? null : h('p', { class: 'muted' }, verify.reason),
+    verify.recheck === null ? null : recheck(verify.recheck),
     verify.state === 'running' ? bar(percent(done, chunks), 'Verification', true) : null,
     h(
       'ul',
@@ -48,6 +51,17 @@ export function verification(view) {
     ),
     differing.map(differences),
   ];
+}
+
+/** Rows that were written since: what keeps the headline true. */
+function recheck({ keys, tables, behindMs, compared }) {
+  const whole = tables.length === 0 ? '' : ` and all of ${tables.join(', ')}`;
+  const waits = keys === 0 && whole === '' ? 'none waits' : `${count(keys)}${whole} wait, for ${duration(behindMs)}`;
+  return h(
+    'p',
+    { class: 'muted small', id: 'verification-recheck' },
+    `Kept true: rows written since are compared again (${count(compared)} so far, ${waits}).`,
+  );
 }
 
 const INTEREST = { different: 0, verifying: 1, waiting: 2, equal: 3 };

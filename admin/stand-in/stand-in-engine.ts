@@ -190,6 +190,9 @@ export class StandInEngine implements EngineApi {
 function standInVerify(view: ImportView): VerifyView {
   return {
     state: 'running',
+    reason: null,
+    position: null,
+    recheck: null,
     startedAtMs: Date.now(),
     finishedAtMs: null,
     rows: 0,

@@ -39,6 +39,8 @@ const UNDO_CONNECT_MS = 1000;
 const UNDO_MS = 3000;
 const CONFIRM_MS = 1000;
 const ANNOUNCE_MS = 2000;
+/** For the rows that were written last; most have been compared before the hold. */
+const VERIFY_MS_MAX = 2000;
 const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
 
 /** What each step of the protocol does to the world. Every effect can be done twice. */
@@ -251,6 +253,13 @@ export class SwitchEffects {
     if (stream === undefined || this.#position === undefined)
       throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${to} is not running`);
     await stream.waitFor(this.#position, this.#world.signal);
+    await this.#world.verification.confirm(this.#verifyBudgetMs());
+  }
+
+  /** Of the pause; the rest of it is left for the steps behind. */
+  #verifyBudgetMs(): number {
+    const leftMs = (this.deadlineMs ?? Date.now()) - Date.now();
+    return Math.max(1, Math.min(VERIFY_MS_MAX, leftMs / 2));
   }
 
   /** Nothing is applied there any more, and no application writes yet. An undone switch takes them away as the stream begins. */
@@ -316,8 +325,9 @@ export class SwitchEffects {
         }),
       );
     }
-    await record.update(() => ({
-      phase: fromPhase,
+    await record.update(({ verify }) => ({
+      phase:
+        fromPhase === 'verified_data' && verify?.state !== 'equal' ? nextPhase(fromPhase, 'unverified') : fromPhase,
       intent: null,
       ...(this.#isUnsure && fence !== 'none'
         ? { leftFence: { side: this.#from, kind: fence, accounts: fencedAccounts, threads: threads[this.#from] } }
@@ -332,6 +342,7 @@ export class SwitchEffects {
     await this.#connections?.fencing.close();
     if (kind === 'primaries') {
       await streams.stopReplicationTo(to);
+      await this.#world.verification.moved();
       await this.#moveEvents();
       streams.startReplicationTo(this.#from);
     }

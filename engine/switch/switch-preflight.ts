@@ -1,7 +1,7 @@
 import { AppError } from '../../core/errors.ts';
 import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
-import type { SwitchRefusal, SwitchRequest, VerifyView } from '../api.ts';
+import type { SwitchRefusal, SwitchRequest } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
 import { preparedXa } from '../server/prepared-xa.ts';
 import { checkStrayWrites } from '../stray-watch-check.ts';
@@ -12,6 +12,9 @@ import { checkDirectSessions, type DirectSession } from './direct-connections.ts
 import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
 import { checkLeftTables } from './left-tables.ts';
+
+/** Longest wait for rows that were written since the verification to be compared again. */
+const VERIFY_DRAIN_MS = 10_000;
 
 export interface SwitchCheck {
   plan: SwitchPlan;
@@ -43,7 +46,6 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   checkReverse(world, plan, { refusals, warnings });
   await checkLeftFence(world, refusals);
   await checkStream(world, plan, refusals);
-  checkVerification(document.verify as VerifyView | null, refusals);
   if (kind === 'primaries') {
     const direct = await checkDirectSessions(world, plan, { refusals, warnings });
     await checkFence(world, plan, { direct, refusals, warnings });
@@ -53,6 +55,8 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   }
   await checkStrayWrites(world, plan, refusals);
   await prepareSessions(world, plan, refusals, warnings);
+  // Last: little is written between this and the pause.
+  await checkVerification(world, plan, { refusals, warnings });
   return { plan, refusals, warnings };
 }
 
@@ -121,13 +125,42 @@ async function checkPrepared(world: SwitchWorld, { to }: SwitchPlan, refusals: S
   refusals.push({ code: 'XA_PREPARED', message, forceable: false });
 }
 
-function checkVerification(verify: VerifyView | null, refusals: SwitchRefusal[]): void {
-  if (verify?.state !== 'different' && verify?.state !== 'failed') return;
-  const message =
-    verify.state === 'different'
-      ? 'the last verification found differing rows'
-      : 'the last verification did not finish';
-  refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
+/** Also compares what was written since, so that little is left for the pause. */
+async function checkVerification(
+  { verification }: SwitchWorld,
+  { to }: SwitchPlan,
+  { refusals, warnings }: { refusals: SwitchRefusal[]; warnings: string[] },
+): Promise<void> {
+  if (to === 'target' && verification.view?.state === 'equal') {
+    try {
+      await verification.drain(AbortSignal.timeout(VERIFY_DRAIN_MS));
+    } catch (error) {
+      const { keys = 0, tables = [] } = verification.view.recheck ?? {};
+      const message = `${keys} rows${tables.length === 0 ? '' : ` and all of ${tables.join(', ')}`} were written since the verification and could not be compared again within ${VERIFY_DRAIN_MS / 1000} s: ${(error as Error).message}`;
+      refusals.push({ code: 'VERIFICATION_BEHIND', message, forceable: true });
+    }
+  }
+  const { view } = verification;
+  if (view === null) return;
+  switch (view.state) {
+    case 'different':
+    case 'failed': {
+      const message =
+        view.state === 'different'
+          ? 'the verification found differing rows'
+          : `the last verification did not finish: ${view.reason ?? ''}`;
+      refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
+      return;
+    }
+    case 'stale':
+      warnings.push(`VERIFICATION_STALE: the last verification is of an earlier time: ${view.reason ?? ''}`);
+      return;
+    case 'equal':
+    case 'running':
+      return;
+    default:
+      throw new Error(`unknown state ${String(view.state satisfies never)}`);
+  }
 }
 
 interface FenceFindings {

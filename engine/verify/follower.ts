@@ -22,6 +22,8 @@ export interface Follower {
    * it may have happened.
    */
   onTouched(listener: TouchListener): Disposable;
+  /** A DDL statement on an imported table is about to be replicated; some day it may have been, after a failure. */
+  onDdl(listener: (sql: string) => void): Disposable;
   /** Resolves when a window that is being committed at the time of the call, if any, has been told to the listeners. */
   reported(): Promise<void>;
 }

@@ -10,7 +10,7 @@ import type { TablePair } from './table-pair.ts';
 import { TouchedKeys } from './touched-keys.ts';
 
 /** Keys in one statement. */
-const KEYS_MAX = 200;
+export const KEYS_MAX = 200;
 
 export type Keys = ReadonlyMap<RowKey, Value[]>;
 
@@ -52,7 +52,7 @@ export interface RecheckResult {
  */
 export async function recheckKeys(context: RecheckContext, keys: Keys): Promise<RecheckResult> {
   const result: RecheckResult = { differences: [], unsure: new Map() };
-  for (const batch of batches(keys)) await recheckBatch(context, batch, result);
+  for (const batch of keyBatches(keys, KEYS_MAX)) await recheckBatch(context, batch, result);
   return result;
 }
 
@@ -91,16 +91,16 @@ async function recheckBatch(
 }
 
 /** A follower may tell of a window and count it as applied in the same turn of the event loop, in this order. */
-async function appliedNow(follower: Follower) {
+export async function appliedNow(follower: Follower) {
   await setImmediate();
   return follower.applied?.clone();
 }
 
-function* batches(keys: Keys): Generator<Keys> {
+export function* keyBatches(keys: Keys, keysMax: number): Generator<Keys> {
   let batch = new Map<RowKey, Value[]>();
   for (const [key, values] of keys) {
     batch.set(key, values);
-    if (batch.size < KEYS_MAX) continue;
+    if (batch.size < keysMax) continue;
     yield batch;
     batch = new Map();
   }

@@ -5,8 +5,7 @@ import type { ServerDefinition, VerifyView } from '../api.ts';
 import type { Table } from '../schema/table.ts';
 import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { Follower } from './follower.ts';
-import { selfTest } from './pair-self-test.ts';
-import { pairAll } from './table-pair.ts';
+import { prepareTables } from './prepare-tables.ts';
 import { TableVerification } from './table-verification.ts';
 import { VerifyProgress } from './verify-progress.ts';
 
@@ -25,6 +24,12 @@ export interface VerifyOptions {
   connections: number;
   signal: AbortSignal;
   onProgress: (view: VerifyView) => void;
+  /** Resolves when the servers are well enough for another chunk. */
+  pace?: (signal: AbortSignal) => Promise<void>;
+  /** Before the first row is compared. */
+  onTables?: (tables: readonly TableVerification[]) => void;
+  /** Before anything is said: rows that were written behind the comparison of their chunk have been compared again. */
+  beforeVerdict?: (signal: AbortSignal) => Promise<void>;
   chunkBytes?: number;
   /** How long rows that change all the time are looked at again at the end. */
   settleMsMax?: number;
@@ -39,21 +44,23 @@ export interface VerifyOptions {
 export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   const controller = childController(options.signal);
   const { signal } = controller;
-  const pairs = Array.from(
-    { length: Math.max(1, options.connections) },
-    () => new ConnectionPair({ ...options, signal }),
-  );
+  const first = new ConnectionPair({ ...options, signal });
+  const others = Array.from({ length: options.connections - 1 }, () => new ConnectionPair({ ...options, signal }));
+  const pairs = [first, ...others];
   let progress = new VerifyProgress([], options.onProgress);
   try {
-    const tables = await prepare(options, pairs);
+    const { chunkBytes = CHUNK_BYTES, pace = noWait } = options;
+    const tables = (await prepareTables(first, options)).map((table) => new TableVerification(table, chunkBytes));
     progress = new VerifyProgress(
       tables.map((table) => table.progress),
       options.onProgress,
     );
     progress.changed();
-    const context = { flavors: options.flavors, follower: options.follower, signal };
+    options.onTables?.(tables);
+    const context = { flavors: options.flavors, follower: options.follower, signal, pace };
     await Promise.all(pairs.map((pair) => checkChunks(pair, tables, context, progress)));
-    await settle(pairs[0], tables, context, options.settleMsMax ?? SETTLE_MS_MAX);
+    await settle(first, tables, context, options.settleMsMax ?? SETTLE_MS_MAX);
+    await options.beforeVerdict?.(signal);
     return conclude(tables, progress);
   } catch (error) {
     progress.end('failed');
@@ -65,19 +72,11 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   }
 }
 
-type Context = { flavors: Flavors; follower: Follower; signal: AbortSignal };
-
-async function prepare(
-  { flavors, sourceTables, targetTables, chunkBytes = CHUNK_BYTES }: VerifyOptions,
-  [pair]: ConnectionPair[],
-): Promise<TableVerification[]> {
-  const aggregates = await pair?.use(async ({ source, target }) => ({
-    source: await selfTest(source, flavors.source),
-    target: await selfTest(target, flavors.target),
-  }));
-  if (aggregates === undefined) throw new Error('no pair of connections');
-  const largestFirst = [...sourceTables].sort((a, b) => b.bytes - a.bytes);
-  return pairAll(largestFirst, targetTables, aggregates).map((table) => new TableVerification(table, chunkBytes));
+interface Context {
+  flavors: Flavors;
+  follower: Follower;
+  signal: AbortSignal;
+  pace: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Chunk after chunk of table after table; the workers share the tables, so the last one has them all. */
@@ -89,6 +88,7 @@ async function checkChunks(
 ): Promise<void> {
   for (const table of tables) {
     for (;;) {
+      await context.pace(context.signal);
       const range = await pair.use(({ source }) => table.nextChunk(source));
       if (range === null) break;
       await pair.use((open) => table.check({ ...context, pair: open }, range));
@@ -99,28 +99,30 @@ async function checkChunks(
 
 /** Rows that were being written whenever they were looked at. */
 async function settle(
-  pair: ConnectionPair | undefined,
+  pair: ConnectionPair,
   tables: TableVerification[],
   context: Context,
   msMax: number,
 ): Promise<void> {
   const backoff = new Backoff({ initialMs: 5, maxMs: 1000 });
   const deadlineMs = performance.now() + msMax;
-  while (tables.some(({ unsure }) => unsure > 0) && performance.now() < deadlineMs) {
+  while (tables.some(({ unsure }) => unsure.size > 0) && performance.now() < deadlineMs) {
     for (const table of tables) {
-      if (table.unsure > 0) await pair?.use((open) => table.settle({ ...context, pair: open }));
+      if (table.unsure.size > 0) await pair.use((open) => table.settle({ ...context, pair: open }));
     }
-    if (tables.some(({ unsure }) => unsure > 0)) await backoff.wait(context.signal);
+    if (tables.some(({ unsure }) => unsure.size > 0)) await backoff.wait(context.signal);
   }
 }
 
 /** A difference is one whatever else is unsure; without one, unsure is not equal. */
 function conclude(tables: TableVerification[], progress: VerifyProgress): VerifyView {
-  if (tables.some((table) => table.progress.view.differencesTotal > 0)) return progress.end('different');
-  const unsure = tables.filter((table) => table.unsure > 0);
+  if (tables.some((table) => table.progress.differencesTotal > 0)) return progress.end('different');
+  const unsure = tables.filter((table) => table.unsure.size > 0);
   if (unsure.length === 0) return progress.end('equal');
-  const counts = Object.fromEntries(unsure.map((table) => [table.table.name, table.unsure]));
+  const counts = Object.fromEntries(unsure.map((table) => [table.table.name, table.unsure.size]));
   throw new AppError('VERIFY_UNSETTLED', `rows changed faster than they could be compared: ${JSON.stringify(counts)}`, {
     details: { tables: counts },
   });
 }
+
+async function noWait(): Promise<void> {}

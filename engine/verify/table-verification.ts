@@ -4,6 +4,7 @@ import { TableChunks } from '../copy/table-chunks.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { ServerConnection, Value } from '../server/connection.ts';
 import { checkChunk } from './check-chunk.ts';
+import type { RowDifference } from './compare-digests.ts';
 import { recheckKeys, type Keys, type RecheckContext } from './recheck-keys.ts';
 import type { TablePair } from './table-pair.ts';
 import { TableProgress } from './verify-progress.ts';
@@ -19,11 +20,13 @@ export class TableVerification {
   readonly progress: TableProgress;
   readonly #chunks: TableChunks;
   readonly #unsure = new Map<RowKey, Value[]>();
+  readonly #onFound: (differences: RowDifference[]) => void;
   #cut = 0;
   #done = 0;
 
-  constructor(table: TablePair, chunkBytes: number) {
+  constructor(table: TablePair, chunkBytes: number, onFound: (differences: RowDifference[]) => void = () => {}) {
     this.table = table;
+    this.#onFound = onFound;
     this.#chunks = new TableChunks(table.source.table, gapsOf([]), chunkBytes);
     this.progress = new TableProgress(
       table.name,
@@ -52,24 +55,29 @@ export class TableVerification {
       open = result.unsure;
     }
     // Only now, so that a chunk that begins anew with another connection counts once.
-    this.progress.add(differences);
+    this.#found(differences);
     for (const [key, values] of open) this.#unsure.set(key, values);
     this.#done += 1;
     this.progress.chunkDone(rows);
     this.#endIfSettled();
   }
 
-  get unsure(): number {
-    return this.#unsure.size;
+  get unsure(): Keys {
+    return this.#unsure;
   }
 
   /** Another look at the keys that are unsure. */
   async settle(context: Context): Promise<void> {
     const { differences, unsure } = await recheckKeys({ ...context, table: this.table }, new Map(this.#unsure));
-    this.progress.add(differences);
+    this.#found(differences);
     this.#unsure.clear();
     for (const [key, values] of unsure) this.#unsure.set(key, values);
     this.#endIfSettled();
+  }
+
+  #found(differences: RowDifference[]): void {
+    this.progress.add(differences);
+    if (differences.length > 0) this.#onFound(differences);
   }
 
   #endIfSettled(): void {

@@ -1,47 +1,80 @@
 import type { VerifyTableView, VerifyView } from '../api.ts';
+import type { RowKey } from '../apply/window.ts';
+import { rowKey } from '../apply/window.ts';
 import type { Column } from '../schema/table.ts';
 import type { RowDifference } from './compare-digests.ts';
 import { keyText } from './key-text.ts';
 
 const DIFFERENCES_SHOWN_MAX = 100;
+/** Known by their keys; more are counted only. */
+const DIFFERENCES_KEPT_MAX = 10_000;
 const REPORT_INTERVAL_MS = 250;
 
 /** One table's part of the view, as it grows. */
 export class TableProgress {
-  readonly view: VerifyTableView;
+  readonly #view: Omit<VerifyTableView, 'differences' | 'differencesTotal'>;
   readonly #key: readonly Column[];
+  readonly #known = new Map<RowKey, RowDifference>();
+  /** Found, but not kept; of those that an earlier run of the engine found, some are shown. */
+  #unknown = 0;
+  #earlier: VerifyTableView['differences'] = [];
 
   constructor(name: string, key: readonly Column[], chunksTotal: number) {
     this.#key = key;
-    this.view = { name, state: 'waiting', rows: 0, chunksDone: 0, chunksTotal, differences: [], differencesTotal: 0 };
+    this.#view = { name, state: 'waiting', rows: 0, chunksDone: 0, chunksTotal };
+  }
+
+  /** As an earlier run of the engine has left it. */
+  static restored({ differences, differencesTotal, ...view }: VerifyTableView, key: readonly Column[]): TableProgress {
+    const progress = new TableProgress(view.name, key, view.chunksTotal);
+    Object.assign(progress.#view, view);
+    progress.#unknown = differencesTotal;
+    progress.#earlier = differences;
+    return progress;
+  }
+
+  get view(): VerifyTableView {
+    const known = [...this.#known.values().take(DIFFERENCES_SHOWN_MAX)];
+    const differences = known.map(({ key, kind, columns }) => ({ key: keyText(this.#key, key), kind, columns }));
+    return {
+      ...this.#view,
+      differences: [...this.#earlier, ...differences].slice(0, DIFFERENCES_SHOWN_MAX),
+      differencesTotal: this.differencesTotal,
+    };
+  }
+
+  get differencesTotal(): number {
+    return this.#known.size + this.#unknown;
   }
 
   /** `chunks` are known by now. */
   started(chunks: number): void {
-    this.view.state = 'verifying';
-    this.view.chunksTotal = Math.max(this.view.chunksTotal, chunks);
+    this.#view.state = 'verifying';
+    this.#view.chunksTotal = Math.max(this.#view.chunksTotal, chunks);
   }
 
   cut(chunks: number): void {
-    this.view.chunksTotal = chunks;
+    this.#view.chunksTotal = chunks;
   }
 
   chunkDone(rows: number): void {
-    this.view.chunksDone += 1;
-    this.view.rows += rows;
+    this.#view.chunksDone += 1;
+    this.#view.rows += rows;
   }
 
+  /** The same row may be found more than once. */
   add(differences: readonly RowDifference[]): void {
-    this.view.differencesTotal += differences.length;
-    for (const { key, kind, columns } of differences) {
-      if (this.view.differences.length >= DIFFERENCES_SHOWN_MAX) return;
-      this.view.differences.push({ key: keyText(this.#key, key), kind, columns });
+    for (const difference of differences) {
+      const key = rowKey(difference.key);
+      if (this.#known.has(key) || this.#known.size < DIFFERENCES_KEPT_MAX) this.#known.set(key, difference);
+      else this.#unknown += 1;
     }
+    if (this.#view.state === 'equal') this.ended();
   }
 
   /** Nothing of it is open any more. */
   ended(): void {
-    this.view.state = this.view.differencesTotal === 0 ? 'equal' : 'different';
+    this.#view.state = this.differencesTotal === 0 ? 'equal' : 'different';
   }
 }
 
@@ -72,8 +105,17 @@ export class VerifyProgress {
 
   /** A copy: what was shown does not change in the hands of others. */
   #view(state: VerifyView['state'], finishedAtMs: number | null): VerifyView {
-    const tables = this.#tables.map(({ view }) => ({ ...view, differences: [...view.differences] }));
+    const tables = this.#tables.map(({ view }) => view);
     const rows = tables.reduce((sum, table) => sum + table.rows, 0);
-    return { state, startedAtMs: this.#startedAtMs, finishedAtMs, rows, tables };
+    return {
+      state,
+      reason: null,
+      startedAtMs: this.#startedAtMs,
+      finishedAtMs,
+      rows,
+      tables,
+      position: null,
+      recheck: null,
+    };
   }
 }

@@ -71,6 +71,7 @@ const follower: Follower = {
     listeners.add(listener);
     return { [Symbol.dispose]: () => void listeners.delete(listener) };
   },
+  onDdl: () => ({ [Symbol.dispose]: () => {} }),
 };
 
 /** Writes until disposed of: a few hot rows, many cold ones, keys that change case, rows that come and go. */

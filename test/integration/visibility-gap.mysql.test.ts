@@ -143,6 +143,7 @@ test('a verification in the gap waits for what the stream has applied, and does 
       waitFor: (position, signal) => replication.waitFor(position, signal),
       reported: () => replication.reported(),
       onTouched: () => ({ [Symbol.dispose]: () => {} }),
+      onDdl: () => ({ [Symbol.dispose]: () => {} }),
     },
     connections: 1,
     signal: controller.signal,

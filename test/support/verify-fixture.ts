@@ -100,6 +100,7 @@ export function standInFollower(flavor: Flavor, changes: Partial<Follower> = {})
     waitFor: async () => {},
     reported: async () => {},
     onTouched: () => ({ [Symbol.dispose]: () => {} }),
+    onDdl: () => ({ [Symbol.dispose]: () => {} }),
     ...changes,
   };
 }

@@ -1,0 +1,229 @@
+import { childController } from '../core/abort.ts';
+import { Backoff } from '../core/backoff.ts';
+import { AppError } from '../core/errors.ts';
+import type { StreamPosition } from '../core/gtid.ts';
+import type { CopyThrottle, ServerDefinition, VerifyView } from './api.ts';
+import { keyColumns } from './copy/key-range.ts';
+import { Throttle } from './copy/throttle.ts';
+import type { Table } from './schema/table.ts';
+import type { RowDifference } from './verify/compare-digests.ts';
+import { ConnectionPair, type Flavors } from './verify/connection-pair.ts';
+import { DirtyKeys } from './verify/dirty-keys.ts';
+import { DirtyRecheck } from './verify/dirty-recheck.ts';
+import type { Follower } from './verify/follower.ts';
+import { appliedNow } from './verify/recheck-keys.ts';
+import { prepareTables } from './verify/prepare-tables.ts';
+import type { TablePair } from './verify/table-pair.ts';
+import type { TableVerification } from './verify/table-verification.ts';
+import { ddlSince, touchedSince } from './verify/touched-since.ts';
+import { TableProgress } from './verify/verify-progress.ts';
+
+export interface KeptVerificationOptions {
+  source: ServerDefinition;
+  target: ServerDefinition;
+  database: string;
+  flavors: Flavors;
+  throttle: CopyThrottle;
+  follower: Follower;
+  signal: AbortSignal;
+  log: (level: 'info' | 'warn', message: string) => void;
+  onDifferences: (table: string, differences: RowDifference[]) => void;
+  onChanged: () => void;
+}
+
+/** What was compared once, as of a position. */
+export interface ComparedState {
+  position: StreamPosition;
+  sourceTables: Table[];
+  targetTables: Table[];
+}
+
+/**
+ * One verification from the moment at which its pass begins, or goes on after a restart: hears of every row that is written,
+ * has it compared again, and knows what differs. Ends with a failure where that is not possible any more.
+ */
+export class KeptVerification {
+  readonly flavors: Flavors;
+  readonly #options: KeptVerificationOptions;
+  readonly #controller: AbortController;
+  readonly #dirty: DirtyKeys;
+  readonly #ddl: Disposable;
+  readonly #throttle: Throttle;
+  readonly #failure = Promise.withResolvers<never>();
+  readonly #ready = Promise.withResolvers<DirtyRecheck>();
+  readonly #progress = new Map<string, TableProgress>();
+  #recheck: DirtyRecheck | undefined;
+  #failed: unknown;
+
+  constructor(options: KeptVerificationOptions) {
+    const { follower, source, throttle, signal, log } = options;
+    this.#options = options;
+    this.flavors = options.flavors;
+    this.#controller = childController(signal);
+    this.#dirty = new DirtyKeys(follower);
+    this.#ddl = follower.onDdl((sql) => this.#fail(ddlSince(sql)));
+    this.#throttle = new Throttle({
+      server: source,
+      limits: throttle,
+      onChange: (reason) =>
+        reason === null
+          ? log('info', 'the verification goes on')
+          : log('warn', `the verification compares nothing for now: ${reason}`),
+    });
+    this.#failure.promise.catch(() => {});
+    this.#ready.promise.catch(() => {});
+  }
+
+  /** Aborts when it is stopped or has failed. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get failure(): unknown {
+    return this.#failed;
+  }
+
+  /** Rejects with what it failed of. */
+  get done(): Promise<never> {
+    return this.#failure.promise;
+  }
+
+  /** Everything in it has been compared, if what was there before has. */
+  get position(): StreamPosition | undefined {
+    return this.#recheck?.position;
+  }
+
+  /** The pass begins; what it finds is in these tables. */
+  begin(tables: readonly TableVerification[]): void {
+    for (const { table, progress } of tables) this.#progress.set(table.name, progress);
+    this.#start(tables.map(({ table }) => table));
+  }
+
+  /** There was a pass before. */
+  goOn(view: VerifyView, load: () => Promise<ComparedState>): void {
+    this.#catchUp(view, load).catch((error: unknown) => {
+      if (!this.signal.aborted) this.#fail(error);
+    });
+  }
+
+  shownIn(view: VerifyView): VerifyView {
+    return {
+      ...view,
+      tables: view.tables.map((table) => this.#progress.get(table.name)?.view ?? table),
+      position: this.position?.toString() ?? view.position,
+      recheck: this.#recheck?.view ?? {
+        keys: this.#dirty.size,
+        tables: this.#dirty.everyTables(),
+        behindMs: null,
+        compared: 0,
+      },
+    };
+  }
+
+  async pace(signal: AbortSignal): Promise<void> {
+    await this.#throttle.pass(signal);
+  }
+
+  hurry(): Disposable | undefined {
+    return this.#recheck?.hurry();
+  }
+
+  async drain(signal: AbortSignal): Promise<void> {
+    const recheck = await Promise.race([this.#ready.promise, this.#failure.promise, aborted(signal)]);
+    await recheck.drain(signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort();
+    this.#ddl[Symbol.dispose]();
+    await this.#recheck?.stop();
+    this.#dirty[Symbol.dispose]();
+    await this.#throttle[Symbol.asyncDispose]();
+  }
+
+  #fail(error: unknown): void {
+    this.#failed ??= error;
+    this.#failure.reject(error);
+    this.#controller.abort();
+  }
+
+  #start(tables: readonly TablePair[]): void {
+    const { source, target, flavors, follower, onChanged, onDifferences } = this.#options;
+    const recheck = new DirtyRecheck({
+      dirty: this.#dirty,
+      tables,
+      flavors,
+      source,
+      target,
+      follower,
+      pace: (signal) => this.pace(signal),
+      signal: this.signal,
+      onDifferences: (table, differences) => {
+        this.#progress.get(table)?.add(differences);
+        onDifferences(table, differences);
+      },
+      onChanged,
+    });
+    this.#recheck = recheck;
+    this.#ready.resolve(recheck);
+    recheck.done.catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Servers that are away are waited for. */
+  async #catchUp(view: VerifyView, load: () => Promise<ComparedState>): Promise<void> {
+    const backoff = new Backoff({ initialMs: 200, maxMs: 10_000 });
+    for (;;) {
+      try {
+        await this.#catchUpOnce(view, load);
+        return;
+      } catch (error) {
+        this.signal.throwIfAborted();
+        if (!(error instanceof AppError) || error.entry.kind !== 'retryable') throw error;
+        this.#options.log('warn', `the verification waits: ${error.message}`);
+        await backoff.wait(this.signal);
+      }
+    }
+  }
+
+  async #catchUpOnce(view: VerifyView, load: () => Promise<ComparedState>): Promise<void> {
+    const { source, target, database, flavors, follower } = this.#options;
+    const { signal } = this;
+    const { position, sourceTables, targetTables } = await load();
+    using pair = new ConnectionPair({ flavors, source, target, signal });
+    const tables = await prepareTables(pair, { flavors, sourceTables, targetTables });
+    const until = await appliedSoon(follower, signal);
+    await touchedSince({
+      server: source,
+      flavor: flavors.source,
+      from: position,
+      until,
+      database,
+      tables: sourceTables,
+      dirty: this.#dirty,
+      signal,
+    });
+    for (const table of view.tables) {
+      const found = tables.find(({ name }) => name === table.name);
+      if (found !== undefined)
+        this.#progress.set(table.name, TableProgress.restored(table, keyColumns(found.source.table)));
+    }
+    this.#start(tables);
+  }
+}
+
+/** Once replication runs. */
+async function appliedSoon(follower: Follower, signal: AbortSignal): Promise<StreamPosition> {
+  const backoff = new Backoff({ initialMs: 20, maxMs: 1000 });
+  for (;;) {
+    const applied = await appliedNow(follower);
+    if (applied !== undefined) return applied;
+    await backoff.wait(signal);
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  if (signal.aborted) reject(signal.reason);
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  return await promise;
+}

@@ -1,0 +1,71 @@
+import { AppError } from '../../core/errors.ts';
+import type { Flavor, StreamPosition } from '../../core/gtid.ts';
+import type { ServerDefinition } from '../api.ts';
+import { keyValues, rowKey } from '../apply/window.ts';
+import type { Table } from '../schema/table.ts';
+import { ChangeStream } from '../stream/change-stream.ts';
+import { isSameName } from '../stream/stream-scope.ts';
+import { gtidsOf, type RowChange } from '../stream/transaction.ts';
+import type { DirtyKeys } from './dirty-keys.ts';
+
+const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface TouchedSinceOptions {
+  server: ServerDefinition;
+  flavor: Flavor;
+  /** Everything in it has been compared. */
+  from: StreamPosition;
+  /** Whoever listens to the replication hears of everything behind it. */
+  until: StreamPosition;
+  database: string;
+  /** Of the source, as they are at `until`. */
+  tables: readonly Table[];
+  dirty: DirtyKeys;
+  signal: AbortSignal;
+}
+
+/**
+ * Reads from the source's log which rows were written while nobody listened: after a restart of the engine. Rejects with
+ * VERIFY_STALE where a table was changed by DDL in between, with STREAM_PURGED where the log is gone.
+ */
+export async function touchedSince(options: TouchedSinceOptions): Promise<void> {
+  const { server, flavor, from, until, database, dirty, signal } = options;
+  if (from.covers(until)) return;
+  const tables = new Map(options.tables.map((table) => [table.name, table]));
+  await using stream = await ChangeStream.open({
+    server,
+    flavor,
+    from,
+    tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
+    namesImported: (schema, name) =>
+      isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
+    inScope: (schema) => isSameName(schema, database),
+    signal,
+    bufferBytesMax: BUFFER_BYTES_MAX,
+  });
+  const seen = from.clone();
+  while (!seen.covers(until)) {
+    const transaction = await stream.next(signal);
+    if (transaction.ddl !== null && !transaction.ours) throw ddlSince(transaction.ddl.sql);
+    // Parts that turn out to be void are looked at for nothing.
+    if (!transaction.ours) for (const change of transaction.changes) dirty.touch(change.table.name, keysOf(change));
+    if (!transaction.partial) for (const gtid of gtidsOf(transaction)) seen.advance(gtid);
+  }
+}
+
+export function ddlSince(sql: string): AppError {
+  return new AppError('VERIFY_STALE', `a table was changed by DDL since: ${sql.slice(0, 200)}`);
+}
+
+function keysOf(change: RowChange) {
+  const images =
+    change.kind === 'insert'
+      ? [change.after]
+      : change.kind === 'delete'
+        ? [change.before]
+        : [change.before, change.after];
+  return images.map((image) => {
+    const values = keyValues(change.table, image);
+    return { key: rowKey(values), values };
+  });
+}

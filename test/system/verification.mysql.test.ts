@@ -1,0 +1,147 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { connect } from '../support/query.ts';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+
+/** The target makes something else of what is written there: the only way in which applied rows can differ. */
+const SPOILS = `CREATE TRIGGER spoils BEFORE INSERT ON customers FOR EACH ROW SET NEW.name = IF(NEW.id % 2 = 1, 'spoilt', NEW.name)`;
+
+async function on(server: RunningServer, ...statements: string[]): Promise<void> {
+  await using connection = await connect(server, 'shop');
+  for (const statement of statements) await connection.query(statement);
+}
+
+test.each(['mysql-9.7', 'mariadb-10.11'] as const)(
+  '%s: verified stays verified under traffic, and the switch makes sure of the last rows',
+  async (source) => {
+    await using rehearsal = await Rehearsal.start({ rows: 5000, source });
+    const { client } = rehearsal.switchyard;
+    await client.createImport(rehearsal.request());
+    const traffic = rehearsal.traffic();
+    await rehearsal.reach('running');
+    await client.verify(IMPORT);
+    await rehearsal.reach('verified_data');
+    const { verify } = await rehearsal.until((view) => (view.verify?.recheck?.compared ?? 0) > 200);
+    expect(verify).toMatchObject({ state: 'equal' });
+    expect((await client.getImport(IMPORT)).phase).toBe('verified_data');
+    const before = verify?.position;
+    await rehearsal.until((view) => view.verify?.position !== before);
+    expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true, refusals: [] });
+    // It says nothing of what is written on the target from now on.
+    expect((await client.getImport(IMPORT)).verify).toMatchObject({ state: 'stale', recheck: null });
+    await traffic.stop();
+    expect(traffic.errors).toEqual([]);
+    expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
+  },
+);
+
+test('a row that the target spoilt behind the verification is found, named, and refuses the switch', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request());
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  await rehearsal.reach('verified_data');
+  await on(rehearsal.target, SPOILS);
+  await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id IN (7, 8)');
+  const { verify, phase } = await rehearsal.until((view) => view.verify?.state === 'different');
+  expect(phase).toBe('running');
+  expect(verify?.tables.find(({ name }) => name === 'customers')).toMatchObject({
+    differencesTotal: 1,
+    differences: [{ key: '(7)', kind: 'different', columns: ['name'] }],
+  });
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({
+    code: 'SWITCH_REFUSED',
+    details: { refusals: [expect.objectContaining({ code: 'VERIFICATION_NOT_EQUAL' })] },
+  });
+});
+
+test('a row that is spoilt within the pause: the switch is undone before its decision', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  const { switchyard } = rehearsal;
+  const { client } = switchyard;
+  const held = join(switchyard.dataDir, 'held');
+  await switchyard.stop();
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.hold=wait:${held}` } });
+  await client.createImport(rehearsal.request({ options: { fence: 'triggers' } }));
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  await rehearsal.reach('verified_data');
+  writeFileSync(held, '');
+  const switching = client.switchTraffic(IMPORT, { kind: 'primaries' });
+  switching.catch(() => {});
+  await rehearsal.until(() => existsSync(`${held}.reached`));
+  // Past the proxy, behind the last comparison before the pause and before the fence.
+  await on(rehearsal.target, SPOILS);
+  await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id = 7');
+  rmSync(held);
+  await expect(switching).rejects.toMatchObject({
+    code: 'SWITCH_ROLLED_BACK',
+    message: expect.stringContaining('customers (7)'),
+    details: { because: 'VERIFY_DIFFERENT' },
+  });
+  await on(rehearsal.target, 'DROP TRIGGER spoils');
+  expect(await client.getImport(IMPORT)).toMatchObject({
+    phase: 'running',
+    traffic: { primary: 'source' },
+    verify: { state: 'different' },
+  });
+  await rehearsal.asApplication('UPDATE customers SET credit = credit + 1 WHERE id = 9');
+});
+
+test('rows that were written before an engine was killed are compared by the next one', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  const { switchyard } = rehearsal;
+  const { client } = switchyard;
+  const held = join(switchyard.dataDir, 'held');
+  await switchyard.stop();
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `verify.recheck=wait:${held}` } });
+  await client.createImport(rehearsal.request());
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  await rehearsal.reach('verified_data');
+  writeFileSync(held, '');
+  await on(rehearsal.target, SPOILS);
+  await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id BETWEEN 1 AND 20');
+  await rehearsal.caughtUpWith(rehearsal.source);
+  await on(rehearsal.target, 'DROP TRIGGER spoils');
+  expect((await client.getImport(IMPORT)).verify).toMatchObject({ state: 'equal', recheck: { keys: 20 } });
+  await switchyard.killAll();
+  rmSync(held);
+  await switchyard.startProcess();
+  const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+  expect(verify?.tables.find(({ name }) => name === 'customers')?.differencesTotal).toBe(10);
+});
+
+test('DDL behind a verification makes it stale', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { ddl: 'EXEC' } }));
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  await rehearsal.reach('verified_data');
+  await on(rehearsal.source, 'ALTER TABLE customers ADD COLUMN added INT NOT NULL DEFAULT 7');
+  const { verify } = await rehearsal.reach('running');
+  expect(verify).toMatchObject({ state: 'stale', reason: expect.stringContaining('ALTER TABLE') });
+  await client.verify(IMPORT);
+  expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
+});
+
+test('what replication does not write is not looked at again: only the next verification finds it', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request());
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  await rehearsal.reach('verified_data');
+  await on(rehearsal.target, "SET sql_log_bin = 0; UPDATE customers SET name = 'flipped' WHERE id IN (3, 5)");
+  // A whole row comes with every change: this one is right by that.
+  await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id = 5');
+  const { verify } = await rehearsal.until((view) => (view.verify?.recheck?.compared ?? 0) > 0);
+  expect(verify?.state).toBe('equal');
+  await client.verify(IMPORT);
+  const found = await rehearsal.until((view) => view.verify?.state === 'different');
+  expect(found.verify?.tables.flatMap(({ differences }) => differences.map(({ key }) => key))).toEqual(['(3)']);
+});
