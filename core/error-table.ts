@@ -145,6 +145,12 @@ export const ERROR_TABLE = {
     remedy:
       'Nothing, where the destination is rolling that transaction back, which takes about as long as it had run. Where its session sleeps, because the host of that engine vanished: KILL it (SHOW PROCESSLIST; the user is that of Switchyard).',
   },
+  APPLY_CASCADE_WHILE_COPYING: {
+    kind: 'fatal',
+    meaning:
+      'A key that foreign keys refer to (ON UPDATE CASCADE or SET NULL) was changed during the copy, on a source that does not log what its foreign keys change: which children moved with it cannot be told.',
+    remedy: 'Cancel the import and start it again; keep such changes away until it is in the phase running.',
+  },
   APPLY_LOCKED_OUT: {
     kind: 'retryable',
     meaning:

@@ -78,6 +78,8 @@ export const importDocumentSchema = z.strictObject({
   startPosition: z.string().nullable(),
   /** Union of all stamps of the copy: the target is consistent from there on. */
   copiedPosition: z.string().nullable(),
+  /** What foreign keys did at the source during the copy, and it did not log, is done on the target (ADR 22). */
+  cascadesSettled: z.boolean().default(false),
   copy: z.strictObject({
     rows: z.number(),
     bytes: z.number(),

@@ -231,6 +231,7 @@ function newDocument(
     activeObjects: NO_ACTIVE_OBJECTS,
     startPosition: null,
     copiedPosition: null,
+    cascadesSettled: false,
     copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: null, finishedAtMs: null },
     replicasOnTarget: false,
     fence: null,

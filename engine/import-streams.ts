@@ -8,7 +8,7 @@ import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportWorld } from './import-world.ts';
 import { removeTriggers } from './objects/active-objects.ts';
-import { Replication } from './replication.ts';
+import { Replication, type ReplicationOptions } from './replication.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
 import { StrayWatch } from './stray-watch.ts';
@@ -85,6 +85,7 @@ export class ImportStreams {
         flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
         database: document.database,
         ...exactFrom(document, side),
+        ...this.#cascades(side),
         loadTables: async () => {
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
@@ -97,7 +98,7 @@ export class ImportStreams {
         },
         onApplied: (tables) => this.#onApplied(tables),
         onAppliedLarge: (tables) => {
-          for (const { name } of tables) for (const listener of this.#touchListeners) listener(name, 'every');
+          for (const name of tables) for (const listener of this.#touchListeners) listener(name, 'every');
           world.changed();
         },
         onRetry: (error) => {
@@ -209,6 +210,15 @@ export class ImportStreams {
     const { database, tables, activeObjects } = this.#world.record.document;
     await using connection = await this.#world.connect(side);
     await removeTriggers({ connection, database, tables }, activeObjects);
+  }
+
+  /** The copy alone brings rows of different times; the stream to the source never meets any. */
+  #cascades(side: Side): Pick<ReplicationOptions, 'cascades'> {
+    const { record } = this.#world;
+    const { copiedPosition, cascadesSettled } = record.document;
+    if (side === 'source' || copiedPosition === null) return {};
+    const onSettled = async () => void (await record.update(() => ({ cascadesSettled: true })));
+    return { cascades: { from: copiedPosition, settled: cascadesSettled, onSettled } };
   }
 
   #onApplied(tables: Iterable<TableWindow>): void {

@@ -5,9 +5,10 @@ import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { ServerDefinition, ServerFacts, StreamView } from './api.ts';
 import { Applier } from './apply/applier.ts';
 import { isBehind } from './apply/backlog.ts';
+import { Cascades } from './apply/cascades.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
 import { WindowCollector } from './apply/window-collector.ts';
-import { ApplyWindow, type TableWindow } from './apply/window.ts';
+import type { ApplyWindow, TableWindow } from './apply/window.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
@@ -46,6 +47,11 @@ export interface ReplicationOptions {
    * else (the copy, stray writes), and the origin wins.
    */
   exactFrom?: string;
+  /**
+   * Before this position rows are of different times, and foreign keys whose doings the origin does not log are not followed: at
+   * it, what they should have taken away is removed once. Left out: they are followed from the beginning. See `Cascades`.
+   */
+  cascades?: { from: string; settled: boolean; onSettled: () => Promise<void> };
   /** The imported tables as they are on the origin now; asked when the stream begins, from then on it keeps track itself. */
   loadTables: () => Promise<Table[]>;
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
@@ -56,7 +62,7 @@ export interface ReplicationOptions {
   /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
   /** The same for a transaction in parts, whose keys are too many to be remembered: any key of these tables. */
-  onAppliedLarge?: (tables: Iterable<Table>) => void;
+  onAppliedLarge?: (tables: Iterable<string>) => void;
   onRetry?: (error: AppError) => void;
   /** After so long without a sign of life a server is taken for gone: the origin, which sends heartbeats, and the destination. */
   silence?: { originMs: number; destinationMs: number };
@@ -80,12 +86,16 @@ export class Replication {
   #collector: WindowCollector | undefined;
   #writingSinceMs: number | undefined;
   #committing: Promise<void> = Promise.resolve();
+  #areCascadesSettled: boolean;
+  /** The rows are not those of `#applied` yet: children without a parent are left. */
+  #awaitsCascades = false;
   #transactions = 0;
   #rowChanges = 0;
 
   /** Starts at the durable progress row; `done` rejects with what stopped it, and resolves when `stop` did. */
   constructor(options: ReplicationOptions, signal: AbortSignal) {
     this.#options = options;
+    this.#areCascadesSettled = options.cascades?.settled ?? true;
     this.#controller = childController(signal);
     this.#progress = new ProgressRow(options.importId, options.direction);
     this.#schema = new StreamSchema(options.importId, options.direction);
@@ -100,10 +110,10 @@ export class Replication {
 
   /**
    * Everything up to here is applied and, but for transactions without changes, durable. Undefined while that is unknown:
-   * without a session, and until it is past where lanes stood before it.
+   * without a session, until it is past where lanes stood before it, and while `#awaitsCascades`.
    */
   get applied(): StreamPosition | undefined {
-    return this.#lanesAhead.length === 0 ? this.#applied : undefined;
+    return this.#lanesAhead.length === 0 && !this.#awaitsCascades ? this.#applied : undefined;
   }
 
   /** From commit at the origin to now, of the oldest transaction that is not applied; 0 when there is none; undefined while unknown. */
@@ -182,6 +192,8 @@ export class Replication {
     await using applier = await Applier.open({ origin, destination, progress: this.#progress, silenceMs });
     await this.#options.beforeSession?.();
     const definitions = await this.#loadDefinitions();
+    const cascades = await this.#readCascades();
+    this.#awaitsCascades = cascades !== null && !this.#areCascadesSettled;
     const from = parsePosition(flavor, applier.startPosition);
     const controller = childController(signal);
     try {
@@ -199,7 +211,7 @@ export class Replication {
         ...(silence === undefined ? {} : { silenceMaxMs: silence.originMs }),
       });
       this.#stream = stream;
-      this.#collector = new WindowCollector(stream);
+      this.#collector = new WindowCollector(stream, (transaction) => cascades?.concerns(transaction) === true);
       this.#lanesAhead = lanesAhead(flavor, from, applier.lanePositions);
       this.#applied = from;
       this.#notify();
@@ -209,6 +221,7 @@ export class Replication {
         applier,
         applied: from,
         definitions,
+        cascades,
         collector: this.#collector,
         exactFrom: exactFrom === undefined ? undefined : parsePosition(flavor, exactFrom),
         signal: controller.signal,
@@ -232,6 +245,7 @@ export class Replication {
     const { collector, applied } = session;
     let durable = true;
     for (;;) {
+      await this.#settleCascades(session);
       await this.#gather(session, durable ? undefined : IDLE_PROGRESS_MS);
       const { window, alone } = collector.take();
       this.#writingSinceMs = window.oldestCommittedAtMs ?? alone?.committedAtMs;
@@ -243,7 +257,9 @@ export class Replication {
         durable = false;
       }
       this.#advance(applied, window.gtids);
-      if (alone?.partial === true) {
+      if (alone !== undefined && (alone.partial || alone.ddl === null)) {
+        // It may be the first one behind the copy.
+        await this.#settleCascades(session);
         const { isDurable, behind } = await this.#applyLarge(alone, session);
         durable &&= isDurable;
         if (behind !== undefined) collector.giveBack(behind);
@@ -310,9 +326,32 @@ export class Replication {
     this.#notify();
   }
 
+  async #readCascades(): Promise<Cascades | null> {
+    const { origin, destination, database } = this.#options;
+    await using connection = await ServerConnection.open(destination);
+    return await Cascades.read(connection, async () => ServerConnection.open(origin), database);
+  }
+
+  /** Whether foreign keys are followed at the position of the session. */
+  #followsCascades({ applied }: Session): boolean {
+    const { cascades, flavor } = this.#options;
+    return cascades === undefined || applied.covers(parsePosition(flavor, cascades.from));
+  }
+
+  /** Once, when every row is of the time of the stream. */
+  async #settleCascades(session: Session): Promise<void> {
+    const { applier, applied, cascades } = session;
+    if (!this.#awaitsCascades || cascades === null || !this.#followsCascades(session)) return;
+    await applier.repeat(applied.toString(), cascades.orphanStatements());
+    await this.#options.cascades?.onSettled();
+    this.#areCascadesSettled = true;
+    this.#awaitsCascades = false;
+    this.#notify();
+  }
+
   /**
-   * A transaction that comes in parts, inside one of the destination. Its parts may turn out to be void (see
-   * `StreamTransaction`); `behind` is the transaction that has shown it by following them.
+   * A transaction that comes in parts, or that foreign keys follow, inside one of the destination. Parts may turn out to be void
+   * (see `StreamTransaction`); `behind` is the transaction that has shown it by following them.
    */
   async #applyLarge(
     first: StreamTransaction,
@@ -324,15 +363,14 @@ export class Replication {
     const position = applied.clone();
     for (const moved of gtidsOf(first)) position.advance(moved);
     const large = await applier.beginLarge(position.toString(), committedAtMs, this.#modeOf(session));
-    const tables = new Set<Table>();
+    const isFollowed = this.#followsCascades(session);
+    const tables = new Set<string>();
     let rowChanges = 0;
     let part = first;
     for (;;) {
-      const window = new ApplyWindow();
-      window.add(part);
-      await large.add(window);
-      rowChanges += window.rowChanges;
-      for (const table of window.tables.keys()) tables.add(table);
+      if (!isFollowed) session.cascades?.refuseWhileCopying(part.changes);
+      for (const changed of await large.add(part, isFollowed ? session.cascades : null)) tables.add(changed);
+      rowChanges += part.changes.length;
       if (!part.partial) break;
       part = await stream.next(signal);
       if (part.gtid === gtid && !part.ours) continue;
@@ -402,6 +440,8 @@ interface Session {
   applied: StreamPosition;
   /** Of the imported tables, at `applied`. */
   definitions: Definitions;
+  /** Null: nothing has to be done about them. */
+  cascades: Cascades | null;
   collector: WindowCollector;
   exactFrom: StreamPosition | undefined;
   signal: AbortSignal;

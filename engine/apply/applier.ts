@@ -89,6 +89,19 @@ export class Applier implements AsyncDisposable {
     await this.#connection.write('COMMIT');
   }
 
+  /** Repeats `statements` in one transaction until none of them changes a row. */
+  async repeat(position: string, statements: Bytes[]): Promise<void> {
+    const progress = this.#options.progress.updateStatement(this.#owner, position, Date.now());
+    const begun = await this.#connection.batch(['BEGIN', progress]);
+    if (begun.at(-1)?.affectedRows !== 1) throw takenOver();
+    for (let changed = true; changed;) {
+      changed = false;
+      for (const statement of statements)
+        if ((await this.#connection.write(statement)).affectedRows > 0) changed = true;
+    }
+    await this.#connection.write('COMMIT');
+  }
+
   /** Begins the transaction that takes the parts of a large one of the origin; `position` becomes durable with its end. */
   async beginLarge(position: string, committedAtMs: number, mode: ApplyMode): Promise<LargeTransaction> {
     return await LargeTransaction.begin({

@@ -2,10 +2,12 @@ import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import { type Bytes, type ServerConnection } from '../server/connection.ts';
 import { takenOver } from '../sidecar.ts';
+import { cascadingStatement, type Cascades, type CascadingChange } from './cascades.ts';
 import { sharesOf } from './lane-split.ts';
 import type { ApplyMode } from './table-statements.ts';
-import type { ApplyWindow } from './window.ts';
-import { isLocked, nextWay, writeShares, type WriteWay } from './window-writer.ts';
+import type { StreamTransaction } from '../stream/transaction.ts';
+import { ApplyWindow } from './window.ts';
+import { isLocked, nextWay, writeChecked, writeShares, type WriteWay } from './window-writer.ts';
 
 export interface LargeTransactionOptions {
   connection: ServerConnection;
@@ -36,7 +38,24 @@ export class LargeTransaction {
     return new LargeTransaction(options);
   }
 
-  async add(window: ApplyWindow): Promise<void> {
+  /** Answers the names of the tables whose rows may have changed: those that `cascades` reach, too. */
+  async add(part: StreamTransaction, cascades: Cascades | null): Promise<Set<string>> {
+    const names = new Set(part.changes.map(({ table }) => table.name));
+    for (const segment of cascades?.segments(part.changes) ?? [{ kind: 'plain', changes: part.changes } as const]) {
+      if (segment.kind === 'plain') {
+        const window = new ApplyWindow();
+        window.add({ ...part, changes: segment.changes });
+        await this.#addWindow(window);
+      } else {
+        await this.#addCascading(segment.changes);
+        for (const { table } of segment.changes)
+          for (const child of cascades?.descendants(table.name) ?? []) names.add(child);
+      }
+    }
+    return names;
+  }
+
+  async #addWindow(window: ApplyWindow): Promise<void> {
     const { connection, mode, origin } = this.#options;
     const shares = sharesOf(window);
     let way: WriteWay = 'fast';
@@ -51,6 +70,18 @@ export class LargeTransaction {
         await connection.write('ROLLBACK TO SAVEPOINT part');
         way = next;
       }
+    }
+  }
+
+  /** One statement for each change, in order, with foreign keys at work: see `Cascades`. */
+  async #addCascading(changes: readonly CascadingChange[]): Promise<void> {
+    const { connection, mode } = this.#options;
+    const statements = changes.map((change) => cascadingStatement(change, mode));
+    try {
+      await writeChecked(connection, statements);
+    } catch (error) {
+      if (isLocked(error)) throw new AppError('APPLY_LOCKED_OUT', (error as Error).message, { cause: error });
+      throw error;
     }
   }
 

@@ -13,18 +13,20 @@ export interface TransactionSource {
 
 export interface CollectedWindow {
   window: ApplyWindow;
-  /** What follows the window and cannot be in one with others: DDL, or the first part of a large transaction. */
+  /** What follows the window and cannot be in one with others: DDL, the first part of a large transaction, or what the caller says. */
   alone: StreamTransaction | undefined;
 }
 
 /** Collects the next window, also while the one before is being written. */
 export class WindowCollector {
   readonly #source: TransactionSource;
+  readonly #standsAlone: (transaction: StreamTransaction) => boolean;
   #window = new ApplyWindow();
   #alone: StreamTransaction | undefined;
 
-  constructor(source: TransactionSource) {
+  constructor(source: TransactionSource, standsAlone: (transaction: StreamTransaction) => boolean = () => false) {
     this.#source = source;
+    this.#standsAlone = standsAlone;
   }
 
   get isEmpty(): boolean {
@@ -92,7 +94,8 @@ export class WindowCollector {
   }
 
   #add(transaction: StreamTransaction): void {
-    if (transaction.partial || (transaction.ddl !== null && !transaction.ours)) this.#alone = transaction;
+    const isDdl = transaction.ddl !== null && !transaction.ours;
+    if (transaction.partial || isDdl || this.#standsAlone(transaction)) this.#alone = transaction;
     else this.#window.add(transaction);
   }
 }

@@ -19,6 +19,9 @@ export const DUPLICATE_KEY = 1062;
 /** Statements sent together: the next ones are written out while the server is busy with them. */
 const BATCH_BYTES_MAX = 2 * 1024 * 1024;
 
+/** Statements of one row in one round trip. */
+const CHECKED_MAX = 500;
+
 /** Of one row, in the message. */
 const WARNINGS_TOLD = 5;
 
@@ -75,6 +78,30 @@ export function isLocked(error: unknown): boolean {
 export async function writeShares(options: WriteOptions): Promise<void> {
   if (options.way === 'fast') await writeFast(options);
   else await writeCarefully(options);
+}
+
+/**
+ * Statements of one row each, in this order, that the server's foreign keys follow. Where one is refused the transaction is of
+ * no use any more: `foreign_key_checks` may be left on.
+ */
+export async function writeChecked(connection: ServerConnection, statements: readonly ApplyStatement[]): Promise<void> {
+  for (let first = 0; first < statements.length; first += CHECKED_MAX) {
+    const some = statements.slice(first, first + CHECKED_MAX);
+    const sql = some.map((statement) => statement.sql);
+    try {
+      const results = await connection.batch(['SAVEPOINT checked', 'SET foreign_key_checks=1', ...sql]);
+      const isRefused = some.some((statement, index) => {
+        const result = results[index + 2];
+        return result === undefined || result.warnings > 0 || isMissing(statement, result);
+      });
+      if (isRefused) throw new FastWriteRefused(false);
+    } catch (error) {
+      if (!(error instanceof FastWriteRefused) && !isAboutRows(error)) throw error;
+      await connection.write('ROLLBACK TO SAVEPOINT checked');
+      for (const statement of some) await runCarefully(connection, statement);
+    }
+    await connection.write('SET foreign_key_checks=0');
+  }
 }
 
 async function writeFast({ connection, begin, isClaimed, shares, mode }: WriteOptions): Promise<void> {

@@ -1,8 +1,8 @@
 import type { Finding } from '../api.ts';
-import type { Side } from '../../core/phase.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
 import { finding, listed } from './finding.ts';
-import { isAtLeast, type ServerView } from './server-view.ts';
+import { logsCascades } from '../schema/foreign-keys.ts';
+import type { ServerView } from './server-view.ts';
 
 interface ForeignKey {
   name: string;
@@ -41,8 +41,8 @@ export async function checkForeignKeys(
 }
 
 function unlogged(view: ServerView, cascading: ForeignKey[]): Finding[] {
-  if (cascading.length === 0 || logsCascades(view)) return [];
-  const side: Side = view.side;
+  const { side, facts, variables }: ServerView = view;
+  if (cascading.length === 0 || logsCascades(facts.version, variables.get('innodb_native_foreign_keys'))) return [];
   return [
     finding(
       'FOREIGN_KEY_CASCADES',
@@ -51,13 +51,6 @@ function unlogged(view: ServerView, cascading: ForeignKey[]): Finding[] {
       `the ${side} does not log what these change: ${listed(cascading.map(describe))}`,
     ),
   ];
-}
-
-/** Since 9.6 the SQL layer carries out cascades and logs them, unless `innodb_native_foreign_keys` gives them back to InnoDB. */
-function logsCascades(view: ServerView): boolean {
-  return (
-    view.facts.flavor === 'mysql' && isAtLeast(view, 9, 6) && view.variables.get('innodb_native_foreign_keys') !== 'ON'
-  );
 }
 
 function describe({ name, child, parent, onDelete, onUpdate }: ForeignKey): string {

@@ -287,11 +287,11 @@ export const FINDINGS = {
     fix: 'Nothing has to be done.',
   },
   FOREIGN_KEY_CASCADES: {
-    severity: 'error',
+    severity: 'warning',
     skippable: false,
     meaning:
-      'Foreign keys change rows of other tables (CASCADE, SET NULL), and this server does not write those changes to its binary log (MySQL before 9.6, MariaDB).',
-    fix: 'Change the foreign keys to RESTRICT, let the application do it, or leave the tables out of the import.',
+      'Foreign keys change rows of other tables (CASCADE, SET NULL), and this server does not write those changes to its binary log (MySQL before 9.6, MariaDB). The foreign keys of the other side do the same there (ADR 22).',
+    fix: 'Nothing; a verification is needed before the switch of primaries. Changes of referenced keys during the copy stop it.',
   },
   FOREIGN_KEY_OUTSIDE: {
     severity: 'error',

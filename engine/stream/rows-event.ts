@@ -42,6 +42,9 @@ const FORMS: ReadonlyMap<number, RowsForm> = new Map([
   [EVENT.MARIADB_DELETE_ROWS_COMPRESSED, packed('delete', true)],
 ]);
 
+/** `NO_FOREIGN_KEY_CHECKS_F` of the event's flags. */
+const UNCHECKED = 2;
+
 export function isRowsEvent(type: number): boolean {
   return FORMS.has(type);
 }
@@ -53,6 +56,7 @@ export function isRowsEvent(type: number): boolean {
 export function readRows({ type, body }: BinlogEvent, decoder: RowDecoder, changes: RowChange[]): void {
   const form = FORMS.get(type);
   if (form === undefined) throw malformed(`rows in an event of type ${type}`);
+  const unchecked = (body.readUInt16LE(6) & UNCHECKED) === 0 ? undefined : ({ unchecked: true } as const);
   let cursor = new Cursor(body, 8);
   if (form.extra) cursor.skip(cursor.uint16() - 2);
   const columns = cursor.lenenc();
@@ -66,10 +70,10 @@ export function readRows({ type, body }: BinlogEvent, decoder: RowDecoder, chang
   while (cursor.left > 0) {
     const image = decoder.read(cursor, first);
     if (form.kind === 'insert') changes.push({ kind: 'insert', table, after: image });
-    else if (form.kind === 'delete') changes.push({ kind: 'delete', table, before: image });
+    else if (form.kind === 'delete') changes.push({ kind: 'delete', table, before: image, ...unchecked });
     else {
       if (form.partial) refusePartial(cursor, decoder);
-      changes.push({ kind: 'update', table, before: image, after: decoder.read(cursor, second) });
+      changes.push({ kind: 'update', table, before: image, after: decoder.read(cursor, second), ...unchecked });
     }
   }
 }

@@ -1,10 +1,11 @@
 import type { RowImage, Table } from '../schema/table.ts';
 import type { LoggedQuery } from './query-event.ts';
 
+/** `unchecked`: the session at the origin had foreign_key_checks=0. */
 export type RowChange =
   | { kind: 'insert'; table: Table; after: RowImage }
-  | { kind: 'update'; table: Table; before: RowImage; after: RowImage }
-  | { kind: 'delete'; table: Table; before: RowImage };
+  | { kind: 'update'; table: Table; before: RowImage; after: RowImage; unchecked?: true }
+  | { kind: 'delete'; table: Table; before: RowImage; unchecked?: true };
 
 /**
  * One committed transaction of the origin, in commit order. Those without changes in scope still move the position.

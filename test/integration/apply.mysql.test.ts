@@ -6,7 +6,7 @@ import { inspectTables } from '../../engine/schema/inspect.ts';
 import type { Table } from '../../engine/schema/table.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
-import type { RowChange } from '../../engine/stream/transaction.ts';
+import type { RowChange, StreamTransaction } from '../../engine/stream/transaction.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
 
@@ -39,9 +39,8 @@ async function makeTable(name: string, columns: string): Promise<Table> {
   return table;
 }
 
-function window(changes: RowChange[]): ApplyWindow {
-  const result = new ApplyWindow();
-  result.add({
+function transactionOf(changes: RowChange[]): StreamTransaction {
+  return {
     gtid: 'u:1',
     committedAtMs: 1,
     ours: false,
@@ -50,7 +49,12 @@ function window(changes: RowChange[]): ApplyWindow {
     bytes: 1,
     partial: false,
     prepared: null,
-  });
+  };
+}
+
+function window(changes: RowChange[]): ApplyWindow {
+  const result = new ApplyWindow();
+  result.add(transactionOf(changes));
   return result;
 }
 
@@ -245,7 +249,7 @@ test('a predecessor that holds the progress row in an endless transaction is end
   const options = { origin: definition, destination: definition, progress: await progress('endless') };
   await using old = await Applier.open(options);
   const transaction = await old.beginLarge(POSITION, 1, 'replay');
-  await transaction.add(window([{ kind: 'insert', table, after: ['1'] }]));
+  await transaction.add(transactionOf([{ kind: 'insert', table, after: ['1'] }]), null);
   await expect(Applier.open(options)).rejects.toMatchObject({ code: 'STREAM_PROGRESS_LOCKED' });
   await using successor = await Applier.open(options);
   expect(successor.startPosition).toBe('');
