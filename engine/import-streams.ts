@@ -101,6 +101,9 @@ export class ImportStreams {
           for (const name of tables) for (const listener of this.#touchListeners) listener(name, 'every');
           world.changed();
         },
+        onCascaded: (tables) => {
+          for (const name of tables) for (const listener of this.#touchListeners) listener(name, 'some');
+        },
         onRetry: (error) => {
           world.log('warn', `replication to the ${side} reconnects: ${error.message}`);
           this.#events.onReconnect();

@@ -8,7 +8,7 @@ import { isBehind } from './apply/backlog.ts';
 import { Cascades } from './apply/cascades.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
 import { WindowCollector } from './apply/window-collector.ts';
-import type { ApplyWindow, TableWindow } from './apply/window.ts';
+import { ApplyWindow, type TableWindow } from './apply/window.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
@@ -63,6 +63,8 @@ export interface ReplicationOptions {
   onApplied?: (tables: Iterable<TableWindow>) => void;
   /** The same for a transaction in parts, whose keys are too many to be remembered: any key of these tables. */
   onAppliedLarge?: (tables: Iterable<string>) => void;
+  /** Foreign keys may have changed rows of these tables with those of which `onApplied` told: any of them, or none. */
+  onCascaded?: (tables: Iterable<string>) => void;
   onRetry?: (error: AppError) => void;
   /** After so long without a sign of life a server is taken for gone: the origin, which sends heartbeats, and the destination. */
   silence?: { originMs: number; destinationMs: number };
@@ -381,12 +383,25 @@ export class Replication {
     }
     await this.#telling(
       () => large.commit(),
-      () => this.#options.onAppliedLarge?.(tables),
+      () => this.#tellAlone(first, tables),
     );
     this.#transactions += 1;
     this.#rowChanges += rowChanges;
     this.#advance(applied, gtidsOf(first));
     return { isDurable: true, behind: undefined };
+  }
+
+  #tellAlone(first: StreamTransaction, tables: Set<string>): void {
+    const { onApplied, onAppliedLarge, onCascaded } = this.#options;
+    if (first.partial) {
+      onAppliedLarge?.(tables);
+      return;
+    }
+    const window = new ApplyWindow();
+    window.add(first);
+    onApplied?.(window.tables.values());
+    for (const { name } of window.tables.keys()) tables.delete(name);
+    onCascaded?.(tables);
   }
 
   async #telling(commit: () => Promise<void>, tell: () => void): Promise<void> {

@@ -57,6 +57,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   await prepareSessions(world, plan, refusals, warnings);
   // Last: little is written between this and the pause.
   await checkVerification(world, plan, { refusals, warnings });
+  checkCascades(world, plan, refusals);
   return { plan, refusals, warnings };
 }
 
@@ -161,6 +162,19 @@ async function checkVerification(
     default:
       throw new Error(`unknown state ${String(view.state satisfies never)}`);
   }
+}
+
+/** What foreign keys did during the copy, and the source did not log, is known to be right only when it has been compared. */
+function checkCascades({ record, verification }: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): void {
+  const { findings, switches } = record.document;
+  const isConcerned = findings.some(({ code, side }) => code === 'FOREIGN_KEY_CASCADES' && side === 'source');
+  const state = verification.view?.state;
+  // What is different is refused already.
+  const isCompared = state === 'equal' || state === 'stale' || state === 'different';
+  if (to === 'source' || !isConcerned || isCompared || switches.some(({ kind }) => kind === 'primaries')) return;
+  const message =
+    'the source does not log what its foreign keys change (CASCADE, SET NULL), and the rows have not been verified since the copy';
+  refusals.push({ code: 'VERIFICATION_NEEDED', message, forceable: true });
 }
 
 interface FenceFindings {

@@ -2,8 +2,12 @@ import type { StreamPosition } from '../../core/gtid.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { Value } from '../server/connection.ts';
 
-/** `every`: any key of the table may have been written, too many to name them. */
-export type TouchListener = (tableName: string, keys: Iterable<{ key: RowKey; values: Value[] }> | 'every') => void;
+/**
+ * `every`: any key of the table may have been written, too many to name them. `some`: foreign keys that the origin does not
+ * log may have written some (ADR 22).
+ */
+export type TouchedRows = Iterable<{ key: RowKey; values: Value[] }> | 'every' | 'some';
+export type TouchListener = (tableName: string, keys: TouchedRows) => void;
 
 /**
  * What verification needs to know of the replication that keeps the target up to date; `Replication` has it all. The

@@ -12,7 +12,7 @@ export class TouchedKeys implements Disposable {
   constructor(follower: Follower, tableName: string, wanted: (key: RowKey, known: number) => boolean) {
     this.#subscription = follower.onTouched((name, keys) => {
       if (name !== tableName) return;
-      if (keys === 'every') {
+      if (keys === 'every' || keys === 'some') {
         this.#every = true;
         return;
       }
