@@ -123,7 +123,7 @@ test('no difference is reported while three writers write and replication runs',
   await using load = new Load();
   let applied = 0;
   const subscription = follower.onTouched((_, keys) => {
-    applied += keys === 'every' ? 1 : [...keys].length;
+    applied += typeof keys === 'string' ? 1 : [...keys].length;
   });
   for (let run = 0; run < 5; run += 1) {
     const before = { applied, transactions: load.transactions };
