@@ -88,12 +88,15 @@ const verifyTableView = z.object({
 });
 
 const verifyView = z.object({
-  state: z.enum(['running', 'equal', 'different', 'failed', 'stale']),
+  state: z.enum(['running', 'paused', 'equal', 'different', 'failed', 'stale']),
   reason: z.string().nullable(),
   startedAtMs: z.number(),
   finishedAtMs: z.number().nullable(),
   rows: count,
   tables: z.array(verifyTableView),
+  etaMs: z.number().nullable(),
+  throttled: z.string().nullable(),
+  rowsPerSecond: count.nullable(),
   position: z.string().nullable(),
   recheck: z
     .object({ keys: count, tables: z.array(z.string()), behindMs: z.number().nullable(), compared: count })

@@ -15,6 +15,7 @@ import type {
   SwitchReport,
   SwitchRequest,
   ValidationReport,
+  VerifyRequest,
 } from '../engine/api.ts';
 import type { z } from 'zod';
 import type { LogEntry, Readiness } from './backend.ts';
@@ -66,7 +67,12 @@ export class AdminClient implements AsyncDisposable {
   listImports = () => this.#json<ImportView[]>({ method: 'GET', path: 'imports' });
   getImport = (id: string) => this.#json<ImportView>({ method: 'GET', path: pathOf(id) });
   cancelImport = (id: string) => this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'cancel'), body: {} });
-  verify = (id: string) => this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify'), body: {} });
+  verify = (id: string, body: Partial<VerifyRequest> = {}) =>
+    this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify'), body });
+  pauseVerification = (id: string) =>
+    this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify/pause'), body: {} });
+  resumeVerification = (id: string) =>
+    this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify/resume'), body: {} });
   switchTraffic = (id: string, body: Partial<SwitchRequest> & Pick<SwitchRequest, 'kind'>) =>
     this.#json<SwitchReport>({ method: 'POST', path: pathOf(id, 'switch'), body });
   setReplicaHost = (id: string, replicaHost: ReplicaHost | null) =>

@@ -55,7 +55,9 @@ test('the way of an import through every route', async () => {
   await step('GET', '/imports', undefined, z.array(importViewSchema).length(1));
   await step('PUT', '/imports/shop/replica-host', { host: 'r1' }, importViewSchema);
   await step('DELETE', '/imports/shop/replica-host', undefined, importViewSchema);
-  await step('POST', '/imports/shop/verify', {}, importViewSchema);
+  await step('POST', '/imports/shop/verify', { rowsPerSecond: 1000 }, importViewSchema);
+  await step('POST', '/imports/shop/verify/pause', {}, importViewSchema);
+  await step('POST', '/imports/shop/verify/resume', {}, importViewSchema);
   standIn.backend.engine.move(standIn.backend.engine.find('shop'), 'verified_data');
   await step('POST', '/imports/shop/switch', { kind: 'primaries', dryRun: true }, switchReportSchema);
   await step('POST', '/imports/shop/switch', { kind: 'primaries' }, switchReportSchema);
@@ -67,6 +69,8 @@ test('the way of an import through every route', async () => {
     'setReplicaHost',
     'setReplicaHost',
     'verify',
+    'pauseVerification',
+    'resumeVerification',
     'switchTraffic',
     'switchTraffic',
     'complete',

@@ -167,13 +167,19 @@ export interface VerifyTableView {
 
 export interface VerifyView {
   /** `stale`: it was `equal` once, and nobody has compared since what was written later. */
-  state: 'running' | 'equal' | 'different' | 'failed' | 'stale';
+  state: 'running' | 'paused' | 'equal' | 'different' | 'failed' | 'stale';
   /** Why it failed, or is stale. */
   reason: string | null;
   startedAtMs: number;
   finishedAtMs: number | null;
   rows: number;
   tables: VerifyTableView[];
+  /** Of the pass, by the speed since it began or went on; null while unknown. */
+  etaMs: number | null;
+  /** Why no chunk begins for now. */
+  throttled: string | null;
+  /** At most so many are compared in a second; null: no limit. */
+  rowsPerSecond: number | null;
   /** Everything up to here in the source's history has been compared; null while that is not known. */
   position: string | null;
   /** Null where nobody compares what is written since. */
@@ -191,6 +197,12 @@ export interface VerifyRecheckView {
   /** Rows compared again so far. */
   compared: number;
 }
+
+export const verifyRequestSchema = z.strictObject({
+  /** At most so many rows are compared in a second; null: no limit but the import's `throttle`. */
+  rowsPerSecond: z.int().min(1).max(1_000_000_000).nullable().default(null),
+});
+export type VerifyRequest = z.infer<typeof verifyRequestSchema>;
 
 export interface SwitchView {
   kind: 'replicas' | 'primaries';
@@ -321,7 +333,11 @@ export interface EngineApi {
   getImport(params: { id: string }): Promise<ImportView>;
   cancelImport(params: { id: string } & Actor): Promise<ImportView>;
   /** Starts a verification; its progress is in the view. */
-  verify(params: { id: string } & Actor): Promise<ImportView>;
+  verify(params: { id: string } & VerifyRequest & Actor): Promise<ImportView>;
+  /** The chunks that are done stay done. */
+  pauseVerification(params: { id: string } & Actor): Promise<ImportView>;
+  /** Goes on with one that was paused, or failed on its way. */
+  resumeVerification(params: { id: string } & Actor): Promise<ImportView>;
   switchTraffic(params: { id: string } & SwitchRequest & Actor): Promise<SwitchReport>;
   setReplicaHost(params: { id: string; replicaHost: ReplicaHost | null } & Actor): Promise<ImportView>;
   /** `confirm` must be the id of the import. */

@@ -30,6 +30,8 @@ const METHODS = [
   'cancelImport',
   'verify',
   'switchTraffic',
+  'pauseVerification',
+  'resumeVerification',
   'setReplicaHost',
   'complete',
   'resume',

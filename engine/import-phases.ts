@@ -1,5 +1,5 @@
 import { childController } from '../core/abort.ts';
-import type { TableView } from './api.ts';
+import type { TableView, VerifyRequest } from './api.ts';
 import { runCopyPhase } from './copy-phase.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportStreams } from './import-streams.ts';
@@ -44,8 +44,7 @@ export class ImportPhases {
         this.#inBackground((signal) => this.#copyPhase(signal));
         return;
       case 'verifying_data':
-        // A verification is not resumed: what it had proven is stale.
-        this.#inBackground((signal) => this.#verifyPhase(signal));
+        this.#inBackground((signal) => this.#verifyPhase('resumed', signal));
         this.#streams.startReplicationTo('target');
         return;
       case 'running':
@@ -70,9 +69,10 @@ export class ImportPhases {
     }
   }
 
-  async startVerification(): Promise<void> {
+  /** A new one, or one that has stopped on its way. */
+  async startVerification(request: VerifyRequest | 'resumed'): Promise<void> {
     await this.#enter('start_verify');
-    this.#inBackground((signal) => this.#verifyPhase(signal));
+    this.#inBackground((signal) => this.#verifyPhase(request, signal));
   }
 
   async stop(): Promise<void> {
@@ -99,9 +99,9 @@ export class ImportPhases {
     world.log('info', 'the copy is complete and the target follows the source');
   }
 
-  async #verifyPhase(signal: AbortSignal): Promise<void> {
+  async #verifyPhase(request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<void> {
     this.#streams.startReplicationTo('target');
-    await this.#verification.run(signal);
+    await this.#verification.run(request, signal);
   }
 
   #inBackground(work: (signal: AbortSignal) => Promise<void>): void {

@@ -8,6 +8,7 @@ import type {
   StrayWriteView,
   SwitchReport,
   SwitchRequest,
+  VerifyRequest,
 } from './api.ts';
 import type { DdlDecision } from './ddl-policy.ts';
 import type { ImportRunner } from './import-runner.ts';
@@ -34,9 +35,29 @@ export class ImportRequests {
     this.#streams = runner.streams;
   }
 
-  async verify(): Promise<ImportView> {
+  async verify(request: VerifyRequest): Promise<ImportView> {
     return await this.#runner.exclusively('verification', async () => {
-      await this.#runner.phases.startVerification();
+      await this.#runner.phases.startVerification(request);
+      return await this.#runner.view();
+    });
+  }
+
+  async pauseVerification(): Promise<ImportView> {
+    return await this.#runner.exclusively('pausing of the verification', async () => {
+      const { phase } = this.#world.record.document;
+      if (phase !== 'verifying_data')
+        throw new AppError('PHASE_REFUSED', `no verification runs in phase ${phase}; possible in verifying_data`);
+      await this.#runner.verification.pause();
+      return await this.#runner.view();
+    });
+  }
+
+  async resumeVerification(): Promise<ImportView> {
+    return await this.#runner.exclusively('verification', async () => {
+      const { verification, phases } = this.#runner;
+      if (!verification.canGoOn)
+        throw new AppError('PHASE_REFUSED', 'there is no verification that was paused or failed on its way');
+      await phases.startVerification('resumed');
       return await this.#runner.view();
     });
   }

@@ -15,6 +15,7 @@ import {
   type SwitchReport,
   type SwitchRequest,
   type ValidationReport,
+  type VerifyRequest,
 } from './api.ts';
 import type { ProxyFleet } from './control.ts';
 import { Doctor } from './doctor/doctor.ts';
@@ -109,8 +110,16 @@ export class ImportService implements EngineApi {
     return await this.#asked(id, actor, 'cancel').cancel();
   }
 
-  async verify({ id, actor }: { id: string } & Actor): Promise<ImportView> {
-    return await this.#asked(id, actor, 'verify').verify();
+  async verify({ id, actor, ...request }: { id: string } & VerifyRequest & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'verify').verify(request);
+  }
+
+  async pauseVerification({ id, actor }: { id: string } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'pause the verification').pauseVerification();
+  }
+
+  async resumeVerification({ id, actor }: { id: string } & Actor): Promise<ImportView> {
+    return await this.#asked(id, actor, 'go on with the verification').resumeVerification();
   }
 
   async switchTraffic({ id, actor, ...request }: { id: string } & SwitchRequest & Actor): Promise<SwitchReport> {

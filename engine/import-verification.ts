@@ -1,7 +1,8 @@
-import { isAbort } from '../core/abort.ts';
+import { childController, isAbort } from '../core/abort.ts';
+import { systemClock } from '../core/clock.ts';
 import { AppError, serializeError } from '../core/errors.ts';
-import { parsePosition } from '../core/gtid.ts';
-import type { VerifyView } from './api.ts';
+import { parsePosition, type StreamPosition } from '../core/gtid.ts';
+import type { VerifyRequest, VerifyView } from './api.ts';
 import type { ImportStreams } from './import-streams.ts';
 import type { ImportWorld } from './import-world.ts';
 import { KeptVerification } from './kept-verification.ts';
@@ -9,7 +10,31 @@ import { nextPhase } from './phase.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
 import type { RowDifference } from './verify/compare-digests.ts';
+import { RowRate } from './verify/row-rate.ts';
 import { runVerify } from './verify/run-verify.ts';
+import { VerifiedChunks, type VerifiedChunk } from './verify/verified-chunks.ts';
+
+/** What only a running one has. */
+const STILL = { recheck: null, throttled: null, etaMs: null } as const;
+const NOTHING_YET: VerifyView = {
+  ...STILL,
+  state: 'failed',
+  reason: null,
+  startedAtMs: 0,
+  finishedAtMs: null,
+  rows: 0,
+  tables: [],
+  rowsPerSecond: null,
+  position: null,
+};
+
+interface PassStart {
+  /** Tells it from others of the import. */
+  startedAtMs: number;
+  rowsPerSecond: number | null;
+  chunks: VerifiedChunks;
+  done: ReadonlyMap<string, readonly VerifiedChunk[]>;
+}
 
 /** How often the position is made durable up to which changes have been compared. */
 const PERSIST_MS = 10_000;
@@ -26,6 +51,8 @@ export class ImportVerification {
   #view: VerifyView | null;
   #kept: KeptVerification | undefined;
   #isPromised = false;
+  #throttled: string | null = null;
+  #pass: { pausing: AbortController; ended: Promise<void> } | undefined;
   #persisting: NodeJS.Timeout | undefined;
 
   constructor(world: ImportWorld, streams: ImportStreams) {
@@ -36,22 +63,48 @@ export class ImportVerification {
 
   get view(): VerifyView | null {
     const view = this.#view;
-    return view === null || this.#kept === undefined ? view : this.#kept.shownIn(view);
+    return view === null || this.#kept === undefined
+      ? view
+      : { ...this.#kept.shownIn(view), throttled: this.#throttled };
   }
 
-  /** The whole pass; its verdict is stored. Rejects only when `signal` aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Whether a pass has stopped on its way and can go on. */
+  get canGoOn(): boolean {
+    const view = this.#view;
+    const hasStopped = view?.state === 'paused' || view?.state === 'failed' || view?.state === 'running';
+    return hasStopped && view.position !== null;
+  }
+
+  /** The whole pass; its verdict is stored. Rejects only when the engine ends: the next one goes on with it. */
+  async run(request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<void> {
     await this.stop();
     const kept = this.#keepNew();
-    this.#view = await this.#pass(kept, AbortSignal.any([signal, kept.signal])).catch(async (error: unknown) => {
-      await this.stop();
-      if (signal.aborted || (isAbort(error) && kept.failure === undefined)) throw error;
-      return this.#failed(kept.failure ?? error);
-    });
-    await this.#store();
+    const pausing = childController(signal);
+    const ended = Promise.withResolvers<void>();
+    this.#pass = { pausing, ended: ended.promise };
+    try {
+      const both = AbortSignal.any([pausing.signal, kept.signal]);
+      this.#view = await this.#runPass(kept, request, both).catch(async (error: unknown) => {
+        const { position } = kept;
+        await this.stop();
+        if (this.#world.signal.aborted) throw error;
+        if (kept.failure === undefined && (both.aborted || isAbort(error))) return this.#stopped('paused', position);
+        return this.#failed(kept.failure ?? error, position);
+      });
+      await this.#store();
+    } finally {
+      this.#pass = undefined;
+      ended.resolve();
+    }
     const { state, rows, position } = this.#view;
     this.#world.log(state === 'equal' ? 'info' : 'warn', `verification: ${state}`, { rows, position });
     this.#watch(kept);
+  }
+
+  /** Resolves when the pass has stopped and is stored as paused. */
+  async pause(): Promise<void> {
+    this.#pass?.pausing.abort();
+    await this.#pass?.ended;
   }
 
   /** After a start of the engine: what was written since is looked up in the source's log. */
@@ -69,6 +122,7 @@ export class ImportVerification {
       position: parsePosition(this.#world.record.document.sourceFacts.flavor, position),
       ...(await this.#bothTables()),
     }));
+    this.#persistRegularly();
     this.#watch(kept);
   }
 
@@ -76,9 +130,11 @@ export class ImportVerification {
     const kept = this.#kept;
     if (kept === undefined) return;
     clearInterval(this.#persisting);
-    this.#view = this.view === null ? null : { ...this.view, recheck: null };
+    this.#view = this.view === null ? null : { ...this.view, ...STILL };
     this.#kept = undefined;
     await kept.stop();
+    // The next engine has the record by then.
+    if (this.#world.signal.aborted) return;
     await this.#world.tolerating('a verification begins at an older position', () => this.#persist());
   }
 
@@ -131,34 +187,113 @@ export class ImportVerification {
       follower: this.#streams.follower(),
       signal: this.#world.signal,
       log: (level, message) => this.#world.log(level, message),
+      onThrottle: (reason) => {
+        this.#throttled = reason;
+        this.#world.changed();
+      },
       onDifferences: (table, differences) => this.#onDifferences(table, differences),
       onChanged: () => this.#world.changed(),
     });
+    this.#throttled = null;
     this.#kept = kept;
     return kept;
   }
 
-  async #pass(kept: KeptVerification, signal: AbortSignal): Promise<VerifyView> {
+  async #runPass(kept: KeptVerification, request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<VerifyView> {
     const { document } = this.#world.record;
     const { source, target } = this.#world.credentials;
-    const { flavors } = kept;
-    const view = await runVerify({
-      flavors,
-      source,
-      target,
-      ...(await this.#bothTables()),
-      follower: this.#streams.follower(),
-      connections: Math.min(CONNECTIONS_MAX, document.options.connections),
-      signal,
-      onProgress: (progress) => {
-        this.#view = progress;
-        this.#world.changed();
-      },
-      onTables: (tables) => kept.begin(tables),
-      pace: (waiting) => kept.pace(waiting),
-      beforeVerdict: (deciding) => kept.drain(deciding),
-    });
-    return { ...view, position: kept.position?.toString() ?? null };
+    const tables = await this.#bothTables();
+    const { startedAtMs, rowsPerSecond, chunks, done } = await this.#beginPass(kept, request, tables.sourceTables);
+    const rate = rowsPerSecond === null ? undefined : new RowRate(rowsPerSecond, systemClock);
+    try {
+      const view = await runVerify({
+        flavors: kept.flavors,
+        source,
+        target,
+        ...tables,
+        follower: this.#streams.follower(),
+        connections: Math.min(CONNECTIONS_MAX, document.options.connections),
+        signal,
+        startedAtMs,
+        done,
+        onProgress: (view) => {
+          // What it fails of is put into words here.
+          if (view.state !== 'failed') this.#view = { ...view, rowsPerSecond };
+          this.#world.changed();
+        },
+        onTables: (verifications) => {
+          kept.begin(verifications);
+          this.#persistRegularly();
+        },
+        onEqual: (table, chunk) => chunks.add(table, chunk),
+        onRows: (rows) => rate?.spent(rows),
+        pace: async (waiting) => {
+          await kept.pace(waiting);
+          await rate?.pass(waiting);
+        },
+        beforeVerdict: (deciding) => kept.drain(deciding),
+      });
+      return { ...view, rowsPerSecond, position: kept.position?.toString() ?? null };
+    } finally {
+      await this.#world.tolerating('chunks will be compared once more', () => chunks.flush());
+    }
+  }
+
+  /** Stored before the first row is compared, so that it can go on from there. */
+  async #beginPass(
+    kept: KeptVerification,
+    request: VerifyRequest | 'resumed',
+    sourceTables: Table[],
+  ): Promise<PassStart> {
+    const earlier = request === 'resumed' ? await this.#earlierPass(kept, sourceTables) : undefined;
+    const start =
+      earlier ?? this.#newPass(request === 'resumed' ? (this.#view?.rowsPerSecond ?? null) : request.rowsPerSecond);
+    const position = earlier === undefined ? await kept.begins() : kept.position;
+    await start.chunks.begin();
+    const view: VerifyView = {
+      ...NOTHING_YET,
+      state: 'running',
+      startedAtMs: start.startedAtMs,
+      rowsPerSecond: start.rowsPerSecond,
+      position: position?.toString() ?? null,
+    };
+    this.#view =
+      earlier === undefined || this.#view === null
+        ? view
+        : { ...this.#view, ...view, rows: this.#view.rows, tables: this.#view.tables };
+    const stored = this.#view;
+    await this.#world.record.update(() => ({ verify: stored }));
+    return start;
+  }
+
+  #newPass(rowsPerSecond: number | null): PassStart {
+    const startedAtMs = Date.now();
+    return { startedAtMs, rowsPerSecond, chunks: this.#chunksOf(startedAtMs), done: new Map() };
+  }
+
+  /** Undefined where what was written in between cannot be known. */
+  async #earlierPass(kept: KeptVerification, sourceTables: Table[]): Promise<PassStart | undefined> {
+    const view = this.#view;
+    if (view === null || view.position === null || !this.canGoOn) return undefined;
+    const { startedAtMs, rowsPerSecond, position } = view;
+    try {
+      await kept.heardSince(parsePosition(kept.flavors.source, position), sourceTables);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.entry.kind === 'retryable') throw error;
+      this.#world.log('warn', `the verification begins anew: ${error.message}`);
+      return undefined;
+    }
+    const chunks = this.#chunksOf(startedAtMs);
+    const done = await chunks.load();
+    // What was found there is known by its text alone: it is looked for again.
+    for (const { name, differencesTotal } of view.tables) {
+      if (differencesTotal > 0 && done.delete(name)) await chunks.forget(name);
+    }
+    return { startedAtMs, rowsPerSecond, chunks, done };
+  }
+
+  #chunksOf(run: number): VerifiedChunks {
+    return new VerifiedChunks(this.#world.credentials.target, this.#world.record.document.id, run);
   }
 
   async #bothTables(): Promise<{ sourceTables: Table[]; targetTables: Table[] }> {
@@ -171,29 +306,30 @@ export class ImportVerification {
     };
   }
 
-  #failed(error: unknown): VerifyView {
+  #failed(error: unknown, position: StreamPosition | undefined): VerifyView {
     const { code, message } = serializeError(error);
     this.#world.log('error', `the verification did not finish: ${code}: ${message}`);
-    const now = Date.now();
-    const { startedAtMs = now, rows = 0, tables = [] } = this.#view ?? {};
+    const isVoid = code === 'VERIFY_STALE' || code === 'VERIFY_TABLES_DIFFER';
     return {
-      state: 'failed',
+      ...this.#stopped('failed', isVoid ? undefined : position),
       reason: `${code}: ${message}`,
-      startedAtMs,
-      finishedAtMs: now,
-      rows,
-      tables,
-      position: null,
-      recheck: null,
+      finishedAtMs: Date.now(),
     };
+  }
+
+  #stopped(state: 'paused' | 'failed', position: StreamPosition | undefined): VerifyView {
+    return { ...(this.#view ?? NOTHING_YET), ...STILL, state, position: position?.toString() ?? null };
+  }
+
+  #persistRegularly(): void {
+    this.#persisting = setInterval(() => {
+      void this.#world.tolerating('a verification begins at an older position', () => this.#persist());
+    }, PERSIST_MS).unref();
   }
 
   /** From now on it ends by itself only where rows cannot be compared any more. */
   #watch(kept: KeptVerification): void {
     if (this.#kept !== kept) return;
-    this.#persisting = setInterval(() => {
-      void this.#world.tolerating('a verification begins at an older position', () => this.#persist());
-    }, PERSIST_MS).unref();
     void kept.done.catch(async (error: unknown) => {
       if (this.#kept === kept) await this.#goStale(error);
     });
@@ -220,7 +356,7 @@ export class ImportVerification {
 
   /** The view, and the phase that goes with it. */
   async #store(): Promise<void> {
-    const verify = this.view === null ? null : { ...this.view, recheck: null };
+    const verify = this.view === null ? null : { ...this.view, ...STILL };
     const isEqual = verify?.state === 'equal';
     await this.#world.record.update(({ phase }) => {
       if (phase === 'verifying_data') return { verify, phase: nextPhase(phase, isEqual ? 'verified' : 'verify_ended') };
@@ -232,8 +368,9 @@ export class ImportVerification {
   async #persist(): Promise<void> {
     const { record } = this.#world;
     const position = this.view?.position ?? null;
-    if (position === null || position === record.document.verify?.position || this.#view?.state === 'running') return;
-    await record.update(({ verify }) => ({ verify: verify === null ? null : { ...verify, position } }));
+    if (position === null || position === record.document.verify?.position) return;
+    const verify = this.view === null ? null : { ...this.view, ...STILL };
+    await record.update(() => ({ verify }));
   }
 
   #named(): string {

@@ -27,6 +27,8 @@ export interface KeptVerificationOptions {
   follower: Follower;
   signal: AbortSignal;
   log: (level: 'info' | 'warn', message: string) => void;
+  /** Why nothing is compared for now; null: it goes on. */
+  onThrottle: (reason: string | null) => void;
   onDifferences: (table: string, differences: RowDifference[]) => void;
   onChanged: () => void;
 }
@@ -53,6 +55,7 @@ export class KeptVerification {
   readonly #ready = Promise.withResolvers<DirtyRecheck>();
   readonly #progress = new Map<string, TableProgress>();
   #recheck: DirtyRecheck | undefined;
+  #base: StreamPosition | undefined;
   #failed: unknown;
 
   constructor(options: KeptVerificationOptions) {
@@ -65,10 +68,11 @@ export class KeptVerification {
     this.#throttle = new Throttle({
       server: source,
       limits: throttle,
-      onChange: (reason) =>
-        reason === null
-          ? log('info', 'the verification goes on')
-          : log('warn', `the verification compares nothing for now: ${reason}`),
+      onChange: (reason) => {
+        options.onThrottle(reason);
+        if (reason === null) log('info', 'the verification goes on');
+        else log('warn', `the verification compares nothing for now: ${reason}`);
+      },
     });
     this.#failure.promise.catch(() => {});
     this.#ready.promise.catch(() => {});
@@ -90,7 +94,30 @@ export class KeptVerification {
 
   /** Everything in it has been compared, if what was there before has. */
   get position(): StreamPosition | undefined {
-    return this.#recheck?.position;
+    return this.#recheck?.position ?? this.#base;
+  }
+
+  /** Of what is written behind the position that it resolves with, nothing is missed. */
+  async begins(): Promise<StreamPosition> {
+    const applied = await appliedSoon(this.#options.follower, this.signal);
+    this.#base = applied;
+    return applied;
+  }
+
+  /** The same for what was written behind `position` before it was made. Rejects as `touchedSince`. */
+  async heardSince(position: StreamPosition, tables: readonly Table[]): Promise<void> {
+    const { source, database, flavors, follower } = this.#options;
+    await touchedSince({
+      server: source,
+      flavor: flavors.source,
+      from: position,
+      until: await appliedSoon(follower, this.signal),
+      database,
+      tables,
+      dirty: this.#dirty,
+      signal: this.signal,
+    });
+    this.#base = position;
   }
 
   /** The pass begins; what it finds is in these tables. */
@@ -186,22 +213,12 @@ export class KeptVerification {
   }
 
   async #catchUpOnce(view: VerifyView, load: () => Promise<ComparedState>): Promise<void> {
-    const { source, target, database, flavors, follower } = this.#options;
+    const { source, target, flavors } = this.#options;
     const { signal } = this;
     const { position, sourceTables, targetTables } = await load();
     using pair = new ConnectionPair({ flavors, source, target, signal });
     const tables = await prepareTables(pair, { flavors, sourceTables, targetTables });
-    const until = await appliedSoon(follower, signal);
-    await touchedSince({
-      server: source,
-      flavor: flavors.source,
-      from: position,
-      until,
-      database,
-      tables: sourceTables,
-      dirty: this.#dirty,
-      signal,
-    });
+    await this.heardSince(position, sourceTables);
     for (const table of view.tables) {
       const found = tables.find(({ name }) => name === table.name);
       if (found !== undefined)

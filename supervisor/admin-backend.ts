@@ -86,6 +86,8 @@ function engineApi(control: () => ControlServer): EngineApi {
     cancelImport: call('cancelImport'),
     verify: call('verify'),
     switchTraffic: call('switchTraffic'),
+    pauseVerification: call('pauseVerification'),
+    resumeVerification: call('resumeVerification'),
     setReplicaHost: call('setReplicaHost'),
     complete: call('complete'),
     resume: call('resume'),

@@ -50,7 +50,10 @@ export function progressLine(view: ImportView, etaMs: number | null): string {
   const parts = [view.id, view.phase];
   if (isWorking(view)) {
     parts.push(...totals(view, items), `${finished}/${items.length} tables`);
-    if (view.phase === 'copying') parts.push(`ETA ${etaMs === null ? '-' : formatDuration(etaMs)}`);
+    const left = view.phase === 'verifying_data' ? (view.verify?.etaMs ?? null) : etaMs;
+    if (view.phase !== 'pending') parts.push(`ETA ${left === null ? '-' : formatDuration(left)}`);
+    if (view.phase === 'verifying_data' && view.verify?.throttled != null)
+      parts.push(`waits: ${view.verify.throttled}`);
   }
   if (view.error !== null) parts.push(`${view.error.code}: ${view.error.message}`);
   return printable([...parts, `lag ${lagText(view)}`].join('  '));

@@ -14,18 +14,23 @@ export function actions(view, { onView, onProblem }) {
     );
   const next = nextAction(view);
   const emphasis = (action) => (action === next ? 'primary' : '');
-  const verify = async (event) => {
+  const verify = (action) => async (event) => {
     event.currentTarget.disabled = true;
     try {
-      onView(await send('POST', `/imports/${encodeURIComponent(view.id)}/verify`));
+      onView(await send('POST', `/imports/${encodeURIComponent(view.id)}/verify${action}`));
     } catch (error) {
       onProblem(error);
     }
   };
+  const hasStopped = view.verify?.state === 'paused' || view.verify?.state === 'failed';
   const back = view.phase === 'switched_primaries' ? 'primaries' : 'replicas';
   const backAction = back === 'primaries' ? 'switchBackPrimaries' : 'switchBackReplicas';
   return [
-    button('verify', 'Verify data', verify, emphasis('verify')),
+    button('verify', hasStopped ? 'Verify anew' : 'Verify data', verify(''), emphasis('verify')),
+    view.phase === 'verifying_data' ? button('pauseVerification', 'Pause', verify('/pause')) : null,
+    hasStopped && view.verify.position !== null
+      ? button('resumeVerification', 'Go on verifying', verify('/resume'), 'primary')
+      : null,
     button('switchReplicas', 'Switch replicas…', () =>
       openSwitchDialog(view, { kind: 'replicas', back: false }, onView),
     ),

@@ -141,7 +141,7 @@ function renderImport(view) {
     () => sides(view, heard),
   );
   // Dialogs work on the view of the moment in which they were opened.
-  renderInto(byId('actions'), [view.id, phase, verify === null, replicaHost, error], () =>
+  renderInto(byId('actions'), [view.id, phase, verify?.state, verify?.position == null, replicaHost, error], () =>
     actions(view, { onView: takeView, onProblem: notice }),
   );
   renderInto(byId('copy'), [view.tables, view.copy, phase, state.allTables], () =>

@@ -7,6 +7,8 @@ const CAN_SWITCH = ['running', 'verified_data', 'switched_replicas'];
 
 export const ALLOWED = {
   verify: ['running', 'verified_data'],
+  pauseVerification: ['verifying_data'],
+  resumeVerification: ['running', 'verified_data'],
   switchReplicas: ['running', 'verified_data'],
   switchPrimaries: CAN_SWITCH,
   switchBackReplicas: ['switched_replicas'],

@@ -8,6 +8,7 @@ const HEADLINE = {
   different: ['bad', 'Different rows'],
   failed: ['bad', 'Not finished'],
   stale: ['warn', 'Stale'],
+  paused: ['warn', 'Paused'],
 };
 
 export function verification(view) {
@@ -38,12 +39,15 @@ export function verification(view) {
         `of ${verify.tables.length}`,
       ),
       verify.finishedAtMs === null
-        ? figure('started', dateTime(verify.startedAtMs).slice(11))
+        ? verify.etaMs === null
+          ? figure('started', dateTime(verify.startedAtMs).slice(11))
+          : figure('left, about', duration(verify.etaMs), `since ${dateTime(verify.startedAtMs).slice(11)}`)
         : figure('took', duration(verify.finishedAtMs - verify.startedAtMs), `at ${dateTime(verify.finishedAtMs)}`),
     ),
+    verify.throttled === null ? null : h('p', { class: 'muted' }, `Nothing is compared for now: ${verify.throttled}`),
     verify.reason === null ? null : h('p', { class: 'muted' }, verify.reason),
     verify.recheck === null ? null : recheck(verify.recheck),
-    verify.state === 'running' ? bar(percent(done, chunks), 'Verification', true) : null,
+    verify.state === 'running' || verify.state === 'paused' ? bar(percent(done, chunks), 'Verification', true) : null,
     h(
       'ul',
       { class: 'tables scroll', tabindex: 0, 'aria-label': 'Verification by table' },

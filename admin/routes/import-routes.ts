@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
-import { importRequestSchema, replicaHostSchema, switchRequestSchema } from '../../engine/api.ts';
+import { importRequestSchema, replicaHostSchema, switchRequestSchema, verifyRequestSchema } from '../../engine/api.ts';
 import { importViewSchema, logEntrySchema, switchReportSchema, validationReportSchema } from '../answer-schemas.ts';
 import { redact } from '../redact.ts';
 import { jsonRoute, type Route, type RouteInput } from '../route.ts';
@@ -77,9 +77,29 @@ export const importRoutes: Route[] = [
     operationId: 'verifyImport',
     summary: 'Start a verification; its progress is in the view.',
     tag,
+    body: verifyRequestSchema.prefault({}),
+    answer: importViewSchema,
+    handle: (input) => input.backend.engine.verify({ id: idOf(input), ...input.body, actor: input.actor }),
+  }),
+  jsonRoute({
+    method: 'POST',
+    path: '/api/v1/imports/{id}/verify/pause',
+    operationId: 'pauseVerification',
+    summary: 'Pause a verification; chunks that are done stay done, also over a restart.',
+    tag,
     body: nothingSchema,
     answer: importViewSchema,
-    handle: (input) => input.backend.engine.verify({ id: idOf(input), actor: input.actor }),
+    handle: (input) => input.backend.engine.pauseVerification({ id: idOf(input), actor: input.actor }),
+  }),
+  jsonRoute({
+    method: 'POST',
+    path: '/api/v1/imports/{id}/verify/resume',
+    operationId: 'resumeVerification',
+    summary: 'Go on with a verification that was paused, or failed on its way.',
+    tag,
+    body: nothingSchema,
+    answer: importViewSchema,
+    handle: (input) => input.backend.engine.resumeVerification({ id: idOf(input), actor: input.actor }),
   }),
   jsonRoute({
     method: 'POST',

@@ -69,6 +69,20 @@ export class StandInEngine implements EngineApi {
     return this.#from(params.id, ['pending', 'copying', 'running', 'verified_data', 'error'], 'cancelled');
   };
 
+  pauseVerification: EngineApi['pauseVerification'] = async (params) => {
+    this.#record('pauseVerification', params);
+    const { verify } = this.find(params.id);
+    if (verify !== null) verify.state = 'paused';
+    return this.#from(params.id, ['verifying_data'], 'running');
+  };
+
+  resumeVerification: EngineApi['resumeVerification'] = async (params) => {
+    this.#record('resumeVerification', params);
+    const { verify } = this.find(params.id);
+    if (verify !== null) verify.state = 'running';
+    return this.#from(params.id, ['running', 'verified_data'], 'verifying_data');
+  };
+
   verify: EngineApi['verify'] = async (params) => {
     this.#record('verify', params);
     const view = this.find(params.id);
@@ -191,6 +205,9 @@ function standInVerify(view: ImportView): VerifyView {
   return {
     state: 'running',
     reason: null,
+    etaMs: null,
+    throttled: null,
+    rowsPerSecond: null,
     position: null,
     recheck: null,
     startedAtMs: Date.now(),

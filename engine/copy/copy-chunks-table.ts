@@ -1,6 +1,6 @@
-import { quoteText, textOf, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
+import { quoteText, textOf, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { Chunk } from './chunk.ts';
-import type { Bound } from './key-range.ts';
+import { boundLiteral, parseBound } from './bound-text.ts';
 
 const TABLE: Bytes = '`_switchyard`.`copy_chunks`';
 
@@ -34,8 +34,8 @@ export function insertMarker(
     quoteText(importId),
     quoteText(table),
     seq,
-    bound(lower),
-    bound(upper),
+    boundLiteral(lower),
+    boundLiteral(upper),
     rows,
     bytes,
     quoteText(textOf(stamp)),
@@ -90,13 +90,4 @@ async function read(connection: ServerConnection, where: Bytes): Promise<(Landed
     rows: Number(rowCount),
     bytes: Number(byteCount),
   }));
-}
-
-/** JSON of the key's values, one character per byte, so that people can read most of them. */
-function bound(value: Bound | null): Bytes {
-  return value === null ? 'NULL' : quoteText(JSON.stringify(value));
-}
-
-function parseBound(value: Value | undefined): Bound | null {
-  return value === null || value === undefined ? null : (JSON.parse(textOf(value)) as Bound);
 }

@@ -145,11 +145,12 @@ async function checkVerification(
   if (view === null) return;
   switch (view.state) {
     case 'different':
+    case 'paused':
     case 'failed': {
       const message =
         view.state === 'different'
           ? 'the verification found differing rows'
-          : `the last verification did not finish: ${view.reason ?? ''}`;
+          : `the last verification did not finish: ${view.reason ?? view.state}`;
       refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
       return;
     }

@@ -207,13 +207,18 @@ export class DirtyRecheck {
 
   async #compareTable(pair: ConnectionPair, table: TablePair, signal: AbortSignal): Promise<void> {
     const { dirty, flavors, follower, pace, onDifferences, chunkBytes = CHUNK_BYTES } = this.#options;
-    const verification = new TableVerification(table, chunkBytes, (found) => onDifferences(table.name, found));
+    const verification = new TableVerification(table, {
+      chunkBytes,
+      onFound: (found) => onDifferences(table.name, found),
+    });
     const context = { flavors, follower, signal };
     for (;;) {
       if (this.#hurried === 0) await pace(signal);
       const range = await pair.use(({ source }) => verification.nextChunk(source));
       if (range === null) break;
-      await this.#resting(signal, () => pair.use((open) => verification.check({ ...context, pair: open }, range)));
+      await this.#resting(signal, async () => {
+        await pair.use((open) => verification.check({ ...context, pair: open }, range));
+      });
     }
     const backoff = new Backoff({ initialMs: 5, maxMs: 500 });
     for (let round = 0; round < SETTLE_ROUNDS && verification.unsure.size > 0; round += 1) {

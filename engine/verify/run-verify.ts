@@ -7,6 +7,7 @@ import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { Follower } from './follower.ts';
 import { prepareTables } from './prepare-tables.ts';
 import { TableVerification } from './table-verification.ts';
+import type { VerifiedChunk } from './verified-chunks.ts';
 import { VerifyProgress } from './verify-progress.ts';
 
 /** Small enough that few rows change while a chunk is compared, large enough that round trips do not matter. */
@@ -30,6 +31,13 @@ export interface VerifyOptions {
   onTables?: (tables: readonly TableVerification[]) => void;
   /** Before anything is said: rows that were written behind the comparison of their chunk have been compared again. */
   beforeVerdict?: (signal: AbortSignal) => Promise<void>;
+  /** Chunks of each table that were found equal before a pause. */
+  done?: ReadonlyMap<string, readonly VerifiedChunk[]>;
+  onEqual?: (table: string, chunk: VerifiedChunk) => void;
+  /** After each chunk. */
+  onRows?: (rows: number) => void;
+  /** When it began, before a pause. */
+  startedAtMs?: number;
   chunkBytes?: number;
   /** How long rows that change all the time are looked at again at the end. */
   settleMsMax?: number;
@@ -50,14 +58,22 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   let progress = new VerifyProgress([], options.onProgress);
   try {
     const { chunkBytes = CHUNK_BYTES, pace = noWait } = options;
-    const tables = (await prepareTables(first, options)).map((table) => new TableVerification(table, chunkBytes));
+    const tables = (await prepareTables(first, options)).map(
+      (table) =>
+        new TableVerification(table, {
+          chunkBytes,
+          done: options.done?.get(table.name) ?? [],
+          onEqual: (chunk) => options.onEqual?.(table.name, chunk),
+        }),
+    );
     progress = new VerifyProgress(
       tables.map((table) => table.progress),
       options.onProgress,
+      options.startedAtMs,
     );
     progress.changed();
     options.onTables?.(tables);
-    const context = { flavors: options.flavors, follower: options.follower, signal, pace };
+    const context = { flavors: options.flavors, follower: options.follower, signal, pace, onRows: options.onRows };
     await Promise.all(pairs.map((pair) => checkChunks(pair, tables, context, progress)));
     await settle(first, tables, context, options.settleMsMax ?? SETTLE_MS_MAX);
     await options.beforeVerdict?.(signal);
@@ -77,6 +93,7 @@ interface Context {
   follower: Follower;
   signal: AbortSignal;
   pace: (signal: AbortSignal) => Promise<void>;
+  onRows: ((rows: number) => void) | undefined;
 }
 
 /** Chunk after chunk of table after table; the workers share the tables, so the last one has them all. */
@@ -91,7 +108,8 @@ async function checkChunks(
       await context.pace(context.signal);
       const range = await pair.use(({ source }) => table.nextChunk(source));
       if (range === null) break;
-      await pair.use((open) => table.check({ ...context, pair: open }, range));
+      const rows = await pair.use((open) => table.check({ ...context, pair: open }, range));
+      context.onRows?.(rows);
       progress.changed();
     }
   }

@@ -1,5 +1,5 @@
-import { gapsOf } from '../copy/chunk.ts';
-import { keyColumns, type KeyRange } from '../copy/key-range.ts';
+import { gapsOf, type Chunk } from '../copy/chunk.ts';
+import { keyColumns } from '../copy/key-range.ts';
 import { TableChunks } from '../copy/table-chunks.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { ServerConnection, Value } from '../server/connection.ts';
@@ -7,6 +7,7 @@ import { checkChunk } from './check-chunk.ts';
 import type { RowDifference } from './compare-digests.ts';
 import { recheckKeys, type Keys, type RecheckContext } from './recheck-keys.ts';
 import type { TablePair } from './table-pair.ts';
+import type { VerifiedChunk } from './verified-chunks.ts';
 import { TableProgress } from './verify-progress.ts';
 
 /** Rounds in which a chunk's suspects are looked at before they are left for the end. */
@@ -14,29 +15,49 @@ const ROUNDS_PER_CHUNK = 3;
 
 type Context = Omit<RecheckContext, 'table'>;
 
+export interface TableEvents {
+  onFound?: (differences: RowDifference[]) => void;
+  /** A chunk without a row that differs or is unsure. */
+  onEqual?: (chunk: VerifiedChunk) => void;
+}
+
 /** One table: its chunks, handed out to workers, and the keys that are unsure after them. */
 export class TableVerification {
   readonly table: TablePair;
   readonly progress: TableProgress;
   readonly #chunks: TableChunks;
   readonly #unsure = new Map<RowKey, Value[]>();
-  readonly #onFound: (differences: RowDifference[]) => void;
+  readonly #events: TableEvents;
   #cut = 0;
   #done = 0;
 
-  constructor(table: TablePair, chunkBytes: number, onFound: (differences: RowDifference[]) => void = () => {}) {
+  /** `done`: chunks that were found equal before a pause. */
+  constructor(
+    table: TablePair,
+    { chunkBytes, done = [], ...events }: { chunkBytes: number; done?: readonly VerifiedChunk[] } & TableEvents,
+  ) {
     this.table = table;
-    this.#onFound = onFound;
-    this.#chunks = new TableChunks(table.source.table, gapsOf([]), chunkBytes);
+    this.#events = events;
+    this.#chunks = new TableChunks(table.source.table, gapsOf(done), chunkBytes);
     this.progress = new TableProgress(
       table.name,
       keyColumns(table.source.table),
       Math.max(1, Math.ceil(table.source.table.bytes / chunkBytes)),
     );
+    if (done.length > 0) this.#goOn(done);
+  }
+
+  #goOn(done: readonly VerifiedChunk[]): void {
+    this.#cut = done.length;
+    this.#done = done.length;
+    this.progress.started(this.#cut);
+    for (const { rows } of done) this.progress.chunkDone(rows);
+    if (!this.#chunks.open) this.progress.cut(this.#cut);
+    this.#endIfSettled();
   }
 
   /** Null when all are handed out. */
-  async nextChunk(source: ServerConnection): Promise<KeyRange | null> {
+  async nextChunk(source: ServerConnection): Promise<Chunk | null> {
     const chunk = await this.#chunks.next(source);
     if (chunk === null) return null;
     this.#cut += 1;
@@ -45,7 +66,8 @@ export class TableVerification {
     return chunk;
   }
 
-  async check(context: Context, range: KeyRange): Promise<void> {
+  /** Answers how many rows it has on the source. */
+  async check(context: Context, range: Chunk): Promise<number> {
     const { rows, suspects } = await checkChunk({ ...context, table: this.table }, range);
     let open: Keys = suspects;
     const differences = [];
@@ -59,7 +81,9 @@ export class TableVerification {
     for (const [key, values] of open) this.#unsure.set(key, values);
     this.#done += 1;
     this.progress.chunkDone(rows);
+    if (differences.length === 0 && open.size === 0) this.#events.onEqual?.({ ...range, rows });
     this.#endIfSettled();
+    return rows;
   }
 
   get unsure(): Keys {
@@ -77,7 +101,7 @@ export class TableVerification {
 
   #found(differences: RowDifference[]): void {
     this.progress.add(differences);
-    if (differences.length > 0) this.#onFound(differences);
+    if (differences.length > 0) this.#events.onFound?.(differences);
   }
 
   #endIfSettled(): void {

@@ -43,6 +43,10 @@ export class TableProgress {
     };
   }
 
+  get chunks(): { done: number; total: number } {
+    return { done: this.#view.chunksDone, total: this.#view.chunksTotal };
+  }
+
   get differencesTotal(): number {
     return this.#known.size + this.#unknown;
   }
@@ -82,12 +86,21 @@ export class TableProgress {
 export class VerifyProgress {
   readonly #tables: readonly TableProgress[];
   readonly #onProgress: (view: VerifyView) => void;
-  readonly #startedAtMs = Date.now();
+  readonly #startedAtMs: number;
+  /** Of this run: what was done before a pause says nothing of the speed. */
+  readonly #fromMs = performance.now();
+  readonly #fromChunks: number;
   #shownAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(tables: readonly TableProgress[], onProgress: (view: VerifyView) => void) {
+  constructor(
+    tables: readonly TableProgress[],
+    onProgress: (view: VerifyView) => void,
+    startedAtMs: number = Date.now(),
+  ) {
     this.#tables = tables;
     this.#onProgress = onProgress;
+    this.#startedAtMs = startedAtMs;
+    this.#fromChunks = chunksOf(tables).done;
   }
 
   changed(): void {
@@ -114,8 +127,28 @@ export class VerifyProgress {
       finishedAtMs,
       rows,
       tables,
+      etaMs: finishedAtMs === null ? this.#etaMs() : null,
+      throttled: null,
+      rowsPerSecond: null,
       position: null,
       recheck: null,
     };
   }
+
+  /** Chunks are of about one size. */
+  #etaMs(): number | null {
+    const { done, total } = chunksOf(this.#tables);
+    const doneHere = done - this.#fromChunks;
+    return doneHere <= 0 ? null : Math.round(((performance.now() - this.#fromMs) / doneHere) * (total - done));
+  }
+}
+
+function chunksOf(tables: readonly TableProgress[]): { done: number; total: number } {
+  let done = 0;
+  let total = 0;
+  for (const { chunks } of tables) {
+    done += chunks.done;
+    total += chunks.total;
+  }
+  return { done, total };
 }

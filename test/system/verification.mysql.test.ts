@@ -1,8 +1,9 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { VerifyView } from '../../engine/api.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
-import { connect } from '../support/query.ts';
+import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
 /** The target makes something else of what is written there: the only way in which applied rows can differ. */
@@ -65,7 +66,7 @@ test('a row that is spoilt within the pause: the switch is undone before its dec
   const held = join(switchyard.dataDir, 'held');
   await switchyard.stop();
   await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.hold=wait:${held}` } });
-  await client.createImport(rehearsal.request({ options: { fence: 'triggers' } }));
+  await client.createImport(rehearsal.request({ options: { fence: 'triggers', pauseDeadlineMs: 60_000 } }));
   await rehearsal.reach('running');
   await client.verify(IMPORT);
   await rehearsal.reach('verified_data');
@@ -145,3 +146,50 @@ test('what replication does not write is not looked at again: only the next veri
   const found = await rehearsal.until((view) => view.verify?.state === 'different');
   expect(found.verify?.tables.flatMap(({ differences }) => differences.map(({ key }) => key))).toEqual(['(3)']);
 });
+
+test('paused, killed, gone on: chunks that are done stay done, and what was written meanwhile is compared', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 200_000 });
+  const { switchyard } = rehearsal;
+  const { client } = switchyard;
+  await client.createImport(rehearsal.request());
+  await rehearsal.reach('running');
+  // Slow enough to be stopped in the middle, by its own throttle.
+  await client.verify(IMPORT, { rowsPerSecond: 20_000 });
+  await rehearsal.until(({ verify }) => chunksDone(verify) >= 3);
+  const paused = await client.pauseVerification(IMPORT);
+  expect(paused).toMatchObject({ phase: 'running', verify: { state: 'paused', rowsPerSecond: 20_000 } });
+  await expect(client.pauseVerification(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({ code: 'SWITCH_REFUSED' });
+  const before = chunksDone(paused.verify);
+  // On the target alone, in rows that were compared, or will be: written by replication, and spoilt there.
+  await on(rehearsal.target, SPOILS);
+  await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id IN (7, 8)');
+  await rehearsal.caughtUpWith(rehearsal.source);
+  await on(rehearsal.target, 'DROP TRIGGER spoils');
+  await switchyard.killAll();
+  await switchyard.startProcess();
+  expect((await client.getImport(IMPORT)).verify).toMatchObject({ state: 'paused' });
+  await client.resumeVerification(IMPORT);
+  const { verify: early } = await rehearsal.until(({ verify }) => verify?.state === 'running' && verify.rows > 0);
+  expect(chunksDone(early)).toBeGreaterThanOrEqual(before);
+  // Killed in the middle: the next engine goes on by itself.
+  const reached = await rehearsal.until(
+    ({ verify }) => chunksDone(verify) >= before + 3 || verify?.state === 'different',
+  );
+  expect(reached.verify?.state).toBe('running');
+  await using target = await connect(rehearsal.target);
+  const noted = async () => await rows(target, 'SELECT table_name, seq, done_at FROM _switchyard.verify_chunks');
+  while ((await noted()).length < before + 1) await rehearsal.until(({ verify }) => verify !== null);
+  const done = await noted();
+  process.kill(switchyard.pids('engine').at(-1) ?? 0, 'SIGKILL');
+  const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+  const differing = verify?.tables.filter(({ differencesTotal }) => differencesTotal > 0);
+  expect(differing).toMatchObject([{ name: 'customers', differences: [{ key: '(7)', kind: 'different' }] }]);
+  expect(verify?.startedAtMs).toBe(paused.verify?.startedAtMs);
+  // None of them was compared again.
+  expect(await noted()).toEqual(expect.arrayContaining(done));
+});
+
+function chunksDone(verify: VerifyView | null): number {
+  return (verify?.tables ?? []).reduce((sum, table) => sum + table.chunksDone, 0);
+}

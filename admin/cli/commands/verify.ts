@@ -4,15 +4,34 @@ import { apiCommand, withApi } from '../api-command.ts';
 import { assertNoError } from '../assert-no-error.ts';
 import { followImport } from '../follow-import.ts';
 import { formatCount } from '../format.ts';
+import { integerOption } from '../integer-option.ts';
 import { verifyText } from '../print-import.ts';
+import { ReportedFailure } from '../failure.ts';
 import { ProgressDisplay } from '../progress-display.ts';
+
+interface VerifyOptions {
+  wait: boolean;
+  pause?: true;
+  resume?: true;
+  rowsPerSecond?: number;
+}
 
 export function addVerify(program: Command): void {
   apiCommand(program, 'verify <id>', 'compare every row of source and target, while writes go on')
+    .option('--rows-per-second <count>', 'compare at most so many', integerOption)
+    .option('--pause', 'pause the one that runs; what is compared stays compared')
+    .option('--resume', 'go on with one that was paused, or failed on its way')
     .option('--no-wait', 'only start it')
-    .action(async (id: string, { wait }: { wait: boolean }, command: Command) =>
+    .action(async (id: string, { wait, pause, resume, rowsPerSecond }: VerifyOptions, command: Command) =>
       withApi(command, async ({ client, output }) => {
-        const started = await client.verify(id);
+        if (pause === true) {
+          const { verify } = await client.pauseVerification(id);
+          output.result(verify, () => verifyText({ verify }));
+          return;
+        }
+        const started = await (resume === true
+          ? client.resumeVerification(id)
+          : client.verify(id, rowsPerSecond === undefined ? {} : { rowsPerSecond }));
         if (!wait) {
           output.result(started, () => `${id}: ${started.phase}`);
           return;
@@ -25,6 +44,8 @@ export function addVerify(program: Command): void {
         output.result(view.verify, () => verifyText(view));
         assertNoError(view);
         if (view.verify?.state === 'equal') return;
+        // By somebody else, who knows.
+        if (view.verify?.state === 'paused') throw new ReportedFailure();
         const different = view.verify?.tables.filter(({ differencesTotal }) => differencesTotal > 0) ?? [];
         const rows = different.reduce((sum, { differencesTotal }) => sum + differencesTotal, 0);
         throw new AppError(
