@@ -100,6 +100,12 @@ export const configSchema = z.strictObject({
       maxFailedLogins: z.int().min(1).max(1_000_000).default(100),
       /** Longest time for a client to log in, ms. */
       handshakeTimeoutMs: z.int().min(100).max(600_000).default(10_000),
+      /** An idle session ends after this long, ms; null: when the server's wait_timeout says so. */
+      idleTimeoutMs: z.int().min(100).max(2_592_000_000).nullable().default(null),
+      /** A client that takes nothing of what waits for it ends after this long, ms, or after its net_write_timeout if that is longer. */
+      clientStallTimeoutMs: z.int().min(100).max(86_400_000).default(600_000),
+      /** A client that is silent for this long is asked whether it is still there (TCP keep-alive), ms. */
+      keepAliveMs: z.int().min(1000).max(86_400_000).default(60_000),
       /** How long sessions get to reach their boundary when a worker is to end, ms; then they are ended where they are. */
       drainTimeoutMs: z.int().min(0).max(86_400_000).default(10_000),
       /** Longest wait of a held session before it gets an error, ms; after the fence there is no such limit (I6). */

@@ -75,6 +75,11 @@ export const importOptionsSchema = z.strictObject({
   reverse: z.enum(REVERSE_MODES).default('from_switch'),
   /** Import although validation found errors that can be skipped; all tables are imported then. */
   skipValidationErrors: z.boolean().default(false),
+  /**
+   * How long proxies may open connections ahead of a switch, ms; traffic goes on meanwhile. The busiest sessions come first;
+   * those that are left log in within the pause.
+   */
+  prepareBudgetMs: z.int().min(1000).max(600_000).default(30_000),
   /** Longest wait for open transactions at a switch, ms. */
   drainBudgetMs: z.int().min(100).max(60_000).default(2000),
   /**

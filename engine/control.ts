@@ -1,9 +1,8 @@
-import { isAbort } from '../core/abort.ts';
 import type { SupervisorPeer } from '../core/control/client.ts';
 import type {
   FleetBackends,
   FleetReport,
-  PrepareReport,
+  FleetPrepareReport,
   PrepareRequest,
   ProxyState,
 } from '../core/control/protocol.ts';
@@ -37,7 +36,7 @@ export class RemoteStore implements StateStore {
 /** All proxies, as the switch needs them. */
 export interface ProxyFleet {
   wait(epoch: number, state: ProxyState, timeoutMs: number): Promise<FleetReport>;
-  prepare(request: PrepareRequest): Promise<PrepareReport>;
+  prepare(request: PrepareRequest): Promise<FleetPrepareReport>;
   /** Rejects when a proxy does not answer. */
   backends(): Promise<FleetBackends>;
   /** The last acknowledgement of each connected proxy. */
@@ -57,14 +56,8 @@ export class RemoteFleet implements ProxyFleet {
     return await this.#supervisor.call('fleetWait', { epoch, state, timeoutMs });
   }
 
-  /** A fleet that cannot prepare within the time is a report without anything prepared, not a failure of the switch. */
-  async prepare(request: PrepareRequest): Promise<PrepareReport> {
-    try {
-      return await this.#supervisor.call('fleetPrepare', request, { signal: AbortSignal.timeout(15_000) });
-    } catch (error) {
-      if (!isAbort(error) && !(error instanceof DOMException)) throw error;
-      return { prepared: 0, failures: [], pinned: [] };
-    }
+  async prepare(request: PrepareRequest): Promise<FleetPrepareReport> {
+    return await this.#supervisor.call('fleetPrepare', request);
   }
 
   async backends(): Promise<FleetBackends> {

@@ -147,8 +147,11 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
   const { localAddress: host, localPort: port } = socket;
   if (destination.wantsProxyHeader === true && profile.client !== null && host !== undefined && port !== undefined)
     socket.write(buildProxyHeader(profile.client, { host, port }));
+  // TLS, once it has begun. Ended before the socket below it: Node's TLS has crashed the process where that was taken away
+  // from under a handshake (nodejs/node#49327). With Node 24.21 no moment is known that still does (proxy-tls-teardown.test.ts).
+  let outermost: Duplex = socket;
   const stopTimer = startStallProofTimer(CONNECT_TIMEOUT_MS, () =>
-    stream.socket.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
+    outermost.destroy(new Error(`no login within ${CONNECT_TIMEOUT_MS} ms`)),
   );
   let stream = new MessageStream(socket, { maxBytes: GREETING_BYTES_MAX });
   try {
@@ -162,7 +165,7 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
     requireSameFraming(profile.capabilities, response.capabilities);
     if (useTls) {
       stream.write(buildSslRequest(response));
-      stream = await upgrade(stream, destination);
+      stream = await upgrade(stream, destination, (secure) => (outermost = secure));
     }
     const first = supportedPlugin(handshake);
     const { serverLogin } = profile;
@@ -178,8 +181,7 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
     await finishBackendAuthentication(stream, first, { password, isSecure: useTls });
     return { handshake, capabilities: response.capabilities, stream };
   } catch (error) {
-    // TLS first: the socket below it, taken away in the moment of its handshake, takes the process with it.
-    stream.socket.destroy();
+    outermost.destroy();
     socket.destroy();
     throw error;
   } finally {
@@ -214,7 +216,11 @@ function wantsTls({ tls, host }: Endpoint, { capabilities }: Handshake): boolean
 }
 
 /** Goes on over TLS on the same connection. */
-async function upgrade(plain: MessageStream, destination: Destination): Promise<MessageStream> {
+async function upgrade(
+  plain: MessageStream,
+  destination: Destination,
+  onBegun: (secure: Duplex) => void,
+): Promise<MessageStream> {
   const { endpoint, clientCertificate } = destination;
   const { host, tls } = endpoint;
   plain.detach();
@@ -232,6 +238,7 @@ async function upgrade(plain: MessageStream, destination: Destination): Promise<
     ...(tls.mode === 'verify_ca' ? { checkServerIdentity: () => undefined } : {}),
   };
   const secure = connectTls(options);
+  onBegun(secure);
   keepSession(secure, destination);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   secure.once('secureConnect', resolve);

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Role } from '../core/routing-record.ts';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
@@ -7,8 +6,7 @@ import { buildErr, buildErrBeforeHandshake, type ErrPacket } from '../core/wire/
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
 import type { ClientAddress } from '../core/wire/proxy-header.ts';
-import { parseChangeUser, type ChangeUser } from '../core/wire/change-user.ts';
-import { CAPTURE_PLUGIN, authenticateClient } from './client-authentication.ts';
+import { changeUser } from './change-user.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { logInClient, type ClientLogin } from './client-login.ts';
 import { CompressedStream } from './compressed-stream.ts';
@@ -18,12 +16,10 @@ import type { ConnectionIds } from './connection-ids.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { CredentialCache } from './credentials.ts';
 import { ConnectionLostError, MessageStream } from './message-stream.ts';
-import { refusalReason, type RefusalReason } from './refusal-reason.ts';
-import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
+import { refusalReason } from './refusal-reason.ts';
 import { readProxyHeader, type TrustedNetworks } from './proxy-protocol.ts';
-import { splitRoleSuffix } from './role-suffix.ts';
 import type { ServerIdentities } from './server-identity.ts';
-import { HANDSHAKE_COLLATION_MAX, openBackend, setCollation } from './session-carrier.ts';
+import { ACCESS_DENIED, ServerLogins, afterLogin, loginErrorOf } from './server-logins.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { Session, type SessionContext } from './session.ts';
 import type { TlsMaterial } from './tls-material.ts';
@@ -55,16 +51,14 @@ interface Arrival {
   role: Role;
 }
 
-const ACCESS_DENIED = 1045;
 /** For a client that was refused and does not close. */
 const CLOSE_TIMEOUT_MS = 1000;
-/** A message of a login, also of one within COM_CHANGE_USER. */
-const LOGIN_BYTES_MAX = 1 << 20;
 
 /** Lets clients in: greeting, login with us, login on the server in their name; then the session begins. */
 export class ClientDoor {
   readonly #options: ClientDoorOptions;
   readonly #cache = new CredentialCache();
+  readonly #servers: ServerLogins;
   readonly #connected = new WatchedSet<Socket>();
   /** Those without a session. */
   readonly #waiting = new WatchedSet<Socket>();
@@ -72,6 +66,8 @@ export class ClientDoor {
 
   constructor(options: ClientDoorOptions) {
     this.#options = options;
+    const { context } = options;
+    this.#servers = new ServerLogins({ context, cache: this.#cache, closing: this.#closing.signal });
   }
 
   /** Nobody is let in any more. Resolves when those under way have been told so, each in place of an answer that it waits for. */
@@ -109,16 +105,12 @@ export class ClientDoor {
 
   /** In place of the greeting. */
   #refuse(socket: Socket, refusal: ErrPacket): void {
-    this.#countRefusal(refusalReason(new ClientError(refusal), { timedOut: false }));
+    this.#options.metrics.onRefused(refusalReason(new ClientError(refusal)));
     this.#options.metrics.logins.inc({ outcome: 'refused' });
     socket.end(framePacket(buildErrBeforeHandshake(refusal), 0));
     // It may go on sending, and never close: nobody reads it.
     socket.resume();
     socket.setTimeout(this.#options.handshakeTimeoutMs, () => socket.destroy());
-  }
-
-  #countRefusal(reason: RefusalReason): void {
-    this.#options.metrics.refusals.inc({ reason });
   }
 
   async #serve(socket: Socket, role: Role): Promise<void> {
@@ -146,10 +138,10 @@ export class ClientDoor {
       metrics.logins.inc({ outcome: 'accepted' });
       limiter.onAccepted(client?.host ?? '');
     } catch (error) {
-      this.#countRefusal(refusalReason(error, { timedOut: timeout.signal.aborted }));
+      this.#options.metrics.onRefused(refusalReason(error, { timedOut: timeout.signal.aborted }));
       metrics.logins.inc({ outcome: error instanceof ClientError ? 'refused' : 'broken' });
       if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) limiter.onFailed(client?.host ?? '');
-      const packet = packetOf(error);
+      const packet = loginErrorOf(error);
       const open = stream?.socket ?? socket;
       if (packet !== null && stream !== undefined && !open.destroyed) {
         stream.write(buildErr(packet));
@@ -196,7 +188,7 @@ export class ClientDoor {
     { socket, client, connectionId, role: listenerRole }: Arrival,
   ): Promise<void> {
     const role = login.role ?? listenerRole;
-    const backend = await this.#logInBackend(role, { client: socket, profile, database });
+    const backend = await this.#servers.logIn(role, { client: socket, profile, database });
     if (socket.destroyed || this.#closing.signal.aborted) {
       backend.quit();
       this.#closing.signal.throwIfAborted();
@@ -207,7 +199,7 @@ export class ClientDoor {
     this.#waiting.delete(socket);
     const transport = compression === null ? stream.socket : new CompressedStream(stream.socket, compression, ahead);
     transport.on('error', (error) => {
-      if (error instanceof MalformedPacketError) this.#countRefusal('malformed packet');
+      if (error instanceof MalformedPacketError) this.#options.metrics.onRefused('malformed packet');
     });
     const session = new Session({
       context: this.#options.context,
@@ -226,43 +218,17 @@ export class ClientDoor {
     session.begin(compression === null ? ahead : Buffer.alloc(0));
   }
 
-  /** COM_CHANGE_USER: the password is asked for again; the session goes on with a new login. */
+  /** See `changeUser`. */
   async changeUser(session: Session, payload: Buffer): Promise<void> {
-    const ahead = session.takeClient();
-    const stream = new MessageStream(session.client, { maxBytes: LOGIN_BYTES_MAX, sequence: 0 });
-    if (ahead.length > 0) stream.unread(ahead);
-    try {
-      const { capabilities } = session.profile;
-      const request = parseChangeUser(payload, capabilities);
-      const { database, role } = splitRoleSuffix(request.database ?? Buffer.alloc(0));
-      if (role !== null && role !== session.role) throw new ClientError(CLIENT_ERROR.otherRole());
-      const { tls, users } = this.#options;
-      const { credentials, serverLogin } = await authenticateClient({
-        stream,
-        user: request.user,
-        // Asked anew, unless there is no password: what was sent answers the scramble of the first login.
-        plugin: hasNoPassword(request) ? CAPTURE_PLUGIN : null,
-        response: request.authResponse,
-        scramble: Buffer.alloc(20, 1),
-        isSecure: session.isSecure,
-        rsa: tls().rsa,
-        cache: this.#cache,
-        users,
-      });
-      const collation = request.collation ?? session.profile.collation;
-      const { attributes } = request;
-      const profile: LoginProfile = { ...session.profile, credentials, serverLogin, collation, attributes };
-      const backend = await this.#logInBackend(session.role, { client: session.client, profile, database });
-      if (collation > HANDSHAKE_COLLATION_MAX) await setCollation(backend, collation);
-      stream.write(buildOk({ statusFlags: 2 }));
-      session.adopt(backend, { profile: afterLogin(profile), database: database?.toString('utf8') ?? null });
-      session.returnClient(stream.detach());
-    } catch (error) {
-      this.#countRefusal(refusalReason(error, { timedOut: false }));
-      const packet = packetOf(error) ?? CLIENT_ERROR.badHandshake();
-      stream.write(buildErr(packet));
-      session.end();
-    }
+    const { tls, users, metrics, handshakeTimeoutMs: timeoutMs } = this.#options;
+    await changeUser(session, payload, {
+      rsa: tls().rsa,
+      users,
+      metrics,
+      servers: this.#servers,
+      cache: this.#cache,
+      timeoutMs,
+    });
   }
 
   async #logIn({ role, ...who }: Arrival, onStream: (stream: MessageStream) => void): Promise<ClientLogin> {
@@ -275,60 +241,4 @@ export class ClientDoor {
     const cache = this.#cache;
     return logInClient({ ...who, identity, tls: tls(), tlsRequired, cache, users, admit }, onStream);
   }
-
-  /** Waits for the end of a hold, then lets the server decide. */
-  async #logInBackend(
-    role: Role,
-    { client, profile, database }: { client: Duplex; profile: LoginProfile; database: Buffer | null },
-  ): Promise<BackendConnection> {
-    const destination = await this.#whereTo(role, client);
-    if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
-    try {
-      const backend = await openBackend(destination, profile, database);
-      if (profile.serverLogin.kind === 'captured') this.#cache.accepted(profile.credentials);
-      return backend;
-    } catch (error) {
-      if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) this.#cache.refused(profile.credentials);
-      throw error;
-    }
-  }
-
-  /** Waits for the end of a hold, while the client does, and not longer than a hold may last before the fence (I6). */
-  async #whereTo(role: Role, client: Duplex): Promise<Destination | null> {
-    const { router, holdTimeoutMs } = this.#options.context;
-    if (!router.route(role).held) return router.route(role).destination;
-    const giveUp = new AbortController();
-    const onClosed = () => giveUp.abort(new ClientError(CLIENT_ERROR.badHandshake()));
-    const onTimeout = () => {
-      if (router.record?.fenced !== true) giveUp.abort(new ClientError(CLIENT_ERROR.heldTooLong()));
-    };
-    client.once('close', onClosed);
-    const timer = setTimeout(onTimeout, holdTimeoutMs);
-    try {
-      return await router.destination(role, AbortSignal.any([giveUp.signal, this.#closing.signal]));
-    } finally {
-      clearTimeout(timer);
-      client.off('close', onClosed);
-    }
-  }
-}
-
-/**
- * Nothing, in answer to a plugin that proves a password with something. Not with ours: MariaDB's connector for Node
- * sends nothing there, since it waits to be asked.
- */
-function hasNoPassword({ authResponse, authPlugin }: ChangeUser): boolean {
-  return authResponse.length === 0 && (authPlugin === null || authPlugin === 'mysql_native_password');
-}
-
-/** What the client reads of an error; null where it is gone. */
-function packetOf(error: unknown): ErrPacket | null {
-  if (error instanceof ClientError) return error.packet;
-  return error instanceof MalformedPacketError ? CLIENT_ERROR.badHandshake() : null;
-}
-
-/** The client answers a challenge only while it logs in. */
-function afterLogin(profile: LoginProfile): LoginProfile {
-  if (profile.serverLogin.kind !== 'relayed') return profile;
-  return { ...profile, serverLogin: { kind: 'relayed', answer: null } };
 }

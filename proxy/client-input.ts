@@ -70,9 +70,10 @@ export class ClientInput {
   /** The command that stands first, once enough of it is here; it stays. */
   peekCommand(): number | undefined {
     const bytes = this.#bytes;
-    if (bytes === null || bytes.length <= HEADER_BYTES) return undefined;
+    if (bytes === null || bytes.length < HEADER_BYTES) return undefined;
     const length = bytes.readUIntLE(0, 3);
     if (length === 0) throw new MalformedPacketError('a command without a command byte');
+    if (bytes.length === HEADER_BYTES) return undefined;
     const command = bytes.readUInt8(HEADER_BYTES);
     const end = HEADER_BYTES + length;
     if (bytes.length >= end) return command;

@@ -124,6 +124,7 @@ function parseResponse(
   payload: Buffer,
   offered: number,
 ): { response: HandshakeResponse; compression: Compression | null } {
+  if (payload.length < 4) throw new ClientError(CLIENT_ERROR.badHandshake());
   if (!isProtocol41(payload)) throw new ClientError(CLIENT_ERROR.oldClient());
   try {
     const response = parseHandshakeResponse(payload);

@@ -1,11 +1,11 @@
 import type { Role } from '../core/routing-record.ts';
 import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
-import { buildErr, parseErr, type ErrPacket } from '../core/wire/err-packet.ts';
+import { parseErr, type ErrPacket } from '../core/wire/err-packet.ts';
 import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
-import { CLIENT_ERROR } from './client-error.ts';
+import { CLIENT_ERROR, type OwnError } from './client-error.ts';
 import { glanceAtOk, withoutChangeFlag } from './ok-glance.ts';
 import {
   executeLayout,
@@ -25,7 +25,8 @@ import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from '
 export type CommandDecision =
   /** To the server, as it came or rewritten; `isAnswered` is false for the commands without a response. */
   | { kind: 'forward'; packet: Buffer; isAnswered: boolean }
-  | { kind: 'answer'; payload: Buffer }
+  /** Answered here: it cannot be passed on. */
+  | { kind: 'refuse'; error: OwnError }
   | { kind: 'kill'; request: KillRequest }
   | { kind: 'change-user'; payload: Buffer }
   | { kind: 'quit' };
@@ -54,7 +55,12 @@ export interface CommandTrackerOptions {
   onFinished: () => void;
   onUnsolicited: (error: ErrPacket) => void;
   onLocalInfile: () => void;
+  /** The server did not take a command for one. */
+  onProtocolError: () => void;
 }
+
+/** Unknown command, packet too large, packets out of order, malformed packet. */
+const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([1047, 1153, 1156, 1835]);
 
 const NEW_COMMAND = {
   statement: null,
@@ -71,6 +77,8 @@ const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.
 const EXECUTE_BYTES_MIN = 10;
 const FETCH_BYTES_MIN = 9;
 const RESET_BYTES_MIN = 5;
+const CLOSE_BYTES_MIN = 5;
+const LONG_DATA_BYTES_MIN = 7;
 /** What a server of MySQL 8.0.22 and later names in its error. */
 const PRECHECK = 'mysql_stmt_precheck';
 
@@ -101,7 +109,7 @@ export class CommandTracker {
           this.#noteOutcome(warnings, null);
           this.#onStatus(flags);
         },
-        error: () => this.#onError(),
+        error: (payload) => this.#onError(payload),
         prepared: (payload) => this.#onPrepared(payload),
         finished: () => this.#onFinished(),
         unsolicited: (payload) => onUnsolicited(payload[0] === 0xff ? parseErr(payload) : CLIENT_ERROR.malformed()),
@@ -254,6 +262,9 @@ export class CommandTracker {
   }
 
   #unanswered(packet: Buffer, payload: Buffer, command: number): CommandDecision {
+    // These the server does answer, with an error.
+    const bytesMin = command === COMMAND.STMT_CLOSE ? CLOSE_BYTES_MIN : LONG_DATA_BYTES_MIN;
+    if (payload.length < bytesMin) return refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     if (statement !== undefined) {
       if (statement.backendId !== null) payload.writeUInt32LE(statement.backendId, 1);
@@ -304,8 +315,9 @@ export class CommandTracker {
     else if ((flags & SERVER_STATUS.LAST_ROW_SENT) !== 0) current.statement.hasCursor = false;
   }
 
-  #onError(): void {
+  #onError(payload: Buffer): void {
     this.#options.state.statusFlags = null;
+    if (payload.length > 2 && PROTOCOL_ERRORS.has(payload.readUInt16LE(1))) this.#options.onProtocolError();
     const current = this.#current;
     if (current === null) return;
     current.failed = true;
@@ -354,6 +366,6 @@ export class CommandTracker {
   }
 }
 
-function refuse(error: ErrPacket): CommandDecision {
-  return { kind: 'answer', payload: buildErr(error) };
+function refuse(error: OwnError): CommandDecision {
+  return { kind: 'refuse', error };
 }

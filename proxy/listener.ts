@@ -20,10 +20,10 @@ const BACKLOG = 1024;
  */
 export async function listen(
   role: Role,
-  { host, port }: { host: string; port: number },
+  { host, port, keepAliveMs }: { host: string; port: number; keepAliveMs: number },
   onConnection: (socket: Socket, role: Role) => void,
 ): Promise<Listener> {
-  const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, pauseOnConnect: true };
+  const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs, pauseOnConnect: true };
   const server = createServer(options, (socket) => onConnection(acceptWire(socket), role));
   try {
     await tryListen(server, { host, port, backlog: BACKLOG, reusePort: true });

@@ -2,9 +2,6 @@ import { isSameDestination, type Destination } from './backend-connection.ts';
 import { isUpToDate, openRestored, refresh, type Carried, type RestoredConnection } from './session-carrier.ts';
 import { isCurrent, type SessionSnapshot } from './session-snapshot.ts';
 
-/** A prepared connection that no switch claimed for this long is given back. */
-const UNUSED_MS = 30_000;
-
 /** A connection to the other side, opened and restored before the switch, so that the pause need not include it. */
 export class PreparedMove {
   readonly #destination: Destination;
@@ -13,16 +10,20 @@ export class PreparedMove {
   #dropped = false;
   #refreshing: Promise<void> | undefined;
 
-  private constructor(destination: Destination, restored: RestoredConnection) {
+  private constructor(destination: Destination, restored: RestoredConnection, keepMs: number) {
     this.#destination = destination;
     this.#restored = restored;
-    this.#timer = setTimeout(() => this.drop(), UNUSED_MS);
+    this.#timer = setTimeout(() => this.drop(), keepMs);
     this.#timer.unref();
     restored.connection.socket.once('close', () => this.drop());
   }
 
-  static async open(destination: Destination, carried: Carried, snapshot: SessionSnapshot): Promise<PreparedMove> {
-    return new PreparedMove(destination, await openRestored(destination, carried, snapshot));
+  /** Given back when no switch claims it within `keepMs`. */
+  static async open(
+    destination: Destination,
+    { carried, snapshot, keepMs }: { carried: Carried; snapshot: SessionSnapshot; keepMs: number },
+  ): Promise<PreparedMove> {
+    return new PreparedMove(destination, await openRestored(destination, carried, snapshot), keepMs);
   }
 
   isStale(carried: Carried): boolean {

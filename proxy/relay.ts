@@ -5,7 +5,7 @@ import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
 import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
 import type { BackendConnection } from './backend-connection.ts';
-import { CLIENT_ERROR } from './client-error.ts';
+import { CLIENT_ERROR, type OwnError } from './client-error.ts';
 import { ClientInput } from './client-input.ts';
 import type { CommandTracker } from './command-tracker.ts';
 import type { KillRequest } from './session-kill.ts';
@@ -27,8 +27,8 @@ export interface RelayOwner {
   /** The client said goodbye, or is gone. */
   onClientEnded(): void;
   onBackendClosed(): void;
-  /** Somebody breaks the protocol. */
-  onBroken(error: ErrPacket): void;
+  /** Somebody breaks the protocol: nothing can be told from what follows. */
+  onBroken(error: OwnError): void;
   /** For an answer that the proxy gives in the server's stead. */
   statusFlags(): number;
 }
@@ -130,7 +130,7 @@ export class Relay {
       while (!this.#input.isEmpty && this.#passNext());
       this.#updateReading();
     } catch (error) {
-      this.#onMalformed(error);
+      this.#onMalformed(error, CLIENT_ERROR.malformed());
     }
   }
 
@@ -185,7 +185,7 @@ export class Relay {
     try {
       this.#tracker.feed(chunk);
     } catch (error) {
-      this.#onMalformed(error);
+      this.#onMalformed(error, CLIENT_ERROR.malformedAnswer());
     }
   };
 
@@ -198,9 +198,9 @@ export class Relay {
   };
 
   /** What one client or server sends must never end the process with all the others. */
-  #onMalformed(error: unknown): void {
+  #onMalformed(error: unknown, told: OwnError): void {
     if (!(error instanceof MalformedPacketError)) throw error;
-    this.#owner.onBroken(CLIENT_ERROR.malformed());
+    this.#owner.onBroken(told);
   }
 
   /** False when it has to wait: for more bytes, for an answer, or for the session to be allowed to go on. */
@@ -246,11 +246,17 @@ export class Relay {
         this.#toBackend(decision.packet);
         if (!decision.isAnswered) this.#owner.onUnanswered();
         return;
-      case 'answer':
+      case 'refuse': {
+        const { error } = decision;
         // The rest of a large command that is refused cannot be told from the next one.
-        if (this.#input.isUploading) this.#owner.onBroken(CLIENT_ERROR.malformed());
-        else this.toClient(framePacket(decision.payload, 1));
+        if (this.#input.isUploading) {
+          this.#owner.onBroken(CLIENT_ERROR.malformed());
+          return;
+        }
+        if (error.reason !== undefined) this.#metrics.onRefused(error.reason);
+        this.toClient(framePacket(buildErr(error), 1));
         return;
+      }
       case 'kill':
         this.#owner.onKill(decision.request);
         return;

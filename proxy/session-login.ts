@@ -14,7 +14,7 @@ export interface SessionLoginOptions {
   role: Role;
   /** One side is MariaDB and the other is not. */
   isMixed: boolean;
-  events: Pick<CommandTrackerOptions, 'forward' | 'onFinished' | 'onUnsolicited' | 'onLocalInfile'>;
+  events: Pick<CommandTrackerOptions, 'forward' | 'onFinished' | 'onUnsolicited' | 'onLocalInfile' | 'onProtocolError'>;
 }
 
 /** Collation ids that MySQL and MariaDB have in common end here. */

@@ -50,9 +50,13 @@ export class SessionLuggage {
   }
 
   /** Rejects with ClientError. `isWanted` is asked when the connection is there. */
-  async prepare(destination: Destination, isWanted: () => boolean): Promise<void> {
+  async prepare(
+    destination: Destination,
+    { keepMs, isWanted }: { keepMs: number; isWanted: () => boolean },
+  ): Promise<void> {
     this.drop();
-    const prepared = await PreparedMove.open(destination, this.#carried(), this.#latestSnapshot());
+    const [carried, snapshot] = [this.#carried(), this.#latestSnapshot()];
+    const prepared = await PreparedMove.open(destination, { carried, snapshot, keepMs });
     if (isWanted()) this.#prepared = prepared;
     else prepared.drop();
   }

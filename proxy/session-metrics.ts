@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { ROLES, type Role } from '../core/routing-record.ts';
+import type { RefusalReason } from './client-error.ts';
 
 /** What the workers count. One registry per worker: the supervisor adds the workers up. */
 export class ProxyMetrics {
@@ -36,7 +37,7 @@ export class ProxyMetrics {
   });
   readonly refusals = new Counter({
     name: 'switchyard_proxy_refusals_total',
-    help: 'Clients that were not let in, or put out for what they sent, by reason',
+    help: 'Clients that were not let in, or put out, and commands that were refused, by reason',
     labelNames: ['reason'],
     registers: this.#registers,
   });
@@ -56,6 +57,12 @@ export class ProxyMetrics {
     labelNames: ['outcome'],
     registers: this.#registers,
   });
+  readonly failedMoves = new Counter({
+    name: 'switchyard_proxy_failed_moves_total',
+    help: 'Sessions that could not be carried over and were ended, by reason; the log names each',
+    labelNames: ['reason'],
+    registers: this.#registers,
+  });
   readonly holdSeconds = new Histogram({
     name: 'switchyard_proxy_hold_seconds',
     help: 'How long a held command waited',
@@ -71,6 +78,10 @@ export class ProxyMetrics {
   onBytes(from: 'client' | 'server', count: number): void {
     if (from === 'client') this.#clientBytes += count;
     else this.#serverBytes += count;
+  }
+
+  onRefused(reason: RefusalReason): void {
+    this.refusals.inc({ reason });
   }
 
   onCommand(role: Role): void {

@@ -1,20 +1,20 @@
 import type { Duplex } from 'node:stream';
 import type { PinnedSession, SessionLocation, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
-import type { ErrPacket } from '../core/wire/err-packet.ts';
 import {
   isSameDestination,
   type BackendConnection,
   type Destination,
   type LoginProfile,
 } from './backend-connection.ts';
-import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
 import { HoldWait } from './hold-wait.ts';
 import { Relay, type RelayOwner } from './relay.ts';
 import type { Router } from './router.ts';
 import { killSession, type KillContext, type KillRequest } from './session-kill.ts';
 import { SessionLogin } from './session-login.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
+import type { WatchedSession } from './session-watch.ts';
 
 /** What a session needs of its worker. */
 export interface SessionContext {
@@ -25,6 +25,8 @@ export interface SessionContext {
   /** The session reached the boundary that a drain waits for. */
   onSettled(session: Session): void;
   onClosed(session: Session): void;
+  /** The session could not be carried over, and ends. */
+  onMoveFailed(session: Session, error: unknown): void;
   /** Returns the answer. */
   kill(session: Session, request: KillRequest): Promise<Buffer>;
   changeUser(session: Session, payload: Buffer): Promise<void>;
@@ -56,7 +58,7 @@ const QUIT_DELAY_MS = 200;
 const FORMER_IDS_MAX = 8;
 
 /** One client with its one connection to a database server: decides when commands go, and when to move. */
-export class Session implements RelayOwner {
+export class Session implements RelayOwner, WatchedSession {
   readonly id: string;
   readonly role: Role;
   readonly connectionId: number;
@@ -121,6 +123,23 @@ export class Session implements RelayOwner {
     return this.#relay.bytesIn;
   }
 
+  get bytesOut(): number {
+    return this.#relay.bytesOut;
+  }
+
+  get pendingBytes(): number {
+    return this.#relay.client.writableLength;
+  }
+
+  get isIdle(): boolean {
+    return this.#phase === 'relay' && !this.#relay.isBusy;
+  }
+
+  get netWriteTimeoutMs(): number | null {
+    const seconds = this.#login.state.systemVariables.get('net_write_timeout');
+    return seconds === undefined ? null : Number(seconds.toString('latin1')) * 1000;
+  }
+
   get heldSince(): number | null {
     return this.#hold.since;
   }
@@ -183,7 +202,7 @@ export class Session implements RelayOwner {
     const blockers = this.#blockers();
     if (blockers.length > 0) {
       // What runs on a server that no longer serves the role: a write could not be told from one before the switch (I1).
-      if (mustMove && !held && this.role === 'primary') this.fail(CLIENT_ERROR.notMovable(blockers.join(', ')));
+      if (mustMove && !held && this.role === 'primary') this.#endUnmoved(blockers);
       return;
     }
     if (this.#shuttingDown) {
@@ -197,11 +216,11 @@ export class Session implements RelayOwner {
     }
   }
 
-  /** Opens the connection to `destination` ahead of the switch; rejects with ClientError. */
-  async prepareMove(destination: Destination): Promise<void> {
+  /** Opens the connection to `destination` ahead of the switch, which has to come within `keepMs`; rejects with ClientError. */
+  async prepareMove(destination: Destination, keepMs: number): Promise<void> {
     if (this.#isClosing() || isSameDestination(destination, this.#login.backend.destination)) return;
     await this.#readAhead();
-    await this.#login.luggage.prepare(destination, () => !this.#isClosing());
+    await this.#login.luggage.prepare(destination, { keepMs, isWanted: () => !this.#isClosing() });
   }
 
   /** The switch did not come: the session stays where it is. One that is still to move keeps what was opened ahead. */
@@ -223,8 +242,9 @@ export class Session implements RelayOwner {
   }
 
   /** Tells the client where that is possible, and ends the session. */
-  fail(error: ErrPacket): void {
+  fail(error: OwnError): void {
     if (this.#isClosing()) return;
+    if (error.reason !== undefined) this.#context.metrics.onRefused(error.reason);
     this.#relay.tell(error);
     this.end();
   }
@@ -241,6 +261,10 @@ export class Session implements RelayOwner {
 
   /** COM_CHANGE_USER: another login goes on with this client. */
   adopt(backend: BackendConnection, { profile, database }: { profile: LoginProfile; database: string | null }): void {
+    if (this.#isClosing()) {
+      backend.quit();
+      return;
+    }
     this.#relay.detach();
     this.#login.backend.quit();
     this.#login.luggage.drop();
@@ -260,6 +284,16 @@ export class Session implements RelayOwner {
     this.#phase = 'relay';
     this.#relay.regainClient(ahead);
     this.begin(Buffer.alloc(0));
+  }
+
+  onIdleTooLong(): void {
+    this.fail(CLIENT_ERROR.idleTooLong());
+  }
+
+  /** It would not read an error either. */
+  onTakesNothing(): void {
+    this.#context.metrics.onRefused('slow reader');
+    this.end();
   }
 
   // --- RelayOwner
@@ -313,8 +347,7 @@ export class Session implements RelayOwner {
     else this.fail(CLIENT_ERROR.backendLost('it closed the connection'));
   }
 
-  onBroken(error: ErrPacket): void {
-    this.#context.metrics.refusals.inc({ reason: 'malformed packet' });
+  onBroken(error: OwnError): void {
     this.fail(error);
   }
 
@@ -361,6 +394,12 @@ export class Session implements RelayOwner {
     // After the fence there is no way back (I6): only the next epoch ends the hold.
     const isFenced = this.#context.router.record?.fenced === true;
     if (this.#phase === 'held' && !isFenced) this.fail(CLIENT_ERROR.heldTooLong());
+  }
+
+  #endUnmoved(blockers: string[]): void {
+    const error = new ClientError(CLIENT_ERROR.notMovable(blockers.join(', ')));
+    this.#context.onMoveFailed(this, error);
+    this.fail(error.packet);
   }
 
   /** Within a hold, at a boundary: from here on nothing of the session is under way. */
@@ -428,7 +467,7 @@ export class Session implements RelayOwner {
       this.#context.metrics.moves.inc({ outcome: 'moved' });
     } catch (error) {
       old.quit();
-      this.#context.metrics.moves.inc({ outcome: 'failed' });
+      this.#context.onMoveFailed(this, error);
       this.fail(packetOf(error, CLIENT_ERROR.moveFailed));
       return;
     }
@@ -467,6 +506,7 @@ export class Session implements RelayOwner {
         onFinished: () => this.#onFinished(),
         onUnsolicited: (error) => this.fail(error),
         onLocalInfile: () => this.#relay.beginFile(),
+        onProtocolError: () => this.#context.metrics.onRefused('refused by the server'),
       },
     });
   }
@@ -477,7 +517,7 @@ function quitLater(connection: BackendConnection): void {
   setTimeout(() => connection.quit(), QUIT_DELAY_MS + Math.random() * QUIT_DELAY_MS);
 }
 
-function packetOf(error: unknown, fallback: (why: string) => ErrPacket): ErrPacket {
+function packetOf(error: unknown, fallback: (why: string) => OwnError): OwnError {
   if (error instanceof ClientError && error.packet.sqlState.startsWith('08')) return error.packet;
   return fallback(error instanceof Error ? error.message : String(error));
 }

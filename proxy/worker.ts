@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
@@ -24,11 +25,13 @@ import { LoginLimiter } from './login-limiter.ts';
 import { openBackends } from './open-backends.ts';
 import { TrustedNetworks } from './proxy-protocol.ts';
 import { prepareSessions } from './prepare-sessions.ts';
+import { refusalReason } from './refusal-reason.ts';
 import { Router, type SideSettings } from './router.ts';
 import { ServerIdentities } from './server-identity.ts';
 import { ProxyMetrics } from './session-metrics.ts';
 import type { KillRequest } from './session-kill.ts';
 import { Session, type SessionContext } from './session.ts';
+import { SessionWatch } from './session-watch.ts';
 import { UserDirectory } from './user-directory.ts';
 import { loadClientCertificate, loadTlsMaterial, type TlsMaterial } from './tls-material.ts';
 
@@ -148,16 +151,19 @@ class ProxyWorker implements SessionContext {
         this.#log.warn('lost the supervisor: serving the last route');
       },
     });
+    const watch = new SessionWatch(config.proxy);
+    const looking = setInterval(() => watch.look(this.#sessions.values(), performance.now()), watch.intervalMs);
     drainSignal?.addEventListener('abort', () => void this.#drain(config.proxy.drainTimeoutMs));
     try {
       // Before the first word of the supervisor nobody could be told where to go.
       await Promise.race([this.#welcomed.promise, control]);
-      this.#listeners.push(await listen('primary', config.proxy.listen, (socket, role) => door.accept(socket, role)));
-      const { replicaListen } = config.proxy;
+      const { listen: address, replicaListen, keepAliveMs } = config.proxy;
+      const accept = (socket: Socket, role: Role) => door.accept(socket, role);
+      this.#listeners.push(await listen('primary', { ...address, keepAliveMs }, accept));
       if (config.proxy.socket !== null && this.#place?.ownsSocket === true)
-        this.#listeners.push(await listenUnix(config.proxy.socket, (socket) => door.accept(socket, 'primary')));
+        this.#listeners.push(await listenUnix(config.proxy.socket, (socket) => accept(socket, 'primary')));
       if (replicaListen !== null)
-        this.#listeners.push(await listen('replica', replicaListen, (socket, role) => door.accept(socket, role)));
+        this.#listeners.push(await listen('replica', { ...replicaListen, keepAliveMs }, accept));
       const portOf = (role: Role) =>
         this.#listeners.find((listener) => listener.role === role && listener.port !== 0)?.port;
       this.#listens = true;
@@ -166,6 +172,7 @@ class ProxyWorker implements SessionContext {
       await control;
     } finally {
       this.#drained.abort();
+      clearInterval(looking);
       this.router.close();
       this.#drains.end();
       for (const { server } of this.#listeners) server.close();
@@ -208,6 +215,14 @@ class ProxyWorker implements SessionContext {
     this.#sessions.delete(session.connectionId);
     this.#drains.left(session);
     this.#onSessionGone();
+  }
+
+  onMoveFailed(session: Session, error: unknown): void {
+    this.metrics.moves.inc({ outcome: 'failed' });
+    this.metrics.failedMoves.inc({ reason: refusalReason(error) });
+    const { sessionId, user, address, side } = session.view();
+    const why = error instanceof Error ? error.message : String(error);
+    this.#log.warn({ sessionId, user, address, from: side, why }, 'a session could not be carried over and is ended');
   }
 
   async kill(session: Session, request: KillRequest): Promise<Buffer> {
@@ -322,13 +337,11 @@ class ProxyWorker implements SessionContext {
     });
   }
 
-  async #prepare({ role, to }: PrepareRequest): Promise<PrepareReport> {
+  async #prepare({ role, to, budgetMs }: PrepareRequest): Promise<PrepareReport> {
     const destination = this.router.destinationOn(to, role);
-    if (destination === null) return { prepared: 0, failures: [], pinned: [] };
-    return prepareSessions(
-      [...this.#sessions.values()].filter((session) => session.role === role),
-      destination,
-    );
+    if (destination === null) return { prepared: 0, failures: [], pinned: [], left: 0 };
+    const sessions = [...this.#sessions.values()].filter((session) => session.role === role);
+    return prepareSessions(sessions, destination, budgetMs);
   }
 
   #closeSessions(ids: ReadonlySet<string>): void {

@@ -4,7 +4,7 @@ import type {
   FleetBackends,
   FleetReport,
   Hello,
-  PrepareReport,
+  FleetPrepareReport,
   PrepareRequest,
   ProxyAck,
   ProxyMethods,
@@ -25,6 +25,7 @@ interface Member {
 }
 
 const LOCATE_TIMEOUT_MS = 2000;
+const PREPARE_GRACE_MS = 10_000;
 
 /** The connected proxies and the last state that each acknowledged. */
 export class Fleet {
@@ -125,12 +126,17 @@ export class Fleet {
     }
   }
 
-  async prepare(request: PrepareRequest): Promise<PrepareReport> {
-    const reports = await Promise.all(this.peers().map((peer) => peer.call('prepare', request)));
+  async prepare(request: PrepareRequest): Promise<FleetPrepareReport> {
+    // They keep the time themselves; a login that is under way then has its own limit.
+    const signal = AbortSignal.timeout(request.budgetMs + PREPARE_GRACE_MS);
+    const answers = await Promise.allSettled(this.peers().map((peer) => peer.call('prepare', request, { signal })));
+    const reports = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
     return {
       prepared: reports.reduce((sum, { prepared }) => sum + prepared, 0),
       failures: reports.flatMap(({ failures }) => failures),
       pinned: reports.flatMap(({ pinned }) => pinned),
+      left: reports.reduce((sum, { left }) => sum + left, 0),
+      unanswered: answers.length - reports.length,
     };
   }
 

@@ -22,6 +22,7 @@ interface ImportFlags {
   deferIndexes?: false;
   skipValidationErrors?: true;
   drainBudgetMs?: number;
+  prepareBudgetMs?: number;
   pauseDeadlineMs?: number;
   maxLagMs?: number;
 }
@@ -56,6 +57,7 @@ export function addImportOptions(command: Command): Command {
     )
     .addOption(new Option('--no-defer-indexes', 'build secondary indexes before the rows').default(undefined))
     .option('--skip-validation-errors', 'import although validation found errors that can be skipped')
+    .option('--prepare-budget-ms <ms>', 'longest time for opening connections ahead of a switch (30000)', integerOption)
     .option('--drain-budget-ms <ms>', 'longest wait for open transactions at a switch (2000)', integerOption)
     .option('--pause-deadline-ms <ms>', 'longest pause at a switch (5000)', integerOption)
     .option('--max-lag-ms <ms>', 'no switch while replication is further behind (10000)', integerOption);
@@ -90,17 +92,8 @@ export async function importRequestOf(command: Command, id: string | undefined):
 }
 
 function optionsOf(flags: ImportFlags): Record<string, unknown> {
-  const {
-    ddl,
-    connections,
-    fence,
-    reverse,
-    deferIndexes,
-    skipValidationErrors,
-    drainBudgetMs,
-    pauseDeadlineMs,
-    maxLagMs,
-  } = flags;
+  const { ddl, connections, fence, reverse, deferIndexes, skipValidationErrors } = flags;
+  const { prepareBudgetMs, drainBudgetMs, pauseDeadlineMs, maxLagMs } = flags;
   const options = {
     ddl,
     connections,
@@ -108,6 +101,7 @@ function optionsOf(flags: ImportFlags): Record<string, unknown> {
     reverse,
     deferIndexes,
     skipValidationErrors,
+    prepareBudgetMs,
     drainBudgetMs,
     pauseDeadlineMs,
     maxLagMs,

@@ -33,7 +33,7 @@ export interface SupervisorMethods {
   /** Resolves when every connected proxy acknowledged `epoch` with `state`, or after `timeoutMs`. */
   fleetWait(params: { epoch: number; state: ProxyState; timeoutMs: number }): FleetReport;
   /** What the switch can do ahead on every proxy: see `ProxyMethods.prepare`. */
-  fleetPrepare(params: PrepareRequest): PrepareReport;
+  fleetPrepare(params: PrepareRequest): FleetPrepareReport;
   /** Rejects when a proxy does not answer: what it has open is then unknown. */
   fleetBackends(params: undefined): FleetBackends;
   fleetReport(params: undefined): FleetReport;
@@ -84,6 +84,8 @@ export interface PrepareRequest {
   role: Role;
   /** The side that sessions will move to. */
   to: Side;
+  /** What is not prepared by then is left. */
+  budgetMs: number;
 }
 
 export interface PrepareReport {
@@ -93,6 +95,13 @@ export interface PrepareReport {
   failures: { user: string; address: string; reason: string }[];
   /** Sessions that could not move now, and why. */
   pinned: PinnedSession[];
+  /** Sessions that the time did not do for. */
+  left: number;
+}
+
+export interface FleetPrepareReport extends PrepareReport {
+  /** Proxies that did not answer in time, or ended meanwhile: what they have is not known. */
+  unanswered: number;
 }
 
 /** One connection of a proxy to a database server, by the id that the server gave it. */

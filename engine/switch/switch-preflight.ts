@@ -268,7 +268,8 @@ async function prepareSessions(
     return;
   }
   const roles: Role[] = kind === 'replicas' ? ['replica'] : replica === to ? ['primary'] : ['primary', 'replica'];
-  const reports = await Promise.all(roles.map((role) => fleet.prepare({ role, to })));
+  const { prepareBudgetMs: budgetMs } = record.document.options;
+  const reports = await Promise.all(roles.map((role) => fleet.prepare({ role, to, budgetMs })));
   for (const { user, address, reason } of reports.flatMap(({ failures }) => failures)) {
     refusals.push({
       code: 'SESSION_CANNOT_MOVE',
@@ -279,4 +280,13 @@ async function prepareSessions(
   for (const { user, address, reasons } of reports.flatMap(({ pinned }) => pinned)) {
     warnings.push(`${user} from ${address} must end first: ${reasons.join(', ')}`);
   }
+  const left = reports.reduce((sum, report) => sum + report.left, 0);
+  if (left > 0) {
+    warnings.push(
+      `${left} sessions have no connection to the ${to} yet, since the time (prepareBudgetMs, ${budgetMs}) did not do: they log in within the pause, or when they are used next`,
+    );
+  }
+  const unanswered = Math.max(0, ...reports.map((report) => report.unanswered));
+  if (unanswered > 0)
+    warnings.push(`${unanswered} proxies did not answer: whether their sessions can move is not known`);
 }

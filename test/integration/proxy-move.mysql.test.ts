@@ -1,3 +1,4 @@
+import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Side } from '../../core/phase.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
@@ -33,6 +34,13 @@ beforeEach(async () => {
   proxy = await ProxyHarness.start({ source, target });
   return async () => proxy[Symbol.asyncDispose]();
 });
+
+/** Rejects when the connection is told its end. */
+async function closing(connection: Connection): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  connection.once('error', reject);
+  return promise;
+}
 
 const WHO = 'SELECT name FROM app.whoami';
 
@@ -361,6 +369,55 @@ describe('hold', () => {
     proxy.push({ hold: 'none', deadlineMs: null, replica: 'target' });
     expect(await rowsOf(replica, WHO)).toEqual([{ name: 'target' }]);
     expect(await rowsOf(primary, WHO)).toEqual([{ name: 'source' }]);
+  });
+
+  test.each(['primary', 'replica'] as const)(
+    'a hundred sessions when the route of %ss changes without a hold',
+    async (role) => {
+      const port = role === 'primary' ? proxy.port : proxy.replicaPort;
+      await using stack = new AsyncDisposableStack();
+      const connections = await Promise.all(
+        Array.from({ length: 100 }, async (_, mine) => {
+          const connection = stack.use(await client(port));
+          await connection.query('SET @mine = ?', [mine]);
+          return connection;
+        }),
+      );
+      proxy.push({ [role]: 'target' });
+      const answers = await Promise.all(
+        connections.map(async (connection) => rowsOf(connection, 'SELECT @mine AS mine, name FROM app.whoami')),
+      );
+      expect(answers.flat()).toEqual(connections.map((_, mine) => ({ mine, name: 'target' })));
+      expect(await proxy.metrics()).toContain('switchyard_proxy_moves_total{outcome="moved"} 100');
+    },
+  );
+
+  test('the time for preparing is kept; what is left moves all the same', async () => {
+    await using stack = new AsyncDisposableStack();
+    const connections: Connection[] = [];
+    for (let i = 0; i < 20; i += 1) connections.push(stack.use(await client(proxy.port)));
+    const { prepared, left, failures } = await proxy.prepare('primary', 'target', 1);
+    expect(failures).toEqual([]);
+    expect(prepared + left).toBe(20);
+    expect(left).toBeGreaterThan(0);
+    await proxy.switchTo('target', { prepare: false });
+    for (const connection of connections) expect(await rowsOf(connection, WHO)).toEqual([{ name: 'target' }]);
+  });
+
+  test('a session that cannot be carried over is counted, with the reason', async () => {
+    await using root = await direct(source);
+    await root.query(`CREATE USER only_here@'%' IDENTIFIED BY 'x'`);
+    await using connection = await client(proxy.port, { user: 'only_here', password: 'x', database: '' });
+    await using pinned = await client(proxy.port);
+    await pinned.query('CREATE TEMPORARY TABLE scratch (a INT)');
+    const lost = Promise.all([connection, pinned].map(async (one) => errorOf(closing(one))));
+    proxy.push({ primary: 'target' });
+    await lost;
+    const metrics = await proxy.metrics();
+    for (const reason of ['access denied', 'pinned'])
+      expect(metrics).toContain(`switchyard_proxy_failed_moves_total{reason="${reason}"} 1`);
+    expect(metrics).toContain('switchyard_proxy_moves_total{outcome="failed"} 2');
+    await root.query(`DROP USER only_here@'%'`);
   });
 
   test('a failed preparation is reported with the words of the server', async () => {

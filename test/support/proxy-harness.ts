@@ -162,8 +162,8 @@ export class ProxyHarness implements AsyncDisposable {
     return performance.now() - startedAt;
   }
 
-  async prepare(role: Role, to: Side): Promise<PrepareReport> {
-    return this.#connected().call('prepare', { role, to });
+  async prepare(role: Role, to: Side, budgetMs = 30_000): Promise<PrepareReport> {
+    return this.#connected().call('prepare', { role, to, budgetMs });
   }
 
   async sessions(): Promise<SessionView[]> {

@@ -1,0 +1,76 @@
+import type { Duplex } from 'node:stream';
+import { MalformedPacketError } from '../core/wire/byte-reader.ts';
+import type { Role } from '../core/routing-record.ts';
+import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
+import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
+import type { CredentialCache } from './credentials.ts';
+import { openBackend } from './session-carrier.ts';
+import type { SessionContext } from './session.ts';
+
+export interface ServerLoginsOptions {
+  context: Pick<SessionContext, 'router' | 'holdTimeoutMs'>;
+  cache: CredentialCache;
+  /** Aborts with what a client is told that waits for the end of a hold then. */
+  closing: AbortSignal;
+}
+
+export const ACCESS_DENIED = 1045;
+
+/** Logs in on the server that serves a role now, in the name of a client that waits for it. */
+export class ServerLogins {
+  readonly #options: ServerLoginsOptions;
+
+  constructor(options: ServerLoginsOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for the end of a hold, then lets the server decide. */
+  async logIn(
+    role: Role,
+    { client, profile, database }: { client: Duplex; profile: LoginProfile; database: Buffer | null },
+  ): Promise<BackendConnection> {
+    const { cache } = this.#options;
+    const destination = await this.#whereTo(role, client);
+    if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
+    try {
+      const backend = await openBackend(destination, profile, database);
+      if (profile.serverLogin.kind === 'captured') cache.accepted(profile.credentials);
+      return backend;
+    } catch (error) {
+      if (error instanceof ClientError && error.packet.code === ACCESS_DENIED) cache.refused(profile.credentials);
+      throw error;
+    }
+  }
+
+  /** Waits for the end of a hold, while the client does, and not longer than a hold may last before the fence (I6). */
+  async #whereTo(role: Role, client: Duplex): Promise<Destination | null> {
+    const { closing, context } = this.#options;
+    const { router, holdTimeoutMs } = context;
+    if (!router.route(role).held) return router.route(role).destination;
+    const giveUp = new AbortController();
+    const onClosed = () => giveUp.abort(new ClientError(CLIENT_ERROR.badHandshake()));
+    const onTimeout = () => {
+      if (router.record?.fenced !== true) giveUp.abort(new ClientError(CLIENT_ERROR.heldTooLong()));
+    };
+    client.once('close', onClosed);
+    const timer = setTimeout(onTimeout, holdTimeoutMs);
+    try {
+      return await router.destination(role, AbortSignal.any([giveUp.signal, closing]));
+    } finally {
+      clearTimeout(timer);
+      client.off('close', onClosed);
+    }
+  }
+}
+
+/** What the client reads of an error; null where it is gone. */
+export function loginErrorOf(error: unknown): OwnError | null {
+  if (error instanceof ClientError) return error.packet;
+  return error instanceof MalformedPacketError ? CLIENT_ERROR.badHandshake() : null;
+}
+
+/** The client answers a challenge only while it logs in. */
+export function afterLogin(profile: LoginProfile): LoginProfile {
+  if (profile.serverLogin.kind !== 'relayed') return profile;
+  return { ...profile, serverLogin: { kind: 'relayed', answer: null } };
+}
