@@ -1,9 +1,10 @@
 import type { Role } from '../core/routing-record.ts';
 import { catchUp } from './catch-up.ts';
-import type { BackendConnection, LoginProfile } from './backend-connection.ts';
+import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
+import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
-import { HANDSHAKE_COLLATION_MAX } from './session-carrier.ts';
+import { HANDSHAKE_COLLATION_MAX, type RestoredConnection } from './session-carrier.ts';
 import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
 
@@ -16,6 +17,8 @@ export interface SessionLoginOptions {
   isMixed: boolean;
   events: Pick<CommandTrackerOptions, 'forward' | 'onFinished' | 'onUnsolicited' | 'onLocalInfile' | 'onProtocolError'>;
 }
+
+const QUIT_DELAY_MS = 200;
 
 /** Collation ids that MySQL and MariaDB have in common end here. */
 const SHARED_COLLATION_MAX = 247;
@@ -66,10 +69,33 @@ export class SessionLogin {
     if (blockers().length === 0) await this.luggage.readValues(this.backend);
   }
 
+  /**
+   * A connection to `destination` with the state of this one, which is left: its server is not asked again. `isSettled`: what
+   * only that server knows has been read. Rejects with ClientError.
+   */
+  async carryOver(
+    destination: Destination,
+    { isSettled, blockers }: { isSettled: boolean; blockers: () => string[] },
+  ): Promise<RestoredConnection> {
+    if (!isSettled) {
+      await this.readState(blockers);
+      const reasons = blockers();
+      if (reasons.length > 0) throw new ClientError(CLIENT_ERROR.notMovable(reasons.join(', ')));
+    }
+    const restored = await this.luggage.connect(destination);
+    quitLater(this.backend);
+    return restored;
+  }
+
   /** Goes on with another connection. */
   rebind(connection: BackendConnection, statementIds: ReadonlyMap<number, number>): void {
     this.backend = connection;
     this.state.diagnostics.onOverwritten();
     this.statements.rebind(statementIds);
   }
+}
+
+/** Hundreds of goodbyes at the moment of the release would delay the commands that were held. */
+function quitLater(connection: BackendConnection): void {
+  setTimeout(() => connection.quit(), QUIT_DELAY_MS + Math.random() * QUIT_DELAY_MS);
 }

@@ -14,6 +14,7 @@ import type { Router } from './router.ts';
 import { killSession, type KillContext, type KillRequest } from './session-kill.ts';
 import { SessionLogin } from './session-login.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
+import { SessionPortrait } from './session-portrait.ts';
 import type { WatchedSession } from './session-watch.ts';
 
 /** What a session needs of its worker. */
@@ -54,7 +55,6 @@ export interface SessionOptions {
  */
 type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
 
-const QUIT_DELAY_MS = 200;
 const FORMER_IDS_MAX = 8;
 
 /** One client with its one connection to a database server: decides when commands go, and when to move. */
@@ -64,9 +64,8 @@ export class Session implements RelayOwner, WatchedSession {
   readonly connectionId: number;
   readonly isSecure: boolean;
   readonly #context: SessionContext;
-  readonly #address: string;
   readonly #isMixed: boolean;
-  readonly #startedAt = performance.now();
+  readonly #portrait: SessionPortrait;
   readonly #relay: Relay;
   readonly #hold: HoldWait;
   #login: SessionLogin;
@@ -83,7 +82,8 @@ export class Session implements RelayOwner, WatchedSession {
     this.connectionId = connectionId;
     this.isSecure = isSecure;
     this.id = String(connectionId);
-    this.#address = address;
+    const { instanceId } = context;
+    this.#portrait = new SessionPortrait({ sessionId: this.id, instanceId, role, address });
     this.#isMixed = isMixed;
     const { metrics, holdTimeoutMs: timeoutMs } = context;
     this.#hold = new HoldWait({ metrics, timeoutMs, onTimeout: () => this.#onHeldTooLong() });
@@ -160,30 +160,11 @@ export class Session implements RelayOwner, WatchedSession {
   }
 
   describe(reasons: string[]): PinnedSession {
-    return {
-      sessionId: this.id,
-      user: this.#login.profile.credentials.user.toString('utf8'),
-      address: this.#address,
-      reasons,
-    };
+    return this.#portrait.pinned(this.#login, reasons);
   }
 
   view(): SessionView {
-    return {
-      sessionId: this.id,
-      instanceId: this.#context.instanceId,
-      user: this.#login.profile.credentials.user.toString('utf8'),
-      address: this.#address,
-      database: this.#login.state.schema,
-      role: this.role,
-      side: this.#login.backend.destination.side,
-      state: this.#shownState(),
-      inTransaction: this.#login.state.inTransaction,
-      pins: this.pins(),
-      bytesIn: this.#relay.bytesIn,
-      bytesOut: this.#relay.bytesOut,
-      ageMs: Math.round(performance.now() - this.#startedAt),
-    };
+    return this.#portrait.view(this.#login, this.#relay, this.#shownState());
   }
 
   pins(): string[] {
@@ -450,12 +431,10 @@ export class Session implements RelayOwner, WatchedSession {
     this.#relay.detach();
     const old = this.#login.backend;
     try {
-      if (!isSettled) {
-        await this.#readState();
-        if (this.#blockers().length > 0) throw new ClientError(CLIENT_ERROR.notMovable(this.#blockers().join(', ')));
-      }
-      const { connection, statementIds } = await this.#login.luggage.connect(destination);
-      quitLater(old);
+      const { connection, statementIds } = await this.#login.carryOver(destination, {
+        isSettled,
+        blockers: () => this.#blockers(),
+      });
       if (this.#isClosing()) {
         connection.quit();
         return;
@@ -467,7 +446,7 @@ export class Session implements RelayOwner, WatchedSession {
       this.#context.metrics.moves.inc({ outcome: 'moved' });
     } catch (error) {
       old.quit();
-      this.#context.onMoveFailed(this, error);
+      if (!this.#isClosing()) this.#context.onMoveFailed(this, error);
       this.fail(packetOf(error, CLIENT_ERROR.moveFailed));
       return;
     }
@@ -510,11 +489,6 @@ export class Session implements RelayOwner, WatchedSession {
       },
     });
   }
-}
-
-/** Hundreds of goodbyes at the moment of the release would delay the commands that were held. */
-function quitLater(connection: BackendConnection): void {
-  setTimeout(() => connection.quit(), QUIT_DELAY_MS + Math.random() * QUIT_DELAY_MS);
 }
 
 function packetOf(error: unknown, fallback: (why: string) => OwnError): OwnError {

@@ -4,19 +4,12 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
 import type { Handlers } from '../core/control/peer.ts';
-import type {
-  PrepareReport,
-  PrepareRequest,
-  ProxyMethods,
-  SessionLocation,
-  Welcome,
-} from '../core/control/protocol.ts';
+import type { PrepareReport, PrepareRequest, ProxyMethods, Welcome } from '../core/control/protocol.ts';
 import type { Side } from '../core/phase.ts';
 import { createLogger } from '../core/log.ts';
-import { ROLES, type Role, type RoutingRecord } from '../core/routing-record.ts';
+import type { Role, RoutingRecord } from '../core/routing-record.ts';
 import { ClientDoor } from './client-door.ts';
-import { CLIENT_ERROR } from './client-error.ts';
-import { ConnectionIds, isProxyConnectionId } from './connection-ids.ts';
+import { ConnectionIds } from './connection-ids.ts';
 import { ConnectionLimits } from './connection-limits.ts';
 import { sessionsWithinDescriptorLimit } from './descriptor-limit.ts';
 import { DrainTracker, type DrainProgress } from './drain-tracker.ts';
@@ -30,7 +23,8 @@ import { Router, type SideSettings } from './router.ts';
 import { ServerIdentities } from './server-identity.ts';
 import { ProxyMetrics } from './session-metrics.ts';
 import type { KillRequest } from './session-kill.ts';
-import { Session, type SessionContext } from './session.ts';
+import type { Session, SessionContext } from './session.ts';
+import { SessionRegistry } from './session-registry.ts';
 import { SessionWatch } from './session-watch.ts';
 import { UserDirectory } from './user-directory.ts';
 import { loadClientCertificate, loadTlsMaterial, type TlsMaterial } from './tls-material.ts';
@@ -47,7 +41,6 @@ export interface ProxyWorkerOptions {
   onListening?: (ports: { primary: number; replica: number | null }) => void;
 }
 
-const MOVES_PER_TURN = 4;
 /** For clients that were told the end to close. */
 const GOODBYE_MS = 1000;
 
@@ -64,7 +57,7 @@ class ProxyWorker implements SessionContext {
   readonly holdTimeoutMs: number;
   readonly #options: ProxyWorkerOptions;
   readonly #log: Logger;
-  readonly #sessions = new Map<number, Session>();
+  readonly #sessions = new SessionRegistry();
   readonly #ids = new ConnectionIds((id) => this.#sessions.has(id));
   readonly #identities: ServerIdentities;
   readonly #drains: DrainTracker<Session>;
@@ -130,7 +123,7 @@ class ProxyWorker implements SessionContext {
       identities: this.#identities,
       metrics: this.metrics,
       context: this,
-      onSession: (session) => this.#sessions.set(session.connectionId, session),
+      onSession: (session) => this.#sessions.add(session),
       log: this.#log,
     });
     this.#door = door;
@@ -152,7 +145,7 @@ class ProxyWorker implements SessionContext {
       },
     });
     const watch = new SessionWatch(config.proxy);
-    const looking = setInterval(() => watch.look(this.#sessions.values(), performance.now()), watch.intervalMs);
+    const looking = setInterval(() => watch.look(this.#sessions.all(), performance.now()), watch.intervalMs);
     drainSignal?.addEventListener('abort', () => void this.#drain(config.proxy.drainTimeoutMs));
     try {
       // Before the first word of the supervisor nobody could be told where to go.
@@ -176,7 +169,7 @@ class ProxyWorker implements SessionContext {
       this.router.close();
       this.#drains.end();
       for (const { server } of this.#listeners) server.close();
-      for (const session of this.#sessions.values()) session.cutOff();
+      for (const session of this.#sessions.all()) session.cutOff();
       await control;
     }
   }
@@ -212,9 +205,8 @@ class ProxyWorker implements SessionContext {
   }
 
   onClosed(session: Session): void {
-    this.#sessions.delete(session.connectionId);
+    this.#sessions.delete(session);
     this.#drains.left(session);
-    this.#onSessionGone();
   }
 
   onMoveFailed(session: Session, error: unknown): void {
@@ -228,22 +220,15 @@ class ProxyWorker implements SessionContext {
   async kill(session: Session, request: KillRequest): Promise<Buffer> {
     return session.kill(request, {
       destinationOn: (side, role) => this.router.destinationOn(side, role),
-      locate: async (id) => this.#locate(id) ?? (await this.#supervisor?.call('locateSession', { id })) ?? null,
+      locate: async (id) =>
+        this.#sessions.locate(id) ?? (await this.#supervisor?.call('locateSession', { id })) ?? null,
     });
-  }
-
-  #locate(id: number): SessionLocation | null {
-    const known = this.#sessions.get(id);
-    if (known !== undefined) return known.location();
-    if (isProxyConnectionId(id)) return null;
-    return [...this.#sessions.values()].find((session) => session.wasKnownAs(id))?.location() ?? null;
   }
 
   async changeUser(session: Session, payload: Buffer): Promise<void> {
     await this.#door?.changeUser(session, payload);
   }
 
-  #onSessionGone: () => void = () => {};
   #reload: () => Promise<void> = async () => {};
 
   #handlers(): Handlers<ProxyMethods> {
@@ -251,11 +236,14 @@ class ProxyWorker implements SessionContext {
       route: ({ record }) => this.#apply(record),
       prepare: (request) => this.#prepare(request),
       backendConnections: () => openBackends(),
-      locateSession: ({ id }) => this.#locate(id),
-      sessions: () => [...this.#sessions.values()].map((session) => session.view()),
-      closeSessions: ({ sessionIds }) => this.#closeSessions(new Set(sessionIds)),
+      locateSession: ({ id }) => this.#sessions.locate(id),
+      sessions: () => Array.from(this.#sessions.all(), (session) => session.view()),
+      closeSessions: ({ sessionIds }) => this.#sessions.close(new Set(sessionIds)),
       reload: () => this.#reload(),
-      collectMetrics: async () => ({ text: await this.#collect() }),
+      collectMetrics: async () => {
+        this.#sessions.countInto(this.metrics);
+        return { text: await this.metrics.text() };
+      },
       drain: ({ timeoutMs }) => this.#drain(timeoutMs),
     };
   }
@@ -286,7 +274,7 @@ class ProxyWorker implements SessionContext {
       'route',
     );
     if (record.hold === 'none') {
-      for (const session of this.#sessions.values()) session.dropUnneededMove();
+      for (const session of this.#sessions.all()) session.dropUnneededMove();
     } else if (!wasHeld) {
       this.metrics.holds.inc();
     }
@@ -295,15 +283,9 @@ class ProxyWorker implements SessionContext {
   /** Also when the deadline ended a hold. */
   #onRouteChanged(): void {
     const held = this.router.heldRoles();
-    // First come, first served: those whose command waits longest begin to move first. Those that keep nothing follow
-    // when these are on their way: moving all at once makes every held command wait for the last session.
-    const sessions = [...this.#sessions.values()].sort((a, b) => (a.heldSince ?? Infinity) - (b.heldSince ?? Infinity));
-    const later = held.length === 0 ? sessions.filter((session) => session.isHeldIdle) : [];
-    const now = later.length === 0 ? sessions : sessions.filter((session) => !session.isHeldIdle);
-    for (const session of now) session.reconsider();
-    this.#reconsiderLater(later);
+    this.#sessions.reconsider({ inTurns: held.length === 0 });
     if (held.length > 0) {
-      this.#drains.begin([...this.#sessions.values()].filter(({ role }) => held.includes(role)));
+      this.#drains.begin(this.#sessions.ofRoles(held));
       return;
     }
     this.#drains.end();
@@ -316,15 +298,6 @@ class ProxyWorker implements SessionContext {
       );
     }
     this.#acknowledge();
-  }
-
-  /** A few in each turn of the event loop. One that gets a command meanwhile keeps it until its turn. */
-  #reconsiderLater(sessions: Session[]): void {
-    if (sessions.length === 0) return;
-    setImmediate(() => {
-      for (const session of sessions.splice(0, MOVES_PER_TURN)) session.reconsider();
-      this.#reconsiderLater(sessions);
-    });
   }
 
   #acknowledge(): void {
@@ -340,22 +313,8 @@ class ProxyWorker implements SessionContext {
   async #prepare({ role, to, budgetMs }: PrepareRequest): Promise<PrepareReport> {
     const destination = this.router.destinationOn(to, role);
     if (destination === null) return { prepared: 0, failures: [], pinned: [], left: 0 };
-    const sessions = [...this.#sessions.values()].filter((session) => session.role === role);
+    const sessions = this.#sessions.ofRoles([role]);
     return prepareSessions(sessions, destination, budgetMs);
-  }
-
-  #closeSessions(ids: ReadonlySet<string>): void {
-    for (const session of this.#sessions.values())
-      if (ids.has(session.id)) session.fail(CLIENT_ERROR.closedForSwitch());
-  }
-
-  async #collect(): Promise<string> {
-    const { sessions, held } = this.metrics;
-    sessions.reset();
-    for (const role of ROLES) for (const side of ['source', 'target'] as const) sessions.set({ role, side }, 0);
-    for (const session of this.#sessions.values()) sessions.inc({ role: session.role, side: session.destination.side });
-    held.set([...this.#sessions.values()].filter(({ heldSince }) => heldSince !== null).length);
-    return this.metrics.text();
   }
 
   /** Sessions end at their boundary; those that have none by then end all the same. */
@@ -368,18 +327,13 @@ class ProxyWorker implements SessionContext {
     this.#log.info({ sessions: this.#sessions.size }, 'draining');
     this.#listens = false;
     await closeWhenQuiet(this.#listeners);
-    const { promise: empty, resolve } = Promise.withResolvers<void>();
-    this.#onSessionGone = () => {
-      if (this.#sessions.size === 0) resolve();
-    };
     const nobodyWaits = this.#door?.close();
-    for (const session of this.#sessions.values()) session.shutDown();
-    this.#onSessionGone();
+    for (const session of this.#sessions.all()) session.shutDown();
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, timeoutMs);
-    await Promise.race([Promise.all([empty, nobodyWaits]), timeout.promise]);
+    await Promise.race([Promise.all([this.#sessions.emptied(), nobodyWaits]), timeout.promise]);
     clearTimeout(timer);
-    for (const session of this.#sessions.values()) session.cutOff();
+    for (const session of this.#sessions.all()) session.cutOff();
     // What a client was told could be lost with the end of the process, if it has sent something since.
     await Promise.race([this.#door?.deserted(), delay(GOODBYE_MS)]);
     // The answer to this call goes out first.

@@ -66,6 +66,8 @@ interface Case {
   reason: RefusalReason | null;
   /** The session goes on. */
   goesOn?: boolean;
+  /** The server closes the connection behind its answer, which is counted as well. */
+  closes?: boolean;
   /** The client goes right behind it. */
   hangsUp?: boolean;
 }
@@ -119,7 +121,7 @@ function cases(expected: { answer: readonly number[]; reason: RefusalReason }): 
 
 const ours = { answer: [1835], reason: 'malformed packet' } as const;
 const byServer = (code: number, goesOn = true) =>
-  ({ answer: [code], reason: 'refused by the server', goesOn }) satisfies Partial<Case>;
+  ({ answer: [code], reason: 'refused by the server', goesOn, closes: !goesOn }) satisfies Partial<Case>;
 const command = (...bytes: number[]) => framePacket(Buffer.of(...bytes), 0);
 
 const COMMANDS: Case[] = [
@@ -260,10 +262,8 @@ async function counted(): Promise<Map<string, number>> {
   return new Map([...lines].map(([, reason = '', count]) => [reason, Number(count)]));
 }
 
-async function check(
-  { bytes, answer, reason, goesOn = false, hangsUp = false }: Case,
-  packets: Packets,
-): Promise<void> {
+async function check(malformed: Case, packets: Packets): Promise<void> {
+  const { bytes, answer, reason, goesOn = false, closes = false, hangsUp = false } = malformed;
   const before = await counted();
   packets.write(bytes);
   if (hangsUp) packets.hangUp();
@@ -278,7 +278,8 @@ async function check(
     while ((await packets.next()) !== 'closed');
   }
   const expected = new Map(before);
-  if (reason !== null) expected.set(reason, (before.get(reason) ?? 0) + 1);
+  for (const one of reason === null ? [] : closes ? [reason, 'connection lost'] : [reason])
+    expected.set(one, (before.get(one) ?? 0) + 1);
   await expect.poll(counted).toEqual(expected);
   packets.destroy();
   // The other session noticed nothing, and nothing is left of this one.

@@ -44,7 +44,7 @@ test.each(['wait_timeout', 'interactive_timeout'])(
     try {
       await using connection = await client(proxy.port, { flags });
       expect(await lastWords(connection)).toMatchObject({
-        errno: 4031,
+        code: 4031,
         message: expect.stringContaining('See wait_timeout and interactive_timeout'),
       });
       await expect.poll(async () => proxy.sessions()).toEqual([]);
