@@ -224,7 +224,7 @@ export const sessionViewSchema: z.ZodType<SessionView> = z.object({
   database: z.string().nullable(),
   role: z.enum(ROLES),
   side: side.nullable(),
-  state: z.enum(['authenticating', 'idle', 'busy', 'held', 'moving', 'closing']),
+  state: z.enum(['idle', 'busy', 'held', 'moving', 'closing']),
   inTransaction: z.boolean(),
   pins: z.array(z.string()),
   bytesIn: count,

@@ -153,7 +153,7 @@ export interface SessionView {
   database: string | null;
   role: Role;
   side: Side | null;
-  state: 'authenticating' | 'idle' | 'busy' | 'held' | 'moving' | 'closing';
+  state: 'idle' | 'busy' | 'held' | 'moving' | 'closing';
   inTransaction: boolean;
   pins: string[];
   bytesIn: number;
