@@ -9,6 +9,7 @@ import { Cascades } from './apply/cascades.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
 import { WindowCollector } from './apply/window-collector.ts';
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
+import { withAddedKeys } from './schema/added-keys.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
@@ -428,11 +429,11 @@ export class Replication {
   }
 
   async #loadDefinitions(): Promise<Definitions> {
-    const { destination, loadTables, onTables } = this.#options;
+    const { destination, database, loadTables, onTables } = this.#options;
     await using connection = await ServerConnection.open(destination);
     const definitions = await this.#schema.load(connection, loadTables);
     await onTables?.([...definitions].flatMap(([name, table]) => (table === null ? [] : [name])));
-    return definitions;
+    return await withAddedKeys(connection, database, definitions);
   }
 
   async #definitionsAfter(before: Definitions, ddl: LoggedQuery, outcome: 'applied' | 'skipped'): Promise<Definitions> {

@@ -15,6 +15,10 @@ export type Refusal =
   /** Fewer rows than expected were there. */
   | { kind: 'missing' };
 
+export function isDuplicate(refusal: Refusal): boolean {
+  return refusal.kind === 'error' && errnoOf(refusal.error) === DUPLICATE_KEY;
+}
+
 /** The error for the one row of `statement` that was refused. */
 export function refusedRow({ table, states }: ApplyStatement, refusal: Refusal): AppError {
   const [state] = states;
@@ -30,8 +34,7 @@ export function refusedRow({ table, states }: ApplyStatement, refusal: Refusal):
   const column = refusedColumn(table, text);
   const value = column === undefined ? undefined : describeValue(state, table, column);
   const place = column === undefined ? where : `${where}, column ${column}, value ${value}`;
-  const errno = refusal.kind === 'error' ? errnoOf(refusal.error) : undefined;
-  return new AppError(errno === DUPLICATE_KEY ? 'APPLY_ROW_CONFLICT' : 'APPLY_VALUE_REFUSED', `${place}: ${text}`, {
+  return new AppError(isDuplicate(refusal) ? 'APPLY_ROW_CONFLICT' : 'APPLY_VALUE_REFUSED', `${place}: ${text}`, {
     ...(refusal.kind === 'error' ? { cause: refusal.error } : {}),
     details: { ...details, column: column ?? null, value: value ?? null },
   });

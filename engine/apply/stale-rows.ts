@@ -27,15 +27,13 @@ export interface StaleRowsOptions {
  * are equal everywhere; for others the origin is asked, by its own collation. Where it tells them apart and the
  * destination does not, both rows are real, and the destination cannot hold them: APPLY_ROW_CONFLICT.
  *
- * False, and nothing is done, where a unique key is over prefixes or expressions: its holders cannot be looked for.
+ * Holders of keys over prefixes or expressions cannot be looked up by value: `placeRows` finds them.
  */
-export async function removeStaleRows({ connection, origin, share }: StaleRowsOptions): Promise<boolean> {
+export async function removeStaleRows({ connection, origin, share }: StaleRowsOptions): Promise<void> {
   const { table } = share;
-  if (tableSql(table).isPlain) return true;
-  if (table.uniqueKeys.some(({ whole }) => !whole)) return false;
   assert(table.key !== null, 'a table without a key is never applied');
   const takers = share.states.filter(({ image }) => image !== null);
-  for (const key of [table.key, ...table.uniqueKeys]) {
+  for (const key of [table.key, ...table.uniqueKeys.filter(({ whole }) => whole)]) {
     for (let first = 0; first < takers.length; first += ROWS_MAX) {
       const part = takers
         .slice(first, first + ROWS_MAX)
@@ -43,7 +41,10 @@ export async function removeStaleRows({ connection, origin, share }: StaleRowsOp
       if (part.length > 0) await removeHolders({ connection, origin, table, key, takers: part });
     }
   }
-  return true;
+}
+
+export function hasUnknownHolders({ uniqueKeys }: Table): boolean {
+  return uniqueKeys.some(({ whole }) => !whole);
 }
 
 interface HoldersOptions {

@@ -47,14 +47,10 @@ export function* clearStatements({ table, states }: TableShare, mode: ApplyMode)
     );
 }
 
-/** `replace` lets a row take the place of others (where they cannot be looked for: see `removeStaleRows`). */
-export function* writeStatements(
-  { table, states }: TableShare,
-  { mode, replace = false }: { mode: ApplyMode; replace?: boolean },
-): Generator<ApplyStatement> {
+export function* writeStatements({ table, states }: TableShare, mode: ApplyMode): Generator<ApplyStatement> {
   const present = states.filter(({ image }) => image !== null);
   if (!tableSql(table).isPlain) {
-    yield* statements(replace ? 'replace' : 'insert', table, present, !replace);
+    yield* statements('insert', table, present, true);
   } else if (mode === 'replay') {
     yield* statements('replace', table, present, false);
   } else {

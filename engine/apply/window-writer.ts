@@ -2,7 +2,9 @@ import { AppError } from '../../core/errors.ts';
 import { errnoOf, type Bytes, type ServerConnection, type WriteResult } from '../server/connection.ts';
 import { takenOver } from '../sidecar.ts';
 import { isHarmless, refusedRow, type Refusal } from './refusal.ts';
-import { removeStaleRows } from './stale-rows.ts';
+import { placeRows } from './place-rows.ts';
+import { hasUnknownHolders, removeStaleRows } from './stale-rows.ts';
+import { tableSql } from './table-sql.ts';
 import {
   clearStatements,
   narrowed,
@@ -28,7 +30,7 @@ const WARNINGS_TOLD = 5;
 /**
  * `fast` sends many statements at once and only says that something was refused. `careful` sends one at a time and names
  * the row. `resolve` is careful and takes rows away first that hold a unique value which the origin has given to another
- * row since (see `removeStaleRows`).
+ * row since (see `removeStaleRows` and `placeRows`).
  */
 export type WriteWay = 'fast' | 'careful' | 'resolve';
 
@@ -136,7 +138,7 @@ async function writeFast({ connection, begin, isClaimed, shares, mode }: WriteOp
 
 function* statementsOf(share: TableShare, mode: ApplyMode): Generator<ApplyStatement> {
   yield* clearStatements(share, mode);
-  yield* writeStatements(share, { mode });
+  yield* writeStatements(share, mode);
 }
 
 async function writeCarefully({
@@ -154,8 +156,18 @@ async function writeCarefully({
   }
   for (const share of shares) {
     for (const statement of clearStatements(share, mode)) await runCarefully(connection, statement);
-    const replace = way === 'resolve' && !(await removeStaleRows({ connection, origin, share }));
-    for (const statement of writeStatements(share, { mode, replace })) await runCarefully(connection, statement);
+    const isResolved = way === 'resolve' && !tableSql(share.table).isPlain;
+    if (isResolved) await removeStaleRows({ connection, origin, share });
+    const place = {
+      connection,
+      origin,
+      states: share.states,
+      run: async (one: ApplyStatement) => run(connection, one),
+    };
+    for (const statement of writeStatements(share, mode))
+      await (isResolved && hasUnknownHolders(share.table)
+        ? placeRows(place, statement)
+        : runCarefully(connection, statement));
   }
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import { comparand, insertColumns, literal, normalizer, selectExpression } from '../schema/column-sql.ts';
+import { keyHolder } from '../schema/key-holder.ts';
 import type { Column, Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
 import { keyColumns } from './key-range.ts';
@@ -36,7 +37,7 @@ export async function settleCollision(scene: CollisionScene): Promise<void> {
   const { writer, table, collision } = scene;
   const sql = new CollisionSql(table);
   const key = collision.values.slice(sql.columns.length);
-  const holder = await holderOf(writer, sql, collision);
+  const holder = await keyHolder(writer, table, `${sql.into('INSERT')}${collision.tuple}`);
   if (holder !== null && !isSame(sql, holder, key)) {
     const pair = await rowsTogether(scene.reader, sql, [holder, key]);
     if (pair !== null && !(await canKeepBoth(writer, sql, pair))) throw collided(table, sql, collision, holder);
@@ -74,27 +75,6 @@ class CollisionSql {
       .map((column, i) => `${quoteName(column.name)} = ${comparand(column)(canonical(column, key[i] ?? null))}`)
       .join(' AND ');
   }
-}
-
-/**
- * The key of the row that holds the place: in ON DUPLICATE KEY UPDATE a column's name means that row, whichever kind of
- * unique key it is. Nothing is changed, and what might be is taken back.
- */
-async function holderOf(writer: ServerConnection, sql: CollisionSql, { tuple }: Collision): Promise<Value[] | null> {
-  const [first] = sql.columns;
-  if (first === undefined) return null;
-  const name = quoteName(first.name);
-  // LENGTH, since IS NULL of a NOT NULL column is decided without evaluating it (tried on 9.7).
-  const notes = sql.key.map((column, i) => `LENGTH(@switchyard_key_${i} := ${selectExpression(column)}) < 0`);
-  const variables = sql.key.map((_, i) => `@switchyard_key_${i}`);
-  await writer.write(`SET ${variables.map((variable) => `${variable} = NULL`).join(',')}`);
-  await writer.write('SAVEPOINT switchyard_holder');
-  await writer.write(
-    `${sql.into('INSERT')}${tuple} ON DUPLICATE KEY UPDATE ${name} = IF(${notes.join(' OR ')}, ${name}, ${name})`,
-  );
-  await writer.write('ROLLBACK TO SAVEPOINT switchyard_holder');
-  const [row] = await writer.rows(`SELECT ${variables.join(',')}`);
-  return row === undefined || row.includes(null) ? null : row;
 }
 
 /** Both rows as the source has them at one moment, or null where one of them is no more. */

@@ -43,10 +43,12 @@ export async function inspectTables(
 ): Promise<Table[]> {
   await freshStatistics(connection);
   const scope = `TABLE_SCHEMA = ${quoteText(schema)}${names === 'all' ? '' : ` AND TABLE_NAME IN (${names.map(quoteText).join(',')})`}`;
-  const tables = await read(connection, `TABLES WHERE ${scope} AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME`);
-  const columns = groupByTable(await read(connection, `COLUMNS WHERE ${scope} ORDER BY TABLE_NAME, ORDINAL_POSITION`));
+  const tables = await readWords(connection, `TABLES WHERE ${scope} AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME`);
+  const columns = groupByTable(
+    await readWords(connection, `COLUMNS WHERE ${scope} ORDER BY TABLE_NAME, ORDINAL_POSITION`),
+  );
   const parts = groupByTable(
-    await read(connection, `STATISTICS WHERE ${scope} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`),
+    await readWords(connection, `STATISTICS WHERE ${scope} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`),
   );
 
   const found = new Set(tables.map((row) => text(row, 'TABLE_NAME')));
@@ -95,8 +97,11 @@ async function freshStatistics(connection: ServerConnection): Promise<void> {
   }
 }
 
-/** `*` on purpose: 5.7 and MariaDB lack columns that later versions have (EXPRESSION, IS_VISIBLE, IGNORED). */
-async function read(connection: ServerConnection, rest: Bytes): Promise<Row[]> {
+/**
+ * Rows of a table of information_schema, by column in capitals. `*` on purpose: 5.7 and MariaDB lack columns that later
+ * versions have (EXPRESSION, IS_VISIBLE, IGNORED).
+ */
+export async function readWords(connection: ServerConnection, rest: Bytes): Promise<Row[]> {
   const rows = await connection.select<Row>(`SELECT * FROM information_schema.${rest}`);
   return rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key.toUpperCase(), value])));
 }

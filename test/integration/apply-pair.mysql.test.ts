@@ -24,8 +24,25 @@ const TABLES = [
   'CREATE TABLE k (id VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)',
   "CREATE TABLE e (e ENUM('x','y','z'), n INT, u INT UNIQUE, PRIMARY KEY (e, n))",
   'CREATE TABLE n (id INT PRIMARY KEY, v INT)',
+  // As u, but the key is over a prefix, an expression, a generated column.
+  'CREATE TABLE u_prefix (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, w INT, UNIQUE (u(1)), UNIQUE (w, id))',
+  'CREATE TABLE u_expression (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, w INT, UNIQUE ((CONCAT(u, 1))))',
+  'CREATE TABLE u_generated (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, w INT, g VARCHAR(21) COLLATE utf8mb4_0900_ai_ci AS (CONCAT(u, 1)) UNIQUE)',
+  'CREATE TABLE m (id INT PRIMARY KEY, j JSON, UNIQUE ((CAST(j AS UNSIGNED ARRAY))))',
 ];
-const NAMES = ['u', 'k', 'e', 'n'];
+const LIKE_U = ['u_prefix', 'u_expression', 'u_generated'];
+const NAMES = ['u', 'k', 'e', 'n', 'm', ...LIKE_U];
+
+/** What is done to u, and the same to the tables that are like it. */
+function alsoLikeU(statement: string): string[] {
+  const [, verb, rest] = /^(INSERT INTO|UPDATE|DELETE FROM) u (.*)$/.exec(statement) ?? [];
+  if (verb === undefined) return [statement];
+  // Different behind the prefix.
+  const longer = rest?.replaceAll(/'(\p{L})'/gu, `'$1${statement.length}'`);
+  const other = (name: string) =>
+    `${verb} ${name} ${name === 'u_prefix' ? longer : verb === 'INSERT INTO' ? `(id, u, w) ${rest}` : rest}`;
+  return [statement, ...LIKE_U.map(other)];
+}
 
 const ROUNDS: string[][] = [
   ["INSERT INTO u VALUES (1, 'a', 1), (2, 'b', 1), (3, 'c', 1), (4, NULL, 1), (5, NULL, 1)"],
@@ -59,7 +76,15 @@ const ROUNDS: string[][] = [
   ["INSERT INTO e VALUES ('x', 1, 1), ('x', 2, 2), ('z', 1, 3), ('y', 7, 4)"],
   ['UPDATE e SET u=9 WHERE u=1', 'UPDATE e SET u=1 WHERE u=2', 'UPDATE e SET u=2 WHERE u=9', 'DELETE FROM e WHERE u=3'],
   ["UPDATE e SET e='z', u=3 WHERE u=4", "DELETE FROM e WHERE e='x' AND n=2"],
-];
+  ['INSERT INTO m VALUES (1, JSON_ARRAY(1,2)), (2, JSON_ARRAY(3)), (3, JSON_ARRAY()), (4, NULL)'],
+  ['UPDATE m SET j=JSON_ARRAY(2) WHERE id=1', 'UPDATE m SET j=JSON_ARRAY(1,3) WHERE id=2'],
+  ['DELETE FROM m WHERE id=2', 'UPDATE m SET j=NULL WHERE id=1', 'UPDATE m SET j=JSON_ARRAY(1,2,3) WHERE id=4'],
+  [
+    'UPDATE m SET j=NULL WHERE id=4',
+    'UPDATE m SET j=JSON_ARRAY(3) WHERE id=1',
+    'INSERT INTO m VALUES (2, JSON_ARRAY(1,2))',
+  ],
+].map((round) => round.flatMap(alsoLikeU));
 
 async function expectEqual(database: PairDatabase): Promise<void> {
   for (const table of NAMES)
@@ -113,12 +138,7 @@ test('replayed over rows of a later time, as after the copy: stale rows give way
     await database.run(...ROUNDS.slice(0, 8));
     if (lanes) await backlog(database, 1000);
     // The copy sees what is there now; the stream goes on from before it, and beyond.
-    for (const table of NAMES) {
-      for (const row of await pair.source.rows(`SELECT * FROM ${database.name}.${table}`)) {
-        const values = row.map((value) => (value === null ? 'NULL' : `'${value}'`));
-        await pair.target.write(`INSERT INTO ${database.name}.${table} VALUES (${values.join(',')})`);
-      }
-    }
+    await database.copyNow();
     await database.run(...ROUNDS.slice(8));
     await database.applyAll(false);
     await expectEqual(database);
@@ -131,14 +151,29 @@ test.each(['utf8mb3_unicode_ci', 'utf8mb4_0900_ai_ci', 'latin1_swedish_ci', 'utf
     const text = `VARCHAR(20) CHARACTER SET ${collation.split('_')[0]} COLLATE ${collation}`;
     const database = await pair.database(`stale_${collation}`, [
       `CREATE TABLE k (id ${text} PRIMARY KEY, u ${text} UNIQUE)`,
+      `CREATE TABLE p (id ${text} PRIMARY KEY, u ${text}, UNIQUE (u(2)))`,
     ]);
     const row = (id: string, u: string) => `INSERT INTO k VALUES (${quoteText(id)}, ${quoteText(u)})`;
     await database.run([row('äé', '"ÖÄ')]);
+    await database.run([row('äé', '"ÖÄ').replace(' k ', ' p ')]);
     await pair.target.batch([`USE ${database.name}`, row('ÄÉ', 'x'), row('y', '"öä')]);
+    await pair.target.write(row('y', '"öx').replace(' k ', ' p '));
     await database.applyAll(false);
-    expect(await database.rows('target', 'k')).toEqual(await database.rows('source', 'k'));
+    for (const table of ['k', 'p'])
+      expect(await database.rows('target', table)).toEqual(await database.rows('source', table));
   },
 );
+
+test('each transaction replayed over the rows of the end', async () => {
+  const database = await pair.database('end', TABLES);
+  for (const round of ROUNDS) {
+    await database.run(round);
+    await database.barrier();
+  }
+  await database.copyNow();
+  await database.applyAll(false);
+  await expectEqual(database);
+});
 
 test('two values that only the target takes for equal stop the stream, and no row is lost', async () => {
   const columns = (collation: string) => [
@@ -166,6 +201,51 @@ test('two values that only the target takes for equal stop the stream, and no ro
       await database.progress.reset(pair.target, (await pair.position()).toString());
     }
   }
+});
+
+test('two rows that are one in a key over a prefix or an expression of the target alone stop the stream, and none is lost', async () => {
+  const cases: [origin: string, target: string][] = [
+    ['u VARCHAR(20) COLLATE utf8mb4_bin, UNIQUE x (u(2))', 'u VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, UNIQUE x (u(2))'],
+    ['u VARCHAR(20), UNIQUE x (u(3))', 'u VARCHAR(20), UNIQUE x (u(2))'],
+    ['u VARCHAR(20), UNIQUE x ((CONCAT(u, 1)))', 'u VARCHAR(20), UNIQUE x ((LEFT(u, 2)))'],
+    [
+      'u VARCHAR(20) COLLATE utf8mb4_bin, UNIQUE x ((CONCAT(u, 1)))',
+      'u VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, UNIQUE x ((CONCAT(u, 1)))',
+    ],
+    [
+      'u VARCHAR(20) COLLATE utf8mb4_bin, g VARCHAR(9) COLLATE utf8mb4_bin AS (u), UNIQUE x (g)',
+      'u VARCHAR(20) COLLATE utf8mb4_bin, g VARCHAR(9) COLLATE utf8mb4_0900_ai_ci AS (u), UNIQUE x (g)',
+    ],
+    // Somebody has given the target a key that the source does not have.
+    ['u VARCHAR(20)', 'u VARCHAR(20), UNIQUE x (u(2))'],
+    ['u VARCHAR(20)', 'u VARCHAR(20), UNIQUE x (u)'],
+  ];
+  for (const [index, [origin, target]] of cases.entries()) {
+    const table = (columns: string) => `CREATE TABLE t (id INT PRIMARY KEY, ${columns})`;
+    const database = await pair.database(`two_rows_${index}`, [table(origin)], [table(target)]);
+    const other = target.endsWith('UNIQUE x (u)') ? 'abc' : target.includes('_ai_ci') ? 'ABC' : 'abd';
+    await database.run(["INSERT INTO t (id, u) VALUES (1, 'abc')"]);
+    await database.applyAll(false);
+    await database.run([`INSERT INTO t (id, u) VALUES (2, '${other}')`]);
+    await expect(database.applyAll(false), target).rejects.toMatchObject({
+      code: 'APPLY_ROW_CONFLICT',
+      details: { table: 't', key: '(2)', holder: '(1)' },
+    });
+    expect(
+      (await database.rows('target', 't')).map((row) => row.slice(0, 5)),
+      target,
+    ).toEqual(['1|abc']);
+  }
+});
+
+test('rows of one window that collide are real, whatever the origin says of their key by now', async () => {
+  const table = (prefix: number) => `CREATE TABLE t (id INT PRIMARY KEY, u VARCHAR(20), UNIQUE x (u(${prefix})))`;
+  const database = await pair.database('since_altered', [table(3)], [table(2)]);
+  await database.run(["INSERT INTO t VALUES (1, 'abc'), (2, 'abd')"]);
+  await pair.source.write('DELETE FROM t WHERE id=1');
+  await pair.source.write('ALTER TABLE t DROP KEY x, ADD UNIQUE x (u(2))');
+  await expect(database.applyAll(false)).rejects.toMatchObject({ code: 'APPLY_ROW_CONFLICT', details: { key: '(2)' } });
+  expect(await database.rows('target', 't')).toEqual([]);
 });
 
 test('exactly: what somebody else did on the target is found, whatever the change of the source', async () => {

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../core/errors.ts';
-import type { StreamPosition } from '../../core/gtid.ts';
+import type { Flavor as Family, StreamPosition } from '../../core/gtid.ts';
 import { Replication } from '../../engine/replication.ts';
+import { insertColumns, literal, selectExpression } from '../../engine/schema/column-sql.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import { FLAVOR_SPECS, type Flavor } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
 import { definitionOf } from './stream-fixture.ts';
@@ -13,24 +15,34 @@ import { definitionOf } from './stream-fixture.ts';
 /** Backlogs of thousands of transactions are made in a moment without waiting for a disk. */
 const HASTY = ['--sync-binlog=0', '--innodb-flush-log-at-trx-commit=0'];
 
+/** Changes nothing of a table n. */
+const BARRIER = 'ALTER TABLE n COMMENT = "barrier"';
+
 /** A source and a target, and one replicated database for each test. */
 export class ApplyPair implements AsyncDisposable {
   readonly source: ServerConnection;
   readonly target: ServerConnection;
+  /** Of the source. */
+  readonly family: Family;
   readonly #stack: AsyncDisposableStack;
 
-  static async start(): Promise<ApplyPair> {
+  static async start(flavors: { source?: Flavor; target?: Flavor } = {}): Promise<ApplyPair> {
     await using stack = new AsyncDisposableStack();
     const open = async (server: RunningServer) =>
       stack.use(await ServerConnection.open(definitionOf(stack.use(server)), { multiStatements: true }));
-    const source = await open(await startServer({ flavor: 'mysql-9.7', role: 'source', options: HASTY }));
-    const target = await open(await startServer({ flavor: 'mysql-9.7', role: 'target', options: HASTY }));
+    const { source: from = 'mysql-9.7', target: to = 'mysql-9.7' } = flavors;
+    const source = await open(await startServer({ flavor: from, role: 'source', options: HASTY }));
+    const target = await open(await startServer({ flavor: to, role: 'target', options: HASTY }));
     await createSidecar(target);
-    return new ApplyPair(stack.move(), source, target);
+    return new ApplyPair(stack.move(), { source, target, family: FLAVOR_SPECS[from].family });
   }
 
-  private constructor(stack: AsyncDisposableStack, source: ServerConnection, target: ServerConnection) {
+  private constructor(
+    stack: AsyncDisposableStack,
+    { source, target, family }: { source: ServerConnection; target: ServerConnection; family: Family },
+  ) {
     this.#stack = stack;
+    this.family = family;
     this.source = source;
     this.target = target;
   }
@@ -79,7 +91,7 @@ export class ApplyPair implements AsyncDisposable {
   }
 
   async position(): Promise<StreamPosition> {
-    return await executedPosition(this.source, 'mysql');
+    return await executedPosition(this.source, this.family);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,6 +117,26 @@ export class PairDatabase {
     for (const statements of transactions) await this.#pair.source.batch(['BEGIN', ...statements, 'COMMIT']);
   }
 
+  /** Puts all rows on the target that the source has now, as a copy does. */
+  async copyNow(): Promise<void> {
+    const { source, target } = this.#pair;
+    for (const table of await inspectTables(source, this.name, 'all')) {
+      const columns = insertColumns(table);
+      const names = columns.map(({ name }) => name).join(',');
+      const list = columns.map(selectExpression).join(',');
+      for (const row of await source.rows(`SELECT ${list} FROM ${this.name}.${table.name}`)) {
+        const values = columns.map((column, i) => literal(column)(row[i] ?? null)).join(',');
+        await target.write(`INSERT INTO ${this.name}.${table.name} (${names}) VALUES (${values})`);
+      }
+    }
+  }
+
+  /** What is before and what is after are in different windows: DDL is alone. */
+  async barrier(): Promise<void> {
+    await this.#pair.source.write(`USE ${this.name}`);
+    await this.#pair.source.write(BARRIER);
+  }
+
   /** `exact`: from the beginning; otherwise rows may be of another time. */
   follow(exact: boolean): Replication {
     const { source, target } = this.#pair;
@@ -114,7 +146,7 @@ export class PairDatabase {
         direction: 'forward',
         origin: source.server,
         destination: target.server,
-        flavor: 'mysql',
+        flavor: this.#pair.family,
         database: this.name,
         ...(exact ? { exactFrom: '' } : {}),
         loadTables: async () => {
@@ -122,6 +154,7 @@ export class PairDatabase {
           return await inspectTables(connection, this.name, 'all');
         },
         onDdl: async ({ ddl }) => {
+          if (ddl.sql === BARRIER) return 'skipped';
           throw new AppError('DDL_STOPPED', ddl.sql);
         },
       },

@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest';
+import { ApplyPair } from '../support/apply-pair.ts';
+
+/** Keys that cannot be looked up by value, with MariaDB on either side. */
+const TABLES = [
+  'CREATE TABLE n (id INT PRIMARY KEY, v INT)',
+  'CREATE TABLE prefix (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_general_ci, d TEXT, UNIQUE (u(2)), UNIQUE (d(3)))',
+  'CREATE TABLE bytes (id INT PRIMARY KEY, b VARBINARY(20), UNIQUE (b(2)))',
+  'CREATE TABLE kept (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_general_ci, g VARCHAR(21) COLLATE utf8mb4_general_ci AS (CONCAT(u, 1)) STORED UNIQUE)',
+  'CREATE TABLE computed (id INT PRIMARY KEY, u VARCHAR(20) COLLATE utf8mb4_general_ci, g VARCHAR(21) COLLATE utf8mb4_general_ci AS (CONCAT(u, 1)) VIRTUAL UNIQUE)',
+  'CREATE TABLE years (y YEAR, z FLOAT, u VARCHAR(20), PRIMARY KEY (y, z), UNIQUE (u(2)))',
+];
+const ROUNDS = [
+  [
+    "INSERT INTO prefix VALUES (1, 'ab1', 'xyz1'), (2, 'cd1', 'uvw1')",
+    "INSERT INTO bytes VALUES (1, 'ab1'), (2, 'cd1')",
+    "INSERT INTO kept (id, u) VALUES (1, 'ab'), (2, 'cd')",
+    "INSERT INTO computed (id, u) VALUES (1, 'ab'), (2, 'cd')",
+    "INSERT INTO years VALUES (0, 0.1, 'ab1'), (2020, -0.0, 'cd1')",
+  ],
+  ...['prefix', 'bytes', 'kept', 'computed', 'years'].map((table) => {
+    const column = table === 'bytes' ? 'b' : 'u';
+    const [one, two] = table === 'years' ? ['y=0', 'y=2020'] : ['id=1', 'id=2'];
+    return [
+      `UPDATE ${table} SET ${column}=NULL WHERE ${one}`,
+      `UPDATE ${table} SET ${column}='ab' WHERE ${two}`,
+      `UPDATE ${table} SET ${column}='cd' WHERE ${one}`,
+    ];
+  }),
+  [
+    'UPDATE prefix SET d=NULL WHERE id=1',
+    "UPDATE prefix SET d='xyZ2' WHERE id=2",
+    "UPDATE prefix SET d='UVw2' WHERE id=1",
+  ],
+];
+
+describe.each([
+  { source: 'mariadb-11.8', target: 'mysql-9.7' },
+  { source: 'mysql-9.7', target: 'mariadb-11.8' },
+] as const)('$source to $target', (flavors) => {
+  test('each transaction replayed over the rows of the end', async () => {
+    await using pair = await ApplyPair.start(flavors);
+    const database = await pair.database('end', TABLES);
+    for (const round of ROUNDS) {
+      await database.run(round);
+      await database.barrier();
+    }
+    await database.copyNow();
+    await database.applyAll(false);
+    for (const table of ['prefix', 'bytes', 'kept', 'computed', 'years'])
+      expect(await database.rows('target', table), table).toEqual(await database.rows('source', table));
+  });
+
+  test('two rows that are one for a prefix on the target alone stop the stream, and none is lost', async () => {
+    await using pair = await ApplyPair.start(flavors);
+    const table = (collation: string) =>
+      `CREATE TABLE t (id INT PRIMARY KEY, u VARCHAR(20) COLLATE ${collation}, UNIQUE (u(2)))`;
+    const database = await pair.database('two', [table('utf8mb4_bin')], [table('utf8mb4_general_ci')]);
+    await database.run(["INSERT INTO t VALUES (1, 'ab1')"]);
+    await database.applyAll(false);
+    await database.run(["INSERT INTO t VALUES (2, 'AB2')"]);
+    await expect(database.applyAll(false)).rejects.toMatchObject({
+      code: 'APPLY_ROW_CONFLICT',
+      details: { table: 't', key: '(2)', holder: '(1)' },
+    });
+    expect(await database.rows('target', 't')).toEqual(['1|ab1']);
+  });
+});
