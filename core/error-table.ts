@@ -191,6 +191,13 @@ export const ERROR_TABLE = {
     remedy:
       'Rename the table on the other side too and `resume --skip-ddl`, or let Switchyard do it: `resume --apply-ddl`.',
   },
+  DDL_WITH_ROWS: {
+    kind: 'fatal',
+    meaning:
+      'CREATE TABLE … SELECT made a table on the source. Its rows are part of the statement, which would find other rows on the target.',
+    remedy:
+      '`resume --skip-ddl`: the table is not imported then, and switches are refused as long as the source has it. To import it, drop it on the source before, and after the resume create it there with CREATE TABLE, then fill it with INSERT … SELECT.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',
@@ -284,6 +291,13 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'Row changes have other columns than the table that was imported: its definition changed.',
     remedy: 'Undo the change of the table and resume, or cancel the import and start again.',
+  },
+  STREAM_TABLE_WITHOUT_KEY: {
+    kind: 'fatal',
+    meaning:
+      'A DDL statement made a table of the import whose rows cannot be told apart: no primary key, no unique key of NOT NULL columns.',
+    remedy:
+      'Add the key on the source and on the target, then `resume --skip-ddl` for both statements; or drop the table on the target and `resume --skip-ddl`: it is not imported then, and switches are refused as long as the source has it.',
   },
   STREAM_ROW_IMAGE_NOT_FULL: {
     kind: 'fatal',

@@ -85,12 +85,29 @@ async function prepareTarget(
   await createSidecar(target, [COPY_CHUNKS_DDL]);
   await storeStartPosition(record, source, target);
   await failpoint('copy.position_stored');
-  const { database, tables: names, options } = record.document;
-  const tables = await inspectTables(source, database, names);
+  const { options } = record.document;
+  const tables = await importedTables(record, source);
   await new StreamSchema(record.document.id, 'forward').load(target, async () => tables);
   const ddls = await targetDdls(target, tables, options.deferIndexes);
   await createTables(record, { source, target, credentials, ddls });
   return { tables, ddls };
+}
+
+/**
+ * Of a whole database those that it has now: one that was created after the validation and before P0 is not in the stream. What
+ * comes later is, as DDL.
+ */
+async function importedTables(record: ImportRecord, source: ServerConnection): Promise<Table[]> {
+  const { database, tables: names, allTables, created } = record.document;
+  if (!allTables || created.tables.length > 0) return await inspectTables(source, database, names);
+  const tables = await inspectTables(source, database, 'all');
+  const keyless = tables.filter(({ key }) => key === null).map(({ name }) => name);
+  if (keyless.length > 0)
+    throw new AppError('STREAM_TABLE_WITHOUT_KEY', `without a key since the validation: ${keyless.join(', ')}`, {
+      details: { tables: keyless },
+    });
+  await record.update(() => ({ tables: tables.map(({ name }) => name) }));
+  return tables;
 }
 
 /** P0: nothing may be read before it is durable, on both sides of the engine's life. */

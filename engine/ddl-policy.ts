@@ -4,6 +4,7 @@ import type { Side } from '../core/phase.ts';
 import type { ImportOptions } from './api.ts';
 import type { DdlJournal, JournalledDdl } from './ddl-journal.ts';
 import type { DdlHandler } from './replication.ts';
+import { cameWithRows } from './stream-schema.ts';
 
 /** What the operator decided about the one statement that stopped the stream. */
 export type DdlDecision = 'skip' | 'apply';
@@ -23,7 +24,7 @@ export interface DdlHandlerOptions {
 /** Rejects with DDL_STOPPED or DDL_FAILED; when it resolves the stream goes on behind the statement. */
 export function ddlHandler({ world, journal, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
   return async ({ gtid, ddl }) => {
-    const { schema, sql } = ddl;
+    const { schema, sql, withRows } = ddl;
     const decision = takeDecision();
     if (decision !== 'skip' && (await hasRun(journal, { gtid, ...ddl }, decision))) {
       world.log('info', `DDL had been applied to the ${destination} before the engine ended: ${sql.slice(0, 500)}`, {
@@ -42,6 +43,7 @@ export function ddlHandler({ world, journal, destination, policy, takeDecision }
       case 'EXEC':
       case 'EXEC_IGNORE':
         try {
+          if (withRows) throw cameWithRows(sql);
           await journal.run({ gtid, ...ddl });
           await failpoint('ddl.executed');
           world.log('info', `DDL applied to the ${destination}: ${shown}`, { gtid });
@@ -49,6 +51,7 @@ export function ddlHandler({ world, journal, destination, policy, takeDecision }
         } catch (cause) {
           // What lost its connection may be running: it is looked at again by the next session.
           if (cause instanceof AppError && cause.entry.kind === 'retryable') throw cause;
+          if (withRows && action === 'EXEC') throw cause;
           const message = `DDL at ${gtid} failed on the ${destination}: ${(cause as Error).message}; statement: ${shown}`;
           if (action === 'EXEC')
             throw new AppError('DDL_FAILED', message, { cause, details: { gtid, schema, sql: shown } });

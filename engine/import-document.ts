@@ -65,8 +65,10 @@ export const importDocumentSchema = z.strictObject({
   targetFacts: factsSchema,
   replicaHost: replicaHostSchema.nullable(),
   options: importOptionsSchema,
-  /** Names of the imported tables, fixed at creation. */
+  /** Names of the imported tables. DDL that is replicated changes them. */
   tables: z.array(z.string()),
+  /** All tables of the database were asked for: also those that are created while the import goes on. */
+  allTables: z.boolean().default(false),
   findings: z.array(findingSchema),
   /** What Switchyard made on the target, noted before it is made: what cancelling removes. */
   created: z.strictObject({

@@ -219,7 +219,7 @@ export class ImportService implements EngineApi {
 }
 
 function newDocument(
-  { id, source, target, database, replicaHost, options }: TargetedRequest,
+  { id, source, target, database, tables, replicaHost, options }: TargetedRequest,
   actor: string,
   report: ValidationReport & { source: ImportDocument['sourceFacts']; target: ImportDocument['targetFacts'] },
 ): ImportDocument {
@@ -235,6 +235,7 @@ function newDocument(
     replicaHost,
     options,
     tables: report.tables.map(({ name }) => name),
+    allTables: tables === 'all',
     findings: report.findings,
     created: { schema: false, tables: [], objects: [] },
     activeObjects: NO_ACTIVE_OBJECTS,

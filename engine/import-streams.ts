@@ -84,6 +84,7 @@ export class ImportStreams {
         destination: world.credentialsOf(side),
         flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
         database: document.database,
+        allTables: document.allTables,
         ...exactFrom(document, side),
         ...this.#cascades(side),
         loadTables: async () => {
@@ -137,7 +138,7 @@ export class ImportStreams {
   watchStrays(): void {
     if (this.#strayWatch !== undefined && !this.#strayWatch.ended) return;
     const world = this.#world;
-    const { id, database, tables, sourceFacts } = world.record.document;
+    const { id, database, tables, allTables, sourceFacts } = world.record.document;
     this.#strayWatch = new StrayWatch(
       {
         importId: id,
@@ -146,6 +147,7 @@ export class ImportStreams {
         newPrimary: world.credentialsOf('target'),
         flavor: sourceFacts.flavor,
         database,
+        allTables,
         loadTables: async () => {
           await using connection = await world.connect('source');
           // Not by name: a stray DDL may have dropped one.

@@ -15,9 +15,8 @@ import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
 import { definitionsAfter, StreamSchema, type Definitions } from './stream-schema.ts';
 import { ChangeStream } from './stream/change-stream.ts';
-import type { LoggedQuery } from './stream/query-event.ts';
 import { isSameName } from './stream/stream-scope.ts';
-import { gtidsOf, type StreamTransaction } from './stream/transaction.ts';
+import { gtidsOf, type LoggedDdl, type StreamTransaction } from './stream/transaction.ts';
 
 /** Of final states in a window; another window of as much is collected while one is written. */
 const WINDOW_BYTES_MAX = 16 * 1024 * 1024;
@@ -33,7 +32,7 @@ const FOLLOWING_LAG_MS = 1000;
 const IDLE_PROGRESS_MS = 1000;
 
 /** Does what the policy says with a DDL statement on an imported table; answers whether the destination has executed it. */
-export type DdlHandler = (transaction: StreamTransaction & { ddl: LoggedQuery }) => Promise<'applied' | 'skipped'>;
+export type DdlHandler = (transaction: StreamTransaction & { ddl: LoggedDdl }) => Promise<'applied' | 'skipped'>;
 
 export interface ReplicationOptions {
   importId: string;
@@ -42,6 +41,8 @@ export interface ReplicationOptions {
   destination: ServerDefinition;
   flavor: ServerFacts['flavor'];
   database: string;
+  /** The import is of the whole database: what is created in it is imported too. */
+  allTables?: boolean;
   /**
    * From this position on the destination is what the origin was, but for this stream: then every change must find the
    * rows that it expects, and stops the stream where it does not. Left out: rows may be of another time or of somebody
@@ -190,7 +191,7 @@ export class Replication {
 
   /** One pair of connections, from the durable position on; ends after DDL too, since what follows is decoded with other definitions. */
   async #session(signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { origin, destination, flavor, database, exactFrom, silence } = this.#options;
+    const { origin, destination, flavor, database, allTables = false, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
     await using applier = await Applier.open({ origin, destination, progress: this.#progress, silenceMs });
     await this.#options.beforeSession?.();
@@ -208,6 +209,7 @@ export class Replication {
         isImported: (schema, name) => schema === database && definitions.has(name),
         namesImported: (schema, name) =>
           isSameName(schema, database) && definitions.keys().some((known) => isSameName(name, known)),
+        takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
@@ -436,11 +438,11 @@ export class Replication {
     return await withAddedKeys(connection, database, definitions);
   }
 
-  async #definitionsAfter(before: Definitions, ddl: LoggedQuery, outcome: 'applied' | 'skipped'): Promise<Definitions> {
-    const { flavor, database } = this.#options;
+  async #definitionsAfter(before: Definitions, ddl: LoggedDdl, outcome: 'applied' | 'skipped'): Promise<Definitions> {
+    const { flavor, database, allTables = false } = this.#options;
     await using origin = await ServerConnection.open(this.#options.origin);
     await using destination = await ServerConnection.open(this.#options.destination);
-    return await definitionsAfter(before, { ddl, outcome, origin, destination, flavor, database });
+    return await definitionsAfter(before, { ddl, outcome, origin, destination, flavor, database, allTables });
   }
 
   #notify(): void {

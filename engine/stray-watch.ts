@@ -40,6 +40,8 @@ export interface StrayWatchOptions {
   /** Of the old primary. */
   flavor: ServerFacts['flavor'];
   database: string;
+  /** See `ReplicationOptions`. */
+  allTables: boolean;
   /** The imported tables as they are on the old primary now; read again after DDL. */
   loadTables: () => Promise<Table[]>;
   log: AlarmLog;
@@ -151,7 +153,7 @@ export class StrayWatch {
 
   /** Until something fails, or after DDL, since tables are then read anew. */
   async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
-    const { importId, newPrimary, oldPrimary, flavor, database, loadTables, onChanged } = this.#options;
+    const { importId, newPrimary, oldPrimary, flavor, database, allTables, loadTables, onChanged } = this.#options;
     const tables = new Map((await loadTables()).map((table) => [table.name, table]));
     await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
     await createSidecar(connection, STRAY_TABLES);
@@ -171,6 +173,7 @@ export class StrayWatch {
         tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
         namesImported: (schema, name) =>
           isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
+        takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,

@@ -5,7 +5,7 @@ import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
 import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
 import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
-import type { LoggedQuery } from './stream/query-event.ts';
+import type { LoggedDdl } from './stream/transaction.ts';
 import { sqlTokens } from './stream/sql-lexer.ts';
 import { statementEffect } from './stream/statement-effect.ts';
 import { isSameName } from './stream/stream-scope.ts';
@@ -34,13 +34,15 @@ const tableSchema = z.object({
 export type Definitions = Map<string, Table | null>;
 
 export interface DdlContext {
-  ddl: LoggedQuery;
+  ddl: LoggedDdl;
   outcome: 'applied' | 'skipped';
   origin: ServerConnection;
   destination: ServerConnection;
   /** Of the origin. */
   flavor: Flavor;
   database: string;
+  /** See `ReplicationOptions`. */
+  allTables: boolean;
 }
 
 /**
@@ -87,7 +89,7 @@ export class StreamSchema {
  * fit, and stop the stream.
  */
 export async function definitionsAfter(before: Definitions, context: DdlContext): Promise<Definitions> {
-  const { ddl, outcome, origin, destination, flavor, database } = context;
+  const { ddl, outcome, origin, destination, flavor, database, allTables } = context;
   const effect = statementEffect(ddl);
   const named = new Set(before.keys());
   if (effect.kind === 'tables') {
@@ -97,6 +99,8 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   }
   const there = await tablesOf(destination, database, named);
   const now = await tablesOf(origin, database, named);
+  // As the servers spell what the statement names.
+  if (allTables) for (const name of [...there.keys(), ...now.keys()]) named.add(name);
   const isRenamed = [...named].some((name) => before.get(name) != null && !there.has(name));
   const stays = [...named].find((name) => before.get(name) != null && there.has(name));
   if (outcome === 'skipped' && stays !== undefined && renamesTable(ddl.sql)) {
@@ -110,14 +114,31 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   for (const name of named) {
     const known = before.get(name);
     const found = there.get(name);
-    // A table that is not imported becomes so by taking the place of one that is.
-    if (known === undefined && !(isRenamed && found !== undefined)) continue;
+    // A table that is not imported becomes so by taking the place of one that is, or where all are.
+    if (known === undefined && !((isRenamed || allTables) && found !== undefined)) continue;
+    if (known === undefined && ddl.withRows) throw cameWithRows(ddl.sql);
     if (found === undefined) changed.set(name, null);
     else if (known == null) changed.set(name, flavor === 'mysql' ? found : (now.get(name) ?? found));
     else if (flavor === 'mysql' && (outcome === 'applied' || !sameShape(found, known))) changed.set(name, found);
     else changed.set(name, now.get(name) ?? known);
   }
+  const keyless = [...changed.values()].find((table) => table?.key === null);
+  if (keyless != null) throw withoutKey(keyless.name, ddl.sql);
   return changed;
+}
+
+export function cameWithRows(sql: string): AppError {
+  return new AppError('DDL_WITH_ROWS', `the table comes with its rows: ${sql.slice(0, 200)}`, {
+    details: { sql: sql.slice(0, 500) },
+  });
+}
+
+function withoutKey(table: string, sql: string): AppError {
+  return new AppError(
+    'STREAM_TABLE_WITHOUT_KEY',
+    `table ${table} has no primary key, nor a unique key of NOT NULL columns, after: ${sql.slice(0, 200)}`,
+    { details: { table } },
+  );
 }
 
 /** RENAME TABLE, or ALTER TABLE … RENAME [TO | AS] …; not of a column or an index. */
@@ -134,7 +155,8 @@ async function tablesOf(
   names: Set<string>,
 ): Promise<Map<string, Table>> {
   const tables = await inspectTables(connection, database, 'all');
-  return new Map(tables.filter(({ name }) => names.has(name)).map((table) => [table.name, table]));
+  const inAnyCase = new Set([...names].map((name) => name.toLowerCase()));
+  return new Map(tables.filter(({ name }) => inAnyCase.has(name.toLowerCase())).map((table) => [table.name, table]));
 }
 
 /** Whether rows are read and written in the same way; the display width of integers, which MySQL 8 dropped, is no matter. */

@@ -10,10 +10,11 @@ import { gtidsOf, type StreamTransaction } from './transaction.ts';
 
 const PART_BYTES_MAX = 4 * 1024 * 1024;
 
-export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'namesImported'> {
+export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'namesImported' | 'takesNew'> {
   /** Left out: those that there is a table for. */
   isImported?: StreamScope['isImported'];
   namesImported?: StreamScope['namesImported'];
+  takesNew?: StreamScope['takesNew'];
   server: ServerDefinition;
   flavor: Flavor;
   /** Everything in it has been read already; the first transaction is the first one not in it. */
@@ -59,12 +60,13 @@ export class ChangeStream implements AsyncDisposable {
     tableOf,
     isImported = (schema, name) => tableOf(schema, name) !== undefined,
     namesImported = isImported,
+    takesNew = () => false,
     inScope,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const stream = new ChangeStream(
       from.clone(),
-      new TransactionAssembler({ tableOf, isImported, namesImported, inScope }, partBytesMax),
+      new TransactionAssembler({ tableOf, isImported, namesImported, takesNew, inScope }, partBytesMax),
       bufferBytesMax,
     );
     const client = await BinlogClient.open({

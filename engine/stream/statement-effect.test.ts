@@ -6,12 +6,13 @@ const TABLES = new Set(['orders', 'order items', 'we`ird', 'über']);
 const scope: StreamScope = {
   inScope: (schema) => isSameName(schema, 'shop'),
   namesImported: (schema, name) => isSameName(schema, 'shop') && [...TABLES].some((table) => isSameName(name, table)),
+  takesNew: () => false,
   isImported: (schema, name) => schema === 'shop' && TABLES.has(name),
   tableOf: (schema, name) => (schema === 'shop' && TABLES.has(name) ? ({ schema, name } as Table) : undefined),
 };
 
-function verdict(sql: string, schema = 'shop'): string {
-  const { kind, ...rest } = judgeStatement({ schema, sql }, scope);
+function verdict(sql: string, schema = 'shop', within = scope): string {
+  const { kind, ...rest } = judgeStatement({ schema, sql }, within);
   return 'ours' in rest && rest.ours ? `${kind} ours` : kind;
 }
 
@@ -122,6 +123,34 @@ describe('statements that pass', () => {
     expect(verdict('ALTER TABLE orders ADD x INT', 'elsewhere')).toBe('pass');
     expect(verdict('INSERT INTO orders VALUES (1)', 'elsewhere')).toBe('pass');
   });
+});
+
+describe('where all tables of the schema are imported', () => {
+  const whole: StreamScope = { ...scope, takesNew: (schema) => isSameName(schema, 'shop') };
+
+  it.each([
+    'CREATE TABLE fresh (a INT)',
+    'CREATE TABLE IF NOT EXISTS SHOP.fresh LIKE orders',
+    'CREATE TABLE fresh (a INT) START TRANSACTION',
+    'CREATE SEQUENCE fresh',
+    'RENAME TABLE other TO fresh',
+    'RENAME TABLE elsewhere.t TO shop.t',
+    'RENAME TABLE shop.other TO elsewhere.other',
+    'ALTER TABLE other RENAME fresh',
+    'ALTER TABLE other RENAME COLUMN a TO b, RENAME TO fresh',
+    'ALTER TABLE other CONVERT PARTITION p0 TO TABLE fresh',
+  ])('%s', (sql) => expect(verdict(sql, 'shop', whole)).toBe('ddl'));
+
+  it.each([
+    'CREATE TEMPORARY TABLE fresh (a INT)',
+    'CREATE TABLE elsewhere.fresh (a INT)',
+    'CREATE VIEW fresh AS SELECT 1',
+    'DROP TABLE other',
+    'TRUNCATE other',
+    'ALTER TABLE other ADD x INT',
+    'ALTER TABLE other RENAME COLUMN a TO b',
+    'CREATE INDEX i ON other (a)',
+  ])('%s', (sql) => expect(verdict(sql, 'shop', whole)).toBe('pass'));
 });
 
 describe('rows changed by a statement', () => {

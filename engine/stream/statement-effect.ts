@@ -9,14 +9,14 @@ export interface TableName {
 /**
  * What a logged statement may change.
  * - `none`: no definition and no row of a base table: accounts, views, triggers, routines, temporary tables, …
- * - `tables`: the definition or the whole content of these tables.
+ * - `tables`: the definition or the whole content of these tables; `makes`: a table may have come to be under one of the names.
  * - `schema`: everything in a schema.
  * - `rows`: rows, by a statement (binlog_format other than ROW), of any of these tables, as far as names tell.
  * - `unknown`: cannot be told; to be treated as touching everything.
  */
 export type StatementEffect =
   | { kind: 'none'; tables: TableName[] }
-  | { kind: 'tables'; tables: TableName[] }
+  | { kind: 'tables'; tables: TableName[]; makes: boolean }
   | { kind: 'schema'; schema: string }
   | { kind: 'rows'; tables: TableName[] }
   | { kind: 'unknown' };
@@ -134,11 +134,11 @@ class StatementParser {
         return this.#definition(verb);
       case 'RENAME':
         return this.#word() === 'TABLE' || this.#word() === 'TABLES'
-          ? { kind: 'tables', tables: this.#allNames() }
+          ? { kind: 'tables', tables: this.#allNames(), makes: true }
           : NONE;
       case 'TRUNCATE':
         if (this.#word() === 'TABLE') this.#advance();
-        return this.#oneTable();
+        return this.#oneTable(false);
       case 'SET':
         // MariaDB: SET STATEMENT variable=value FOR statement.
         return this.#word() === 'STATEMENT' ? this.#afterFor() : NONE;
@@ -173,7 +173,7 @@ class StatementParser {
   #tableDefinition(verb: 'CREATE' | 'ALTER' | 'DROP'): StatementEffect {
     this.#advance();
     this.#skipIfExists();
-    if (verb === 'CREATE') return this.#oneTable();
+    if (verb === 'CREATE') return this.#oneTable(true);
     const first = this.#tableName();
     if (first === undefined) return UNKNOWN;
     const tables = [first];
@@ -194,13 +194,13 @@ class StatementParser {
         if (name !== undefined) tables.push(name);
       }
     }
-    return { kind: 'tables', tables };
+    return { kind: 'tables', tables, makes: verb === 'ALTER' && tables.length > 1 };
   }
 
   #indexDefinition(): StatementEffect {
     while (this.#current !== undefined && this.#word() !== 'ON') this.#advance();
     this.#advance();
-    return this.#oneTable();
+    return this.#oneTable(false);
   }
 
   /** CREATE and ALTER DATABASE change defaults for tables to come. */
@@ -213,10 +213,10 @@ class StatementParser {
     return verb === 'DROP' ? { kind: 'schema', schema: name } : { kind: 'none', tables: [{ schema: name, name: '' }] };
   }
 
-  #oneTable(): StatementEffect {
+  #oneTable(makes: boolean): StatementEffect {
     this.#skipIfExists();
     const table = this.#tableName();
-    return table === undefined ? UNKNOWN : { kind: 'tables', tables: [table] };
+    return table === undefined ? UNKNOWN : { kind: 'tables', tables: [table], makes };
   }
 
   #skipIfExists(): void {

@@ -21,6 +21,8 @@ export interface StreamScope {
   readonly inScope: (schema: string) => boolean;
   /** Whether a statement that names this table is about an imported one. */
   readonly namesImported: (schema: string, name: string) => boolean;
+  /** Whether a table that comes to be in this schema is to be imported too. */
+  readonly takesNew: (schema: string) => boolean;
 }
 
 /**
@@ -46,7 +48,9 @@ export function judgeStatement(query: JudgedQuery, scope: StreamScope): Statemen
       return { kind: 'pass', ours: marked || isOurs(effect.tables) };
     case 'tables': {
       const ours = marked || isOurs(effect.tables);
-      const touches = effect.tables.some((table) => scope.namesImported(table.schema, table.name));
+      const touches =
+        effect.tables.some((table) => scope.namesImported(table.schema, table.name)) ||
+        (effect.makes && effect.tables.some((table) => scope.takesNew(table.schema)));
       return { kind: touches ? 'ddl' : 'pass', ours };
     }
     case 'schema': {

@@ -7,6 +7,7 @@ const scope = {
   tableOf: () => undefined,
   isImported: () => false,
   namesImported: () => false,
+  takesNew: () => false,
   inScope: (schema: string) => schema === 'shop',
 };
 

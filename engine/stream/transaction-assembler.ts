@@ -7,6 +7,7 @@ import { isBegin, readQuery, readXaPrepare, readXaStatement, type LoggedQuery } 
 import type { RowDecoder } from './row-image.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
 import { judgeStatement, type StreamScope } from './stream-scope.ts';
+import { readTableName } from './table-map.ts';
 import { payloadEvents, payloadEventsInPieces, readPayload, type Payload } from './transaction-payload.ts';
 import type { RowChange, StreamTransaction } from './transaction.ts';
 
@@ -147,6 +148,8 @@ export class TransactionAssembler implements Disposable {
   #tableMap(event: BinlogEvent): void {
     const open = this.#current();
     const whose = this.#tables.announce(event);
+    if (whose === 'other' && open.ddl !== null && this.#scope.takesNew(readTableName(event.body).schema))
+      open.ddl.withRows = true;
     if (whose === 'ours') open.ours = true;
     if (whose === 'imported') open.held?.add(event);
   }
@@ -213,7 +216,7 @@ export class TransactionAssembler implements Disposable {
           },
         );
       case 'ddl':
-        open.ddl ??= query;
+        open.ddl ??= { ...query, withRows: false };
         open.ours ||= verdict.ours;
         open.bytes += 3 * query.sql.length;
         break;

@@ -30,11 +30,16 @@ export interface StreamTransaction {
   ours: boolean;
   changes: RowChange[];
   /** A DDL statement that touches, or may touch, an imported table; it is a transaction of its own. */
-  ddl: LoggedQuery | null;
+  ddl: LoggedDdl | null;
   /** What it occupies in memory, about. */
   bytes: number;
   /** More of the same transaction follows. */
   partial: boolean;
+}
+
+export interface LoggedDdl extends LoggedQuery {
+  /** It makes a table that is not imported yet together with rows, which are passed over: CREATE TABLE … SELECT. */
+  withRows: boolean;
 }
 
 /** What positions move by with a transaction. */

@@ -55,7 +55,11 @@ async function run(...statements: string[]): Promise<void> {
   for (const statement of statements) await source.write(statement);
 }
 
-function start(policy: 'STOP' | 'EXEC' | 'EXEC_IGNORE' | 'IGNORE', decisions: DdlDecision[] = []) {
+function start(
+  policy: 'STOP' | 'EXEC' | 'EXEC_IGNORE' | 'IGNORE',
+  decisions: DdlDecision[] = [],
+  { allTables = false } = {},
+) {
   const controller = new AbortController();
   const replication = new Replication(
     {
@@ -65,6 +69,7 @@ function start(policy: 'STOP' | 'EXEC' | 'EXEC_IGNORE' | 'IGNORE', decisions: Dd
       destination: target.server,
       flavor: 'mysql',
       database: schema,
+      allTables,
       loadTables: () => inspectTables(source, schema, 'all'),
       onTables: async (tables) => {
         names = tables;
@@ -234,4 +239,102 @@ test('a table that comes with its rows stops the stream (I4)', async () => {
   await startAndStop();
   await run("INSERT INTO a VALUES (1, 1, 'w')", 'DROP TABLE b', 'CREATE TABLE b (PRIMARY KEY (id)) AS SELECT * FROM a');
   await expect(start('EXEC').replication.done).rejects.toMatchObject({ code: 'STREAM_SCHEMA_CHANGED' });
+});
+
+describe('of a whole database', () => {
+  const whole = { allTables: true };
+
+  test('with EXEC, tables that are created are followed, whatever way they come to be', async () => {
+    await startAndStop();
+    await run(
+      'CREATE TABLE fresh (id INT PRIMARY KEY, v INT)',
+      'INSERT INTO fresh VALUES (1, 1)',
+      'CREATE TABLE IF NOT EXISTS alike LIKE a',
+      "INSERT INTO alike VALUES (2, 2, 'w')",
+      'RENAME TABLE fresh TO other, alike TO fresh',
+      "INSERT INTO fresh VALUES (3, 3, 'w')",
+      'INSERT INTO other VALUES (4, 4)',
+      'ALTER TABLE other ADD COLUMN w INT, RENAME TO another',
+      'INSERT INTO another VALUES (5, 5, 5)',
+      // As tools for schema changes do it.
+      'CREATE TABLE _a_new LIKE a',
+      'ALTER TABLE _a_new ADD COLUMN x INT',
+      'INSERT INTO _a_new SELECT *, 1 FROM a',
+      'RENAME TABLE a TO _a_old, _a_new TO a',
+      "INSERT INTO a VALUES (6, 6, 'w', 6)",
+      'DROP TABLE _a_old, b',
+      'CREATE TABLE b (id INT PRIMARY KEY)',
+      'INSERT INTO b VALUES (7)',
+    );
+    const { caughtUp, stop } = start('EXEC', [], whole);
+    await caughtUp();
+    await stop();
+    expect(await contents(target)).toEqual(await contents(source));
+    expect(names.toSorted()).toEqual(['a', 'another', 'b', 'c', 'fresh']);
+  });
+
+  test('with STOP, a table that is created stops the stream at its place; applied or made by hand, it is followed', async () => {
+    await startAndStop();
+    await run('CREATE TABLE one (id INT PRIMARY KEY)', 'INSERT INTO one VALUES (1)');
+    await run('CREATE TABLE two (id INT PRIMARY KEY)', 'INSERT INTO two VALUES (2)');
+    await expect(start('STOP', [], whole).replication.done).rejects.toMatchObject({ code: 'DDL_STOPPED' });
+    await expect(start('STOP', ['apply'], whole).replication.done).rejects.toMatchObject({ code: 'DDL_STOPPED' });
+    await target.write('CREATE TABLE two (id INT PRIMARY KEY)');
+    const { caughtUp, stop } = start('STOP', ['skip'], whole);
+    await caughtUp();
+    await stop();
+    expect(await contents(target)).toEqual(await contents(source));
+    expect(names.toSorted()).toEqual(['a', 'b', 'c', 'one', 'two']);
+  });
+
+  test('skipped, it is not followed, and nothing else is left out', async () => {
+    await startAndStop();
+    await run(
+      'CREATE TABLE one (id INT PRIMARY KEY)',
+      'INSERT INTO one VALUES (1)',
+      "INSERT INTO a VALUES (1, 1, 'w')",
+    );
+    const { caughtUp, stop } = start('IGNORE', [], whole);
+    await caughtUp();
+    await stop();
+    expect(names.toSorted()).toEqual(['a', 'b', 'c']);
+    expect(await target.rows('SELECT * FROM a')).toEqual([['1', '1', 'w']]);
+  });
+
+  test('a table that comes with its rows is not applied without them (I4)', async () => {
+    await startAndStop();
+    await run("INSERT INTO a VALUES (1, 1, 'w')", 'CREATE TABLE one (PRIMARY KEY (id)) AS SELECT * FROM a');
+    await run("INSERT INTO one VALUES (2, 2, 'w')");
+    await expect(start('STOP', [], whole).replication.done).rejects.toMatchObject({ code: 'DDL_STOPPED' });
+    for (const [policy, decisions] of [
+      ['EXEC', []],
+      ['STOP', ['apply']],
+    ] as const)
+      await expect(start(policy, [...decisions], whole).replication.done).rejects.toMatchObject({
+        code: 'DDL_WITH_ROWS',
+      });
+    // Made by hand it lacks the rows of the statement.
+    await target.write('CREATE TABLE one LIKE a');
+    await expect(start('STOP', ['skip'], whole).replication.done).rejects.toMatchObject({ code: 'DDL_WITH_ROWS' });
+    await target.write('DROP TABLE one');
+    const { caughtUp, stop } = start('STOP', ['skip'], whole);
+    await caughtUp();
+    await stop();
+    expect(names.toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('a table without a key stops the stream', async () => {
+    await startAndStop();
+    await run('CREATE TABLE one (id INT)', 'INSERT INTO one VALUES (1)');
+    await expect(start('EXEC', [], whole).replication.done).rejects.toMatchObject({
+      code: 'STREAM_TABLE_WITHOUT_KEY',
+    });
+    expect(await target.rows('SELECT * FROM one')).toEqual([]);
+  });
+});
+
+test('an imported table that loses its key stops the stream', async () => {
+  await startAndStop();
+  await run("INSERT INTO a VALUES (1, 1, 'w')", 'ALTER TABLE a DROP PRIMARY KEY', "INSERT INTO a VALUES (1, 1, 'w')");
+  await expect(start('EXEC').replication.done).rejects.toMatchObject({ code: 'STREAM_TABLE_WITHOUT_KEY' });
 });
