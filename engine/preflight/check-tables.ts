@@ -1,4 +1,4 @@
-import type { Finding } from '../api.ts';
+import type { Finding, ImportRequest } from '../api.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
 import { quoted } from '../schema/target-ddl.ts';
 import type { Table } from '../schema/table.ts';
@@ -22,12 +22,18 @@ const REMOTE_ENGINES = new Set([
 ]);
 
 /** Each imported table by itself, on the source. */
-export async function checkTables(source: ServerConnection, database: string, tables: Table[]): Promise<Finding[]> {
+export async function checkTables(
+  source: ServerConnection,
+  { database, options: { reverse } }: Pick<ImportRequest, 'database' | 'options'>,
+  tables: Table[],
+): Promise<Finding[]> {
   const engines = await enginesOf(source, database);
+  const transactional = await transactionalEngines(source);
   const invisible = await invisibleColumns(source, database);
   return tables.flatMap((table) => [
     ...checkKey(table),
     ...checkEngine(table, engines.get(table.name) ?? 'InnoDB'),
+    ...(reverse === 'off' ? [] : checkWayBack(table, engines.get(table.name) ?? 'InnoDB', transactional)),
     ...checkName(table),
     ...checkColumns(table, invisible.get(table.name) ?? []),
   ]);
@@ -58,6 +64,20 @@ function checkEngine(table: Table, engine: string): Finding[] {
       table.name,
       `${table.name} is a ${engine} table`,
       `ALTER TABLE ${quoted(table.schema)}.${quoted(table.name)} ENGINE = InnoDB; beforehand shows whether anything depends on the old engine.`,
+    ),
+  ];
+}
+
+/** What was written in part cannot be taken back there, and is logged without the mark that it is ours (I7). */
+function checkWayBack(table: Table, engine: string, transactional: ReadonlySet<string>): Finding[] {
+  if (transactional.has(engine.toUpperCase()) || REMOTE_ENGINES.has(engine.toUpperCase())) return [];
+  return [
+    finding(
+      'ENGINE_NOT_TRANSACTIONAL',
+      'source',
+      table.name,
+      `${table.name} is a ${engine} table, which has no transactions: switching back to it is not possible`,
+      `ALTER TABLE ${quoted(table.schema)}.${quoted(table.name)} ENGINE = InnoDB; or create the import with the option reverse: off.`,
     ),
   ];
 }
@@ -94,6 +114,13 @@ async function enginesOf(source: ServerConnection, database: string): Promise<Ma
     `SELECT TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`,
   );
   return new Map(rows.map(({ name, engine }) => [name, engine ?? 'unknown']));
+}
+
+async function transactionalEngines(source: ServerConnection): Promise<Set<string>> {
+  const rows = await source.select<{ engine: string }>(
+    "SELECT ENGINE AS engine FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'",
+  );
+  return new Set(rows.map(({ engine }) => engine.toUpperCase()));
 }
 
 async function invisibleColumns(source: ServerConnection, database: string): Promise<Map<string, string[]>> {

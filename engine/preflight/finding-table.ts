@@ -216,6 +216,13 @@ export const FINDINGS = {
       'The table is in a storage engine other than InnoDB. It becomes InnoDB on the target; on the source its changes are not transactional.',
     fix: 'ALTER TABLE … ENGINE = InnoDB on the source beforehand shows whether anything depends on the old engine.',
   },
+  ENGINE_NOT_TRANSACTIONAL: {
+    severity: 'error',
+    skippable: false,
+    meaning:
+      'The table is in a storage engine without transactions (MyISAM, Aria, MEMORY). After a switch the writes of the target would go back to it: what was written in part could not be undone there, and would be taken for writes of somebody else. So switching back is not possible with such a table.',
+    fix: 'ALTER TABLE … ENGINE = InnoDB on the source, or the import option reverse: off: there is no way back then.',
+  },
   ENGINE_REMOTE: {
     severity: 'error',
     skippable: false,

@@ -77,10 +77,11 @@ export async function validateServer(
 /** The imported database on the source; answers the tables that can be imported. */
 export async function validateSchema(
   source: ServerView,
-  { database, tables: requested }: ImportRequest,
+  request: ImportRequest,
   findings: Finding[],
 ): Promise<Table[]> {
   const { connection } = source;
+  const { database, tables: requested } = request;
   const schemas = await connection.rows(
     `SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`,
   );
@@ -107,7 +108,7 @@ export async function validateSchema(
   const names = tables.map(({ name }) => name);
   if (all.length === 0) findings.push(finding('NO_TABLES', 'source', database, `${database} has no tables`));
   findings.push(
-    ...(await checkTables(connection, database, tables)),
+    ...(await checkTables(connection, request, tables)),
     ...(await checkObjects(connection, database, names)),
   );
   return tables;

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { importRequestSchema, type Finding, type ServerDefinition, type ValidationReport } from '../../engine/api.ts';
+import {
+  importOptionsSchema,
+  importRequestSchema,
+  type Finding,
+  type ServerDefinition,
+  type ValidationReport,
+} from '../../engine/api.ts';
 import { checkVersion } from '../../engine/preflight/check-servers.ts';
 import { FINDINGS, type FindingCode } from '../../engine/preflight/finding-table.ts';
 import { viewServer } from '../../engine/preflight/server-view.ts';
@@ -254,6 +260,7 @@ describe('the schema', () => {
   test.each<[FindingCode, string[]]>([
     ['TABLE_WITHOUT_KEY', ['CREATE TABLE shop.t (a INT NOT NULL, b INT NULL, UNIQUE KEY (b), KEY (a))']],
     ['ENGINE_NOT_INNODB', ['CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=MyISAM']],
+    ['ENGINE_NOT_TRANSACTIONAL', ['CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=MEMORY']],
     ['ENGINE_REMOTE', ['CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=BLACKHOLE']],
     ['NAME_NOT_ASCII', ['CREATE TABLE shop.t (a INT PRIMARY KEY, `größe` INT)']],
     ['COLUMNS_GENERATED', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT AS (a + 1))']],
@@ -276,6 +283,20 @@ describe('the schema', () => {
     ['EVENTS', 'CREATE EVENT shop.e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1', 'DROP EVENT shop.e', 'e (disabled)'],
   ])('%s', async (code, setup, undo, message) => {
     expect(await provoke(code, source, [setup], [undo])).toMatchObject({ message });
+  });
+
+  test('a table without transactions: nothing can be written back to it, so the import must not have a way back', async () => {
+    await run(source, 'CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=MyISAM');
+    try {
+      const report = await validate({ options: importOptionsSchema.parse({ skipValidationErrors: true }) });
+      expect(report.ok).toBe(false);
+      expect(report.findings.find(({ code }) => code === 'ENGINE_NOT_TRANSACTIONAL')).toMatchObject({ subject: 't' });
+      const oneWay = await validate({ options: importOptionsSchema.parse({ reverse: 'off' }) });
+      expect(oneWay.findings.map(({ code }) => code)).not.toContain('ENGINE_NOT_TRANSACTIONAL');
+      expect(oneWay.ok).toBe(true);
+    } finally {
+      await run(source, 'DROP TABLE shop.t');
+    }
   });
 
   test('a foreign key to a table that stays behind', async () => {
@@ -306,6 +327,7 @@ describe('the schema', () => {
     expect(subjects('TYPE_TRANSLATED')).toEqual(['a', 'b']);
     expect(subjects('DEFINITION_REDUCED')).toEqual(['c']);
     expect(subjects('ENGINE_NOT_INNODB')).toEqual(['c']);
+    expect(subjects('ENGINE_NOT_TRANSACTIONAL')).toEqual(['c']);
     expect(subjects('NOT_IMPORTABLE')).toEqual(['d (system versioned), s (sequence)']);
     expect(subjects('DDL_UNSUPPORTED')).toEqual(['e']);
   });
