@@ -6,6 +6,8 @@ import type { Column, Table } from './table.ts';
 
 type Row = Record<string, string | null>;
 
+const NO_SUCH_TABLE = 1146;
+
 /** Flavour, version and identity of a server. MariaDB has no server_uuid: its own uid, else what tells servers apart. */
 export async function serverFacts(connection: ServerConnection): Promise<ServerFacts> {
   const variables = await globalVariables(connection, [
@@ -51,15 +53,11 @@ export async function inspectTables(
     await readWords(connection, `STATISTICS WHERE ${scope} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`),
   );
 
-  const found = new Set(tables.map((row) => text(row, 'TABLE_NAME')));
-  const missing = names === 'all' ? [] : names.filter((name) => !found.has(name));
-  if (missing.length > 0) {
-    throw new AppError('TABLE_UNKNOWN', `no such table in ${schema}: ${missing.join(', ')}`, { details: { missing } });
-  }
-
   const result: Table[] = [];
   for (const row of tables) {
     const name = text(row, 'TABLE_NAME');
+    const createSql = await createStatement(connection, schema, name);
+    if (createSql === null) continue;
     const tableColumns = (columns.get(name) ?? []).map(columnOf);
     const indexes = indexesOf(parts.get(name) ?? [], tableColumns);
     const key = chooseKey(indexes, tableColumns);
@@ -75,17 +73,28 @@ export async function inspectTables(
           columns,
           whole: whole && columns.every((ordinal) => tableColumns[ordinal]?.generated === null),
         })),
-      createSql: await createStatement(connection, schema, name),
+      createSql,
       rowsEstimate: Number(row['TABLE_ROWS'] ?? 0),
       bytes: Number(row['DATA_LENGTH'] ?? 0),
     });
   }
+  const found = new Set(result.map(({ name }) => name));
+  const missing = names === 'all' ? [] : names.filter((name) => !found.has(name));
+  if (missing.length > 0) {
+    throw new AppError('TABLE_UNKNOWN', `no such table in ${schema}: ${missing.join(', ')}`, { details: { missing } });
+  }
   return result;
 }
 
-async function createStatement(connection: ServerConnection, schema: string, name: string): Promise<string> {
-  const [row] = await connection.rows(`SHOW CREATE TABLE ${quoteName(schema)}.${quoteName(name)}`);
-  return textOf(row?.[1] ?? '');
+/** Null: it was dropped since it was listed. */
+async function createStatement(connection: ServerConnection, schema: string, name: string): Promise<string | null> {
+  try {
+    const [row] = await connection.rows(`SHOW CREATE TABLE ${quoteName(schema)}.${quoteName(name)}`);
+    return textOf(row?.[1] ?? '');
+  } catch (error) {
+    if (errnoOf(error) === NO_SUCH_TABLE) return null;
+    throw error;
+  }
 }
 
 /** MySQL 8 and later answer row counts up to a day old otherwise; the others do not know the variable. */

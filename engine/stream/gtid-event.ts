@@ -9,6 +9,8 @@ export interface TransactionStart {
   opensTransaction: boolean;
   /** MariaDB: `formatId:gtrid:bqual` of the XA transaction that this one prepares or ends. */
   xid: string | null;
+  /** MariaDB (`binlog_alter_two_phase`): an ALTER that begins here, or is rolled back. Only where it commits it changes anything. */
+  isVoidAlter: boolean;
 }
 
 export function readTransactionStart(event: BinlogEvent): TransactionStart {
@@ -38,7 +40,7 @@ function readGtid(event: BinlogEvent): TransactionStart {
     const high = cursor.uint(3) & 0x7fffff;
     if (low + high > 0) committedAtMs = (high * 2 ** 32 + low) / 1000;
   }
-  return { gtid: `${uuid}:${number}`, committedAtMs, opensTransaction: false, xid: null };
+  return { gtid: `${uuid}:${number}`, committedAtMs, opensTransaction: false, xid: null, isVoidAlter: false };
 }
 
 /**
@@ -71,6 +73,7 @@ function readTaggedGtid(event: BinlogEvent): TransactionStart {
     committedAtMs,
     opensTransaction: false,
     xid: null,
+    isVoidAlter: false,
   };
 }
 
@@ -93,6 +96,9 @@ const FL_STANDALONE = 1;
 const FL_GROUP_COMMIT_ID = 2;
 const FL_PREPARED_XA = 64;
 const FL_COMPLETED_XA = 128;
+/** In a second byte of flags (sql/log_event.h); zero, as padding, where there is none. */
+const FL_START_ALTER_E1 = 2;
+const FL_ROLLBACK_ALTER_E1 = 8;
 
 /** https://mariadb.com/kb/en/gtid_event/: it stands for BEGIN as well, unless it is flagged as standing alone. */
 function readMariadbGtid(event: BinlogEvent): TransactionStart {
@@ -108,11 +114,13 @@ function readMariadbGtid(event: BinlogEvent): TransactionStart {
     const bqualBytes = cursor.uint8();
     xid = `${format}:${cursor.slice(gtridBytes).toString('hex')}:${cursor.slice(bqualBytes).toString('hex')}`;
   }
+  const extra = cursor.left > 0 ? cursor.uint8() : 0;
   return {
     gtid: `${domain}-${event.serverId}-${sequence}`,
     committedAtMs: event.timestamp * 1000,
     opensTransaction: (flags & FL_STANDALONE) === 0,
     xid,
+    isVoidAlter: (extra & (FL_START_ALTER_E1 | FL_ROLLBACK_ALTER_E1)) !== 0,
   };
 }
 

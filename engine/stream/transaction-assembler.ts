@@ -205,6 +205,7 @@ export class TransactionAssembler implements Disposable {
   }
 
   #statement(open: OpenTransaction, query: LoggedQuery): Fed {
+    if (open.start.isVoidAlter) return this.#finish();
     const verdict = judgeStatement(query, this.#scope);
     switch (verdict.kind) {
       case 'dml':

@@ -242,6 +242,7 @@ test('rows of one window that collide are real, whatever the origin says of thei
   const table = (prefix: number) => `CREATE TABLE t (id INT PRIMARY KEY, u VARCHAR(20), UNIQUE x (u(${prefix})))`;
   const database = await pair.database('since_altered', [table(3)], [table(2)]);
   await database.run(["INSERT INTO t VALUES (1, 'abc'), (2, 'abd')"]);
+  await pair.source.write('ALTER TABLE t COMMENT "of another window"');
   await pair.source.write('DELETE FROM t WHERE id=1');
   await pair.source.write('ALTER TABLE t DROP KEY x, ADD UNIQUE x (u(2))');
   await expect(database.applyAll(false)).rejects.toMatchObject({ code: 'APPLY_ROW_CONFLICT', details: { key: '(2)' } });

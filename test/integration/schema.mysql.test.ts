@@ -54,6 +54,33 @@ test('facts tell flavours and servers apart', async () => {
   expect(other.serverUuid).not.toBe('');
 });
 
+test.each(['mysql-9.7', 'mariadb-11.8'])(
+  'a table that is dropped while tables are looked at on %s is left out',
+  async (flavor) => {
+    const server = flavor === 'mysql-9.7' ? mysql : mariadb;
+    await using connection = await connect(server);
+    await using other = await connect(server);
+    await connection.write('CREATE DATABASE fleeting');
+    for (const name of ['a', 'b', 'c']) await connection.write(`CREATE TABLE fleeting.${name} (id INT PRIMARY KEY)`);
+    // Dropped when it has been listed, just before its own definition is asked for.
+    const racing = new Proxy(connection, {
+      get: (inner, name) => {
+        if (name !== 'rows') return Reflect.get(inner, name, inner).bind(inner);
+        return async (sql: string) => {
+          if (sql.includes('SHOW CREATE TABLE `fleeting`.`b`')) await other.write('DROP TABLE IF EXISTS fleeting.b');
+          return await inner.rows(sql);
+        };
+      },
+    });
+    expect((await inspectTables(racing, 'fleeting', 'all')).map(({ name }) => name)).toEqual(['a', 'c']);
+    await connection.write('CREATE TABLE fleeting.b (id INT PRIMARY KEY)');
+    await expect(inspectTables(racing, 'fleeting', ['a', 'b'])).rejects.toMatchObject({
+      code: 'TABLE_UNKNOWN',
+      details: { missing: ['b'] },
+    });
+  },
+);
+
 describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('values on %s', (flavor) => {
   const server = () => (flavor === 'mysql-9.7' ? mysql : mariadb);
 

@@ -593,6 +593,23 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_EVENT_UNKNOWN' });
   });
 
+  it.runIf(family === 'mariadb')(
+    'shows an ALTER that is logged in two phases once, where it commits, and none that is rolled back',
+    async () => {
+      const transactions = await fixture.record(async () => {
+        await fixture.run("INSERT INTO t VALUES (1,'a'),(2,'a')", 'SET SESSION binlog_alter_two_phase=ON');
+        await fixture.run('ALTER TABLE t COMMENT "one"', 'ALTER TABLE t ADD INDEX (name), ALGORITHM=COPY');
+        await expect(fixture.run('ALTER TABLE t ADD UNIQUE (name), ALGORITHM=COPY')).rejects.toThrow('Duplicate');
+      });
+      expect(transactions.flatMap(({ ddl }) => ddl?.sql ?? [])).toEqual([
+        'ALTER TABLE t COMMENT "one"',
+        'ALTER TABLE t ADD INDEX (name), ALGORITHM=COPY',
+      ]);
+      // Rows; two phases of each, the one that failed included.
+      expect(transactions).toHaveLength(7);
+    },
+  );
+
   onMysql('reads compressed transactions', async () => {
     await fixture.run('SET SESSION binlog_transaction_compression=ON');
     const transactions = await fixture.record(async () => {

@@ -1,6 +1,6 @@
 import mysql from 'mysql2/promise';
-import { expect, test } from 'vitest';
-import { connect } from '../support/query.ts';
+import { expect, test, vi } from 'vitest';
+import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
 const ONLY_ON_SOURCE = { user: 'legacy', password: 'legacy-secret-1', database: 'shop' };
@@ -88,10 +88,10 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
   await expect(stubborn.query('COMMIT')).rejects.toThrow(/drain budget|closed/);
 });
 
-test('a table that was made since the import began is not replicated, and refuses the switch', async () => {
+test('a table that was made since the import began, and left out by the policy, refuses the switch', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 50 });
   const { client } = rehearsal.switchyard;
-  await client.createImport(rehearsal.request({ options: { ddl: 'EXEC' } }));
+  await client.createImport(rehearsal.request({ options: { ddl: 'IGNORE' } }));
   await rehearsal.reach('running');
   await using onSource = await connect(rehearsal.source);
   await onSource.query('CREATE TABLE shop.made_since (id INT PRIMARY KEY)');
@@ -108,6 +108,23 @@ test('a table that was made since the import began is not replicated, and refuse
   ]);
   await onSource.query('DROP TABLE shop.made_since');
   expect(await refused()).toEqual([]);
+});
+
+test('a table that was made since the import began is imported, too, where the policy is EXEC', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 50 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { ddl: 'EXEC' } }));
+  await rehearsal.reach('running');
+  await using onSource = await connect(rehearsal.source);
+  await using onTarget = await connect(rehearsal.target);
+  await onSource.query('CREATE TABLE shop.made_since (id INT PRIMARY KEY)');
+  await onSource.query('INSERT INTO shop.made_since VALUES (1), (2)');
+  await vi.waitFor(
+    async () => expect(await rows(onTarget, 'SELECT id FROM shop.made_since')).toEqual([{ id: 1 }, { id: 2 }]),
+    { timeout: 30_000 },
+  );
+  const { refusals } = await client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
+  expect(refusals.map(({ code }) => code)).not.toContain('TABLES_LEFT_BEHIND');
 });
 
 test('policy abort: a session that never ends its transaction undoes the switch, and is named', async () => {
