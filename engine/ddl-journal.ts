@@ -3,14 +3,17 @@ import { restoreSession } from './ddl-session.ts';
 import { openForDdl } from './schema/create-target.ts';
 import type { ServerDefinition } from './api.ts';
 import { errnoOf, quoteName, quoteText, ServerConnection, textOf, type Bytes } from './server/connection.ts';
-import { DDL_JOURNAL, type Direction } from './sidecar.ts';
+import { DDL_JOURNAL, SIDECAR_SCHEMA, type Direction } from './sidecar.ts';
 import { OWN_COMMENT } from './stream/stream-scope.ts';
 import type { LoggedQuery } from './stream/query-event.ts';
+import { sqlTokens } from './stream/sql-lexer.ts';
 import { statementEffect } from './stream/statement-effect.ts';
 
 const NO_SUCH_TABLE = 1146;
 const NO_SUCH_SCHEMA = 1049;
 const LOCK_WAIT_S = 60;
+/** Made for the moment: see `dropWithMark`. */
+const DROP_MARK: Bytes = `${quoteName(SIDECAR_SCHEMA)}.drop_mark`;
 
 export interface JournalledDdl extends LoggedQuery {
   gtid: string;
@@ -71,9 +74,15 @@ export class DdlJournal {
       `REPLACE INTO ${DDL_JOURNAL} VALUES (${this.#values}, ${quoteText(ddl.gtid)}, ${quoteText(ddl.sql)}, ${quoteText(text)}, ${Date.now()})`,
     );
     try {
-      await restoreSession({ connection, origin: async () => ServerConnection.open(this.#origin), query: ddl });
-      // The comment marks the statement as ours in the binlog of the destination.
-      await connection.write(`${OWN_COMMENT} ${ddl.bytes}`);
+      const drop = dropWithMark(ddl);
+      if (drop === null) {
+        await restoreSession({ connection, origin: async () => ServerConnection.open(this.#origin), query: ddl });
+        // The comment marks the statement as ours in the binlog of the destination.
+        await connection.write(`${OWN_COMMENT} ${ddl.bytes}`);
+      } else {
+        await connection.write(`CREATE TABLE IF NOT EXISTS ${DROP_MARK} (id INT PRIMARY KEY)`);
+        await connection.write(drop);
+      }
     } catch (error) {
       if (!connection.broken) await connection.write(`DELETE FROM ${DDL_JOURNAL} WHERE ${this.#where}`);
       throw error;
@@ -89,6 +98,20 @@ export class DdlJournal {
       if (row?.[0] === '1') return connection;
     }
   }
+}
+
+/**
+ * DROP TABLE is written anew for the log, without comments. So a table of ours goes with those that it names: that tells that it is
+ * ours (I7), where it would be replicated back or taken for a stray. Null for any other statement.
+ */
+function dropWithMark(ddl: JournalledDdl): Bytes | null {
+  const effect = statementEffect(ddl);
+  const words = [...sqlTokens(ddl.sql)].map(({ kind, text }) => (kind === 'word' ? text.toUpperCase() : ''));
+  const isDrop = words[0] === 'DROP' && (words[1] === 'TABLE' || words[1] === 'TABLES');
+  // A name that could not be decoded stays as it came.
+  if (!isDrop || effect.kind !== 'tables' || ddl.sql.includes('\u{FFFD}')) return null;
+  const names = effect.tables.map(({ schema, name }) => `${quoteName(schema)}.${quoteName(name)}`);
+  return `DROP TABLE ${words[2] === 'IF' ? 'IF EXISTS ' : ''}${[...names, DROP_MARK].join(', ')}`;
 }
 
 /** Everything that the statement may change, as text. */
