@@ -25,24 +25,43 @@ export interface CollisionScene {
   collision: Collision;
 }
 
+/** Tries to place one row, each with a look at the source: more, and its values keep moving faster than they are read. */
+const LOOKS_MAX = 100;
+
 /**
- * Chunks are read at different times, so a unique value that moved from one row to another meanwhile can come with
- * both. Then the newcomer may take the place: both rows were changed after the stream began, which brings each to its
- * last state. But where the two rows are there together on the source, they are one row for a unique key of the
- * target (a collation that tells fewer texts apart, mostly), and one of them would be lost without a word.
+ * Chunks are read at different times, so a unique value that moved from one row to another meanwhile can come with both. But
+ * where the two rows are there together on the source, they are one row for a unique key of the target (a collation that
+ * tells fewer texts apart, mostly), and one of them would be lost without a word.
  *
- * The judge is the target: it gets both rows as the source has them at one moment, and must be able to keep both.
+ * The judge is the target: it gets both rows as the source has them at one moment, and must be able to keep both. Then the
+ * newcomer is placed as it is at that moment, and the other one gives way only if it is in the way still: it has been
+ * changed since it was copied, so the stream brings it to its last state. What the source does not have any more is not
+ * placed, or gives way: its deletion is in the stream. The copy's stamp is taken after all of that.
  */
 export async function settleCollision(scene: CollisionScene): Promise<void> {
-  const { writer, table, collision } = scene;
+  const { reader, writer, table, collision } = scene;
   const sql = new CollisionSql(table);
   const key = collision.values.slice(sql.columns.length);
-  const holder = await keyHolder(writer, table, `${sql.into('INSERT')}${collision.tuple}`);
-  if (holder !== null && !isSame(sql, holder, key)) {
-    const pair = await rowsTogether(scene.reader, sql, [holder, key]);
-    if (pair !== null && !(await canKeepBoth(writer, sql, pair))) throw collided(table, sql, collision, holder);
+  let tuple = collision.tuple;
+  for (let look = 1; ; look += 1) {
+    const holder = await keyHolder(writer, table, `${sql.into('INSERT')}${tuple}`);
+    if (holder === null) {
+      await writer.write(`${sql.into('INSERT')}${tuple}`);
+      return;
+    }
+    if (isSame(sql, holder, key)) {
+      await writer.write(sql.delete(holder));
+      continue;
+    }
+    const [there, newcomer] = await rowsTogether(reader, sql, [holder, key]);
+    if (newcomer === undefined) return;
+    if (there !== undefined && (look > LOOKS_MAX || !(await canKeepBoth(writer, sql, [there, newcomer]))))
+      throw collided(table, sql, collision, holder);
+    const now = sql.tuple(newcomer);
+    // Changed since: it may have left the place.
+    if (there === undefined || now === tuple) await writer.write(sql.delete(holder));
+    tuple = now;
   }
-  await writer.write(sql.replace([collision.tuple]));
 }
 
 class CollisionSql {
@@ -70,6 +89,10 @@ class CollisionSql {
     return `(${this.#literals.map((format, i) => format(values[i] ?? null)).join(',')})`;
   }
 
+  delete(key: Value[]): Bytes {
+    return `DELETE FROM ${this.table} WHERE ${this.whereKey(key)}`;
+  }
+
   whereKey(key: Value[]): Bytes {
     return this.key
       .map((column, i) => `${quoteName(column.name)} = ${comparand(column)(canonical(column, key[i] ?? null))}`)
@@ -77,15 +100,18 @@ class CollisionSql {
   }
 }
 
-/** Both rows as the source has them at one moment, or null where one of them is no more. */
-async function rowsTogether(reader: ServerConnection, sql: CollisionSql, keys: Value[][]): Promise<Value[][] | null> {
+/** Rows as the source has them at one moment; undefined: it is no more. */
+async function rowsTogether(
+  reader: ServerConnection,
+  sql: CollisionSql,
+  keys: Value[][],
+): Promise<(Value[] | undefined)[]> {
   const list = [...sql.columns, ...sql.key].map(selectExpression).join(',');
   // One statement, one view of the data; a parenthesis each, since UNION otherwise takes the names of the first only.
   const rows = await reader.rows(
     keys.map((key, i) => `(SELECT ${i},${list} FROM ${sql.table} WHERE ${sql.whereKey(key)})`).join(' UNION ALL '),
   );
-  const found = keys.map((_, i) => rows.find(([number]) => number === String(i))?.slice(1));
-  return found.every((row) => row !== undefined) ? found : null;
+  return keys.map((_, i) => rows.find(([number]) => number === String(i))?.slice(1));
 }
 
 async function canKeepBoth(writer: ServerConnection, sql: CollisionSql, pair: Value[][]): Promise<boolean> {
