@@ -13,6 +13,7 @@ import type {
   StrayWriteView,
   SwitchReport,
   ValidationReport,
+  VerifyRepairReport,
 } from '../engine/api.ts';
 import type { LogEntry, Readiness } from './backend.ts';
 import type { LagSample } from './lag-history.ts';
@@ -82,7 +83,12 @@ const verifyTableView = z.object({
   chunksDone: count,
   chunksTotal: count,
   differences: z.array(
-    z.object({ key: z.string(), kind: z.enum(['missing', 'extra', 'different']), columns: z.array(z.string()) }),
+    z.object({
+      key: z.string(),
+      kind: z.enum(['missing', 'extra', 'different']),
+      columns: z.array(z.string()),
+      values: z.array(z.object({ column: z.string(), source: z.string().nullable(), target: z.string().nullable() })),
+    }),
   ),
   differencesTotal: count,
 });
@@ -183,6 +189,13 @@ export const switchReportSchema: z.ZodType<SwitchReport> = z.object({
   pauseMs: z.number().nullable(),
   hold: z.object({ fromMs: z.number(), toMs: z.number(), steps: z.record(z.string(), z.number()) }).nullable(),
   fence: z.string(),
+  view: importViewSchema,
+});
+
+export const verifyRepairReportSchema: z.ZodType<VerifyRepairReport> = z.object({
+  repaired: count,
+  already: count,
+  left: z.array(z.object({ table: z.string(), key: z.string(), reason: z.string() })),
   view: importViewSchema,
 });
 

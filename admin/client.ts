@@ -15,6 +15,7 @@ import type {
   SwitchReport,
   SwitchRequest,
   ValidationReport,
+  VerifyRepairReport,
   VerifyRequest,
 } from '../engine/api.ts';
 import type { z } from 'zod';
@@ -71,6 +72,8 @@ export class AdminClient implements AsyncDisposable {
     this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify'), body });
   pauseVerification = (id: string) =>
     this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify/pause'), body: {} });
+  repairDifferences = (id: string) =>
+    this.#json<VerifyRepairReport>({ method: 'POST', path: pathOf(id, 'verify/repair'), body: {} });
   resumeVerification = (id: string) =>
     this.#json<ImportView>({ method: 'POST', path: pathOf(id, 'verify/resume'), body: {} });
   switchTraffic = (id: string, body: Partial<SwitchRequest> & Pick<SwitchRequest, 'kind'>) =>

@@ -4,7 +4,13 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { expect, test } from 'vitest';
 import { AppError } from '../core/errors.ts';
-import { importViewSchema, problemSchema, switchReportSchema, validationReportSchema } from './answer-schemas.ts';
+import {
+  importViewSchema,
+  problemSchema,
+  switchReportSchema,
+  validationReportSchema,
+  verifyRepairReportSchema,
+} from './answer-schemas.ts';
 import { startAdminServer } from './server.ts';
 import { startStandIn, type StandIn } from './stand-in/start-stand-in.ts';
 
@@ -58,6 +64,7 @@ test('the way of an import through every route', async () => {
   await step('POST', '/imports/shop/verify', { rowsPerSecond: 1000 }, importViewSchema);
   await step('POST', '/imports/shop/verify/pause', {}, importViewSchema);
   await step('POST', '/imports/shop/verify/resume', {}, importViewSchema);
+  await step('POST', '/imports/shop/verify/repair', {}, verifyRepairReportSchema);
   standIn.backend.engine.move(standIn.backend.engine.find('shop'), 'verified_data');
   await step('POST', '/imports/shop/switch', { kind: 'primaries', dryRun: true }, switchReportSchema);
   await step('POST', '/imports/shop/switch', { kind: 'primaries' }, switchReportSchema);
@@ -71,6 +78,7 @@ test('the way of an import through every route', async () => {
     'verify',
     'pauseVerification',
     'resumeVerification',
+    'repairDifferences',
     'switchTraffic',
     'switchTraffic',
     'complete',

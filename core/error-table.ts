@@ -354,7 +354,8 @@ export const ERROR_TABLE = {
   VERIFY_DIFFERENT: {
     kind: 'refused',
     meaning: 'A verification found rows that differ between source and target, or could not finish.',
-    remedy: '`switchyard import show` lists the first differing rows. Repair them on the target, then verify again.',
+    remedy:
+      '`switchyard import show` lists the first differing rows. Find out what changed them; `switchyard verify --repair` writes them as they are on the source.',
   },
   PHASE_REFUSED: {
     kind: 'refused',

@@ -165,9 +165,29 @@ export interface VerifyTableView {
   rows: number;
   chunksDone: number;
   chunksTotal: number;
-  /** The first differing rows, values cut. */
-  differences: { key: string; kind: 'missing' | 'extra' | 'different'; columns: string[] }[];
+  /** The first differing rows, values cut to 64 bytes. */
+  differences: VerifyDifferenceView[];
   differencesTotal: number;
+}
+
+export interface VerifyDifferenceView {
+  key: string;
+  /** Of the row on the target. */
+  kind: 'missing' | 'extra' | 'different';
+  /** Those that differ; empty for a row that is on one side only. */
+  columns: string[];
+  /** Null: the row is not there. */
+  values: { column: string; source: string | null; target: string | null }[];
+}
+
+export interface VerifyRepairReport {
+  /** Rows that are what they are on the source, by this. */
+  repaired: number;
+  /** Rows that had become the same without it. */
+  already: number;
+  /** Rows that still differ. */
+  left: { table: string; key: string; reason: string }[];
+  view: ImportView;
 }
 
 export interface VerifyView {
@@ -341,6 +361,8 @@ export interface EngineApi {
   verify(params: { id: string } & VerifyRequest & Actor): Promise<ImportView>;
   /** The chunks that are done stay done. */
   pauseVerification(params: { id: string } & Actor): Promise<ImportView>;
+  /** Writes the differing rows to the target as they are on the source. Refused once the target is primary. */
+  repairDifferences(params: { id: string } & Actor): Promise<VerifyRepairReport>;
   /** Goes on with one that was paused, or failed on its way. */
   resumeVerification(params: { id: string } & Actor): Promise<ImportView>;
   switchTraffic(params: { id: string } & SwitchRequest & Actor): Promise<SwitchReport>;

@@ -33,6 +33,15 @@ export class EngineMetrics {
     'import',
   ]);
 
+  readonly #waiting = this.#gauge(
+    'switchyard_verification_rows_waiting',
+    'Rows written since they were compared, and not compared again yet',
+    ['import'],
+  );
+  readonly #differing = this.#gauge('switchyard_verification_differing_rows', 'Found by the last verification', [
+    'import',
+  ]);
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -46,6 +55,8 @@ export class EngineMetrics {
       this.#changes,
       this.#strays,
       this.#straysLeft,
+      this.#waiting,
+      this.#differing,
     ])
       gauge.reset();
     for (const view of views) {
@@ -55,6 +66,13 @@ export class EngineMetrics {
       if (view.strayWrites !== null) {
         this.#strays.inc(labels, view.strayWrites.count);
         this.#straysLeft.set(labels, view.strayWrites.unapplied);
+      }
+      if (view.verify !== null) {
+        this.#differing.set(
+          labels,
+          view.verify.tables.reduce((sum, { differencesTotal }) => sum + differencesTotal, 0),
+        );
+        if (view.verify.recheck !== null) this.#waiting.set(labels, view.verify.recheck.keys);
       }
       for (const { direction, lagMs, transactionsApplied, rowChangesApplied } of view.streams) {
         if (lagMs !== null) this.#lag.set({ ...labels, direction }, lagMs / 1000);

@@ -32,6 +32,7 @@ const METHODS = [
   'switchTraffic',
   'pauseVerification',
   'resumeVerification',
+  'repairDifferences',
   'setReplicaHost',
   'complete',
   'resume',

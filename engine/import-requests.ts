@@ -8,6 +8,7 @@ import type {
   StrayWriteView,
   SwitchReport,
   SwitchRequest,
+  VerifyRepairReport,
   VerifyRequest,
 } from './api.ts';
 import type { DdlDecision } from './ddl-policy.ts';
@@ -59,6 +60,20 @@ export class ImportRequests {
         throw new AppError('PHASE_REFUSED', 'there is no verification that was paused or failed on its way');
       await phases.startVerification('resumed');
       return await this.#runner.view();
+    });
+  }
+
+  async repairDifferences(actor: string): Promise<VerifyRepairReport> {
+    return await this.#runner.exclusively('repair of differing rows', async () => {
+      const { phase } = this.#world.record.document;
+      const possible = ['running', 'verified_data', 'switched_replicas'];
+      if (!possible.includes(phase))
+        throw new AppError(
+          'PHASE_REFUSED',
+          `rows are not repaired in phase ${phase}; possible in ${possible.join(', ')}, while the source is primary`,
+        );
+      const report = await this.#runner.verification.repair(actor);
+      return { ...report, view: await this.#runner.view() };
     });
   }
 

@@ -15,6 +15,7 @@ import {
   type SwitchReport,
   type SwitchRequest,
   type ValidationReport,
+  type VerifyRepairReport,
   type VerifyRequest,
 } from './api.ts';
 import type { ProxyFleet } from './control.ts';
@@ -120,6 +121,10 @@ export class ImportService implements EngineApi {
 
   async resumeVerification({ id, actor }: { id: string } & Actor): Promise<ImportView> {
     return await this.#asked(id, actor, 'go on with the verification').resumeVerification();
+  }
+
+  async repairDifferences({ id, actor }: { id: string } & Actor): Promise<VerifyRepairReport> {
+    return await this.#asked(id, actor, 'repair differing rows').repairDifferences(actor);
   }
 
   async switchTraffic({ id, actor, ...request }: { id: string } & SwitchRequest & Actor): Promise<SwitchReport> {

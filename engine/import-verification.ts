@@ -2,17 +2,21 @@ import { childController, isAbort } from '../core/abort.ts';
 import { systemClock } from '../core/clock.ts';
 import { AppError, serializeError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
-import type { VerifyRequest, VerifyView } from './api.ts';
+import type { VerifyRepairReport, VerifyRequest, VerifyView } from './api.ts';
+import { openDestination } from './apply/destination-connection.ts';
 import type { ImportStreams } from './import-streams.ts';
 import type { ImportWorld } from './import-world.ts';
 import { KeptVerification } from './kept-verification.ts';
 import { nextPhase } from './phase.ts';
+import { finding } from './preflight/finding.ts';
 import { inspectTables } from './schema/inspect.ts';
+import { createSidecar } from './sidecar.ts';
 import type { Table } from './schema/table.ts';
 import type { RowDifference } from './verify/compare-digests.ts';
+import { REPAIRS_DDL } from './verify/repairs-table.ts';
 import { RowRate } from './verify/row-rate.ts';
 import { runVerify } from './verify/run-verify.ts';
-import { VerifiedChunks, type VerifiedChunk } from './verify/verified-chunks.ts';
+import { earlierPass, newPass, type PassStart } from './verify/pass-start.ts';
 
 /** What only a running one has. */
 const STILL = { recheck: null, throttled: null, etaMs: null } as const;
@@ -27,14 +31,6 @@ const NOTHING_YET: VerifyView = {
   rowsPerSecond: null,
   position: null,
 };
-
-interface PassStart {
-  /** Tells it from others of the import. */
-  startedAtMs: number;
-  rowsPerSecond: number | null;
-  chunks: VerifiedChunks;
-  done: ReadonlyMap<string, readonly VerifiedChunk[]>;
-}
 
 /** How often the position is made durable up to which changes have been compared. */
 const PERSIST_MS = 10_000;
@@ -138,6 +134,36 @@ export class ImportVerification {
     await this.#world.tolerating('a verification begins at an older position', () => this.#persist());
   }
 
+  /** Rows that are known to differ. Each is recorded on the target, and the import has a finding. */
+  async repair(actor: string): Promise<Omit<VerifyRepairReport, 'view'>> {
+    const { record } = this.#world;
+    const kept = this.#kept;
+    if (kept === undefined || this.#view?.state !== 'different')
+      throw new AppError(
+        'PHASE_REFUSED',
+        'no verification has found differing rows that are known still: verify first',
+      );
+    if (kept.repairable === 0)
+      throw new AppError('PHASE_REFUSED', 'the engine was restarted since the differing rows were found: verify first');
+    await using writer = await openDestination(this.#world.credentials.target);
+    await createSidecar(writer, [REPAIRS_DDL]);
+    const repairs = await kept.repair({ writer, importId: record.document.id, actor });
+    const found = repairs
+      .filter(({ repaired }) => repaired.length > 0)
+      .map(({ table, repaired }) =>
+        finding('ROWS_REPAIRED', 'target', table, `${repaired.length} rows that differed were repaired by ${actor}`),
+      );
+    for (const { message, subject } of found) this.#world.log('warn', `${subject}: ${message}`);
+    await record.update(({ findings }) => ({ findings: [...findings, ...found] }));
+    if (kept.differencesTotal === 0) this.#view = { ...this.#view, state: 'equal' };
+    await this.#store();
+    return {
+      repaired: repairs.reduce((sum, { repaired }) => sum + repaired.length, 0),
+      already: repairs.reduce((sum, { already }) => sum + already.length, 0),
+      left: repairs.flatMap(({ table, left }) => left.map((row) => ({ table, ...row }))),
+    };
+  }
+
   /** A switch is near: nothing is gathered any more, and what is said now is what `confirm` makes sure of. */
   beginSwitch(): Disposable {
     const hurry = this.#kept?.hurry();
@@ -231,7 +257,7 @@ export class ImportVerification {
           await kept.pace(waiting);
           await rate?.pass(waiting);
         },
-        beforeVerdict: (deciding) => kept.drain(deciding),
+        beforeVerdict: (deciding) => kept.settle(deciding),
       });
       return { ...view, rowsPerSecond, position: kept.position?.toString() ?? null };
     } finally {
@@ -245,9 +271,16 @@ export class ImportVerification {
     request: VerifyRequest | 'resumed',
     sourceTables: Table[],
   ): Promise<PassStart> {
-    const earlier = request === 'resumed' ? await this.#earlierPass(kept, sourceTables) : undefined;
-    const start =
-      earlier ?? this.#newPass(request === 'resumed' ? (this.#view?.rowsPerSecond ?? null) : request.rowsPerSecond);
+    const place = { target: this.#world.credentials.target, importId: this.#world.record.document.id };
+    const earlier =
+      request === 'resumed' && this.#view !== null && this.canGoOn
+        ? await earlierPass(place, this.#view, {
+            heardSince: (position) => kept.heardSince(parsePosition(kept.flavors.source, position), sourceTables),
+            log: (message) => this.#world.log('warn', message),
+          })
+        : undefined;
+    const rowsPerSecond = request === 'resumed' ? (this.#view?.rowsPerSecond ?? null) : request.rowsPerSecond;
+    const start = earlier ?? newPass(place, rowsPerSecond);
     const position = earlier === undefined ? await kept.begins() : kept.position;
     await start.chunks.begin();
     const view: VerifyView = {
@@ -264,36 +297,6 @@ export class ImportVerification {
     const stored = this.#view;
     await this.#world.record.update(() => ({ verify: stored }));
     return start;
-  }
-
-  #newPass(rowsPerSecond: number | null): PassStart {
-    const startedAtMs = Date.now();
-    return { startedAtMs, rowsPerSecond, chunks: this.#chunksOf(startedAtMs), done: new Map() };
-  }
-
-  /** Undefined where what was written in between cannot be known. */
-  async #earlierPass(kept: KeptVerification, sourceTables: Table[]): Promise<PassStart | undefined> {
-    const view = this.#view;
-    if (view === null || view.position === null || !this.canGoOn) return undefined;
-    const { startedAtMs, rowsPerSecond, position } = view;
-    try {
-      await kept.heardSince(parsePosition(kept.flavors.source, position), sourceTables);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.entry.kind === 'retryable') throw error;
-      this.#world.log('warn', `the verification begins anew: ${error.message}`);
-      return undefined;
-    }
-    const chunks = this.#chunksOf(startedAtMs);
-    const done = await chunks.load();
-    // What was found there is known by its text alone: it is looked for again.
-    for (const { name, differencesTotal } of view.tables) {
-      if (differencesTotal > 0 && done.delete(name)) await chunks.forget(name);
-    }
-    return { startedAtMs, rowsPerSecond, chunks, done };
-  }
-
-  #chunksOf(run: number): VerifiedChunks {
-    return new VerifiedChunks(this.#world.credentials.target, this.#world.record.document.id, run);
   }
 
   async #bothTables(): Promise<{ sourceTables: Table[]; targetTables: Table[] }> {
@@ -360,7 +363,8 @@ export class ImportVerification {
     const isEqual = verify?.state === 'equal';
     await this.#world.record.update(({ phase }) => {
       if (phase === 'verifying_data') return { verify, phase: nextPhase(phase, isEqual ? 'verified' : 'verify_ended') };
-      return { verify, phase: phase === 'verified_data' && !isEqual ? nextPhase(phase, 'unverified') : phase };
+      if (phase === 'verified_data' && !isEqual) return { verify, phase: nextPhase(phase, 'unverified') };
+      return { verify, phase: phase === 'running' && isEqual ? nextPhase(phase, 'verified') : phase };
     });
     this.#world.changed();
   }

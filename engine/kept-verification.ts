@@ -6,17 +6,22 @@ import type { CopyThrottle, ServerDefinition, VerifyView } from './api.ts';
 import { keyColumns } from './copy/key-range.ts';
 import { Throttle } from './copy/throttle.ts';
 import type { Table } from './schema/table.ts';
+import type { ServerConnection } from './server/connection.ts';
 import type { RowDifference } from './verify/compare-digests.ts';
 import { ConnectionPair, type Flavors } from './verify/connection-pair.ts';
 import { DirtyKeys } from './verify/dirty-keys.ts';
 import { DirtyRecheck } from './verify/dirty-recheck.ts';
 import type { Follower } from './verify/follower.ts';
 import { appliedNow } from './verify/recheck-keys.ts';
+import { repairRows, type RepairResult } from './verify/repair-rows.ts';
 import { prepareTables } from './verify/prepare-tables.ts';
 import type { TablePair } from './verify/table-pair.ts';
 import type { TableVerification } from './verify/table-verification.ts';
 import { ddlSince, touchedSince } from './verify/touched-since.ts';
 import { TableProgress } from './verify/verify-progress.ts';
+
+/** For rows that change all the time. */
+const SETTLE_MS_MAX = 60_000;
 
 export interface KeptVerificationOptions {
   source: ServerDefinition;
@@ -32,6 +37,8 @@ export interface KeptVerificationOptions {
   onDifferences: (table: string, differences: RowDifference[]) => void;
   onChanged: () => void;
 }
+
+export type TableRepair = RepairResult & { table: string };
 
 /** What was compared once, as of a position. */
 export interface ComparedState {
@@ -54,6 +61,7 @@ export class KeptVerification {
   readonly #failure = Promise.withResolvers<never>();
   readonly #ready = Promise.withResolvers<DirtyRecheck>();
   readonly #progress = new Map<string, TableProgress>();
+  readonly #tables = new Map<string, TablePair>();
   #recheck: DirtyRecheck | undefined;
   #base: StreamPosition | undefined;
   #failed: unknown;
@@ -151,6 +159,39 @@ export class KeptVerification {
     await this.#throttle.pass(signal);
   }
 
+  /**
+   * Repairs what is known to differ. `writer` is a session on the target as that of the applier. Rows that are the same
+   * behind it do not count as differing any more.
+   */
+  async repair(asked: { writer: ServerConnection; importId: string; actor: string }): Promise<TableRepair[]> {
+    const { source, target, flavors, follower } = this.#options;
+    await Promise.race([this.#ready.promise, this.#failure.promise]);
+    const { signal } = this;
+    using pair = new ConnectionPair({ flavors, source, target, signal });
+    const repairs: TableRepair[] = [];
+    for (const [name, progress] of this.#progress) {
+      const table = this.#tables.get(name);
+      if (table === undefined || progress.known.size === 0) continue;
+      const keys = new Map([...progress.known].map(([key, difference]) => [key, difference.key]));
+      const result = await pair.use((open) =>
+        repairRows({ ...asked, pair: open, table, flavors, follower, signal }, keys),
+      );
+      progress.resolve([...result.repaired, ...result.already]);
+      repairs.push({ table: name, ...result });
+    }
+    return repairs;
+  }
+
+  /** Differing rows that can be repaired: of others, found before a restart of the engine or past a bound, the text is known at most. */
+  get repairable(): number {
+    return this.#progress.values().reduce((sum, { known }) => sum + known.size, 0);
+  }
+
+  /** Rows that differ, but for those that a look has found the same since. */
+  get differencesTotal(): number {
+    return this.#progress.values().reduce((sum, { differencesTotal }) => sum + differencesTotal, 0);
+  }
+
   hurry(): Disposable | undefined {
     return this.#recheck?.hurry();
   }
@@ -158,6 +199,28 @@ export class KeptVerification {
   async drain(signal: AbortSignal): Promise<void> {
     const recheck = await Promise.race([this.#ready.promise, this.#failure.promise, aborted(signal)]);
     await recheck.drain(signal);
+  }
+
+  /**
+   * As `drain`, however long whole tables take. Rejects with VERIFY_UNSETTLED where single rows are written faster than they
+   * can be compared.
+   */
+  async settle(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const deadline = AbortSignal.timeout(SETTLE_MS_MAX);
+      try {
+        await this.drain(AbortSignal.any([signal, deadline]));
+        return;
+      } catch (error) {
+        if (signal.aborted || !deadline.aborted) throw error;
+        if (this.#dirty.everyTables().length > 0) continue;
+        throw new AppError(
+          'VERIFY_UNSETTLED',
+          `${this.#dirty.size} rows were written faster than they could be compared: ${[...this.#dirty.keys(this.#dirty.mark).keys()].join(', ')}`,
+          { cause: error },
+        );
+      }
+    }
   }
 
   async stop(): Promise<void> {
@@ -175,6 +238,7 @@ export class KeptVerification {
   }
 
   #start(tables: readonly TablePair[]): void {
+    for (const table of tables) this.#tables.set(table.name, table);
     const { source, target, flavors, follower, onChanged, onDifferences } = this.#options;
     const recheck = new DirtyRecheck({
       dirty: this.#dirty,

@@ -26,6 +26,7 @@ export const TRANSITIONS = {
   copying: { copied: 'running', cancel: 'cancelled' },
   running: {
     start_verify: 'verifying_data',
+    verified: 'verified_data',
     start_switch_replicas: 'switching_replicas',
     start_switch_primaries: 'switching_primaries',
     cancel: 'cancelled',

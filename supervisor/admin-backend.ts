@@ -88,6 +88,7 @@ function engineApi(control: () => ControlServer): EngineApi {
     switchTraffic: call('switchTraffic'),
     pauseVerification: call('pauseVerification'),
     resumeVerification: call('resumeVerification'),
+    repairDifferences: call('repairDifferences'),
     setReplicaHost: call('setReplicaHost'),
     complete: call('complete'),
     resume: call('resume'),

@@ -1,4 +1,4 @@
-import type { Finding, ImportView, VerifyRecheckView } from '../../engine/api.ts';
+import type { Finding, ImportView, VerifyDifferenceView, VerifyRecheckView } from '../../engine/api.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatTime } from './format.ts';
 import { printable, textTable } from './text-table.ts';
 
@@ -130,13 +130,35 @@ export function verifyText({ verify }: Pick<ImportView, 'verify'>): string {
   ];
   if (differing.length === 0) return lines.join('\n');
   const rows = differing.flatMap(({ name, differences, differencesTotal }) => [
-    ...differences.map(({ key, kind, columns }) => [name, kind, cut(key, 40), cut(columns.join(', '), 60)]),
+    ...differences.flatMap((difference) => differenceRows(name, difference)),
     ...(differencesTotal > differences.length
-      ? [[name, '…', `${formatCount(differencesTotal - differences.length)} more`, '']]
+      ? [[name, '…', `${formatCount(differencesTotal - differences.length)} more`, '', '', '']]
       : []),
   ]);
-  lines.push(textTable([{ title: 'table' }, { title: 'difference' }, { title: 'key' }, { title: 'columns' }], rows));
+  const titles = ['table', 'difference', 'key', 'column', 'source', 'target'];
+  lines.push(
+    textTable(
+      titles.map((title) => ({ title })),
+      rows,
+    ),
+  );
   return lines.join('\n');
+}
+
+/** A line for each column that differs, or one for a row that is on one side only. */
+function differenceRows(table: string, { key, kind, columns, values }: VerifyDifferenceView): string[][] {
+  const row = (column: string, source: string, target: string) => [
+    table,
+    kind,
+    cut(key, 40),
+    cut(column, 40),
+    cut(source, 66),
+    cut(target, 66),
+  ];
+  if (kind === 'different' && values.length > 0)
+    return values.map(({ column, source, target }) => row(column, source ?? '', target ?? ''));
+  const side = (of: 'source' | 'target') => values.map((value) => `${value.column}=${value[of] ?? ''}`).join(' ');
+  return [row(columns.join(', '), kind === 'missing' ? side('source') : '', kind === 'extra' ? side('target') : '')];
 }
 
 function recheckText({ keys, tables, behindMs, compared }: VerifyRecheckView): string {

@@ -52,6 +52,20 @@ export function openCompleteDialog(view, onView) {
   );
 }
 
+export function openRepairDialog(view, onView) {
+  const rows = view.verify.tables.reduce((sum, { differencesTotal }) => sum + differencesTotal, 0);
+  ask(
+    {
+      title: 'Repair differing rows',
+      text: `${rows} rows of the target are written anew as they are on the source, and compared again. What they were is kept in _switchyard.verify_repairs there; why they differed stays to be found.`,
+      button: 'Repair on the target',
+      danger: true,
+      work: async () => (await send('POST', pathOf(view, 'verify/repair'))).view,
+    },
+    onView,
+  );
+}
+
 export function openCancelDialog(view, onView) {
   ask(
     {

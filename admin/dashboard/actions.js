@@ -1,4 +1,10 @@
-import { openCancelDialog, openCompleteDialog, openReplicaHostDialog, openResumeDialog } from './action-dialogs.js';
+import {
+  openCancelDialog,
+  openCompleteDialog,
+  openRepairDialog,
+  openReplicaHostDialog,
+  openResumeDialog,
+} from './action-dialogs.js';
 import { send } from './api.js';
 import { h } from './dom.js';
 import { allows } from './phases.js';
@@ -31,6 +37,9 @@ export function actions(view, { onView, onProblem }) {
     hasStopped && view.verify.position !== null
       ? button('resumeVerification', 'Go on verifying', verify('/resume'), 'primary')
       : null,
+    view.verify?.state === 'different'
+      ? button('repairDifferences', 'Repair rows…', () => openRepairDialog(view, onView))
+      : null,
     button('switchReplicas', 'Switch replicas…', () =>
       openSwitchDialog(view, { kind: 'replicas', back: false }, onView),
     ),
@@ -51,7 +60,9 @@ export function actions(view, { onView, onProblem }) {
 
 /** What most people do next. */
 function nextAction({ phase, verify }) {
-  if (phase === 'running') return verify === null ? 'verify' : 'switchPrimaries';
-  if (phase === 'verified_data' || phase === 'switched_replicas') return 'switchPrimaries';
+  // What differs, or has stopped on its way, is for people to judge.
+  if (phase === 'running' && verify?.state !== 'equal')
+    return verify === null || verify.state === 'stale' ? 'verify' : '';
+  if (phase === 'running' || phase === 'verified_data' || phase === 'switched_replicas') return 'switchPrimaries';
   return phase === 'switched_primaries' ? 'complete' : '';
 }

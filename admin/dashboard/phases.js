@@ -9,6 +9,7 @@ export const ALLOWED = {
   verify: ['running', 'verified_data'],
   pauseVerification: ['verifying_data'],
   resumeVerification: ['running', 'verified_data'],
+  repairDifferences: ['running', 'verified_data', 'switched_replicas'],
   switchReplicas: ['running', 'verified_data'],
   switchPrimaries: CAN_SWITCH,
   switchBackReplicas: ['switched_replicas'],

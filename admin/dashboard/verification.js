@@ -88,6 +88,26 @@ function tableRow({ name, state, rows, chunksDone, chunksTotal, differencesTotal
   );
 }
 
+/** A line for each column that differs, or one for a row that is on one side only. */
+function differenceRows({ key, kind, columns, values }) {
+  const side = (of) => values.map((value) => `${value.column}=${value[of] ?? ''}`).join(' ');
+  const lines =
+    kind === 'different' && values.length > 0
+      ? values.map(({ column, source, target }) => [column, source ?? '', target ?? ''])
+      : [[columns.join(', '), kind === 'missing' ? side('source') : '', kind === 'extra' ? side('target') : '']];
+  return lines.map(([column, source, target]) =>
+    h(
+      'tr',
+      {},
+      h('td', {}, h('code', {}, key)),
+      h('td', {}, kind),
+      h('td', {}, column),
+      h('td', {}, h('code', {}, source)),
+      h('td', {}, h('code', {}, target)),
+    ),
+  );
+}
+
 function differences({ name, differences: list, differencesTotal }) {
   return h(
     'details',
@@ -105,16 +125,10 @@ function differences({ name, differences: list, differencesTotal }) {
           h(
             'tr',
             {},
-            ['Key', 'On the target', 'Columns'].map((title) => h('th', { scope: 'col' }, title)),
+            ['Key', 'On the target', 'Column', 'Source', 'Target'].map((title) => h('th', { scope: 'col' }, title)),
           ),
         ),
-        h(
-          'tbody',
-          {},
-          list.map(({ key, kind, columns }) =>
-            h('tr', {}, h('td', {}, h('code', {}, key)), h('td', {}, kind), h('td', {}, columns.join(', '))),
-          ),
-        ),
+        h('tbody', {}, list.flatMap(differenceRows)),
       ),
     ),
     differencesTotal > list.length

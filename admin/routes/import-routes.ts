@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { importRequestSchema, replicaHostSchema, switchRequestSchema, verifyRequestSchema } from '../../engine/api.ts';
-import { importViewSchema, logEntrySchema, switchReportSchema, validationReportSchema } from '../answer-schemas.ts';
+import {
+  importViewSchema,
+  logEntrySchema,
+  switchReportSchema,
+  validationReportSchema,
+  verifyRepairReportSchema,
+} from '../answer-schemas.ts';
 import { redact } from '../redact.ts';
 import { jsonRoute, type Route, type RouteInput } from '../route.ts';
 
@@ -90,6 +96,17 @@ export const importRoutes: Route[] = [
     body: nothingSchema,
     answer: importViewSchema,
     handle: (input) => input.backend.engine.pauseVerification({ id: idOf(input), actor: input.actor }),
+  }),
+  jsonRoute({
+    method: 'POST',
+    path: '/api/v1/imports/{id}/verify/repair',
+    operationId: 'repairDifferences',
+    summary:
+      'Write the rows that a verification found different to the target as they are on the source, and compare them again.',
+    tag,
+    body: nothingSchema,
+    answer: verifyRepairReportSchema,
+    handle: (input) => input.backend.engine.repairDifferences({ id: idOf(input), actor: input.actor }),
   }),
   jsonRoute({
     method: 'POST',

@@ -76,6 +76,12 @@ export class StandInEngine implements EngineApi {
     return this.#from(params.id, ['verifying_data'], 'running');
   };
 
+  repairDifferences: EngineApi['repairDifferences'] = async (params) => {
+    this.#record('repairDifferences', params);
+    const view = this.find(params.id);
+    return { repaired: 1, already: 0, left: [], view };
+  };
+
   resumeVerification: EngineApi['resumeVerification'] = async (params) => {
     this.#record('resumeVerification', params);
     const { verify } = this.find(params.id);

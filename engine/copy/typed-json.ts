@@ -31,7 +31,7 @@ export async function typedJsonStatements(reader: ServerConnection, table: Table
   return replacements(table, rows);
 }
 
-interface TypedRow {
+export interface TypedRow {
   key: Value[];
   image: RowImage;
 }
@@ -61,11 +61,23 @@ async function typedRows(
   range: KeyRange,
   conditions: Bytes[],
 ): Promise<TypedRow[]> {
-  const columns = insertColumns(table);
   const predicate = rangePredicate(keyColumns(table), range);
   const where = predicate === '' ? ' WHERE ' : `${predicate} AND `;
+  return await readRows(reader, table, `${where}(${conditions.join(' OR ')})`);
+}
+
+/** Rows with the types of their documents; for one snapshot the caller opens it. */
+export async function typedImages(reader: ServerConnection, table: Table, where: Bytes): Promise<TypedRow[]> {
+  const rows = await readRows(reader, table, where);
+  for (const column of table.columns)
+    if (column.dataType === 'json' && column.generated === null) await addTypes(reader, table, column, rows);
+  return rows;
+}
+
+async function readRows(reader: ServerConnection, table: Table, where: Bytes): Promise<TypedRow[]> {
+  const columns = insertColumns(table);
   const list = columns.map(selectExpression).join(',');
-  const found = await reader.rows(`SELECT ${list} FROM ${tableByKey(table)}${where}(${conditions.join(' OR ')})`);
+  const found = await reader.rows(`SELECT ${list} FROM ${tableByKey(table)}${where}`);
   const places = columns.map((column) => ({ at: table.columns.indexOf(column), normalize: normalizer(column) }));
   return found.map((row) => {
     const image: RowImage = table.columns.map(() => undefined);

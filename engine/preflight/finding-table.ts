@@ -287,6 +287,12 @@ export const FINDINGS = {
       'The table is partitioned; the target gets the same partitions, and jobs that manage them have to move as well.',
     fix: 'Move jobs that add or drop partitions at the switch; during the import they count as DDL.',
   },
+  ROWS_REPAIRED: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'Rows of the target differed from the source, and were repaired because somebody asked for it.',
+    fix: 'Find out what had changed them: `_switchyard.verify_repairs` on the target has each row, with its values (cut) on both sides.',
+  },
   FOREIGN_KEYS: {
     severity: 'info',
     skippable: true,

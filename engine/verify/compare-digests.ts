@@ -23,6 +23,15 @@ export interface RowDifference {
   kind: DifferenceKind;
   /** Names of the columns whose values differ; empty for rows on one side only. */
   columns: string[];
+  /** Of these columns, or of all of a row that is on one side only; for people. Empty where nobody looked. */
+  values: DifferingValue[];
+}
+
+export interface DifferingValue {
+  column: string;
+  /** Cut; null: the row is not there. */
+  source: string | null;
+  target: string | null;
 }
 
 /** What is wrong with one key; null where both sides have the same row, or none. */
@@ -31,12 +40,14 @@ export function difference(
   source: RowDigest | undefined,
   target: RowDigest | undefined,
 ): RowDifference | null {
-  if (source === undefined) return target === undefined ? null : { key: target.key, kind: 'extra', columns: [] };
-  if (target === undefined) return { key: source.key, kind: 'missing', columns: [] };
+  if (source === undefined)
+    return target === undefined ? null : { key: target.key, kind: 'extra', columns: [], values: [] };
+  if (target === undefined) return { key: source.key, kind: 'missing', columns: [], values: [] };
   if (source.digest === target.digest) return null;
   return {
     key: source.key,
     kind: 'different',
     columns: columns.filter((_, i) => source.columns[i] !== target.columns[i]),
+    values: [],
   };
 }

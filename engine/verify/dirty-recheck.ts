@@ -5,7 +5,6 @@ import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition, VerifyRecheckView } from '../api.ts';
-import { rowKey, type RowKey } from '../apply/window.ts';
 import type { RowDifference } from './compare-digests.ts';
 import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { DirtyKeys } from './dirty-keys.ts';
@@ -33,8 +32,6 @@ export interface DirtyRecheckOptions {
   pace: (signal: AbortSignal) => Promise<void>;
   signal: AbortSignal;
   onDifferences: (table: string, differences: RowDifference[]) => void;
-  /** These rows were looked at and are the same on both sides. */
-  onEqual?: (table: string, keys: Iterable<RowKey>) => void;
   onChanged: () => void;
   chunkBytes?: number;
 }
@@ -176,7 +173,7 @@ export class DirtyRecheck {
   }
 
   async #compare(pair: ConnectionPair, table: TablePair, keys: Keys): Promise<void> {
-    const { dirty, flavors, follower, onDifferences, onEqual } = this.#options;
+    const { dirty, flavors, follower, onDifferences } = this.#options;
     const { signal } = this.#controller;
     const { mark } = dirty;
     const { differences, unsure } = await pair.use(
@@ -185,11 +182,6 @@ export class DirtyRecheck {
     const sure = [...keys.keys()].filter((key) => !unsure.has(key));
     // Told before it is answered: whoever waits for the answer must know of the difference by then.
     if (differences.length > 0) onDifferences(table.name, differences);
-    const different = new Set(differences.map(({ key }) => rowKey(key)));
-    onEqual?.(
-      table.name,
-      sure.filter((key) => !different.has(key)),
-    );
     dirty.answer(table.name, sure, mark);
     this.#compared += sure.length;
   }

@@ -4,6 +4,7 @@ import { executedPosition } from '../server/position.ts';
 import type { RowKey } from '../apply/window.ts';
 import { difference, type RowDifference } from './compare-digests.ts';
 import type { Flavors, OpenPair } from './connection-pair.ts';
+import { withValues } from './differing-values.ts';
 import type { Follower } from './follower.ts';
 import { readBetween } from './source-read.ts';
 import type { TablePair } from './table-pair.ts';
@@ -82,12 +83,14 @@ async function recheckBatch(
   const target = table.target.parse(await pair.target.rows(table.target.rowsOf(keys.values())));
   await follower.reported();
   const source = table.source.parse(read.rows);
+  const differences: RowDifference[] = [];
   for (const [key, values] of keys) {
     const found = difference(table.columns, source.get(key), target.get(key));
     if (found === null) continue;
     if (touched.has(key)) result.unsure.set(key, values);
-    else result.differences.push(found);
+    else differences.push(found);
   }
+  result.differences.push(...(await withValues(pair, table, differences)));
 }
 
 /** A follower may tell of a window and count it as applied in the same turn of the event loop, in this order. */

@@ -5,6 +5,7 @@ import { quoteName, type Bytes, type Value } from '../server/connection.ts';
 import { rowKey, type RowKey } from '../apply/window.ts';
 import { AppError } from '../../core/errors.ts';
 import { digestSql, fingerprintSql, type Aggregate } from './fingerprint.ts';
+import { shownExpression, shownValue } from './key-text.ts';
 import { columnText, rowText, type ComparedColumn } from './row-text.ts';
 
 /** A row as it is compared: never its values, which may be large, but for the key. */
@@ -32,6 +33,7 @@ export class TableSql {
   readonly #fingerprint: (where: Bytes) => Bytes;
   readonly #digests: Bytes;
   readonly #columnDigests: Bytes;
+  readonly #shown: Column[];
   readonly #normalize: ((value: Value) => Value)[];
 
   constructor({ side, table, key, columns, aggregate }: TableSqlOptions) {
@@ -43,6 +45,7 @@ export class TableSql {
     const instead = `CONCAT_WS('/',CAST('unreadable on the ${side}' AS BINARY),${names.join(',')})`;
     this.#fingerprint = (where) => fingerprintSql(aggregate, text, instead, this.#from + where);
     this.#digests = `SELECT ${[...key.map(selectExpression), digestSql(text)].join(',')}`;
+    this.#shown = columns.flatMap(({ name }) => table.columns.find((column) => column.name === name) ?? []);
     this.#columnDigests = columns.map((column) => `,${digestSql(columnText(column))}`).join('');
     this.#normalize = key.map((column) => {
       const normalize = normalizer(column);
@@ -70,13 +73,28 @@ export class TableSql {
 
   /** Rows whose key equals one of `keys` in the column's collation, with a digest for each column. */
   rowsOf(keys: Iterable<readonly Value[]>): Bytes {
-    return `${this.#digests}${this.#columnDigests}${this.#from} WHERE ${this.#oneOf(keys)}`;
+    return `${this.#digests}${this.#columnDigests}${this.#from} WHERE ${this.oneOf(keys)}`;
   }
 
   /** Those of them that are in a range, without the digests of columns. */
   digestsOf(keys: Iterable<readonly Value[]>, range: KeyRange): Bytes {
     const where = rangePredicate(this.#key, range);
-    return `${this.#digests}${this.#from}${where === '' ? ' WHERE' : `${where} AND`} (${this.#oneOf(keys)})`;
+    return `${this.#digests}${this.#from}${where === '' ? ' WHERE' : `${where} AND`} (${this.oneOf(keys)})`;
+  }
+
+  /** The same rows, their values for people in the order of the compared columns. */
+  shownOf(keys: Iterable<readonly Value[]>): Bytes {
+    const list = [...this.#key.map(selectExpression), ...this.#shown.map(shownExpression)];
+    return `SELECT ${list.join(',')}${this.#from} WHERE ${this.oneOf(keys)}`;
+  }
+
+  parseShown(rows: Value[][]): Map<RowKey, string[]> {
+    return new Map(
+      rows.map((row) => {
+        const key = this.#keyOf(row);
+        return [rowKey(key), this.#shown.map((column, i) => shownValue(column, row[key.length + i] ?? null))];
+      }),
+    );
   }
 
   /** By key bytes. Throws VERIFY_ROW_UNREADABLE for a row that has no text. */
@@ -91,7 +109,8 @@ export class TableSql {
     return parsed;
   }
 
-  #oneOf(keys: Iterable<readonly Value[]>): Bytes {
+  /** The condition for rows whose key equals one of `keys` in the column's collation. */
+  oneOf(keys: Iterable<readonly Value[]>): Bytes {
     const equal = (column: Column, value: Value) => `${quoteName(column.name)}=${comparand(column)(value)}`;
     return [...keys]
       .map((values) => `(${this.#key.map((column, i) => equal(column, values[i] ?? null)).join(' AND ')})`)

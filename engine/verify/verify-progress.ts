@@ -35,7 +35,7 @@ export class TableProgress {
 
   get view(): VerifyTableView {
     const known = [...this.#known.values().take(DIFFERENCES_SHOWN_MAX)];
-    const differences = known.map(({ key, kind, columns }) => ({ key: keyText(this.#key, key), kind, columns }));
+    const differences = known.map(({ key, ...difference }) => ({ ...difference, key: keyText(this.#key, key) }));
     return {
       ...this.#view,
       differences: [...this.#earlier, ...differences].slice(0, DIFFERENCES_SHOWN_MAX),
@@ -70,10 +70,24 @@ export class TableProgress {
   add(differences: readonly RowDifference[]): void {
     for (const difference of differences) {
       const key = rowKey(difference.key);
-      if (this.#known.has(key) || this.#known.size < DIFFERENCES_KEPT_MAX) this.#known.set(key, difference);
+      if (this.#known.has(key) || this.#known.size < DIFFERENCES_SHOWN_MAX) this.#known.set(key, difference);
+      else if (this.#known.size < DIFFERENCES_KEPT_MAX) this.#known.set(key, { ...difference, values: [] });
       else this.#unknown += 1;
     }
     if (this.#view.state === 'equal') this.ended();
+  }
+
+  /** Those that are known by their keys. */
+  get known(): ReadonlyMap<RowKey, RowDifference> {
+    return this.#known;
+  }
+
+  /** These rows are the same by now. Answers how many of them had differed. */
+  resolve(keys: Iterable<RowKey>): number {
+    let resolved = 0;
+    for (const key of keys) if (this.#known.delete(key)) resolved += 1;
+    if (resolved > 0 && this.#view.state === 'different') this.ended();
+    return resolved;
   }
 
   /** Nothing of it is open any more. */

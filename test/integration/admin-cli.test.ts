@@ -142,6 +142,47 @@ test('stray writes: listed, chosen ones applied, without a choice nothing is', a
   expect(engine.strayWrites.map(({ applied }) => applied)).toEqual([false, true]);
 });
 
+test('a verification: slowly, paused, gone on, what differs with both values, repaired', async () => {
+  await using standIn = await startStandIn({ token: TOKEN });
+  const { engine } = standIn.backend;
+  const view = standInImport({ id: 'shop' });
+  engine.imports.set('shop', view);
+  engine.move(view, 'running');
+  expect(await cli(standIn, 'verify', 'shop', '--no-wait', '--rows-per-second', '500')).toMatchObject({ code: 0 });
+  expect(engine.calls.at(-1)).toEqual({
+    method: 'verify',
+    args: { id: 'shop', rowsPerSecond: 500, actor: expect.any(String) },
+  });
+  expect(await cli(standIn, 'verify', 'shop', '--pause')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('verification: paused'),
+  });
+  expect(await cli(standIn, 'verify', 'shop', '--resume', '--no-wait')).toMatchObject({ code: 0 });
+  const { verify } = view;
+  if (verify === null) throw new Error('nothing is verified');
+  Object.assign(verify, { state: 'different', recheck: { keys: 3, tables: ['orders'], behindMs: 20, compared: 9 } });
+  Object.assign(verify.tables[0] ?? {}, {
+    differencesTotal: 1,
+    differences: [
+      {
+        key: '(7)',
+        kind: 'different',
+        columns: ['name'],
+        values: [{ column: 'name', source: 'Ada', target: 'spoilt' }],
+      },
+    ],
+  });
+  engine.move(view, 'running');
+  const { stdout } = await cli(standIn, 'import', 'show', 'shop');
+  expect(stdout).toMatch(/different +\(7\) +name +Ada +spoilt/);
+  expect(stdout).toContain('9 rows written since compared again; 3 and all of orders wait, the oldest since 20 ms');
+  expect(await cli(standIn, 'verify', 'shop', '--repair')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('1 rows repaired'),
+  });
+  expect(engine.calls.at(-1)?.method).toBe('repairDifferences');
+});
+
 test('an import that stops while waited for is a failure with its code', async () => {
   await using standIn = await startPlaying();
   const waiting = cli(standIn, 'import', 'create', 'shop', ...SOURCE, '--wait');

@@ -137,3 +137,58 @@ test.skipIf(executablePath === '')(
     await page.locator('.phase.pending').waitFor({ timeout: 20_000 });
   },
 );
+
+test.skipIf(executablePath === '')(
+  'a verification: paused and gone on, what is compared again, rows that differ and their repair',
+  { timeout: 60_000 },
+  async () => {
+    await using standIn = await startStandIn();
+    const { engine } = standIn.backend;
+    const view = standInImport({ id: 'shop' });
+    engine.imports.set('shop', view);
+    engine.move(view, 'running');
+    const page = await openPage(standIn.url);
+    await page.getByRole('button', { name: 'Verify data' }).click();
+    await page.getByRole('button', { name: 'Pause', exact: true }).click();
+    const { verify } = view;
+    if (verify === null) throw new Error('nothing is verified');
+    verify.position = '3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5';
+    engine.changed(view);
+    const card = page.locator('#verification');
+    await card.getByText('Paused').waitFor();
+    await page.getByRole('button', { name: 'Go on verifying' }).click();
+    await card.getByText('Comparing…').waitFor();
+
+    for (const table of verify.tables) Object.assign(table, { state: 'equal', chunksDone: table.chunksTotal });
+    Object.assign(verify.tables[1] ?? {}, {
+      state: 'different',
+      differencesTotal: 2,
+      differences: [
+        {
+          key: '(7)',
+          kind: 'different',
+          columns: ['name'],
+          values: [{ column: 'name', source: '<b>Ada</b>', target: 'spoilt' }],
+        },
+        { key: '(9)', kind: 'missing', columns: [], values: [{ column: 'id', source: '9', target: null }] },
+      ],
+    });
+    Object.assign(verify, { state: 'different', finishedAtMs: Date.now(), etaMs: null });
+    verify.recheck = { keys: 120, tables: [], behindMs: 340, compared: 51_234 };
+    engine.move(view, 'running');
+    await card.getByText('<b>Ada</b>').waitFor();
+    await card.getByText('id=9').waitFor();
+    expect(await page.locator('#verification-recheck').textContent()).toContain('51,234 so far, 120 wait, for 340 ms');
+    if (process.env['SCREENSHOTS'] !== undefined)
+      await page.screenshot({ path: `${process.env['SCREENSHOTS']}/verification.png`, fullPage: true });
+    await page.getByRole('button', { name: 'Repair rows…' }).click();
+    await page.getByRole('button', { name: 'Repair on the target' }).click();
+    await expect.poll(() => engine.calls.map(({ method }) => method)).toContain('repairDifferences');
+    expect(engine.calls.map(({ method }) => method).filter((method) => /erif|repair/.test(method))).toEqual([
+      'verify',
+      'pauseVerification',
+      'resumeVerification',
+      'repairDifferences',
+    ]);
+  },
+);

@@ -149,7 +149,9 @@ test('rows that were damaged on the target are found under the same load, and on
   );
   const view = await verify();
   expect(load.transactions).toBeGreaterThan(0);
-  expect(view.tables.flatMap(({ differences }) => differences).sort((a, b) => a.key.localeCompare(b.key))).toEqual([
+  expect(
+    view.tables.flatMap(({ differences }) => differences).sort((a, b) => a.key.localeCompare(b.key)),
+  ).toMatchObject([
     { key: '(-1)', kind: 'extra', columns: [] },
     { key: '(5)', kind: 'different', columns: ['balance'] },
     { key: '(50)', kind: 'missing', columns: [] },

@@ -1,9 +1,15 @@
 import { parsePosition, type Flavor } from '../../core/gtid.ts';
 import type { VerifyTableView, VerifyView } from '../../engine/api.ts';
+import { openDestination } from '../../engine/apply/destination-connection.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
+import { createSidecar } from '../../engine/sidecar.ts';
+import { ConnectionPair } from '../../engine/verify/connection-pair.ts';
 import type { Follower } from '../../engine/verify/follower.ts';
+import { repairRows, type RepairResult } from '../../engine/verify/repair-rows.ts';
+import { REPAIRS_DDL } from '../../engine/verify/repairs-table.ts';
 import { runVerify, type VerifyOptions } from '../../engine/verify/run-verify.ts';
+import type { TableVerification } from '../../engine/verify/table-verification.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { definitionOf, familyOf } from './stream-fixture.ts';
@@ -79,6 +85,41 @@ export class VerifyFixture implements AsyncDisposable {
     const [view] = tables;
     if (view === undefined) throw new Error('no view of the table');
     return view;
+  }
+
+  /** Verifies the table and repairs what differs. */
+  async repair(table: string): Promise<RepairResult> {
+    let verified: TableVerification | undefined;
+    await this.verify([table], {
+      onTables: ([found]) => {
+        verified = found;
+      },
+    });
+    if (verified === undefined) throw new Error('no such table');
+    const { table: tables, progress } = verified;
+    const keys = new Map([...progress.known].map(([key, difference]) => [key, difference.key]));
+    const [source, target] = [definitionOf(this.#servers.source), definitionOf(this.#servers.target)];
+    const flavors = { source: this.flavor, target: 'mysql' } as const;
+    const { signal } = new AbortController();
+    await using writer = await openDestination(target);
+    await createSidecar(writer, [REPAIRS_DDL]);
+    using pair = new ConnectionPair({ flavors, source, target, signal });
+    return await pair.use(
+      async (open) =>
+        await repairRows(
+          {
+            pair: open,
+            table: tables,
+            flavors,
+            follower: standInFollower(this.flavor),
+            signal,
+            writer,
+            importId: 'fixture',
+            actor: 'test',
+          },
+          keys,
+        ),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -193,3 +193,96 @@ test('paused, killed, gone on: chunks that are done stay done, and what was writ
 function chunksDone(verify: VerifyView | null): number {
   return (verify?.tables ?? []).reduce((sum, table) => sum + table.chunksDone, 0);
 }
+
+test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
+  '%s: rows that are missing, too many or different are repaired under traffic, recorded, and equal again',
+  async (source) => {
+    await using rehearsal = await Rehearsal.start({ rows: 2000, source });
+    const { client } = rehearsal.switchyard;
+    await on(
+      rehearsal.source,
+      'CREATE TABLE parts (id INT PRIMARY KEY, code VARCHAR(40) NOT NULL, data BLOB, amount DOUBLE, doc JSON, UNIQUE KEY (code))',
+      `INSERT INTO parts SELECT id, CONCAT('code', id), LEFT(UNHEX(SHA2(id, 256)), 16), id / 3, '{"a": 1.5}' FROM customers WHERE id <= 100`,
+    );
+    await client.createImport(rehearsal.request());
+    const traffic = rehearsal.traffic();
+    await rehearsal.reach('running');
+    await on(
+      rehearsal.target,
+      `SET sql_log_bin = 0;
+       DELETE FROM parts WHERE id = 11;
+       UPDATE parts SET amount = amount + 1, data = NULL WHERE id = 12;
+       UPDATE parts SET code = 'swapped' WHERE id = 14;
+       INSERT INTO parts VALUES (999, 'code11', NULL, NULL, NULL), (1000, 'code14', 'nobody', NULL, NULL)`,
+    );
+    await expect(client.repairDifferences(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+    await client.verify(IMPORT);
+    const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+    const found = verify?.tables.find(({ name }) => name === 'parts');
+    expect(found?.differences.map(({ key, kind }) => `${kind} ${key}`).toSorted()).toEqual(
+      ['different (12)', 'different (14)', 'extra (1000)', 'extra (999)', 'missing (11)'].toSorted(),
+    );
+    expect(found?.differences.find(({ key }) => key === '(12)')).toMatchObject({
+      columns: ['data', 'amount'],
+      values: [
+        { column: 'data', source: '0x6B51D431DF5D7F141CBECECCF79EDF3D', target: 'NULL' },
+        { column: 'amount', source: '4', target: '5' },
+      ],
+    });
+    const report = await client.repairDifferences(IMPORT);
+    expect(report).toMatchObject({
+      repaired: 5,
+      left: [],
+      view: { phase: 'verified_data', verify: { state: 'equal' } },
+    });
+    expect(report.view.findings).toContainEqual(expect.objectContaining({ code: 'ROWS_REPAIRED', subject: 'parts' }));
+    await using target = await connect(rehearsal.target);
+    const repairs = await rows(target, 'SELECT row_key, kind, row_values, actor FROM _switchyard.verify_repairs');
+    expect(repairs).toHaveLength(5);
+    expect(repairs.find((row) => row['row_key'] === '(1000)')).toMatchObject({
+      kind: 'extra',
+      actor: 'test',
+      row_values: expect.stringContaining('"target":"code14"'),
+    });
+    // Replication goes on over the repaired rows, and another look at all of them finds nothing.
+    await on(
+      rehearsal.source,
+      "UPDATE parts SET code = CONCAT(code, '!') WHERE id IN (11, 12, 14)",
+      'DELETE FROM parts WHERE id = 11',
+    );
+    await client.verify(IMPORT);
+    expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
+    expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true });
+    await expect(client.repairDifferences(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+    await traffic.stop();
+    expect(traffic.errors).toEqual([]);
+    expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
+  },
+);
+
+test('a transaction too large to remember its rows: the whole table is compared again', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  const { client } = rehearsal.switchyard;
+  await on(
+    rehearsal.source,
+    'CREATE TABLE large (id INT PRIMARY KEY, data VARCHAR(4000) NOT NULL) CHARACTER SET latin1',
+    "INSERT INTO large SELECT id, REPEAT('a', 4000) FROM orders",
+    "INSERT INTO large SELECT id + 10000, REPEAT('a', 4000) FROM traffic_accounts",
+  );
+  await client.createImport(rehearsal.request());
+  await rehearsal.reach('running');
+  await client.verify(IMPORT);
+  await rehearsal.reach('verified_data');
+  await on(
+    rehearsal.target,
+    "CREATE TRIGGER spoils BEFORE INSERT ON large FOR EACH ROW SET NEW.data = IF(NEW.id = 77, 'spoilt', NEW.data)",
+  );
+  await on(rehearsal.source, "UPDATE large SET data = REPEAT('b', 4000)");
+  const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+  expect(verify?.tables.find(({ name }) => name === 'large')).toMatchObject({
+    differencesTotal: 1,
+    differences: [{ key: '(77)', kind: 'different', values: [{ column: 'data', target: 'spoilt' }] }],
+  });
+  // Everything else of it was compared, too.
+  await rehearsal.until((view) => view.verify?.recheck?.tables.length === 0);
+});

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { AppError } from '../../../core/errors.ts';
+import type { VerifyRepairReport } from '../../../engine/api.ts';
 import { apiCommand, withApi } from '../api-command.ts';
 import { assertNoError } from '../assert-no-error.ts';
 import { followImport } from '../follow-import.ts';
@@ -8,11 +9,13 @@ import { integerOption } from '../integer-option.ts';
 import { verifyText } from '../print-import.ts';
 import { ReportedFailure } from '../failure.ts';
 import { ProgressDisplay } from '../progress-display.ts';
+import { textTable } from '../text-table.ts';
 
 interface VerifyOptions {
   wait: boolean;
   pause?: true;
   resume?: true;
+  repair?: true;
   rowsPerSecond?: number;
 }
 
@@ -21,12 +24,19 @@ export function addVerify(program: Command): void {
     .option('--rows-per-second <count>', 'compare at most so many', integerOption)
     .option('--pause', 'pause the one that runs; what is compared stays compared')
     .option('--resume', 'go on with one that was paused, or failed on its way')
+    .option('--repair', 'write the rows that differ to the target as they are on the source')
     .option('--no-wait', 'only start it')
-    .action(async (id: string, { wait, pause, resume, rowsPerSecond }: VerifyOptions, command: Command) =>
+    .action(async (id: string, { wait, pause, resume, repair, rowsPerSecond }: VerifyOptions, command: Command) =>
       withApi(command, async ({ client, output }) => {
         if (pause === true) {
           const { verify } = await client.pauseVerification(id);
           output.result(verify, () => verifyText({ verify }));
+          return;
+        }
+        if (repair === true) {
+          const report = await client.repairDifferences(id);
+          output.result(report, () => repairText(report));
+          if (report.left.length > 0) throw new ReportedFailure();
           return;
         }
         const started = await (resume === true
@@ -54,4 +64,12 @@ export function addVerify(program: Command): void {
         );
       }),
     );
+}
+
+function repairText({ repaired, already, left, view }: VerifyRepairReport): string {
+  const head = `${formatCount(repaired)} rows repaired, ${formatCount(already)} were the same already, ${formatCount(left.length)} are left; the verification is ${view.verify?.state ?? 'missing'}`;
+  if (left.length === 0) return head;
+  const titles = ['table', 'key', 'reason'].map((title) => ({ title }));
+  const rows = left.map(({ table, key, reason }) => [table, key, reason]);
+  return `${head}\n${textTable(titles, rows)}`;
 }
