@@ -8,6 +8,7 @@ import type {
   Finding,
   ImportView,
   ServerFacts,
+  ConflictView,
   StrayApplyReport,
   StrayWritesView,
   StrayWriteView,
@@ -131,6 +132,21 @@ export const strayWriteViewSchema: z.ZodType<StrayWriteView> = z.object({
   applied: z.boolean(),
 });
 
+const conflictsView = z.object({ count, lastAtMs: z.number().nullable() });
+
+export const conflictViewSchema: z.ZodType<ConflictView> = z.object({
+  id: count,
+  gtid: z.string(),
+  committedAtMs: z.number(),
+  foundAtMs: z.number(),
+  table: z.string(),
+  kind: z.enum(['insert', 'update', 'delete']),
+  before: strayImage,
+  after: strayImage,
+  source: z.array(z.object({ key: strayImage.unwrap(), row: strayImage })),
+  reason: z.string(),
+});
+
 export const strayApplyReportSchema: z.ZodType<StrayApplyReport> = z.object({
   applied: count,
   conflicts: z.array(z.object({ id: count, reason: z.string() })),
@@ -149,6 +165,7 @@ export const importViewSchema: z.ZodType<ImportView> = z.object({
   streams: z.array(streamView),
   verify: verifyView.nullable(),
   strayWrites: strayWritesView.nullable(),
+  conflicts: conflictsView.nullable(),
   traffic: z.object({ primary: side, replica: side, epoch: count }),
   switches: z.array(
     z.object({

@@ -9,6 +9,7 @@ import type {
   importRequestSchema,
   ImportView,
   ReplicaHost,
+  ConflictView,
   StrayApplyReport,
   StrayApplyRequest,
   StrayWriteView,
@@ -95,6 +96,8 @@ export class AdminClient implements AsyncDisposable {
       method: 'GET',
       path: `${pathOf(id, 'stray-writes')}?after=${after}&limit=${limit}&unapplied=${unapplied}`,
     });
+  conflicts = (id: string, { after = 0, limit = 200 } = {}) =>
+    this.#json<ConflictView[]>({ method: 'GET', path: `${pathOf(id, 'conflicts')}?after=${after}&limit=${limit}` });
   applyStrayWrites = (id: string, ids: StrayApplyRequest['ids']) =>
     this.#json<StrayApplyReport>({ method: 'POST', path: pathOf(id, 'stray-writes/apply'), body: { ids } });
   doctor = (id: string) => this.#json<DoctorReport>({ method: 'GET', path: pathOf(id, 'doctor') });

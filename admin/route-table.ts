@@ -6,6 +6,7 @@ import { eventRoutes } from './routes/event-routes.ts';
 import { importRoutes } from './routes/import-routes.ts';
 import { lagRoute } from './routes/lag-route.ts';
 import { doctorRoutes } from './routes/doctor-routes.ts';
+import { conflictRoutes } from './routes/conflict-routes.ts';
 import { strayRoutes } from './routes/stray-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 
@@ -14,6 +15,7 @@ export function routeTable({ streams, lag }: { streams: EventStreams; lag: LagHi
   const routes: Route[] = [
     ...importRoutes,
     ...strayRoutes,
+    ...conflictRoutes,
     ...doctorRoutes,
     ...eventRoutes(streams),
     lagRoute(lag),

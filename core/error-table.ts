@@ -133,6 +133,19 @@ export const ERROR_TABLE = {
     remedy:
       'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
   },
+  WRITE_BACK_DDL: {
+    kind: 'fatal',
+    meaning:
+      'With reverse: always, somebody has run DDL on an imported table of the target. It cannot be brought to the source; TRUNCATE is DDL too.',
+    remedy:
+      'Undo it on the target by hand (CREATE, ALTER; emptied tables have to be imported again), then `switchyard resume --skip-ddl`. Verify afterwards.',
+  },
+  WRITE_BACK_TOO_LARGE: {
+    kind: 'fatal',
+    meaning:
+      'With reverse: always, a transaction on the target has more rows than can be judged as a whole before they go to the source.',
+    remedy: 'Cancel the import and begin it anew. Large tests belong on a target without reverse: always.',
+  },
   APPLY_TRIGGERS: {
     kind: 'fatal',
     meaning:

@@ -34,6 +34,8 @@ export const FAILPOINTS = [
   'lanes.ended',
   'ddl.executed',
   'verify.recheck',
+  'write_back.before_commit',
+  'write_back.after_commit',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

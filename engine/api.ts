@@ -38,7 +38,7 @@ export const replicaHostSchema = z.strictObject({
 });
 export type ReplicaHost = z.infer<typeof replicaHostSchema>;
 
-export const REVERSE_MODES = ['off', 'from_switch'] as const;
+export const REVERSE_MODES = ['off', 'from_switch', 'always'] as const;
 export const importOptionsSchema = z.strictObject({
   /** Add secondary indexes after the rows instead of before. */
   deferIndexes: z.boolean().default(true),
@@ -70,7 +70,7 @@ export const importOptionsSchema = z.strictObject({
   fence: z.enum(FENCES).default('auto'),
   /**
    * When the target's writes go to the source: `off` never, for a source that must not be written to, and then there is no
-   * switching back; `from_switch` while the target is primary.
+   * switching back; `from_switch` while the target is primary; `always` also before, where the source wins (ADR 19).
    */
   reverse: z.enum(REVERSE_MODES).default('from_switch'),
   /** Import although validation found errors that can be skipped; all tables are imported then. */
@@ -157,6 +157,34 @@ export interface StreamView {
   /** Since the engine started. */
   transactionsApplied: number;
   rowChangesApplied: number;
+}
+
+export const conflictListSchema = z.strictObject({
+  /** Only ids greater than this. */
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(1000).default(200),
+});
+export type ConflictListRequest = z.infer<typeof conflictListSchema>;
+
+export interface ConflictsView {
+  /** Row changes that are kept in `_switchyard.conflicts`. */
+  count: number;
+  lastAtMs: number | null;
+}
+
+/** A write on the target that lost against the source, while the source was primary (`reverse: always`). */
+export interface ConflictView {
+  id: number;
+  gtid: string;
+  committedAtMs: number;
+  foundAtMs: number;
+  table: string;
+  kind: 'insert' | 'update' | 'delete';
+  before: StrayImage | null;
+  after: StrayImage | null;
+  /** What the source had for its keys, and the target has since. */
+  source: { key: StrayImage; row: StrayImage | null }[];
+  reason: string;
 }
 
 export interface VerifyTableView {
@@ -302,6 +330,8 @@ export interface ImportView {
   verify: VerifyView | null;
   /** Null unless the old primary is, or was since the engine started, watched. */
   strayWrites: StrayWritesView | null;
+  /** Writes on the target that lost against the source; null without `reverse: always`. */
+  conflicts: ConflictsView | null;
   /** Which side serves which traffic. */
   traffic: { primary: Side; replica: Side; epoch: number };
   switches: SwitchView[];
@@ -372,6 +402,7 @@ export interface EngineApi {
   listStrayWrites(params: { id: string } & StrayListRequest): Promise<StrayWriteView[]>;
   /** Applies stray writes to the primary, each where the row is as it was before it; the others are conflicts. */
   applyStrayWrites(params: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport>;
+  listConflicts(params: { id: string } & ConflictListRequest): Promise<ConflictView[]>;
   /** What is wrong with an import, its route, its proxies and its servers. */
   doctor(params: { id: string }): Promise<DoctorReport>;
   /** The same, after what can be repaired without a decision has been. */

@@ -21,6 +21,7 @@ import { executedPosition } from './server/position.ts';
 import { quoteText, textOf } from './server/connection.ts';
 import { createSidecar, ProgressRow } from './sidecar.ts';
 import { StreamSchema } from './stream-schema.ts';
+import { MESSAGES_DDL } from './write-back/message.ts';
 
 const CREATES_AT_ONCE = 4;
 
@@ -220,6 +221,7 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     },
   });
   await bringObjects(world, credentials);
+  if (options.reverse === 'always') await beginWriteBack(world);
   await failpoint('copy.finished');
   const tableRows = Object.fromEntries([...views.values()].map(({ name, rowsCopied }) => [name, rowsCopied]));
   await record.update(({ copy }) => ({
@@ -227,6 +229,19 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
     copy: { ...copy, rows, bytes, tableRows, finishedAtMs: Date.now() },
   }));
   await failpoint('copy.recorded');
+}
+
+/**
+ * Where the write-back begins on the target: behind all that the copy wrote there, before the stream to it begins. Done
+ * again with the copy until the end of the copy is stored.
+ */
+async function beginWriteBack(world: CopyWorld): Promise<void> {
+  const { record } = world;
+  await using source = await world.connect('source');
+  await using target = await world.connect('target');
+  await createSidecar(source, [MESSAGES_DDL]);
+  const position = await executedPosition(target, record.document.targetFacts.flavor);
+  await new ProgressRow(record.document.id, 'reverse').reset(source, position.toString());
 }
 
 /** Views and routines. One that is refused is no reason to stop: it has no rows, and its script is kept. */

@@ -32,6 +32,12 @@ export class EngineMetrics {
   readonly #straysLeft = this.#gauge('switchyard_stray_writes_unapplied', 'Of them, not applied to the new primary', [
     'import',
   ]);
+  readonly #conflicts = new Counter({
+    name: 'switchyard_conflicts_total',
+    help: 'Row changes on the target that lost against the source',
+    labelNames: ['import'],
+    registers: [this.#registry],
+  });
 
   readonly #waiting = this.#gauge(
     'switchyard_verification_rows_waiting',
@@ -57,6 +63,7 @@ export class EngineMetrics {
       this.#straysLeft,
       this.#waiting,
       this.#differing,
+      this.#conflicts,
     ])
       gauge.reset();
     for (const view of views) {
@@ -74,6 +81,7 @@ export class EngineMetrics {
         );
         if (view.verify.recheck !== null) this.#waiting.set(labels, view.verify.recheck.keys);
       }
+      if (view.conflicts !== null) this.#conflicts.inc(labels, view.conflicts.count);
       for (const { direction, lagMs, transactionsApplied, rowChangesApplied } of view.streams) {
         if (lagMs !== null) this.#lag.set({ ...labels, direction }, lagMs / 1000);
         this.#transactions.set({ ...labels, direction }, transactionsApplied);

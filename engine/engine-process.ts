@@ -38,6 +38,7 @@ const METHODS = [
   'resume',
   'listStrayWrites',
   'applyStrayWrites',
+  'listConflicts',
   'doctor',
   'repair',
 ] as const satisfies (keyof EngineApi)[];

@@ -45,12 +45,12 @@ export class ImportPhases {
         return;
       case 'verifying_data':
         this.#inBackground((signal) => this.#verifyPhase('resumed', signal));
-        this.#streams.startReplicationTo('target');
+        this.#streams.followSource();
         return;
       case 'running':
       case 'verified_data':
       case 'switched_replicas':
-        this.#streams.startReplicationTo('target');
+        this.#streams.followSource();
         this.#verification.keep();
         return;
       case 'switched_primaries':
@@ -96,11 +96,12 @@ export class ImportPhases {
       },
     });
     await this.#enter('copied');
+    this.#streams.followSource();
     world.log('info', 'the copy is complete and the target follows the source');
   }
 
   async #verifyPhase(request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<void> {
-    this.#streams.startReplicationTo('target');
+    this.#streams.followSource();
     await this.#verification.run(request, signal);
   }
 

@@ -1,5 +1,7 @@
 import { AppError } from '../core/errors.ts';
 import type {
+  ConflictListRequest,
+  ConflictView,
   ImportView,
   ReplicaHost,
   StrayApplyReport,
@@ -23,6 +25,7 @@ import { applyStrayWrites } from './stray-apply.ts';
 import { listStrayWrites } from './stray-writes.ts';
 import { checkSwitch } from './switch/switch-preflight.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
+import { listConflicts } from './write-back/conflicts.ts';
 
 /** What operators ask of one import. Requests that change something refuse while another one runs. */
 export class ImportRequests {
@@ -169,6 +172,8 @@ export class ImportRequests {
       const phase = nextPhase(world.record.document.phase, 'cancel');
       await this.#runner.stop();
       await removeTarget(world);
+      if (world.record.document.options.reverse === 'always')
+        await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));
       await world.record.update(() => ({ phase, error: null }));
       await world.eraseSecrets();
       world.log('info', 'cancelled: the tables that Switchyard made on the target are dropped');
@@ -184,6 +189,11 @@ export class ImportRequests {
       limit,
       unappliedOnly: unapplied,
     });
+  }
+
+  async listConflicts(request: ConflictListRequest): Promise<ConflictView[]> {
+    await using connection = await this.#world.connect('target');
+    return await listConflicts(connection, this.#world.record.document.id, request);
   }
 
   async applyStrayWrites(ids: StrayApplyRequest['ids'], actor: string): Promise<StrayApplyReport> {

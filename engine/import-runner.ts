@@ -92,6 +92,7 @@ export class ImportRunner {
       streams: this.streams.views(),
       verify: this.verification.view,
       strayWrites: this.streams.strayWrites(),
+      conflicts: this.streams.conflicts(),
       route: await this.world.route.read(),
     });
   }

@@ -3,6 +3,8 @@ import type { PublishedEvent } from '../core/control/protocol.ts';
 import {
   importRequestSchema,
   type Actor,
+  type ConflictListRequest,
+  type ConflictView,
   type EngineApi,
   type ImportRequest,
   type ImportView,
@@ -158,6 +160,10 @@ export class ImportService implements EngineApi {
 
   async applyStrayWrites({ id, actor, ids }: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport> {
     return await this.#asked(id, actor, 'apply stray writes').applyStrayWrites(ids, actor);
+  }
+
+  async listConflicts({ id, ...request }: { id: string } & ConflictListRequest): Promise<ConflictView[]> {
+    return await this.#runner(id).requests.listConflicts(request);
   }
 
   async doctor({ id }: { id: string }): Promise<DoctorReport> {

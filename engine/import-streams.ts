@@ -1,18 +1,25 @@
 import { AppError } from '../core/errors.ts';
 import type { StreamPosition } from '../core/gtid.ts';
 import { otherSide, type Side } from '../core/phase.ts';
-import type { StrayWritesView, StreamView } from './api.ts';
+import type { ConflictsView, StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
 import { DdlJournal } from './ddl-journal.ts';
 import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportWorld } from './import-world.ts';
 import { removeTriggers } from './objects/active-objects.ts';
-import { Replication, type ReplicationOptions } from './replication.ts';
+import { Replication, type ReplicationOptions, type WriteBackSide } from './replication.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
+import { executedPosition } from './server/position.ts';
+import { createSidecar, SIDECAR_SCHEMA } from './sidecar.ts';
+import type { OwnTables } from './stream/stream-scope.ts';
 import { StrayWatch } from './stray-watch.ts';
 import type { Follower, TouchListener } from './verify/follower.ts';
+import { ConflictWatch } from './write-back/conflict-watch.ts';
+import type { WriteBackTally } from './write-back/judged-source.ts';
+import { MESSAGES_DDL, MESSAGES_TABLE } from './write-back/message.ts';
+import { WriteBack } from './write-back/write-back.ts';
 
 export interface StreamEvents {
   /** A stream stopped with a reason. */
@@ -29,15 +36,80 @@ export class ImportStreams {
   readonly #touchListeners = new Set<TouchListener>();
   readonly #ddlListeners = new Set<(sql: string) => void>();
   #strayWatch: StrayWatch | undefined;
+  #writeBack: WriteBack | undefined;
+  readonly #tally: WriteBackTally = { all: 0, returned: 0 };
+  readonly #conflicts: ConflictWatch;
   #ddlDecision: DdlDecision | undefined;
 
   constructor(world: ImportWorld, events: StreamEvents) {
     this.#world = world;
     this.#events = events;
+    this.#conflicts = new ConflictWatch(world);
   }
 
   views(): StreamView[] {
-    return [...this.#running.values()].map((stream) => stream.view());
+    return [...this.#running.values(), ...(this.#writeBack === undefined ? [] : [this.#writeBack])].map((stream) =>
+      stream.view(),
+    );
+  }
+
+  /** Testers' writes that lost; null where there can be none. */
+  conflicts(): ConflictsView | null {
+    return this.#isWrittenBack ? this.#conflicts.view() : null;
+  }
+
+  get #isWrittenBack(): boolean {
+    return this.#world.record.document.options.reverse === 'always';
+  }
+
+  /** While the source is primary: the stream to the target, and the write-back from it. */
+  followSource(): void {
+    this.startReplicationTo('target');
+    this.#startWriteBack();
+  }
+
+  get writeBack(): WriteBack | undefined {
+    return this.#writeBack;
+  }
+
+  get writeBackTally(): WriteBackTally {
+    return this.#tally;
+  }
+
+  #startWriteBack(): void {
+    // A switch that is undone has halted it.
+    this.#writeBack?.goOn();
+    if (!this.#isWrittenBack || this.#writeBack !== undefined) return;
+    const world = this.#world;
+    const { id, database, targetFacts } = world.record.document;
+    const writeBack = new WriteBack(
+      {
+        importId: id,
+        target: world.credentialsOf('target'),
+        source: world.credentialsOf('source'),
+        flavor: targetFacts.flavor,
+        database,
+        tables: () => world.record.document.tables,
+        allTables: world.record.document.allTables,
+        takeDdlDecision: () => this.#takeDdlDecision(),
+        onTouched: (table, keys) => {
+          for (const listener of this.#touchListeners) listener(table, keys);
+        },
+        onChanged: () => world.changed(),
+        onRetry: (error) => world.log('warn', `the write-back to the source reconnects: ${error.message}`),
+        log: (level, message, details) => world.log(level, message, details),
+      },
+      world.signal,
+    );
+    this.#writeBack = writeBack;
+    writeBack.done.catch((error: unknown) => this.#events.onFailed(error));
+    world.log('info', 'what testers write on the target is brought to the source');
+  }
+
+  async stopWriteBack(): Promise<void> {
+    const writeBack = this.#writeBack;
+    this.#writeBack = undefined;
+    await writeBack?.stop();
   }
 
   strayWrites(): StrayWritesView | null {
@@ -92,7 +164,11 @@ export class ImportStreams {
           return await inspectTables(connection, document.database, document.tables);
         },
         onTables: (names) => this.#keepTables(side, names),
-        beforeSession: () => this.#clearTriggers(side),
+        beforeSession: async () => {
+          await this.#clearTriggers(side);
+          if (side === 'target' && this.#isWrittenBack) await this.#conflicts.prepare();
+        },
+        ...(side === 'target' && this.#isWrittenBack ? { writeBack: this.#writeBackSide() } : {}),
         onDdl: async (transaction) => {
           for (const listener of this.#ddlListeners) listener(transaction.ddl.sql);
           return await onDdl(transaction);
@@ -125,7 +201,7 @@ export class ImportStreams {
 
   /** All streams; stray writes are watched for on. */
   async stopReplication(): Promise<void> {
-    await Promise.all([...this.#running.values()].map((stream) => stream.stop()));
+    await Promise.all([this.stopWriteBack(), ...[...this.#running.values()].map((stream) => stream.stop())]);
     this.#running.clear();
   }
 
@@ -198,7 +274,10 @@ export class ImportStreams {
         return stream().applied;
       },
       waitFor: (position, signal) => stream().waitFor(position, signal),
-      reported: () => stream().reported(),
+      reported: async (signal) => {
+        await stream().reported();
+        await this.#testersHeard(signal);
+      },
       onTouched: (listener) => {
         this.#touchListeners.add(listener);
         return { [Symbol.dispose]: () => void this.#touchListeners.delete(listener) };
@@ -207,6 +286,36 @@ export class ImportStreams {
         this.#ddlListeners.add(listener);
         return { [Symbol.dispose]: () => void this.#ddlListeners.delete(listener) };
       },
+    };
+  }
+
+  /**
+   * What testers had written on the target by now has been judged, and told of: their rows are on one side alone until then,
+   * and are no difference.
+   */
+  async #testersHeard(signal: AbortSignal): Promise<void> {
+    const writeBack = this.#writeBack;
+    if (writeBack === undefined) return;
+    const world = this.#world;
+    await using target = await world.connect('target');
+    const position = await executedPosition(target, world.record.document.targetFacts.flavor);
+    await writeBack.waitFor(position, signal);
+  }
+
+  /** Of the source, to be read in its log; undefined where there is no write-back. */
+  async ownTables(): Promise<OwnTables | undefined> {
+    if (!this.#isWrittenBack) return undefined;
+    await using source = await this.#world.connect('source');
+    await createSidecar(source, [MESSAGES_DDL]);
+    const [messages] = await inspectTables(source, SIDECAR_SCHEMA, [MESSAGES_TABLE]);
+    return new Map(messages === undefined ? [] : [[messages.name, { table: messages, keepsRows: true }]]);
+  }
+
+  #writeBackSide(): WriteBackSide {
+    return {
+      tally: this.#tally,
+      ownTables: () => this.ownTables(),
+      onLost: (lost) => this.#conflicts.raise(lost),
     };
   }
 
@@ -264,5 +373,9 @@ export class ImportStreams {
 function exactFrom({ copiedPosition, switches, options }: ImportDocument, side: Side): { exactFrom?: string } {
   const hasMoved = switches.some(({ kind }) => kind === 'primaries');
   const mayDiffer = options.ddl === 'IGNORE' || options.ddl === 'EXEC_IGNORE';
-  return side === 'source' || hasMoved || mayDiffer || copiedPosition === null ? {} : { exactFrom: copiedPosition };
+  // Testers' rows: what they find is judged by the write-back.
+  const isWrittenBack = options.reverse === 'always';
+  return side === 'source' || hasMoved || mayDiffer || isWrittenBack || copiedPosition === null
+    ? {}
+    : { exactFrom: copiedPosition };
 }

@@ -211,6 +211,7 @@ export class ImportVerification {
       flavors: { source: document.sourceFacts.flavor, target: document.targetFacts.flavor },
       throttle: document.options.throttle,
       follower: this.#streams.follower(),
+      ownTables: () => this.#streams.ownTables(),
       signal: this.#world.signal,
       log: (level, message) => this.#world.log(level, message),
       onThrottle: (reason) => {

@@ -1,6 +1,6 @@
 import { ERROR_TABLE } from '../core/error-table.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
-import type { ImportView, StrayWritesView, StreamView, TableView, VerifyView } from './api.ts';
+import type { ConflictsView, ImportView, StrayWritesView, StreamView, TableView, VerifyView } from './api.ts';
 import type { ImportDocument } from './import-document.ts';
 
 export interface LiveState {
@@ -8,6 +8,7 @@ export interface LiveState {
   streams: StreamView[];
   verify: VerifyView | null;
   strayWrites: StrayWritesView | null;
+  conflicts: ConflictsView | null;
   route: RoutingRecord | undefined;
 }
 
@@ -40,6 +41,7 @@ export function importView(document: ImportDocument, live: LiveState): ImportVie
     streams: live.streams,
     verify: live.verify,
     strayWrites: live.strayWrites,
+    conflicts: live.conflicts,
     traffic: { primary, replica, epoch },
     switches,
     findings,

@@ -11,6 +11,7 @@ import type { RowDifference } from './verify/compare-digests.ts';
 import { ConnectionPair, type Flavors } from './verify/connection-pair.ts';
 import { DirtyKeys } from './verify/dirty-keys.ts';
 import { DirtyRecheck } from './verify/dirty-recheck.ts';
+import type { OwnTables } from './stream/stream-scope.ts';
 import type { Follower } from './verify/follower.ts';
 import { appliedNow } from './verify/recheck-keys.ts';
 import { repairRows, type RepairResult } from './verify/repair-rows.ts';
@@ -30,6 +31,8 @@ export interface KeptVerificationOptions {
   flavors: Flavors;
   throttle: CopyThrottle;
   follower: Follower;
+  /** See `touchedSince`. */
+  ownTables: () => Promise<OwnTables | undefined>;
   signal: AbortSignal;
   log: (level: 'info' | 'warn', message: string) => void;
   /** Why nothing is compared for now; null: it goes on. */
@@ -114,7 +117,7 @@ export class KeptVerification {
 
   /** The same for what was written behind `position` before it was made. Rejects as `touchedSince`. */
   async heardSince(position: StreamPosition, tables: readonly Table[]): Promise<void> {
-    const { source, database, flavors, follower } = this.#options;
+    const { source, database, flavors, follower, ownTables } = this.#options;
     await touchedSince({
       server: source,
       flavor: flavors.source,
@@ -123,6 +126,7 @@ export class KeptVerification {
       database,
       tables,
       dirty: this.#dirty,
+      ownTables: await ownTables(),
       signal: this.signal,
     });
     this.#base = position;

@@ -7,7 +7,7 @@ import { Applier } from './apply/applier.ts';
 import { isBehind } from './apply/backlog.ts';
 import { Cascades } from './apply/cascades.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
-import { WindowCollector } from './apply/window-collector.ts';
+import { WindowCollector, type TransactionSource } from './apply/window-collector.ts';
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
 import { withAddedKeys } from './schema/added-keys.ts';
 import type { Table } from './schema/table.ts';
@@ -15,8 +15,9 @@ import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
 import { definitionsAfter, StreamSchema, type Definitions } from './stream-schema.ts';
 import { ChangeStream } from './stream/change-stream.ts';
-import { isSameName } from './stream/stream-scope.ts';
+import { isSameName, type OwnTables } from './stream/stream-scope.ts';
 import { gtidsOf, type LoggedDdl, type StreamTransaction } from './stream/transaction.ts';
+import { JudgedSource, type WriteBackTally } from './write-back/judged-source.ts';
 
 /** Of final states in a window; another window of as much is collected while one is written. */
 const WINDOW_BYTES_MAX = 16 * 1024 * 1024;
@@ -67,9 +68,19 @@ export interface ReplicationOptions {
   onAppliedLarge?: (tables: Iterable<string>) => void;
   /** Foreign keys may have changed rows of these tables with those of which `onApplied` told: any of them, or none. */
   onCascaded?: (tables: Iterable<string>) => void;
+  /** The write-back runs in the other direction: what it does on the origin is judged before it is applied (ADR 19). */
+  writeBack?: WriteBackSide;
   onRetry?: (error: AppError) => void;
   /** After so long without a sign of life a server is taken for gone: the origin, which sends heartbeats, and the destination. */
   silence?: { originMs: number; destinationMs: number };
+}
+
+export interface WriteBackSide {
+  tally: WriteBackTally;
+  /** Of the origin. */
+  ownTables: () => Promise<OwnTables | undefined>;
+  /** After they were stored on the destination. */
+  onLost: (lost: ApplyWindow['lost']) => void;
 }
 
 /** One direction: reads the origin's stream and applies it to the destination, until stopped; reconnects by itself. */
@@ -198,6 +209,8 @@ export class Replication {
     const definitions = await this.#loadDefinitions();
     const cascades = await this.#readCascades();
     this.#awaitsCascades = cascades !== null && !this.#areCascadesSettled;
+    const { writeBack, importId } = this.#options;
+    const ownTables = await writeBack?.ownTables();
     const from = parsePosition(flavor, applier.startPosition);
     const controller = childController(signal);
     try {
@@ -213,16 +226,22 @@ export class Replication {
         inScope: (schema) => isSameName(schema, database),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
+        ...(ownTables === undefined ? {} : { ownTables }),
         ...(silence === undefined ? {} : { silenceMaxMs: silence.originMs }),
       });
       this.#stream = stream;
-      this.#collector = new WindowCollector(stream, (transaction) => cascades?.concerns(transaction) === true);
+      const source =
+        writeBack === undefined
+          ? stream
+          : new JudgedSource({ stream, from, flavor, importId, definitions, tally: writeBack.tally });
+      this.#collector = new WindowCollector(source, (transaction) => cascades?.concerns(transaction) === true);
       this.#lanesAhead = lanesAhead(flavor, from, applier.lanePositions);
       this.#applied = from;
       this.#notify();
       onProgress();
       await this.#applyUntilDdl({
         stream,
+        source,
         applier,
         applied: from,
         definitions,
@@ -317,6 +336,7 @@ export class Replication {
       if (result.status === 'rejected') throw result.reason;
     this.#transactions += window.transactions;
     this.#rowChanges += window.rowChanges;
+    if (window.lost.length > 0) this.#options.writeBack?.onLost(window.lost);
   }
 
   #modeOf({ applied, exactFrom }: Session): ApplyMode {
@@ -362,7 +382,7 @@ export class Replication {
     first: StreamTransaction,
     session: Session,
   ): Promise<{ isDurable: boolean; behind: StreamTransaction | undefined }> {
-    const { stream, applier, applied, signal } = session;
+    const { source, applier, applied, signal } = session;
     const { gtid, committedAtMs } = first;
     this.#writingSinceMs = committedAtMs;
     const position = applied.clone();
@@ -377,7 +397,7 @@ export class Replication {
       for (const changed of await large.add(part, isFollowed ? session.cascades : null)) tables.add(changed);
       rowChanges += part.changes.length;
       if (!part.partial) break;
-      part = await stream.next(signal);
+      part = await source.next(signal);
       if (part.gtid === gtid && !part.ours) continue;
       await large.rollback();
       if (part.gtid !== gtid) return { isDurable: true, behind: part };
@@ -454,6 +474,8 @@ export class Replication {
 /** What one pair of connections has. */
 interface Session {
   stream: ChangeStream;
+  /** Its transactions as they are to be applied. */
+  source: TransactionSource;
   applier: Applier;
   applied: StreamPosition;
   /** Of the imported tables, at `applied`. */

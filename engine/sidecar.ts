@@ -126,6 +126,15 @@ export class ProgressRow {
     await this.#deleteLanes(connection);
   }
 
+  /** Moves a stream that has been stopped on to where it was applied. Rejects with STREAM_PROGRESS_MISSING. */
+  async moveTo(connection: ServerConnection, position: string): Promise<void> {
+    const { affectedRows } = await connection.write(
+      `UPDATE ${SIDECAR_SCHEMA}.progress SET owner=owner+1, position=${quoteText(position)} WHERE ${this.#where}`,
+    );
+    if (affectedRows !== 1)
+      throw new AppError('STREAM_PROGRESS_MISSING', `the progress row is gone from ${SIDECAR_SCHEMA}.progress`);
+  }
+
   /**
    * Takes the row over, and those of the lanes: whoever held them before can no longer write (its statements match no
    * row). This is what keeps an engine that was thought dead from applying beside its successor. It waits for what the

@@ -91,5 +91,7 @@ ${rows.join('\n')}
 | switching_primaries | held for a moment | follows the primary | draining |
 | switched_primaries | target | target | target → source |
 | completed | target | target | none |
+
+With \`reverse: always\` target → source runs as well whenever source → target does, and the source wins; with \`reverse: off\` never.
 `;
 }

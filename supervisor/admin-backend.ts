@@ -94,6 +94,7 @@ function engineApi(control: () => ControlServer): EngineApi {
     resume: call('resume'),
     listStrayWrites: call('listStrayWrites'),
     applyStrayWrites: call('applyStrayWrites'),
+    listConflicts: call('listConflicts'),
     doctor: call('doctor'),
     repair: call('repair'),
   };

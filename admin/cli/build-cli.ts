@@ -9,6 +9,7 @@ import { addReplicaHost } from './commands/replica-host.ts';
 import { addResume } from './commands/resume.ts';
 import { addSessions } from './commands/sessions.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addConflicts } from './commands/conflicts.ts';
 import { addStray } from './commands/stray.ts';
 import { addSwitch } from './commands/switch.ts';
 import { addValidate } from './commands/validate.ts';
@@ -40,6 +41,7 @@ export function buildCli({ extend }: CliOptions = {}): Command {
   addVerify(program);
   addSwitch(program);
   addStray(program);
+  addConflicts(program);
   addDoctor(program);
   addReplicaHost(program);
   addResume(program);

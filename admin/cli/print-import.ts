@@ -60,6 +60,8 @@ function overview(view: ImportView): string {
     const { count, unapplied, watch } = view.strayWrites;
     rows.push(['stray writes', `${formatCount(count)}, ${formatCount(unapplied)} not applied (${watch})`]);
   }
+  if (view.conflicts !== null && view.conflicts.count > 0)
+    rows.push(['conflicts', `${formatCount(view.conflicts.count)} row changes of the target lost against the source`]);
   if (view.error !== null) {
     rows.push(
       ['error', `${view.error.code}: ${view.error.message} (from ${view.error.fromPhase})`],

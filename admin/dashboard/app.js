@@ -14,6 +14,7 @@ import { replication } from './replication.js';
 import { sides } from './sides.js';
 import { stepper } from './stepper.js';
 import { strayWrites } from './stray-writes.js';
+import { conflicts } from './conflicts.js';
 import { setUpTheme } from './theme.js';
 import { verification } from './verification.js';
 
@@ -133,6 +134,7 @@ function renderImport(view) {
   renderInto(byId('heading'), [view.id, view.phase, view.createdAtMs, view.createdBy], () => heading(view));
   renderInto(byId('stepper'), station, () => stepper(station));
   renderInto(byId('error'), view.error, () => importError(view.error));
+  renderInto(byId('conflicts'), [view.id, view.conflicts], () => conflicts(view));
   renderInto(byId('stray-writes'), [view.id, view.strayWrites], () => strayWrites(view));
   const { source, target, traffic, streams, replicaHost, phase, verify, error } = view;
   renderInto(

@@ -127,7 +127,10 @@ function advancedFields() {
         'Fence',
         select('options.fence', ['auto', 'read_only', 'triggers', 'accounts', 'lock_tables', 'none'], 'auto'),
       ),
-      field('Writes of the target to the source', select('options.reverse', ['off', 'from_switch'], 'from_switch')),
+      field(
+        'Writes of the target to the source',
+        select('options.reverse', ['off', 'from_switch', 'always'], 'from_switch'),
+      ),
       field('Largest lag at a switch, ms', number('maxLagMs', 10_000, 100, 600_000)),
       field('Longest pause, ms', number('pauseDeadlineMs', 5000, 500, 120_000)),
       field('Longest wait for transactions, ms', number('drainBudgetMs', 2000, 100, 60_000)),

@@ -146,6 +146,11 @@ export class StandInEngine implements EngineApi {
     return structuredClone(this.strayWrites);
   };
 
+  listConflicts: EngineApi['listConflicts'] = async (params) => {
+    this.#record('listConflicts', params);
+    return [];
+  };
+
   applyStrayWrites: EngineApi['applyStrayWrites'] = async (params) => {
     this.#record('applyStrayWrites', params);
     const view = this.find(params.id);

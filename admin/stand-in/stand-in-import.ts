@@ -83,6 +83,7 @@ export function standInImport(
     ],
     verify: null,
     strayWrites: null,
+    conflicts: null,
     traffic: { primary: 'source', replica: 'source', epoch: 1 },
     switches: [],
     findings: FINDINGS,

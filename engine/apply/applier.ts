@@ -125,6 +125,7 @@ export class Applier implements AsyncDisposable {
     this.#lanes ??= await Lanes.open({ destination, progress, first: this.#connection, owner: this.#owner });
     return await this.#lanes.apply({
       shares: sharesOf(window),
+      lost: lostStatements(window),
       mode,
       position,
       committedAtMs: window.lastCommittedAtMs,
@@ -136,10 +137,11 @@ export class Applier implements AsyncDisposable {
     const shares = sharesOf(window);
     const progress = this.#options.progress.updateStatement(this.#owner, position, window.lastCommittedAtMs);
     const connection = this.#connection;
+    // The progress row is the last of them: its count tells whether we own the stream.
+    const begin = ['BEGIN', ...lostStatements(window), progress];
     let way = this.#way;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const begin = ['BEGIN', progress];
         await writeShares({ connection, begin, isClaimed: true, shares, mode, way, origin: this.#openOrigin });
         await failpoint('apply.before_commit');
         await connection.write('COMMIT');
@@ -170,4 +172,8 @@ export class Applier implements AsyncDisposable {
     await this.endLanes();
     await this.#connection.close();
   }
+}
+
+function lostStatements({ lost }: ApplyWindow): Bytes[] {
+  return lost.flatMap(({ statements }) => statements);
 }

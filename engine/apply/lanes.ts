@@ -1,7 +1,7 @@
 import { AppError, assert } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
-import { errnoOf, type ServerConnection } from '../server/connection.ts';
+import { errnoOf, type Bytes, type ServerConnection } from '../server/connection.ts';
 import { takenOver, type ProgressRow } from '../sidecar.ts';
 import { openDestination } from './destination-connection.ts';
 import { splitShares } from './lane-split.ts';
@@ -21,6 +21,8 @@ export interface LanesOptions {
 
 export interface LaneWindow {
   shares: readonly TableShare[];
+  /** Written with the lane that commits last. */
+  lost: readonly Bytes[];
   mode: ApplyMode;
   position: string;
   committedAtMs: number;
@@ -78,7 +80,12 @@ export class Lanes {
     const { mode, position, origin } = window;
     const common = { isClaimed: true, mode, way: 'fast', origin } as const;
     const written = await Promise.allSettled([
-      writeShares({ ...common, connection: first, begin: ['BEGIN', progress.touchStatement(owner)], shares: own }),
+      writeShares({
+        ...common,
+        connection: first,
+        begin: ['BEGIN', ...window.lost, progress.touchStatement(owner)],
+        shares: own,
+      }),
       ...lanes.map(({ lane, connection, shares }) =>
         writeShares({ ...common, connection, begin: ['BEGIN', progress.laneStatement(owner, lane, position)], shares }),
       ),

@@ -122,7 +122,7 @@ export function isCollated({ charset, dataType }: Column): boolean {
 }
 
 /** FLOAT and DOUBLE have two zeros, which are equal. */
-function isComparedByBytes(column: Column): boolean {
+export function isComparedByBytes(column: Column): boolean {
   return !isCollated(column) && column.dataType !== 'float' && column.dataType !== 'double';
 }
 

@@ -1,30 +1,29 @@
-import type { StreamTransaction } from '../stream/transaction.ts';
-import { ApplyWindow } from './window.ts';
+import { ApplyWindow, type WindowTransaction } from './window.ts';
 
 /** However few rows they change: the position must get on. */
 const TRANSACTIONS_MAX = 50_000;
 
 /** What a `ChangeStream` is here. */
 export interface TransactionSource {
-  tryNext(): StreamTransaction | undefined;
-  next(signal: AbortSignal): Promise<StreamTransaction>;
-  nextWithin(waitMs: number | undefined, signal: AbortSignal): Promise<StreamTransaction | undefined>;
+  tryNext(): WindowTransaction | undefined;
+  next(signal: AbortSignal): Promise<WindowTransaction>;
+  nextWithin(waitMs: number | undefined, signal: AbortSignal): Promise<WindowTransaction | undefined>;
 }
 
 export interface CollectedWindow {
   window: ApplyWindow;
   /** What follows the window and cannot be in one with others: DDL, the first part of a large transaction, or what the caller says. */
-  alone: StreamTransaction | undefined;
+  alone: WindowTransaction | undefined;
 }
 
 /** Collects the next window, also while the one before is being written. */
 export class WindowCollector {
   readonly #source: TransactionSource;
-  readonly #standsAlone: (transaction: StreamTransaction) => boolean;
+  readonly #standsAlone: (transaction: WindowTransaction) => boolean;
   #window = new ApplyWindow();
-  #alone: StreamTransaction | undefined;
+  #alone: WindowTransaction | undefined;
 
-  constructor(source: TransactionSource, standsAlone: (transaction: StreamTransaction) => boolean = () => false) {
+  constructor(source: TransactionSource, standsAlone: (transaction: WindowTransaction) => boolean = () => false) {
     this.#source = source;
     this.#standsAlone = standsAlone;
   }
@@ -47,7 +46,7 @@ export class WindowCollector {
   }
 
   /** A transaction that was taken from the source elsewhere. */
-  giveBack(transaction: StreamTransaction): void {
+  giveBack(transaction: WindowTransaction): void {
     this.#add(transaction);
   }
 
@@ -93,7 +92,7 @@ export class WindowCollector {
     return taken;
   }
 
-  #add(transaction: StreamTransaction): void {
+  #add(transaction: WindowTransaction): void {
     const isDdl = transaction.ddl !== null && !transaction.ours;
     if (transaction.partial || isDdl || this.#standsAlone(transaction)) this.#alone = transaction;
     else this.#window.add(transaction);

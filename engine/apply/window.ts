@@ -1,4 +1,4 @@
-import type { Value } from '../server/connection.ts';
+import type { Bytes, Value } from '../server/connection.ts';
 import type { RowImage, Table } from '../schema/table.ts';
 import { gtidsOf, type RowChange, type StreamTransaction } from '../stream/transaction.ts';
 import { AppError, assert } from '../../core/errors.ts';
@@ -20,6 +20,12 @@ export interface TableWindow {
   rows: Map<RowKey, FinalState>;
 }
 
+/** A transaction as it is to be written. */
+export interface WindowTransaction extends StreamTransaction {
+  /** What a tester lost with it, to be kept in the same transaction (ADR 19). */
+  lost?: { gtid: string; reason: string; statements: Bytes[] };
+}
+
 /** What a state and each of its values occupy in memory beside their bytes, about. */
 const STATE_BYTES = 200;
 const VALUE_BYTES = 24;
@@ -36,21 +42,26 @@ export class ApplyWindow {
   /** What the final states occupy in memory, about: less than what was added, where rows changed more than once. */
   bytes = 0;
   readonly gtids: string[] = [];
+  readonly lost: NonNullable<WindowTransaction['lost']>[] = [];
   lastCommittedAtMs = 0;
   /** Of those that are not ours. */
   oldestCommittedAtMs: number | undefined;
 
-  add(transaction: StreamTransaction): void {
+  add(transaction: WindowTransaction): void {
     this.transactions += 1;
     this.gtids.push(...gtidsOf(transaction));
     this.lastCommittedAtMs = transaction.committedAtMs;
     if (transaction.ours) return;
+    if (transaction.lost !== undefined) {
+      this.lost.push(transaction.lost);
+      for (const statement of transaction.lost.statements) this.bytes += statement.length;
+    }
     this.oldestCommittedAtMs ??= transaction.committedAtMs;
     for (const change of transaction.changes) this.#addChange(change);
   }
 
   get isEmpty(): boolean {
-    return this.tables.size === 0;
+    return this.tables.size === 0 && this.lost.length === 0;
   }
 
   #addChange(change: RowChange): void {

@@ -26,7 +26,7 @@ export async function typedJsonStatements(reader: ServerConnection, table: Table
   const [version] = await reader.rows('SELECT VERSION()');
   const holds = Number.parseInt(version?.[0] ?? '', 10) >= 8 ? holdsTyped : holdsTypedBefore8;
   const rows = await typedRows(reader, table, range, documents.map(holds));
-  for (const column of documents) await addTypes(reader, table, column, rows);
+  for (const column of documents) await addJsonTypes(reader, table, column, rows);
   await reader.write('COMMIT');
   return replacements(table, rows);
 }
@@ -70,7 +70,7 @@ async function typedRows(
 export async function typedImages(reader: ServerConnection, table: Table, where: Bytes): Promise<TypedRow[]> {
   const rows = await readRows(reader, table, where);
   for (const column of table.columns)
-    if (column.dataType === 'json' && column.generated === null) await addTypes(reader, table, column, rows);
+    if (column.dataType === 'json' && column.generated === null) await addJsonTypes(reader, table, column, rows);
   return rows;
 }
 
@@ -113,7 +113,12 @@ export function holdsTypedBefore8({ name }: Column): Bytes {
 }
 
 /** Puts the types of the values in `column` behind its text. */
-async function addTypes(reader: ServerConnection, table: Table, column: Column, rows: TypedRow[]): Promise<void> {
+export async function addJsonTypes(
+  reader: ServerConnection,
+  table: Table,
+  column: Column,
+  rows: TypedRow[],
+): Promise<void> {
   const at = table.columns.indexOf(column);
   const parts = rows.map((): TypedPart[] => []);
   const ask = async (questions: Question[]) => {

@@ -89,7 +89,8 @@ export class Doctor {
         if (side !== null) {
           // One that failed is still in its place.
           await streams.stopReplicationTo(side);
-          streams.startReplicationTo(side);
+          if (side === 'target') streams.followSource();
+          else streams.startReplicationTo(side);
         }
         return;
       case 'SERVER_AWAY':

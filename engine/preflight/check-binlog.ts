@@ -1,6 +1,7 @@
 import type { Finding } from '../api.ts';
 import { errnoOf, textOf } from '../server/connection.ts';
 import { preparedXa } from '../server/prepared-xa.ts';
+import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { finding } from './finding.ts';
 import { howToSet } from './provider.ts';
 import { isAtLeast, type ServerView } from './server-view.ts';
@@ -131,13 +132,17 @@ async function checkFilter(view: ServerView, database: string): Promise<Finding[
       .map((name) => textOf(name));
   const only = names('Binlog_Do_DB');
   const without = names('Binlog_Ignore_DB');
-  if ((only.length === 0 || only.includes(database)) && !without.includes(database)) return [];
+  // Without `_switchyard` our own writes could not be told from others in it (I7).
+  const left = [database, SIDECAR_SCHEMA].filter(
+    (name) => (only.length > 0 && !only.includes(name)) || without.includes(name),
+  );
+  if (left.length === 0) return [];
   return [
     finding(
       'BINLOG_FILTERED',
       side,
       database,
-      `the binary log leaves out ${database} (binlog-do-db: ${only.join(', ') || '-'}; binlog-ignore-db: ${without.join(', ') || '-'})`,
+      `the binary log leaves out ${left.join(' and ')} (binlog-do-db: ${only.join(', ') || '-'}; binlog-ignore-db: ${without.join(', ') || '-'})`,
     ),
   ];
 }

@@ -223,6 +223,13 @@ export const FINDINGS = {
       'The table is in a storage engine without transactions (MyISAM, Aria, MEMORY). After a switch the writes of the target would go back to it: what was written in part could not be undone there, and would be taken for writes of somebody else. So switching back is not possible with such a table.',
     fix: 'ALTER TABLE … ENGINE = InnoDB on the source, or the import option reverse: off: there is no way back then.',
   },
+  REVERSE_ALWAYS_IMPOSSIBLE: {
+    severity: 'error',
+    skippable: false,
+    meaning:
+      'With `reverse: always` what testers write on the target goes to the source while applications write there. A transaction must be undone as a whole there where it meets other rows, and must change no row but its own: not so with tables in other engines than InnoDB, and with foreign keys that cascade or set NULL.',
+    fix: 'Create the import with `reverse: from_switch`, or change what is named.',
+  },
   ENGINE_REMOTE: {
     severity: 'error',
     skippable: false,

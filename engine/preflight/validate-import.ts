@@ -13,6 +13,7 @@ import { checkObjects } from './check-objects.ts';
 import { checkPair, checkVersion } from './check-servers.ts';
 import { checkTables } from './check-tables.ts';
 import { checkTargetTables } from './check-target-tables.ts';
+import { checkWriteBack } from './check-write-back.ts';
 import { finding } from './finding.ts';
 import { Grants } from './grants.ts';
 import { viewServer, type ServerView } from './server-view.ts';
@@ -110,6 +111,7 @@ export async function validateSchema(
   findings.push(
     ...(await checkTables(connection, request, tables)),
     ...(await checkObjects(connection, database, names)),
+    ...(request.options.reverse === 'always' ? await checkWriteBack(connection, database, tables) : []),
   );
   return tables;
 }

@@ -30,7 +30,7 @@ export class AnnouncedTables {
     const id = readTableId(body);
     const { schema, name } = readTableName(body);
     const marks = schema === SIDECAR_SCHEMA && name !== UNMARKED_TABLE;
-    const table = marks ? undefined : this.#scope.tableOf(schema, name);
+    const table = marks ? this.#scope.ownTables?.get(name)?.table : this.#scope.tableOf(schema, name);
     if (table === undefined) {
       if (!marks && this.#scope.isImported(schema, name)) throw unknownHere(schema, name);
       this.#tables.set(id, { body: EMPTY, decoder: null });
@@ -40,7 +40,7 @@ export class AnnouncedTables {
     // The event's bytes are gone after this call.
     if (known?.decoder?.table !== table || !known.body.equals(body))
       this.#tables.set(id, { body: Buffer.from(body), decoder: new RowDecoder(readTableMap(event), table) });
-    return 'imported';
+    return marks ? 'ours' : 'imported';
   }
 
   /** For a row event; null where its rows are none of an imported table. */

@@ -62,11 +62,15 @@ export class ChangeStream implements AsyncDisposable {
     namesImported = isImported,
     takesNew = () => false,
     inScope,
+    ownTables,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const stream = new ChangeStream(
       from.clone(),
-      new TransactionAssembler({ tableOf, isImported, namesImported, takesNew, inScope }, partBytesMax),
+      new TransactionAssembler(
+        { tableOf, isImported, namesImported, takesNew, inScope, ...(ownTables === undefined ? {} : { ownTables }) },
+        partBytesMax,
+      ),
       bufferBytesMax,
     );
     const client = await BinlogClient.open({

@@ -12,7 +12,11 @@ export const UNMARKED_TABLE = 'stray_applied';
 /** Marks DDL that we run ourselves, where the server keeps comments in the log. */
 export const OWN_COMMENT = '/* switchyard */';
 
+/** Tables of `_switchyard` whose rows are read, by name; `keepsRows`: and the other rows of their transactions with them. */
+export type OwnTables = ReadonlyMap<string, { table: Table; keepsRows: boolean }>;
+
 export interface StreamScope {
+  readonly ownTables?: OwnTables;
   /** As it is at the position of the stream. Undefined: out of scope, or it does not exist there. */
   readonly tableOf: (schema: string, name: string) => Table | undefined;
   /** Also a table that was dropped and may come back. */

@@ -5,6 +5,7 @@ import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
 import { HeldEvents } from './held-events.ts';
 import { isBegin, readQuery, readXaPrepare, readXaStatement, type LoggedQuery } from './query-event.ts';
 import type { RowDecoder } from './row-image.ts';
+import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
 import { judgeStatement, type StreamScope } from './stream-scope.ts';
 import { readTableName } from './table-map.ts';
@@ -20,6 +21,9 @@ interface OpenTransaction {
   ours: boolean;
   /** Since the last part. */
   changes: RowChange[];
+  own: RowChange[];
+  /** Though it is ours. */
+  keepsRows: boolean;
   bytes: number;
   /** Row changes in scope, those of earlier parts included. */
   rows: number;
@@ -157,7 +161,17 @@ export class TransactionAssembler implements Disposable {
   #rows(event: BinlogEvent): StreamTransaction | undefined {
     const open = this.#current();
     const decoder = this.#tables.decoderOf(event);
-    if (decoder === null || open.ours) return undefined;
+    if (decoder === null) return undefined;
+    const own = decoder.table.schema === SIDECAR_SCHEMA ? this.#scope.ownTables?.get(decoder.table.name) : undefined;
+    if (own !== undefined) {
+      // Ours are never XA transactions.
+      if (open.held !== null) return undefined;
+      open.keepsRows ||= own.keepsRows;
+      open.bytes += event.body.length;
+      readRows(event, decoder, open.own);
+      return undefined;
+    }
+    if (open.ours && !open.keepsRows) return undefined;
     if (open.held === null) return this.#take(open, event, decoder);
     open.held.add(event);
     open.rows += 1;
@@ -361,6 +375,8 @@ function opened(start: TransactionStart): OpenTransaction {
     prepared: null,
     ours: false,
     changes: [],
+    own: [],
+    keepsRows: false,
     bytes: TRANSACTION_BYTES,
     rows: 0,
     held: null,
@@ -369,17 +385,20 @@ function opened(start: TransactionStart): OpenTransaction {
 
 /** Hands out what has come since the last part. */
 function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
-  const { start, ddl, prepared, ours, changes, bytes } = open;
+  const { start, ddl, prepared, ours, changes, own, bytes } = open;
+  const isKept = !ours || open.keepsRows;
   open.changes = [];
+  open.own = [];
   open.bytes = TRANSACTION_BYTES;
   return {
     gtid: start.gtid,
     committedAtMs: start.committedAtMs,
     prepared,
     ours,
-    changes: ours ? [] : changes,
+    changes: isKept ? changes : [],
+    ...(own.length === 0 ? {} : { own }),
     ddl,
-    bytes: ours ? TRANSACTION_BYTES : bytes,
+    bytes: isKept ? bytes : TRANSACTION_BYTES,
     partial,
   };
 }

@@ -28,7 +28,10 @@ export interface StreamTransaction {
   prepared: string | null;
   /** True when it touched `_switchyard`: one of ours, not to be replicated (I7). */
   ours: boolean;
+  /** Empty where it is ours, but for those that a row of an own table says are to be kept (`OwnTables`). */
   changes: RowChange[];
+  /** Rows of the own tables that are read. */
+  own?: RowChange[];
   /** A DDL statement that touches, or may touch, an imported table; it is a transaction of its own. */
   ddl: LoggedDdl | null;
   /** What it occupies in memory, about. */

@@ -13,6 +13,7 @@ import type { ServerConnection } from '../server/connection.ts';
 import { createSidecar, lanesAhead, ProgressRow } from '../sidecar.ts';
 import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
+import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
 import { isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
 import {
@@ -53,6 +54,8 @@ export class SwitchEffects {
   /** As of that epoch. */
   #hold: Hold = 'none';
   #position: StreamPosition | undefined;
+  #settledAt: StreamPosition | undefined;
+  #writtenAtSettling: number | undefined;
   /** Whether a fence that is to go is gone. */
   #isUnsure = false;
   undrained: PinnedSession[] = [];
@@ -118,6 +121,7 @@ export class SwitchEffects {
         return 'done';
       case 'stop_stream':
         await streams.stopReplicationTo(to);
+        await this.#endSettled();
         await this.#refuseLanesAhead();
         await this.#createTriggers();
         return 'done';
@@ -146,7 +150,8 @@ export class SwitchEffects {
         await this.#trying(() => this.#lower(this.#from, this.#intent.fence, this.#intent.fencedAccounts));
         return 'done';
       case 'restart_stream':
-        if (kind === 'primaries') streams.startReplicationTo(to);
+        if (kind === 'primaries' && to === 'target') streams.followSource();
+        else if (kind === 'primaries') streams.startReplicationTo(to);
         return 'done';
       case 'release':
       case 'go':
@@ -254,12 +259,27 @@ export class SwitchEffects {
       throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${to} is not running`);
     await stream.waitFor(this.#position, this.#world.signal);
     await this.#world.verification.confirm(this.#verifyBudgetMs());
+    if (this.#intent.kind === 'replicas' || to === 'source') return;
+    const { from: source, to: target } = this.#open;
+    this.#settledAt = await settleWriteBack(this.#world, { source, target, deadlineMs: this.deadlineMs ?? Infinity });
+    this.#writtenAtSettling = this.#world.streams.writeBackTally.all;
   }
 
   /** Of the pause; the rest of it is left for the steps behind. */
   #verifyBudgetMs(): number {
     const leftMs = (this.deadlineMs ?? Date.now()) - Date.now();
     return Math.max(1, Math.min(VERIFY_MS_MAX, leftMs / 2));
+  }
+
+  /** Rows that got past the fence and came to the target behind the end of the write-back: see `settleWriteBack`. */
+  async #endSettled(): Promise<void> {
+    if (this.#settledAt === undefined) return;
+    if (this.#world.streams.writeBackTally.all !== this.#writtenAtSettling)
+      throw new AppError(
+        'SWITCH_ROLLED_BACK',
+        'the source was written to past its fence while the write-back was ended',
+      );
+    await keepForwardPosition(this.#world, this.#open.to, this.#settledAt);
   }
 
   /** Nothing is applied there any more, and no application writes yet. An undone switch takes them away as the stream begins. */
@@ -273,6 +293,8 @@ export class SwitchEffects {
     const { record, streams } = this.#world;
     const { from, to } = this.#open;
     if (!this.#hasReverse) return;
+    // The write-back has ended where the reverse stream goes on.
+    if (this.#intent.to === 'target' && record.document.options.reverse === 'always') return;
     // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
     if (streams.strayWatchKeeps(this.#from)) return;
     const position = await executedPosition(to, flavorOf(record.document, this.#intent.to));
@@ -344,7 +366,12 @@ export class SwitchEffects {
       await streams.stopReplicationTo(to);
       await this.#world.verification.moved();
       await this.#moveEvents();
-      streams.startReplicationTo(this.#from);
+      if (to === 'target') {
+        await streams.stopWriteBack();
+        streams.startReplicationTo('source');
+      } else {
+        streams.followSource();
+      }
     }
     const former = record.document.fence;
     await record.update((document) => ({

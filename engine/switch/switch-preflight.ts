@@ -49,6 +49,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
   checkReverse(world, plan, { refusals, warnings });
   await checkLeftFence(world, refusals);
   await checkStream(world, plan, refusals);
+  await checkWriteBack(world, plan, refusals);
   if (kind === 'primaries') {
     const direct = await checkDirectSessions(world, plan, { refusals, warnings });
     await checkFence(world, plan, { direct, refusals, warnings });
@@ -117,6 +118,26 @@ async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusal
       message: `replication to the ${to} is more than ${maxLagMs} ms behind`,
       forceable: false,
     });
+  }
+}
+
+/** What testers have written must be judged soon as well: the rest of it is judged within the pause. */
+async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
+  const { options, targetFacts } = world.record.document;
+  if (kind === 'replicas' || to === 'source' || options.reverse !== 'always') return;
+  const { writeBack } = world.streams;
+  if (writeBack?.isRunning !== true) {
+    const message = 'the write-back to the source is not running';
+    refusals.push({ code: 'STREAM_NOT_RUNNING', message, forceable: false });
+    return;
+  }
+  await using target = await world.connect('target');
+  const position = await executedPosition(target, targetFacts.flavor);
+  try {
+    await writeBack.waitFor(position, AbortSignal.timeout(options.maxLagMs));
+  } catch {
+    const message = `the write-back to the source is more than ${options.maxLagMs} ms behind`;
+    refusals.push({ code: 'LAG_TOO_HIGH', message, forceable: false });
   }
 }
 

@@ -36,7 +36,7 @@ export async function compareRange(
   const target = parseFingerprint(await pair.target.rows(table.target.fingerprint(range)));
   const result: RangeComparison = { source, target, equal: sameFingerprint(source, target), suspects: new Map() };
   if (!result.equal) {
-    await follower.reported();
+    await follower.reported(signal);
     if (!touched.every && touched.keys.size > 0 && touched.keys.size <= TOUCHED_MAX) {
       const sourceRest = await takeOut(pair.source, table.source, range, source, touched.keys, result.suspects);
       const targetRest = await takeOut(pair.target, table.target, range, target, touched.keys, result.suspects);

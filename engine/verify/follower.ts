@@ -28,6 +28,9 @@ export interface Follower {
   onTouched(listener: TouchListener): Disposable;
   /** A DDL statement on an imported table is about to be replicated; some day it may have been, after a failure. */
   onDdl(listener: (sql: string) => void): Disposable;
-  /** Resolves when a window that is being committed at the time of the call, if any, has been told to the listeners. */
-  reported(): Promise<void>;
+  /**
+   * Resolves when whatever was being written to the target at the time of the call has been told to the listeners: a window
+   * that is being committed, and testers' transactions that are not on the source yet.
+   */
+  reported(signal: AbortSignal): Promise<void>;
 }

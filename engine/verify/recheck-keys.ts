@@ -81,7 +81,7 @@ async function recheckBatch(
   }
   await follower.waitFor(read.until, signal);
   const target = table.target.parse(await pair.target.rows(table.target.rowsOf(keys.values())));
-  await follower.reported();
+  await follower.reported(signal);
   const source = table.source.parse(read.rows);
   const differences: RowDifference[] = [];
   for (const [key, values] of keys) {

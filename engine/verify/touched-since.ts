@@ -4,8 +4,9 @@ import type { ServerDefinition } from '../api.ts';
 import { keyValues, rowKey } from '../apply/window.ts';
 import type { Table } from '../schema/table.ts';
 import { ChangeStream } from '../stream/change-stream.ts';
-import { isSameName } from '../stream/stream-scope.ts';
+import { isSameName, type OwnTables } from '../stream/stream-scope.ts';
 import { gtidsOf, type RowChange } from '../stream/transaction.ts';
+import { broughtRows } from '../write-back/judged-source.ts';
 import type { DirtyKeys } from './dirty-keys.ts';
 
 const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
@@ -21,6 +22,8 @@ export interface TouchedSinceOptions {
   /** Of the source, as they are at `until`. */
   tables: readonly Table[];
   dirty: DirtyKeys;
+  /** Of the source, where the write-back runs: its transactions are ours, and change rows all the same. */
+  ownTables?: OwnTables | undefined;
   signal: AbortSignal;
 }
 
@@ -29,7 +32,7 @@ export interface TouchedSinceOptions {
  * VERIFY_STALE where a table was changed by DDL in between, with STREAM_PURGED where the log is gone.
  */
 export async function touchedSince(options: TouchedSinceOptions): Promise<void> {
-  const { server, flavor, from, until, database, dirty, signal } = options;
+  const { server, flavor, from, until, database, dirty, ownTables, signal } = options;
   if (from.covers(until)) return;
   const tables = new Map(options.tables.map((table) => [table.name, table]));
   await using stream = await ChangeStream.open({
@@ -40,6 +43,7 @@ export async function touchedSince(options: TouchedSinceOptions): Promise<void> 
     namesImported: (schema, name) =>
       isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
     inScope: (schema) => isSameName(schema, database),
+    ...(ownTables === undefined ? {} : { ownTables }),
     signal,
     bufferBytesMax: BUFFER_BYTES_MAX,
   });
@@ -48,7 +52,8 @@ export async function touchedSince(options: TouchedSinceOptions): Promise<void> 
     const transaction = await stream.next(signal);
     if (transaction.ddl !== null && !transaction.ours) throw ddlSince(transaction.ddl.sql);
     // Parts that turn out to be void are looked at for nothing.
-    if (!transaction.ours) for (const change of transaction.changes) dirty.touch(change.table.name, keysOf(change));
+    const changes = transaction.ours ? broughtRows(transaction, tables) : transaction.changes;
+    for (const change of changes) dirty.touch(change.table.name, keysOf(change));
     if (!transaction.partial) for (const gtid of gtidsOf(transaction)) seen.advance(gtid);
   }
 }

@@ -285,6 +285,22 @@ describe('the schema', () => {
     expect(await provoke(code, source, [setup], [undo])).toMatchObject({ message });
   });
 
+  test('reverse: always with foreign keys that cascade', async () => {
+    await run(
+      source,
+      'CREATE TABLE shop.t (a INT PRIMARY KEY, FOREIGN KEY (a) REFERENCES shop.customer (id) ON DELETE CASCADE)',
+    );
+    try {
+      const options = importOptionsSchema.parse({ reverse: 'always' });
+      const { message } = await findingOf('REVERSE_ALWAYS_IMPOSSIBLE', { options });
+      expect(message).toContain('(t → customer)');
+      const report = await validate({ options: importOptionsSchema.parse({}) });
+      expect(report.findings.map(({ code }) => code)).not.toContain('REVERSE_ALWAYS_IMPOSSIBLE');
+    } finally {
+      await run(source, 'DROP TABLE shop.t');
+    }
+  });
+
   test('a table without transactions: nothing can be written back to it, so the import must not have a way back', async () => {
     await run(source, 'CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=MyISAM');
     try {

@@ -34,6 +34,7 @@ const BUGS: Record<BidirectionalBug, Partial<BidirectionalOptions>> = {
   reverse_position_anew: { sourceWrites: 1, switches: 1 },
   no_drain: { sourceWrites: 1, switches: 1 },
   no_last_look: { sourceWrites: 1, switches: 1 },
+  progress_not_kept: { sourceWrites: 1, targetWrites: 2, switches: 2 },
 };
 
 test.each(Object.entries(BUGS))(

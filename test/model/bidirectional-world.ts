@@ -12,7 +12,8 @@ export type BidirectionalBug =
   | 'progress_before_data'
   | 'reverse_position_anew'
   | 'no_drain'
-  | 'no_last_look';
+  | 'no_last_look'
+  | 'progress_not_kept';
 
 export interface BidirectionalOptions {
   /** Writes of applications on the source, and of testers on the target. */
@@ -345,6 +346,8 @@ export class BidirectionalWorld implements Model {
           return world.writes >= ROUNDS_MAX ? [to('running', 'given up')] : [to('fenced', 'another round')];
         return [
           to('switched', 'decided', (next) => {
+            // What F has passed over is behind it for good: after the way back it would be judged once more, and be of another time.
+            if (bug !== 'progress_not_kept') next.forward.durable = next.forward.at;
             if (bug === 'reverse_position_anew') next.back.at = next.targetLog.length;
           }),
         ];
