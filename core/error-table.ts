@@ -403,6 +403,12 @@ export const ERROR_TABLE = {
       'The target does not take a copied row unchanged. The message names table, key, column and value; nothing of its chunk was kept.',
     remedy: "Read the server's words in the message, correct the value or the column on the source, and resume.",
   },
+  COPY_SCHEMA_CHANGED: {
+    kind: 'fatal',
+    meaning:
+      'A table was changed on the source while it was copied, in a way that lets rows be read in one form and kept in another.',
+    remedy: 'Cancel the import and make it anew when no such statement is going to run.',
+  },
   COPY_ROWS_COLLIDE: {
     kind: 'fatal',
     meaning:

@@ -84,14 +84,55 @@ async function prepareTarget(
   await using source = await world.connect('source');
   await using target = await openForDdl(credentials.target);
   await createSidecar(target, [COPY_CHUNKS_DDL]);
-  await storeStartPosition(record, source, target);
-  await failpoint('copy.position_stored');
+  const tables = await tablesAtStart(record, source, target);
   const { options } = record.document;
-  const tables = await importedTables(record, source);
-  await new StreamSchema(record.document.id, 'forward').load(target, async () => tables);
   const ddls = await targetDdls(target, tables, options.deferIndexes);
   await createTables(record, { source, target, credentials, ddls });
   return { tables, ddls };
+}
+
+/**
+ * The tables as they are copied: as they were at P0, where the stream begins, whatever has become of them since. Position and
+ * definitions belong together, so an engine that died before it had kept both takes both anew: nothing has been read by then.
+ */
+async function tablesAtStart(
+  record: ImportRecord,
+  source: ServerConnection,
+  target: ServerConnection,
+): Promise<Table[]> {
+  const { id, database } = record.document;
+  const schema = new StreamSchema(id, 'forward');
+  if (!(await schema.isKept(target))) {
+    const { tables, position } = await beginning(record, source);
+    await storeStartPosition(record, target, position);
+    await failpoint('copy.position_stored');
+    await schema.load(target, async () => tables);
+  }
+  const kept = await schema.load(target, async () => []);
+  const now = new Map((await inspectTables(source, database, 'all')).map((table) => [table.name, table]));
+  return [...kept.values()].flatMap((table) => {
+    if (table === null) return [];
+    const { rowsEstimate = 0, bytes = 0 } = now.get(table.name) ?? {};
+    return [{ ...table, rowsEstimate, bytes }];
+  });
+}
+
+/** P0, and the tables at P0: looked at before and after, until no DDL has come between. */
+async function beginning(
+  record: ImportRecord,
+  source: ServerConnection,
+): Promise<{ tables: Table[]; position: string }> {
+  let tables = await importedTables(record, source);
+  for (;;) {
+    const position = (await executedPosition(source, record.document.sourceFacts.flavor)).toString();
+    const again = await importedTables(record, source);
+    if (definitionsText(tables) === definitionsText(again)) return { tables, position };
+    tables = again;
+  }
+}
+
+function definitionsText(tables: Table[]): string {
+  return JSON.stringify(tables.map(({ name, columns, key, uniqueKeys }) => [name, columns, key, uniqueKeys]));
 }
 
 /**
@@ -111,22 +152,13 @@ async function importedTables(record: ImportRecord, source: ServerConnection): P
   return tables;
 }
 
-/** P0: nothing may be read before it is durable, on both sides of the engine's life. */
-async function storeStartPosition(
-  record: ImportRecord,
-  source: ServerConnection,
-  target: ServerConnection,
-): Promise<void> {
-  const { id, startPosition, sourceFacts } = record.document;
-  const position = startPosition ?? (await executedPosition(source, sourceFacts.flavor)).toString();
-  if (startPosition === null) {
-    await record.update(() => ({
-      startPosition: position,
-      copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: Date.now(), finishedAtMs: null },
-    }));
-  }
-  const progress = new ProgressRow(id, 'forward');
-  if ((await progress.read(target)) === undefined) await progress.reset(target, position);
+/** Nothing may be read before it is durable, on both sides of the engine's life. */
+async function storeStartPosition(record: ImportRecord, target: ServerConnection, position: string): Promise<void> {
+  await record.update(() => ({
+    startPosition: position,
+    copy: { rows: 0, bytes: 0, tableRows: {}, startedAtMs: Date.now(), finishedAtMs: null },
+  }));
+  await new ProgressRow(record.document.id, 'forward').reset(target, position);
 }
 
 /** What is going to be made is recorded before: cancelling drops exactly what is on that list. */

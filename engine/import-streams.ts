@@ -159,6 +159,7 @@ export class ImportStreams {
         allTables: document.allTables,
         ...exactFrom(document, side),
         ...this.#cascades(side),
+        ...(side === 'source' || document.copiedPosition === null ? {} : { copiedUntil: document.copiedPosition }),
         loadTables: async () => {
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);

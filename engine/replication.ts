@@ -9,6 +9,7 @@ import { Cascades } from './apply/cascades.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
 import { WindowCollector, type TransactionSource } from './apply/window-collector.ts';
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
+import { checkDdlDuringCopy } from './ddl-during-copy.ts';
 import { withAddedKeys } from './schema/added-keys.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
@@ -55,6 +56,8 @@ export interface ReplicationOptions {
    * it, what they should have taken away is removed once. Left out: they are followed from the beginning. See `Cascades`.
    */
   cascades?: { from: string; settled: boolean; onSettled: () => Promise<void> };
+  /** Until this position rows that were copied are of a later time: see `checkDdlDuringCopy`. */
+  copiedUntil?: string;
   /** The imported tables as they are on the origin now; asked when the stream begins, from then on it keeps track itself. */
   loadTables: () => Promise<Table[]>;
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
@@ -444,10 +447,16 @@ export class Replication {
     if (ddl === null) return;
     const outcome = await this.#options.onDdl({ ...transaction, ddl });
     const changed = await this.#definitionsAfter(definitions, ddl, outcome);
+    if (this.#isOverCopy(applied)) checkDdlDuringCopy(definitions, changed, ddl);
     const position = applied.clone();
     position.advance(gtid);
     await applier.note(position.toString(), committedAtMs, this.#schema.keepStatements(changed));
     this.#advance(applied, [gtid]);
+  }
+
+  #isOverCopy(applied: StreamPosition): boolean {
+    const { copiedUntil, flavor } = this.#options;
+    return copiedUntil !== undefined && !applied.covers(parsePosition(flavor, copiedUntil));
   }
 
   async #loadDefinitions(): Promise<Definitions> {

@@ -28,6 +28,7 @@ const tableSchema = z.object({
   ),
   key: z.object({ name: z.string(), columns: z.array(z.number()) }).nullable(),
   uniqueKeys: z.array(z.object({ name: z.string(), columns: z.array(z.number()), whole: z.boolean() })),
+  createSql: z.string(),
 });
 
 /** Null: the table is imported, and was dropped. */
@@ -59,6 +60,11 @@ export class StreamSchema {
     this.#values = `${quoteText(importId)}, ${quoteText(direction)}`;
   }
 
+  async isKept(destination: ServerConnection): Promise<boolean> {
+    const rows = await destination.rows(`SELECT 1 FROM ${STREAM_SCHEMA} WHERE ${this.#where} LIMIT 1`);
+    return rows.length > 0;
+  }
+
   /** What is kept; where nothing is yet, what `tables` answers, and keeps that. */
   async load(destination: ServerConnection, tables: () => Promise<Table[]>): Promise<Definitions> {
     const rows = await destination.rows(`SELECT table_name, definition FROM ${STREAM_SCHEMA} WHERE ${this.#where}`);
@@ -74,7 +80,7 @@ export class StreamSchema {
   /** For the transaction that makes the position behind a DDL statement durable. */
   keepStatements(changed: Definitions): Bytes[] {
     return [...changed].map(([name, table]) => {
-      const definition = table === null ? 'NULL' : quoteText(JSON.stringify({ ...table, createSql: '' }));
+      const definition = table === null ? 'NULL' : quoteText(JSON.stringify(table));
       return `REPLACE INTO ${STREAM_SCHEMA} VALUES (${this.#values}, ${quoteText(name)}, ${definition})`;
     });
   }
@@ -171,5 +177,5 @@ function sameShape(left: Table, right: Table): boolean {
 
 function parseDefinition(definition: Bytes | null): Table | null {
   if (definition === null) return null;
-  return { ...tableSchema.parse(JSON.parse(textOf(definition))), createSql: '', rowsEstimate: 0, bytes: 0 };
+  return { ...tableSchema.parse(JSON.parse(textOf(definition))), rowsEstimate: 0, bytes: 0 };
 }

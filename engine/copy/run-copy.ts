@@ -6,7 +6,7 @@ import { failpoint } from '../../core/failpoint.ts';
 import type { CopyThrottle, ServerDefinition, ServerFacts } from '../api.ts';
 import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
-import { ServerConnection, type Bytes } from '../server/connection.ts';
+import { errnoOf, ServerConnection, type Bytes } from '../server/connection.ts';
 import { gapsOf, type Chunk } from './chunk.ts';
 import { landedChunksByTable } from './copy-chunks-table.ts';
 import { CopyPair } from './copy-pair.ts';
@@ -196,7 +196,7 @@ class Worker {
             continue;
           }
           tries += 1;
-          if (!isTransient(error) || tries >= TRIES_MAX) throw error;
+          if (!isTransient(error) || tries >= TRIES_MAX) throw schemaChanged(error) ?? error;
           if (task !== undefined) task.tries = tries;
           await backoff.wait(signal);
         }
@@ -255,6 +255,15 @@ class Worker {
       undefined,
     );
   }
+}
+
+/** A table or column that was there when the copy began is unknown: 1146, 1054. */
+function schemaChanged(error: unknown): AppError | undefined {
+  const errno = errnoOf(error);
+  if (!(error instanceof AppError) || (errno !== 1146 && errno !== 1054)) return undefined;
+  return new AppError('COPY_SCHEMA_CHANGED', `a table was changed while it was copied: ${error.message}`, {
+    cause: error,
+  });
 }
 
 /** The target did not take something of the chunk as it was: it takes most of it one by one, or says what not. */
