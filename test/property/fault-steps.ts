@@ -69,6 +69,7 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
     case 'ddl': {
       const { traffic } = await run.view();
       await using connection = await connect(servers[traffic.primary], DATABASE);
+      for (const setting of step.session) await connection.query(setting).catch(() => run.count('ddl session refused'));
       for (const sql of step.sql) {
         const outcome = await connection.query(sql).then(
           () => 'ddl',

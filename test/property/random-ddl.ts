@@ -1,29 +1,180 @@
+import type { Family } from './column-kinds.ts';
 import type { RandomTable } from './random-table.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 const q = (name: string) => `\`${name}\``;
 
+export interface DdlStatements {
+  /** How the session is set up that runs them: what they do to rows depends on it (ADR 17). */
+  session: string[];
+  sql: string[];
+}
+
+export interface DdlOptions {
+  family: Family;
+  tables: readonly RandomTable[];
+  /** Rows are being copied: see `checkDdlDuringCopy`. */
+  duringCopy: boolean;
+}
+
 /** Statements that leave the columns that writers know; some fail, as those of applications do. */
-export function randomDdl(random: SeededRandom, tables: readonly RandomTable[]): string[] {
-  const { name, columns } = random.pick(tables);
-  const alter = `ALTER TABLE ${q(name)}`;
-  const after = q(random.pick(columns).name);
+export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: DdlOptions): DdlStatements {
+  const table = random.pick(tables);
+  const make = random.weighted<(random: SeededRandom, table: RandomTable, family: Family) => string[]>([
+    [10, extraColumn],
+    [4, indexes],
+    [3, truncate],
+    [2, options],
+    ...(duringCopy
+      ? []
+      : ([
+          [3, retype],
+          [3, madeAnew],
+          [3, thereAndBack],
+          [2, uniqueness],
+          [1, numbers],
+        ] as const)),
+    [2, others],
+  ]);
+  return { session: session(random, family), sql: make(random, table, family) };
+}
+
+function session(random: SeededRandom, family: Family): string[] {
+  const settings: string[] = [];
+  if (random.chance(0.4)) settings.push(`time_zone='${random.pick(['+05:45', '-07:00', '+13:00', 'SYSTEM'])}'`);
+  if (random.chance(0.3))
+    settings.push(`sql_mode='${random.pick(['', 'ALLOW_INVALID_DATES', 'NO_BACKSLASH_ESCAPES', 'REAL_AS_FLOAT'])}'`);
+  if (random.chance(0.2)) settings.push('auto_increment_increment=3');
+  if (random.chance(0.2)) settings.push(`timestamp=${random.int(1_000_000_000, 1_700_000_000)}`);
+  if (family === 'mysql' && random.chance(0.2)) settings.push('default_collation_for_utf8mb4=utf8mb4_general_ci');
+  const sets = settings.map((setting) => `SET SESSION ${setting}`);
+  return random.chance(0.2) ? [...sets, 'SET NAMES latin1'] : sets;
+}
+
+const alter = ({ name }: RandomTable) => `ALTER TABLE ${q(name)}`;
+const anyColumn = (random: SeededRandom, { columns }: RandomTable) => q(random.pick(columns).name);
+
+/** Columns that writers do not know; what MariaDB and MySQL define in the same way. */
+function extraColumn(random: SeededRandom, table: RandomTable, family: Family): string[] {
   const extra = `x${random.int(0, 2)}`;
-  const place = random.pick(['', ' FIRST', ` AFTER ${after}`]);
+  const place = random.pick(['', ' FIRST', ` AFTER ${anyColumn(random, table)}`]);
+  const type = random.pick([
+    'INT NULL',
+    "VARCHAR(20) NOT NULL DEFAULT 'dé'",
+    "VARCHAR(20) CHARACTER SET latin1 NOT NULL DEFAULT 'é\\\\'",
+    'DATETIME(3) NULL',
+    'DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)',
+    'TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)',
+    "TIMESTAMP NOT NULL DEFAULT '2024-01-01 03:00:00'",
+    "ENUM('a','b') NOT NULL DEFAULT 'b'",
+    'REAL NULL DEFAULT 0.1',
+    ...(family === 'mysql' ? ['VARCHAR(9) CHARACTER SET utf8mb4 NULL', "JSON NULL DEFAULT ('{}')"] : []),
+  ]);
   return [
     random.weighted([
-      [
-        4,
-        `${alter} ADD COLUMN ${extra} ${random.pick(['INT NULL', "VARCHAR(20) NOT NULL DEFAULT 'dé'", 'DATETIME(3) NULL', "ENUM('a','b') NOT NULL DEFAULT 'b'"])}${place}`,
-      ],
-      [2, `${alter} DROP COLUMN ${extra}`],
-      [2, `${alter} MODIFY COLUMN ${extra} ${random.pick(['BIGINT NULL', 'VARCHAR(60) NULL', 'TEXT NULL'])}`],
-      [1, `${alter} RENAME COLUMN ${extra} TO x${random.int(0, 2)}`],
-      [2, `CREATE INDEX extra_${random.int(0, 1)} ON ${q(name)} (${after})`],
-      [1, `DROP INDEX extra_${random.int(0, 1)} ON ${q(name)}`],
-      [1, `${alter} ADD INDEX both (${extra}, ${after}), ADD COLUMN y INT DEFAULT 5`],
-      [2, `TRUNCATE TABLE ${q(name)}`],
-      [1, `${alter} COMMENT = 'it''s; new'`],
+      [6, `${alter(table)} ADD COLUMN ${extra} ${type}${place}`],
+      [2, `${alter(table)} DROP COLUMN ${extra}`],
+      [1, `${alter(table)} ADD INDEX both (${extra}), ADD COLUMN y INT DEFAULT 5`],
+      [1, `${alter(table)} ADD COLUMN ${extra} INT GENERATED ALWAYS AS (1 + 1) ${random.pick(['STORED', 'VIRTUAL'])}`],
     ]),
+  ];
+}
+
+/** Of those columns. */
+function retype(random: SeededRandom, table: RandomTable): string[] {
+  const extra = `x${random.int(0, 2)}`;
+  const type = random.pick([
+    'BIGINT NULL',
+    'VARCHAR(60) NULL',
+    'TEXT NULL',
+    'TIMESTAMP NULL DEFAULT NULL',
+    'DATETIME NULL',
+    "ENUM('b','c','a') NULL",
+    'VARCHAR(30) CHARACTER SET utf16 NULL',
+    'BINARY(4) NULL',
+  ]);
+  return [
+    random.weighted([
+      [4, `${alter(table)} MODIFY COLUMN ${extra} ${type}`],
+      [1, `${alter(table)} RENAME COLUMN ${extra} TO x${random.int(0, 2)}`],
+      [1, `${alter(table)} CHANGE COLUMN ${extra} x${random.int(0, 2)} ${type}`],
+      [1, `${alter(table)} RENAME COLUMN x0 TO x1, RENAME COLUMN x1 TO x0`],
+    ]),
+  ];
+}
+
+function indexes(random: SeededRandom, table: RandomTable): string[] {
+  const name = `extra_${random.int(0, 1)}`;
+  return [
+    random.weighted([
+      [3, `CREATE INDEX ${name} ON ${q(table.name)} (${anyColumn(random, table)})`],
+      [2, `DROP INDEX ${name} ON ${q(table.name)}`],
+    ]),
+  ];
+}
+
+function truncate(_: SeededRandom, { name }: RandomTable): string[] {
+  return [`TRUNCATE TABLE ${q(name)}`];
+}
+
+function options(random: SeededRandom, table: RandomTable): string[] {
+  return [
+    `${alter(table)} ${random.pick(["COMMENT = 'it''s; new'", 'FORCE', 'ENGINE=InnoDB', 'AUTO_INCREMENT = 400'])}`,
+    ...(table.partitioned
+      ? [
+          `${alter(table)} ${random.pick(['COALESCE PARTITION 1', 'ADD PARTITION PARTITIONS 1', 'TRUNCATE PARTITION p0'])}`,
+        ]
+      : []),
+  ];
+}
+
+function madeAnew(_: SeededRandom, { name, createSql, session }: RandomTable): string[] {
+  return session.length > 0 ? [`TRUNCATE TABLE ${q(name)}`] : [`DROP TABLE ${q(name)}`, createSql];
+}
+
+/** Other names for a moment, in which writers meet no table. */
+function thereAndBack(random: SeededRandom, table: RandomTable): string[] {
+  const other = q(`moved ${random.int(0, 1)}`);
+  return random.pick([
+    [
+      `RENAME TABLE ${q(table.name)} TO ${other}`,
+      `INSERT INTO ${other} SELECT * FROM ${other} LIMIT 0`,
+      `RENAME TABLE ${other} TO ${q(table.name)}`,
+    ],
+    [
+      `${alter(table)} RENAME TO ${other}`,
+      `DELETE FROM ${other} LIMIT 1`,
+      `ALTER TABLE ${other} RENAME ${q(table.name)}`,
+    ],
+  ]);
+}
+
+function uniqueness(random: SeededRandom, table: RandomTable): string[] {
+  return [
+    random.pick([
+      `${alter(table)} ADD UNIQUE KEY xu (${anyColumn(random, table)})`,
+      `DROP INDEX xu ON ${q(table.name)}`,
+      `DROP INDEX unique_0 ON ${q(table.name)}`,
+    ]),
+  ];
+}
+
+function numbers(_: SeededRandom, table: RandomTable): string[] {
+  return [
+    `${alter(table)} ADD COLUMN numbered BIGINT NOT NULL AUTO_INCREMENT UNIQUE`,
+    `${alter(table)} DROP COLUMN numbered`,
+  ];
+}
+
+/** Tables that are not imported (their names begin with `extra `); with the last statement they are gone. */
+function others(random: SeededRandom, table: RandomTable): string[] {
+  const other = q('extra table');
+  return [
+    `CREATE TABLE ${other} LIKE ${q(table.name)}`,
+    `INSERT INTO ${other} SELECT * FROM ${q(table.name)} LIMIT 3`,
+    ...(random.chance(0.5)
+      ? [`${`ALTER TABLE ${other}`} ADD COLUMN x0 INT`, `RENAME TABLE ${other} TO ${q('extra moved')}`]
+      : []),
+    `DROP TABLE IF EXISTS ${other}, ${q('extra moved')}`,
   ];
 }

@@ -1,4 +1,5 @@
 import { FLAVOR_SPECS, type Flavor } from '../../servers/flavor.ts';
+import type { Family } from './column-kinds.ts';
 import { randomDdl } from './random-ddl.ts';
 import { randomTable, type RandomTable } from './random-table.ts';
 import { insert, randomTransaction } from './random-transaction.ts';
@@ -9,9 +10,12 @@ export interface ScheduleOptions {
   source: Flavor;
   /** Left out: drawn. */
   writersThrough?: Schedule['writersThrough'];
-  /** XA transactions among the others: one that is prepared when the stream begins stops it (STREAM_XA_UNKNOWN). */
+  /** XA transactions among the others. Left out: of a MySQL source (MariaDB: limits.md). */
   xa?: boolean;
-  /** DDL at any time, however far the stream is behind. Otherwise the stream is waited for before and after. */
+  /**
+   * DDL at any time, however far the stream is behind, also while rows are copied. Otherwise the stream is waited for before and
+   * after. Left out: of a MySQL source (MariaDB: limits.md).
+   */
   freeDdl?: boolean;
   /** Fewer faults, less data. */
   quick?: boolean;
@@ -20,13 +24,14 @@ export interface ScheduleOptions {
 /** The same seed and options make the same schedule. */
 export function randomSchedule(
   seed: number,
-  { source, writersThrough, xa = false, freeDdl = false, quick = false }: ScheduleOptions,
+  { source, writersThrough, quick = false, ...options }: ScheduleOptions,
 ): Schedule {
   const random = new SeededRandom(seed);
   const { family } = FLAVOR_SPECS[source];
+  const { xa = family === 'mysql', freeDdl = family === 'mysql' } = options;
   const [forTables, forWriters, forSteps] = [random.fork(), random.fork(), random.fork()];
   const through = writersThrough ?? random.pick(['server', 'server', 'proxy'] as const);
-  const ddl = random.chance(0.35) ? 'EXEC' : 'STOP';
+  const ddl = random.chance(0.5) ? 'EXEC' : 'STOP';
   const tables: RandomTable[] = [];
   for (let i = 0; i < forTables.int(3, quick ? 5 : 9); i += 1) {
     tables.push(randomTable(forTables, i === 1 ? 'weird tåble' : `t${i}`, { family, parents: [...tables] }));
@@ -60,7 +65,7 @@ export function randomSchedule(
         randomTransaction(forWriters, tables, prepares),
       ),
     })),
-    steps: steps(forSteps, { through, ddl: ddl === 'EXEC', freeDdl, tables, quick }),
+    steps: steps(forSteps, { through, family, ddl: ddl === 'EXEC', freeDdl, tables, quick }),
   };
 }
 
@@ -84,37 +89,36 @@ function session(random: SeededRandom, family: 'mysql' | 'mariadb'): string[] {
 
 interface StepOptions {
   through: Schedule['writersThrough'];
+  family: Family;
   ddl: boolean;
   freeDdl: boolean;
   tables: readonly RandomTable[];
   quick: boolean;
 }
 
-function steps(random: SeededRandom, { through, ddl, freeDdl, tables, quick }: StepOptions): Step[] {
-  const faults = (count: number, waitMaxMs: number) =>
-    random.times(count, (): Step[] => [wait(random, waitMaxMs), fault(random)]).flat();
-  const during = faults(random.int(0, quick ? 1 : 3), 1200);
-  if (ddl && freeDdl && random.chance(0.3)) during.push({ kind: 'ddl', sql: randomDdl(random, tables) });
+function steps(random: SeededRandom, options: StepOptions): Step[] {
+  const { through, ddl, freeDdl, quick } = options;
+  const during = faults(random, random.int(0, quick ? 1 : 3), 1200);
+  if (ddl && freeDdl && random.chance(0.3)) during.push(...change(random, { ...options, duringCopy: true }));
   const after = random.times(random.int(quick ? 1 : 2, quick ? 3 : 7), () => {
     const what = random.weighted([
       [8, 'fault'],
       [1, 'verify'],
-      [ddl ? 6 : 0, 'ddl'],
+      [ddl ? 8 : 0, 'ddl'],
       [through === 'proxy' ? 4 : 0, 'switch'],
     ] as const);
     switch (what) {
       case 'fault':
-        return faults(1, 1500);
+        return faults(random, 1, 1500);
       case 'verify':
         return [{ kind: 'verify' } as const];
-      case 'ddl': {
-        const change: Step = { kind: 'ddl', sql: randomDdl(random, tables) };
-        return freeDdl ? [change] : [{ kind: 'caught_up' } as const, change, { kind: 'caught_up' } as const];
-      }
+      case 'ddl':
+        return change(random, { ...options, duringCopy: false });
       case 'switch':
         return [
           { kind: 'switch', back: false } as const,
-          ...faults(random.int(0, 2), 1000),
+          ...(ddl && random.chance(0.4) ? change(random, { ...options, duringCopy: false }) : []),
+          ...faults(random, random.int(0, 2), 1000),
           { kind: 'switch', back: true } as const,
         ];
       default:
@@ -122,6 +126,17 @@ function steps(random: SeededRandom, { through, ddl, freeDdl, tables, quick }: S
     }
   });
   return [...during, { kind: 'running' }, ...after.flat(), wait(random, 500)];
+}
+
+function faults(random: SeededRandom, count: number, waitMaxMs: number): Step[] {
+  return random.times(count, (): Step[] => [wait(random, waitMaxMs), fault(random)]).flat();
+}
+
+/** One statement or a few, and now and then a fault right behind them. */
+function change(random: SeededRandom, options: StepOptions & { duringCopy: boolean }): Step[] {
+  const step: Step = { kind: 'ddl', ...randomDdl(random, options) };
+  if (options.freeDdl) return [step, ...(random.chance(0.3) ? [fault(random)] : [])];
+  return [{ kind: 'caught_up' }, step, { kind: 'caught_up' }];
 }
 
 function wait(random: SeededRandom, maxMs: number): Step {

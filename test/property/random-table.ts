@@ -63,6 +63,7 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     ...random.sample([...columns.map((one) => columnSql(random, one)), ...generated.map(({ sql }) => sql)], 100),
     ...keySql(form, key),
     ...uniqueSql(random, unique, columns),
+    ...uniqueExpressionSql(random, [...unique, ...payload], family),
     ...generated.flatMap(({ index }) => (index === null ? [] : [index])),
     ...indexSql(random, [...payload, ...key, ...unique], family),
     ...(parent === undefined ? [] : [foreignKeySql(random, name, parent, family)]),
@@ -72,6 +73,7 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     form !== 'unique_only' &&
     form !== 'hidden' &&
     unique.length === 0 &&
+    !definitions.some((sql) => sql.startsWith('UNIQUE KEY')) &&
     parent === undefined &&
     !payload.some(({ kind }) => kind.type === 'GEOMETRY') &&
     random.chance(0.15);
@@ -151,6 +153,16 @@ function uniqueSql(random: SeededRandom, unique: RandomColumn[], columns: Random
     const other = random.chance(0.3) ? columns.find((one) => one.kind.keyable && one.name !== name) : undefined;
     return `UNIQUE KEY unique_${i} (${q(name)}${isPrefix ? '(2)' : ''}${other === undefined ? '' : `,${q(other.name)}`})`;
   });
+}
+
+/** Over what the values have in common: their letters without case, halves of numbers. */
+function uniqueExpressionSql(random: SeededRandom, columns: RandomColumn[], family: Family): string[] {
+  const column = columns.find(
+    ({ kind, counted }) => !counted && (/^VARCHAR.*utf8mb4/.test(kind.type) || /INT/.test(kind.type)),
+  );
+  if (family !== 'mysql' || column === undefined || !random.chance(0.12)) return [];
+  const expression = /INT/.test(column.kind.type) ? `${q(column.name)} DIV 2` : `LOWER(${q(column.name)})`;
+  return [`UNIQUE KEY unique_expression ((${expression}))`];
 }
 
 function indexSql(random: SeededRandom, columns: RandomColumn[], family: Family): string[] {

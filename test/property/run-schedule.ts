@@ -14,6 +14,26 @@ import { COUNTERS, Writer } from './writer.ts';
 /** How the failure begins where it says nothing about the engine. */
 export const WRONG_SCHEDULE = 'the schema of the schedule is wrong';
 
+/** What it may stop with, and why: limits that are documented (docs/limits.md). */
+const MAY_STOP: Record<string, (schedule: Schedule) => boolean> = {
+  COPY_SCHEMA_CHANGED: ({ steps }) =>
+    steps
+      .slice(
+        0,
+        steps.findIndex(({ kind }) => kind === 'running'),
+      )
+      .some(({ kind }) => kind === 'ddl'),
+};
+
+export class ImportStopped extends Error {
+  readonly code: string;
+
+  constructor(phase: string, code: string, message: string) {
+    super(`the import stopped in ${phase}: ${code}: ${message}`);
+    this.code = code;
+  }
+}
+
 export interface RunResult {
   failure: string | null;
   differences: Difference[];
@@ -50,6 +70,7 @@ export class ScheduleRun {
   readonly #onStep: (text: string) => void;
   readonly #stopWriters = new AbortController();
   #writers: Writer[] = [];
+  #mayPrepare = false;
   #gate: Promise<void> = Promise.resolve();
 
   constructor(stage: SoakStage, schedule: Schedule, onStep: (text: string) => void, signal: AbortSignal) {
@@ -71,7 +92,10 @@ export class ScheduleRun {
       if (differences.length === 0) await this.#leave();
       if (differences.length > 0) failure = 'source and target differ';
     } catch (error) {
-      failure = failureText(error, this.signal);
+      if (error instanceof ImportStopped && MAY_STOP[error.code]?.(this.schedule) === true) {
+        this.count(`stopped: ${error.code}`);
+        await this.stage.switchyard.client.cancelImport(this.importId);
+      } else failure = failureText(error, this.signal);
     } finally {
       await this.#endWriters();
       this.#heal();
@@ -104,8 +128,10 @@ export class ScheduleRun {
         if (error instanceof AppError && error.code === 'NOT_FOUND') throw error;
         return undefined;
       });
-      if (view?.phase === 'error')
-        throw new Error(`the import stopped in ${view.error?.fromPhase}: ${view.error?.code}: ${view.error?.message}`);
+      if (view?.phase === 'error') {
+        const { fromPhase = '', code = '', message = '' } = view.error ?? {};
+        throw new ImportStopped(fromPhase, code, message);
+      }
       if (view !== undefined) return view;
       await delay(100);
     }
@@ -183,6 +209,9 @@ export class ScheduleRun {
       options: { ...schedule.options, skipValidationErrors: true },
     });
     if (!direct) this.#startWriters(stage.switchyard.primaryPort);
+    const begun = this.#allowPreparing();
+    // It ends with the run, and says why by itself where it fails.
+    begun.catch(() => {});
     for (const step of schedule.steps) {
       this.signal.throwIfAborted();
       this.note(stepText(step));
@@ -190,9 +219,23 @@ export class ScheduleRun {
     }
   }
 
+  /** What is prepared when the stream begins would stop it (STREAM_XA_UNKNOWN). */
+  async #allowPreparing(): Promise<void> {
+    await this.until(({ phase, tables }) => phase !== 'pending' && tables.some(({ state }) => state !== 'waiting'));
+    this.#mayPrepare = true;
+  }
+
   #startWriters(port: number): void {
     this.#writers = this.schedule.writers.map(
-      (script, id) => new Writer({ id, script, port, signal: this.#stopWriters.signal, gate: () => this.#gate }),
+      (script, id) =>
+        new Writer({
+          id,
+          script,
+          port,
+          signal: this.#stopWriters.signal,
+          gate: () => this.#gate,
+          mayPrepare: () => this.#mayPrepare,
+        }),
     );
   }
 

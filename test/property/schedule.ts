@@ -19,7 +19,7 @@ const stepSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.enum(['stall', 'refuse']), side: z.enum(['source', 'target']), ms: z.number() }),
   z.strictObject({ kind: z.literal('cut'), side: z.enum(['source', 'target']), how: z.enum(['fin', 'reset']) }),
   z.strictObject({ kind: z.literal('switch'), back: z.boolean() }),
-  z.strictObject({ kind: z.literal('ddl'), sql: z.array(z.string()) }),
+  z.strictObject({ kind: z.literal('ddl'), session: z.array(z.string()).default([]), sql: z.array(z.string()) }),
 ]);
 
 /**

@@ -9,6 +9,7 @@ export type Trial = (schedule: Schedule) => Promise<boolean>;
  */
 export async function shrinkSchedule(schedule: Schedule, fails: Trial): Promise<Schedule> {
   let current = schedule;
+  if (!(await fails(schedule))) throw new Error('the whole schedule does not fail: nothing to shrink');
   const without = async <T>(items: readonly T[], put: (kept: T[]) => Schedule): Promise<void> => {
     let kept = [...items];
     for (let size = Math.ceil(kept.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
@@ -29,6 +30,12 @@ export async function shrinkSchedule(schedule: Schedule, fails: Trial): Promise<
     await without(current.writers[i]?.transactions ?? [], (transactions) => ({
       ...current,
       writers: current.writers.map((writer, at) => (at === i ? { ...writer, transactions } : writer)),
+    }));
+  }
+  for (let i = 0; i < current.tables.length; i += 1) {
+    await without(current.tables[i]?.statements ?? [], (statements) => ({
+      ...current,
+      tables: current.tables.map((table, at) => (at === i ? { ...table, statements } : table)),
     }));
   }
   return current;

@@ -19,8 +19,8 @@ const USAGE = `npm run soak -- [--minutes N] [--source FLAVOR] [--keep-going] [-
   --minutes N       how long (default 10)
   --source FLAVOR   ${FLAVORS.join(', ')}; may be repeated (default mysql-9.7, mariadb-11.8 and mariadb-10.11)
   --through WHAT    where writers connect: server or proxy (default: drawn)
-  --xa              XA transactions as well
-  --free-ddl        DDL without waiting for the stream
+  --xa              XA transactions from a MariaDB too
+  --free-ddl        DDL without waiting for the stream on a MariaDB too
   --seed N          this schedule alone; SWITCHYARD_SEED=N does the same
   --schedule FILE   the schedule of that file alone
   --times N         a seed or file so often
@@ -90,6 +90,7 @@ async function shrink(): Promise<number> {
   const { value: schedule } = schedules().next();
   if (schedule === undefined) return usage();
   let stage: SoakStage | undefined;
+  let kind: string | undefined;
   const smallest = await shrinkSchedule(schedule, async (candidate) => {
     for (let i = 0; i < Number(values.times); i += 1) {
       stage ??= await SoakStage.start(candidate.source);
@@ -97,12 +98,20 @@ async function shrink(): Promise<number> {
       if (failure === null) continue;
       await stage[Symbol.asyncDispose]();
       stage = undefined;
-      return !failure.startsWith(WRONG_SCHEDULE) && keepSmaller(candidate, failure);
+      // Another failure is another story.
+      if (failure.startsWith(WRONG_SCHEDULE) || (kind !== undefined && kindOf(failure) !== kind)) continue;
+      kind = kindOf(failure);
+      return keepSmaller(candidate, failure);
     }
     return false;
   });
   await stage?.[Symbol.asyncDispose]();
   return keepSmaller(smallest, 'the smallest') ? 1 : 0;
+}
+
+/** Without what differs from run to run: the codes of errors, or all of it. */
+function kindOf(failure: string): string {
+  return failure.match(/\b[A-Z]+(?:_[A-Z]+)+\b/g)?.join(' ') ?? failure;
 }
 
 function keepSmaller(schedule: Schedule, failure: string): boolean {
@@ -141,8 +150,8 @@ function made(seed: number, source: Flavor): Schedule {
   const { through, xa } = values;
   return randomSchedule(seed, {
     source,
-    xa,
-    freeDdl: values['free-ddl'],
+    ...(xa ? { xa } : {}),
+    ...(values['free-ddl'] ? { freeDdl: true } : {}),
     ...(through === 'server' || through === 'proxy' ? { writersThrough: through } : {}),
   });
 }

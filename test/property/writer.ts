@@ -12,6 +12,8 @@ export interface WriterOptions {
   signal: AbortSignal;
   /** Waited for before each transaction. */
   gate: () => Promise<void>;
+  /** Until it is true, XA transactions are ordinary ones. */
+  mayPrepare: () => boolean;
 }
 
 interface ServerFailure {
@@ -61,7 +63,7 @@ export class Writer {
 
   async #transaction({ begin, statements, end }: Transaction): Promise<void> {
     const connection = (this.#connection ??= await this.#connect());
-    switch (begin) {
+    switch (begin === 'xa' && !this.#options.mayPrepare() ? 'begin' : begin) {
       case 'autocommit':
         for (const statement of statements) await this.#statement(connection, statement);
         return;
@@ -78,7 +80,7 @@ export class Writer {
         await this.#xa(connection, statements, end);
         return;
       default:
-        begin satisfies never;
+        throw new Error(`no such beginning: ${begin}`);
     }
   }
 
