@@ -1,8 +1,8 @@
 import type { Table, TableKey } from '../schema/table.ts';
-import { comparand, normalizer, selectExpression } from '../schema/column-sql.ts';
+import { normalizer, selectExpression } from '../schema/column-sql.ts';
 import type { Bytes, ServerConnection, Value } from '../server/connection.ts';
 import { AppError, assert } from '../../core/errors.ts';
-import { quoteName } from '../server/connection.ts';
+import { asStored } from './as-stored.ts';
 import { describeKey } from './refusal.ts';
 import type { TableShare } from './table-statements.ts';
 import { isCollated, tableSql, whereValues } from './table-sql.ts';
@@ -87,13 +87,12 @@ async function equalOnes(
   { table, key, takers }: Pick<HoldersOptions, 'table' | 'key' | 'takers'>,
   values: Value[],
 ): Promise<number> {
-  const columns = key.columns.map((index) => quoteName(columnAt(table, index).name)).join(',');
-  // In a union the columns of the table outrank the literals: the comparison is the one of the unique key. With LIMIT, since
-  // MySQL would push the condition into the union otherwise, by way of its text: error 3854 where that is not ASCII (9.7).
-  const one = `SELECT ${columns} FROM ${tableSql(table).name} WHERE FALSE UNION ALL SELECT ${literalList(table, key, values)} LIMIT 1`;
-  const rows = await connection.rows(
-    `SELECT COUNT(*) FROM (${one}) AS holder WHERE ${whereTakers(table, key, takers)}`,
+  const one = await asStored(
+    connection,
+    table,
+    key.columns.map((index, i) => [columnAt(table, index), values[i] ?? null]),
   );
+  const rows = await connection.rows(`SELECT COUNT(*) FROM ${one} AS holder WHERE ${whereTakers(table, key, takers)}`);
   return Number(rows[0]?.[0] ?? 0);
 }
 
@@ -120,10 +119,6 @@ function whereTakers(table: Table, key: TableKey, takers: readonly FinalState[])
   const columns = key.columns.map((index) => columnAt(table, index));
   const lists = takers.map((taker) => valuesOf(key, taker));
   return whereValues(columns, lists, 'collation');
-}
-
-function literalList(table: Table, key: TableKey, values: Value[]): Bytes {
-  return key.columns.map((index, i) => comparand(columnAt(table, index))(values[i] ?? null)).join(',');
 }
 
 function valuesOf(key: TableKey, { image }: FinalState): Value[] {
