@@ -27,7 +27,7 @@ describe.each(['mysql-9.7', 'mariadb-10.11', 'mariadb-11.8'] as const)('%s', (fl
   beforeAll(async () => {
     server = await startServer({ flavor });
     connection = await ServerConnection.open(definitionOf(server));
-    await connection.write('CREATE DATABASE stored');
+    await connection.write('CREATE DATABASE texts');
   });
   afterAll(async () => {
     await connection?.close();
@@ -36,11 +36,11 @@ describe.each(['mysql-9.7', 'mariadb-10.11', 'mariadb-11.8'] as const)('%s', (fl
 
   test.each(COLLATIONS)('two texts are compared as in a unique key of %s', async (collation) => {
     const charset = collation.split('_')[0] ?? '';
-    const name = `stored.${collation}`;
+    const name = `texts.${collation}`;
     await connection.write(
       `CREATE TABLE ${name} (id INT PRIMARY KEY, u VARCHAR(9) CHARACTER SET ${charset} COLLATE ${collation} UNIQUE)`,
     );
-    const [table] = await inspectTables(connection, 'stored', [collation]);
+    const [table] = await inspectTables(connection, 'texts', [collation]);
     const column = table?.columns[1];
     if (table === undefined || column === undefined) throw new Error('the table is not there');
     const encode = (text: string) =>

@@ -84,8 +84,9 @@ test('the engine killed at every step of copy and apply: row by row the import e
   const traffic = rehearsal.traffic();
   // Killed before the tables are recorded, the import begins at a later position.
   await rehearsal.until(() => existsSync(join(switchyard.dataDir, 'copy.tables_recorded')));
-  // What has gathered when the copy ends is applied in lanes: fifty transactions and 8 MiB, or more.
-  for (let i = 0; i < 120; i += 1)
+  // What has gathered when the copy ends is applied in lanes: fifty transactions and 8 MiB, or more. Enough for another window
+  // in lanes when one has been committed by an engine that was killed then.
+  for (let i = 0; i < 300; i += 1)
     await source.query('INSERT INTO backlog (data) VALUES (REPEAT(RANDOM_BYTES(1024), 128))');
   await rehearsal.reach('running');
   await rehearsal.caughtUpWith(rehearsal.source);
