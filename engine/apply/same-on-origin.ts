@@ -4,6 +4,7 @@ import { serverFacts } from '../schema/inspect.ts';
 import { columnWords, keyParts, type KeyPart } from '../schema/key-parts.ts';
 import type { Column, Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
+import { asStored } from './as-stored.ts';
 import { tableSql, whereValues } from './table-sql.ts';
 import type { FinalState } from './window.ts';
 
@@ -63,13 +64,13 @@ async function compareOnOrigin(
     `SELECT ${compared.map(({ column }) => selectExpression(column)).join(',')} FROM ${name} WHERE ${whereKeys([{ key: holder, image: null, existed: true }])}`,
   );
   if (held === undefined) return false;
-  const columns = compared.map(({ column }) => quoteName(column.name)).join(',');
-  const literals = compared.map(({ column }, i) => comparand(column)(held[i] ?? null)).join(',');
-  const conditions = compared.map(({ column, prefix }, i) => equality(column, prefix, values[i] ?? null));
-  // In a union the columns of the table outrank the literals: the comparison is the one of the unique key. LIMIT: see `equalOnes`.
-  const [row] = await origin.rows(
-    `SELECT COUNT(*) FROM (SELECT ${columns} FROM ${name} WHERE FALSE UNION ALL SELECT ${literals} LIMIT 1) AS holder WHERE ${conditions.join(' AND ')}`,
+  const one = await asStored(
+    origin,
+    table,
+    compared.map(({ column }, i) => [column, held[i] ?? null]),
   );
+  const conditions = compared.map(({ column, prefix }, i) => equality(column, prefix, values[i] ?? null));
+  const [row] = await origin.rows(`SELECT COUNT(*) FROM ${one} AS holder WHERE ${conditions.join(' AND ')}`);
   return row?.[0] === '1';
 }
 

@@ -173,7 +173,7 @@ function others(random: SeededRandom, table: RandomTable): string[] {
     `CREATE TABLE ${other} LIKE ${q(table.name)}`,
     `INSERT INTO ${other} SELECT * FROM ${q(table.name)} LIMIT 3`,
     ...(random.chance(0.5)
-      ? [`${`ALTER TABLE ${other}`} ADD COLUMN x0 INT`, `RENAME TABLE ${other} TO ${q('extra moved')}`]
+      ? [`ALTER TABLE ${other} ADD COLUMN x0 INT`, `RENAME TABLE ${other} TO ${q('extra moved')}`]
       : []),
     `DROP TABLE IF EXISTS ${other}, ${q('extra moved')}`,
   ];
