@@ -53,12 +53,12 @@ test('every kind of user variable', () => {
   const types = [8, 253, 253, 253, 253, 8, 253, 253, 253, 246, 253, 253, 253, 5];
   const snapshot = snapshotOf(state, row, types);
   expect(snapshot.userVariables).toEqual([
-    { name: 'i', literal: '-5' },
-    { name: 'd', literal: '1.50' },
-    { name: 'f', literal: '1.5e0' },
-    { name: 's', literal: `_latin1 X'E9' COLLATE latin1_bin` },
-    { name: 'b', literal: `_binary X'00FF'` },
-    { name: 'n', literal: 'NULL' },
+    { name: 'i', literal: '-5', collation: null },
+    { name: 'd', literal: '1.50', collation: null },
+    { name: 'f', literal: '1.5e0', collation: null },
+    { name: 's', literal: `_latin1 X'E9'`, collation: 'latin1_bin' },
+    { name: 'b', literal: `_binary X'00FF'`, collation: null },
+    { name: 'n', literal: 'NULL', collation: null },
   ]);
 });
 
@@ -111,4 +111,20 @@ test('only what changed is read and set again', () => {
 
 test('a read-back without a row is no state', () => {
   expect(parseReadBack(new SessionState(null), null, { kind: 'rows', columns: [], rows: [] })).toBeUndefined();
+});
+
+test('on a server of the other family: its names of the isolation, and the collation that columns get there', () => {
+  const state = new SessionState('app');
+  run(state, 'SET x', { tx_isolation: 'READ-COMMITTED', transaction_read_only: '1' });
+  run(state, 'SET NAMES utf8mb4, @s = "x"');
+  state.charsetTouched = true;
+  const charset = ['utf8mb4', 'utf8mb4', 'utf8mb4', 'utf8mb4_uca1400_ai_ci'];
+  const snapshot = snapshotOf(state, ['0', ...charset, 'x', '78', 'utf8mb4', 'utf8mb4_uca1400_ai_ci']);
+  const on = (isMariaDb: boolean) =>
+    texts(restoreCommands({ capabilities: 0, isMariaDb } as BackendConnection, state, snapshot)).join();
+  expect(on(false)).toContain(`@@SESSION.transaction_isolation='READ-COMMITTED', @@SESSION.transaction_read_only=1`);
+  expect(on(false)).toContain('@@SESSION.collation_connection=utf8mb4_0900_ai_ci');
+  expect(on(false)).toContain(`@\`s\`=_utf8mb4 X'78' COLLATE utf8mb4_0900_ai_ci`);
+  expect(on(true)).toContain(`@@SESSION.tx_isolation='READ-COMMITTED', @@SESSION.tx_read_only=1`);
+  expect(on(true)).toContain('@@SESSION.collation_connection=utf8mb4_uca1400_ai_ci');
 });

@@ -1,4 +1,5 @@
 import { COMMAND } from '../core/wire/command.ts';
+import { collationOfSession } from '../core/collation.ts';
 import { ownQuery } from './backend-commands.ts';
 import type { BackendConnection } from './backend-connection.ts';
 import { quoteVariable, type CharsetVariables, type SessionSnapshot } from './session-snapshot.ts';
@@ -32,9 +33,9 @@ export function restoreCommands(
   const charset = state.charsetTouched ? snapshot.charset : null;
   const commands: Buffer[] = state.role === null ? [] : [ownQuery(connection, state.role)];
   const assignments = [
-    ...systemAssignments(state, charset),
-    ...charsetAssignments(charset),
-    ...variableAssignments(snapshot),
+    ...systemAssignments(connection, state, charset),
+    ...charsetAssignments(connection, charset),
+    ...variableAssignments(connection, snapshot),
     ...insertIdAssignments(snapshot),
   ];
   if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
@@ -59,7 +60,7 @@ export function resetCommands(connection: BackendConnection, state: SessionState
   const commands = [Buffer.of(COMMAND.RESET_CONNECTION), trackerCommand(connection)];
   if (state.schema !== null) commands.push(initDbCommand(state.schema));
   // The reset took the server's default character set, not that of the login.
-  const assignments = charsetAssignments(snapshot.charset);
+  const assignments = charsetAssignments(connection, snapshot.charset);
   if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
   return [...commands, ...restoreCommands(connection, state, snapshot)];
 }
@@ -72,8 +73,8 @@ export function valueCommands(
   const assignments: string[] = [];
   if (known.variablesVersion !== snapshot.variablesVersion) {
     assignments.push(
-      ...charsetAssignments(state.charsetTouched ? snapshot.charset : null),
-      ...variableAssignments(snapshot),
+      ...charsetAssignments(connection, state.charsetTouched ? snapshot.charset : null),
+      ...variableAssignments(connection, snapshot),
     );
   }
   if (known.insertIdVersion !== snapshot.insertIdVersion) assignments.push(...insertIdAssignments(snapshot));
@@ -87,26 +88,49 @@ function nextTransactionCommands(connection: BackendConnection, state: SessionSt
   return [NEXT_TRANSACTION_TRACKER, ...nextTransaction].map((sql) => ownQuery(connection, sql));
 }
 
-function systemAssignments({ systemVariables }: SessionState, charset: CharsetVariables | null): string[] {
+function systemAssignments(
+  server: BackendConnection,
+  { systemVariables }: SessionState,
+  charset: CharsetVariables | null,
+): string[] {
   return [...systemVariables]
     .filter(([name]) => charset === null || !READ_BACK_CHARSET.test(name))
-    .map(([name, value]) => `@@SESSION.${name}=${systemValue(name, value)}`);
+    .map(([name, value]) => `@@SESSION.${variableOn(server, name)}=${systemValue(name, textOn(server, name, value))}`);
+}
+
+/** MariaDB took the newer names in 11.1, and has kept the older ones; MySQL has the newer ones only. */
+const RENAMED: Record<string, string> = {
+  tx_isolation: 'transaction_isolation',
+  tx_read_only: 'transaction_read_only',
+};
+
+function variableOn({ isMariaDb }: BackendConnection, name: string): string {
+  if (!isMariaDb) return RENAMED[name] ?? name;
+  return Object.entries(RENAMED).find(([, newer]) => newer === name)?.[0] ?? name;
+}
+
+function textOn(server: BackendConnection, name: string, value: Buffer): string {
+  const text = value.toString('latin1');
+  return name === 'collation_connection' ? collationOfSession(text, server) : text;
 }
 
 /** The collation last: setting the character set of the connection sets it to the default one. */
-function charsetAssignments(charset: CharsetVariables | null): string[] {
+function charsetAssignments(server: BackendConnection, charset: CharsetVariables | null): string[] {
   if (charset === null) return [];
   return [
     `@@SESSION.character_set_client=${charset.client}`,
     `@@SESSION.character_set_results=${charset.results ?? 'NULL'}`,
     `@@SESSION.character_set_connection=${charset.connection}`,
-    `@@SESSION.collation_connection=${charset.collation}`,
+    `@@SESSION.collation_connection=${collationOfSession(charset.collation, server)}`,
   ];
 }
 
 /** Also NULL: the connection may have an older value. */
-function variableAssignments({ userVariables }: SessionSnapshot): string[] {
-  return userVariables.map(({ name, literal }) => `${quoteVariable(name)}=${literal}`);
+function variableAssignments(server: BackendConnection, { userVariables }: SessionSnapshot): string[] {
+  return userVariables.map(({ name, literal, collation }) => {
+    const collate = collation === null ? '' : ` COLLATE ${collationOfSession(collation, server)}`;
+    return `${quoteVariable(name)}=${literal}${collate}`;
+  });
 }
 
 function insertIdAssignments({ lastInsertId }: SessionSnapshot): string[] {
@@ -116,8 +140,7 @@ function insertIdAssignments({ lastInsertId }: SessionSnapshot): string[] {
 const READ_BACK_CHARSET = /^(?:character_set_(?:client|results|connection)|collation_connection)$/;
 
 /** Trackers give text; numeric variables refuse a quoted number. */
-function systemValue(name: string, value: Buffer): string {
-  const text = value.toString('latin1');
+function systemValue(name: string, text: string): string {
   if (/^-?\d+(?:\.\d+)?$/.test(text)) return text;
   if (text === '' && name === 'character_set_results') return 'NULL';
   return quoteText(text);

@@ -3,7 +3,8 @@ import type { SessionState, StateVersions } from './session-state.ts';
 
 /** What only the old server can tell, read just before the move, as SQL literals for the new one. */
 export interface SessionSnapshot extends StateVersions {
-  userVariables: { name: string; literal: string }[];
+  /** `collation`: of a text, to be said behind its literal. */
+  userVariables: { name: string; literal: string; collation: string | null }[];
   charset: CharsetVariables | null;
   lastInsertId: string | null;
 }
@@ -85,7 +86,7 @@ export function parseReadBack(
   const userVariables = [...state.userVariables].map((name, position) => {
     const index = 1 + CHARSET_COLUMNS.length + position * COLUMNS_PER_VARIABLE;
     const [value, hex, charset, collation] = [text(index), text(index + 1), text(index + 2), text(index + 3)] as const;
-    return { name, literal: literalOf({ type: columns[index]?.type ?? -1, value, hex, charset, collation }) };
+    return { name, ...valueOf({ type: columns[index]?.type ?? -1, value, hex, charset, collation }) };
   });
   const charset = { client: text(1) ?? '', results: text(2), connection: text(3) ?? '', collation: text(4) ?? '' };
   return { ...versions, lastInsertId, userVariables, charset };
@@ -99,13 +100,14 @@ interface ReadValue {
   collation: string | null;
 }
 
-function literalOf({ type, value, hex, charset, collation }: ReadValue): string {
-  if (value === null || hex === null) return 'NULL';
-  if (INTEGER_TYPES.has(type) || DECIMAL_TYPES.has(type)) return value;
+function valueOf({ type, value, hex, charset, collation }: ReadValue): { literal: string; collation: string | null } {
+  const plain = (literal: string) => ({ literal, collation: null });
+  if (value === null || hex === null) return plain('NULL');
+  if (INTEGER_TYPES.has(type) || DECIMAL_TYPES.has(type)) return plain(value);
   // Without an exponent the literal would be a DECIMAL.
-  if (DOUBLE_TYPES.has(type)) return /e/i.test(value) ? value : `${value}e0`;
-  if (charset === null || charset === 'binary') return `_binary X'${hex}'`;
-  return `_${charset} X'${hex}'${collation === null ? '' : ` COLLATE ${collation}`}`;
+  if (DOUBLE_TYPES.has(type)) return plain(/e/i.test(value) ? value : `${value}e0`);
+  if (charset === null || charset === 'binary') return plain(`_binary X'${hex}'`);
+  return { literal: `_${charset} X'${hex}'`, collation };
 }
 
 export function quoteVariable(name: string): string {

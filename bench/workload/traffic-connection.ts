@@ -26,8 +26,8 @@ interface TrafficConnectionOptions {
 export class TrafficConnection {
   readonly #options: TrafficConnectionOptions;
   #connection: mysql.Connection | undefined;
-  /** The server ended it while nobody used it. */
-  #hasEnded = false;
+  /** What the server ended it with while nobody used it; a statement after that says less. */
+  #endedWith: Error | undefined;
 
   constructor(options: TrafficConnectionOptions) {
     this.#options = options;
@@ -69,12 +69,12 @@ export class TrafficConnection {
   drop(): void {
     this.#connection?.destroy();
     this.#connection = undefined;
-    this.#hasEnded = false;
+    this.#endedWith = undefined;
   }
 
   /** To be called between transactions. */
   dropIfEnded(): void {
-    if (this.#hasEnded) this.drop();
+    if (this.#endedWith !== undefined) this.drop();
   }
 
   async close(): Promise<void> {
@@ -89,6 +89,8 @@ export class TrafficConnection {
     meter.started(session);
     try {
       return await work(await this.#open());
+    } catch (error) {
+      throw this.#endedWith ?? error;
     } finally {
       meter.answered(session);
     }
@@ -105,12 +107,16 @@ export class TrafficConnection {
       connectTimeout: 10_000,
     });
     // Without a listener an idle connection that breaks would end the process; the next statement reports it.
-    connection.on('error', () => {
-      if (this.#connection === connection) this.#hasEnded = true;
+    let endedWith: Error | undefined;
+    connection.on('error', (error) => {
+      endedWith ??= error;
+      if (this.#connection === connection) this.#endedWith = endedWith;
     });
-    await this.#options.prepareSession(connection);
+    await this.#options.prepareSession(connection).catch((error: unknown) => {
+      throw endedWith ?? error;
+    });
     this.#connection = connection;
-    this.#hasEnded = false;
+    this.#endedWith = endedWith;
     return connection;
   }
 }

@@ -156,8 +156,9 @@ export class Workload {
   }
 
   #isTold(error: unknown): boolean {
-    const code = error instanceof Error && 'errno' in error ? error.errno : undefined;
-    return this.#options.reconnectsWhenTold === true && code === SHUTDOWN;
+    if (this.#options.reconnectsWhenTold !== true || !(error instanceof Error)) return false;
+    // mysql2 gives an error that comes unasked its number as the code.
+    return ('errno' in error && error.errno === SHUTDOWN) || ('code' in error && Number(error.code) === SHUTDOWN);
   }
 
   #note(session: number, operation: string, error: unknown): void {

@@ -1,5 +1,5 @@
 import { AppError } from '../../core/errors.ts';
-import { translateCollation } from '../schema/collation.ts';
+import { translateCollation } from '../../core/collation.ts';
 import { knownCollations } from '../schema/create-target.ts';
 import { quoteName, quoteText, type Bytes, type ServerConnection } from '../server/connection.ts';
 import { OWN_COMMENT } from '../stream/stream-scope.ts';

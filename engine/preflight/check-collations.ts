@@ -1,5 +1,5 @@
 import type { Finding } from '../api.ts';
-import { translateCollation } from '../schema/collation.ts';
+import { translateCollation } from '../../core/collation.ts';
 import { mergedCharacters } from '../schema/merged-characters.ts';
 import { knownCollations } from '../schema/create-target.ts';
 import type { Column, Table } from '../schema/table.ts';

@@ -1,7 +1,7 @@
 import { AppError } from '../../core/errors.ts';
 import type { ServerDefinition } from '../api.ts';
 import { bytesOf, errnoOf, quoteName, quoteText, ServerConnection, type Bytes } from '../server/connection.ts';
-import { translateCollation } from './collation.ts';
+import { translateCollation } from '../../core/collation.ts';
 import { targetDdl, type TargetDdl } from './target-ddl.ts';
 import type { Table } from './table.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { translateCollation } from './collation.ts';
+import { translateCollation } from '../../core/collation.ts';
 import { joined, tokenize } from './ddl-lexer.ts';
 import type { Table } from './table.ts';
 import { targetDdl } from './target-ddl.ts';

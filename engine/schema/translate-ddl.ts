@@ -1,4 +1,4 @@
-import { translateCollation } from './collation.ts';
+import { translateCollation } from '../../core/collation.ts';
 import { afterParenthesis, isWord, skipSpace, type Token } from './ddl-lexer.ts';
 
 /** What a translation changed, for people to see. */
