@@ -84,6 +84,13 @@ test('a window and its position are one transaction (I3)', async () => {
     ['2', "o'n\\e\n\0"],
   ]);
   expect(await row.read(connection)).toBe(POSITION);
+  // Refused behind the change of the position, it leaves neither.
+  const later = POSITION.replace('1-5', '1-6');
+  const missing = window([{ kind: 'update', table, before: ['9', null], after: ['9', 'nine'] }]);
+  await expect(applier.apply(missing, { position: later, mode: 'exact' })).rejects.toMatchObject({
+    code: 'APPLY_ROW_MISSING',
+  });
+  expect(await row.read(connection)).toBe(POSITION);
 });
 
 const LONG = 'x'.repeat(100);
