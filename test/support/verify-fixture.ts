@@ -88,9 +88,10 @@ export class VerifyFixture implements AsyncDisposable {
   }
 
   /** Verifies the table and repairs what differs. */
-  async repair(table: string): Promise<RepairResult> {
+  async repair(table: string, follower: Follower = standInFollower(this.flavor)): Promise<RepairResult> {
     let verified: TableVerification | undefined;
     await this.verify([table], {
+      follower,
       onTables: ([found]) => {
         verified = found;
       },
@@ -111,7 +112,7 @@ export class VerifyFixture implements AsyncDisposable {
             pair: open,
             table: tables,
             flavors,
-            follower: standInFollower(this.flavor),
+            follower,
             signal,
             writer,
             importId: 'fixture',
