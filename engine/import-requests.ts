@@ -23,6 +23,7 @@ import { endpointsOf } from './route.ts';
 import { ServerConnection } from './server/connection.ts';
 import { applyStrayWrites } from './stray-apply.ts';
 import { listStrayWrites } from './stray-writes.ts';
+import { removeLeftFence } from './switch/fence-watch.ts';
 import { checkSwitch } from './switch/switch-preflight.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
 import { listConflicts } from './write-back/conflicts.ts';
@@ -171,6 +172,10 @@ export class ImportRequests {
     return await this.#runner.exclusively('cancelling', async () => {
       const phase = nextPhase(world.record.document.phase, 'cancel');
       await this.#runner.stop();
+      // Of a switch back: with the import its reason is gone, and no later import could tell whose it was.
+      const { fence } = world.record.document;
+      if (fence !== null) await world.record.update(() => ({ fence: null, leftFence: { ...fence, threads: [] } }));
+      await removeLeftFence(this.#runner.switchWorld);
       await removeTarget(world);
       if (world.record.document.options.reverse === 'always')
         await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));

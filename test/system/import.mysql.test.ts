@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
 test('the whole way under traffic: no error, no lost write, and the way back', async () => {
@@ -75,6 +76,20 @@ test.each(['mariadb-10.11', 'mariadb-11.8'] as const)(
     });
   },
 );
+
+test('cancelling after a switch back takes the fence from the target, which another import may need', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { fence: 'read_only' } }));
+  await rehearsal.reach('running');
+  await client.switchTraffic(IMPORT, { kind: 'primaries', force: true });
+  await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, force: true });
+  await using target = await connect(rehearsal.target);
+  const readOnly = async () => rows(target, 'SELECT @@global.read_only AS on_');
+  expect(await readOnly()).toEqual([{ on_: '1' }]);
+  await client.cancelImport(IMPORT);
+  expect(await readOnly()).toEqual([{ on_: '0' }]);
+});
 
 test('cancelling removes what Switchyard made, and the source is as it was', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 5000 });
