@@ -8,6 +8,8 @@ export interface SessionStateCase {
   /** Run in order; each answer, or error, has to be that of a session that never moved. */
   probe: string[];
   options?: ConnectionOptions;
+  /** Every MariaDB that we take knows such a state as well, unless this is true. */
+  mysqlOnly?: boolean;
 }
 
 const CHARSETS = `SELECT @@character_set_client, @@character_set_results, @@character_set_connection, @@collation_connection`;
@@ -17,16 +19,22 @@ export const SESSION_STATES: SessionStateCase[] = [
     name: 'system variables of every type, in the order in which they depend on each other',
     setUp: [
       `SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone = '+03:00', group_concat_max_len = 77`,
-      `SET @@SESSION.max_execution_time = 5000, foreign_key_checks = 0, unique_checks = OFF`,
+      `SET @@SESSION.lock_wait_timeout = 5000, foreign_key_checks = 0, unique_checks = OFF`,
       `SET sql_select_limit = 3`,
       `SET long_query_time = 1.5, default_week_format = 3, lc_time_names = 'de_DE', div_precision_increment = 7`,
       `SET SESSION sql_mode = CONCAT(@@sql_mode, ',PAD_CHAR_TO_FULL_LENGTH')`,
     ],
     probe: [
-      `SELECT @@sql_mode, @@time_zone, @@group_concat_max_len, @@max_execution_time, @@foreign_key_checks, @@unique_checks,
+      `SELECT @@sql_mode, @@time_zone, @@group_concat_max_len, @@lock_wait_timeout, @@foreign_key_checks, @@unique_checks,
         @@sql_select_limit, @@long_query_time, DATE_FORMAT('2020-05-01', '%W %M %U'), 1/7, '\\n'`,
       `SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4`,
     ],
+  },
+  {
+    name: 'the time limit of a SELECT',
+    setUp: ['SET max_execution_time = 5000'],
+    probe: ['SELECT @@max_execution_time'],
+    mysqlOnly: true,
   },
   {
     name: 'a variable set back to its default',
@@ -35,12 +43,18 @@ export const SESSION_STATES: SessionStateCase[] = [
   },
   ...[
     'SET NAMES latin1',
+    'SET NAMES utf8mb4',
     'SET NAMES utf8mb4 COLLATE utf8mb4_0900_bin',
     'SET NAMES binary',
     'SET CHARACTER SET latin1',
     'SET character_set_results = NULL',
     `SET character_set_client = latin1, collation_connection = 'utf8mb4_ja_0900_as_cs_ks'`,
-  ].map((sql) => ({ name: sql, setUp: [sql], probe: [CHARSETS, `SELECT HEX('e'), COLLATION('e')`] })),
+  ].map((sql) => ({
+    name: sql,
+    setUp: [sql],
+    probe: [CHARSETS, `SELECT HEX('e'), COLLATION('e')`],
+    mysqlOnly: sql.includes('_0900_'),
+  })),
   ...['latin1_german2_ci', 'utf8mb4_bin', 'utf8_unicode_ci'].map((charset) => ({
     name: `character set ${charset} of the login`,
     setUp: [],
@@ -97,6 +111,7 @@ export const SESSION_STATES: SessionStateCase[] = [
     name: 'the same by a variable without a scope',
     setUp: [`SET @@transaction_read_only = 1, sort_buffer_size = 50000`],
     probe: ['INSERT INTO t (n) VALUES (1)', 'INSERT INTO t (n) VALUES (1)', 'SELECT @@sort_buffer_size'],
+    mysqlOnly: true,
   },
   {
     name: 'an isolation level that was used up',
@@ -163,7 +178,7 @@ export const SESSION_STATES: SessionStateCase[] = [
   { name: 'ROW_COUNT() after rows', setUp: ['SELECT * FROM whoami'], probe: ['select row_count() `n`;'] },
   {
     name: 'FOUND_ROWS()',
-    setUp: ['SELECT SQL_CALC_FOUND_ROWS * FROM information_schema.collations LIMIT 1'],
+    setUp: ['SELECT SQL_CALC_FOUND_ROWS * FROM (SELECT 1 UNION SELECT 2 UNION SELECT 3) AS three LIMIT 1'],
     probe: ['SELECT FOUND_ROWS()', 'SELECT FOUND_ROWS()'],
   },
 ];

@@ -1,0 +1,63 @@
+import type { Connection } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServerPair } from '../../servers/start-server.ts';
+import { client, createAppSchema, direct } from '../support/proxy-clients.ts';
+import { ProxyHarness } from '../support/proxy-harness.ts';
+import { SESSION_STATES, outcome } from '../support/session-states.ts';
+
+/** MariaDB 10.11 has utf8mb4_general_ci where nothing else is said, and the session keeps it. */
+const OWN_DEFAULT = ['SET NAMES utf8mb4', 'SET CHARACTER SET latin1'];
+
+/** A session that was set up on MariaDB and moved is like one that was set up on MySQL, where both servers have such a state. */
+describe.each(['mariadb-11.8', 'mariadb-10.11'] as const)('from %s to MySQL', (flavor) => {
+  const states = SESSION_STATES.filter(
+    ({ name, mysqlOnly }) => mysqlOnly !== true && (flavor !== 'mariadb-10.11' || !OWN_DEFAULT.includes(name)),
+  );
+  let servers: Awaited<ReturnType<typeof startServerPair>>;
+  let target: RunningServer;
+  let proxy: ProxyHarness;
+  const moved: Connection[] = [];
+  const stayed: Connection[] = [];
+
+  beforeAll(async () => {
+    servers = await startServerPair(flavor, 'mysql-9.7');
+    target = servers.target;
+    for (const server of [servers.source, target]) {
+      await createAppSchema(server);
+      await using root = await direct(server);
+      await root.query('INSERT INTO app.whoami VALUES (?)', ['app']);
+      await root.query('INSERT INTO other.whoami VALUES (?)', ['other']);
+      await root.query('CREATE ROLE reader');
+      await root.query(`GRANT reader TO app@'%'`);
+    }
+    proxy = await ProxyHarness.start({ source: servers.source, target });
+    for (const { setUp, options } of states) {
+      moved.push(await client(proxy.port, options));
+      stayed.push(await client(target.port, options));
+      for (const sql of setUp) {
+        await outcome(moved.at(-1) as Connection, sql);
+        await outcome(stayed.at(-1) as Connection, sql);
+      }
+    }
+    expect(await proxy.prepare('primary', 'target')).toMatchObject({ failures: [], left: 0 });
+    await proxy.switchTo('target', { prepare: false });
+  });
+
+  afterAll(async () => {
+    for (const connection of [...moved, ...stayed]) connection.destroy();
+    await proxy?.[Symbol.asyncDispose]();
+    await servers?.[Symbol.asyncDispose]();
+  });
+
+  for (const [index, { name, probe }] of states.entries()) {
+    test(name, async () => {
+      for (const sql of probe) {
+        const expected = await outcome(stayed[index] as Connection, sql);
+        expect([sql, await outcome(moved[index] as Connection, sql)]).toEqual([sql, expected]);
+      }
+      await using root = await direct(target);
+      await root.query('DELETE FROM app.t');
+    });
+  }
+});
