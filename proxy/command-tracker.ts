@@ -205,6 +205,7 @@ export class CommandTracker {
     const offset = queryTextOffset(payload, this.#capabilities);
     const sql = payload.toString('latin1', offset);
     const effects = effectsOf(sql);
+    this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
     const [kill] = effects;
     if (kill?.kind === 'kill' && effects.length === 1) return { kind: 'kill', request: kill };
@@ -241,6 +242,7 @@ export class CommandTracker {
       sent = Buffer.concat([packet.subarray(0, HEADER_BYTES), rewritten]);
       sent.writeUIntLE(length, 0, 3);
     }
+    if (this.#options.state.hidesUse) this.#options.state.notePossibleUse(statement.text.toString('latin1'));
     statement.typesKnown = true;
     statement.hasLongData = false;
     statement.hasCursor = wantsCursor;

@@ -37,6 +37,7 @@ export class SessionLogin {
     this.backend = backend;
     this.profile = profile;
     this.state = new SessionState(database);
+    noteServer(this.state, backend);
     if (profile.serverLogin.kind === 'relayed')
       this.state.pins.addPermanent('its login was relayed (mysql_native_password)');
     if (!backend.hasTrackers) this.state.pins.add('expired password');
@@ -90,6 +91,7 @@ export class SessionLogin {
   /** Goes on with another connection. */
   rebind(connection: BackendConnection, statementIds: ReadonlyMap<number, number>): void {
     this.backend = connection;
+    noteServer(this.state, connection);
     this.state.diagnostics.onOverwritten();
     this.statements.rebind(statementIds);
   }
@@ -98,4 +100,10 @@ export class SessionLogin {
 /** Hundreds of goodbyes at the moment of the release would delay the commands that were held. */
 function quitLater(connection: BackendConnection): void {
   setTimeout(() => connection.quit(), QUIT_DELAY_MS + Math.random() * QUIT_DELAY_MS);
+}
+
+function noteServer(state: SessionState, { isMariaDb, serverVersion }: BackendConnection): void {
+  state.hidesUse = isMariaDb;
+  // 5.5.5- stands before the version for the sake of old replicas.
+  state.misnamesOptions = isMariaDb && Number.parseInt(serverVersion.replace(/^5\.5\.5-/, ''), 10) >= 11;
 }

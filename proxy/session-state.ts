@@ -24,6 +24,12 @@ const NOT_RESTORED = new Set([
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
+const MAYBE_USED_UP = 'SET TRANSACTION, which may be used up';
+/** Reads no table, so that it uses up nothing. */
+const WITHOUT_TABLES = /^\s*(?:SET|DO|SELECT|BEGIN|START|COMMIT|ROLLBACK|USE)\b(?![^]*\bFROM\b)/i;
+/** Found on 11.8: all are bits of one word, and each change of one is reported as one of foreign_key_checks. */
+const MISNAMED =
+  /^\s*SET\b[^]*\b(?:unique_checks|check_constraint_checks|sql_(?:safe_updates|auto_is_null|big_selects|buffer_result|notes|warnings|quote_show_create))\b/i;
 const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
 
 /** A statement of SQL's PREPARE, as it is made again: in its schema, by these statements. */
@@ -59,6 +65,10 @@ export class SessionState implements StateVersions {
   charsetTouched = false;
   lastInsertIdTouched = false;
   nextTransaction: readonly string[] = [];
+  /** MariaDB does not report that an autocommit statement with rows used up what SET TRANSACTION said. */
+  hidesUse = false;
+  /** MariaDB 11 reports some variables under the name of another one. */
+  misnamesOptions = false;
   role: string | null = null;
   readonly textPrepared = new Map<string, TextStatement>();
   readonly pins = new Pins();
@@ -92,6 +102,12 @@ export class SessionState implements StateVersions {
 
   get hasVariables(): boolean {
     return this.userVariables.size > 0 || this.charsetTouched;
+  }
+
+  /** Before a statement runs. */
+  notePossibleUse(sql: string): void {
+    if (this.misnamesOptions && MISNAMED.test(sql)) this.pins.add('a variable that MariaDB reports by a wrong name');
+    if (this.hidesUse && this.nextTransaction.length > 0 && !WITHOUT_TABLES.test(sql)) this.pins.add(MAYBE_USED_UP);
   }
 
   setStatus(flags: number): void {
@@ -279,6 +295,7 @@ export class SessionState implements StateVersions {
 
   #setNextTransaction(statements: readonly string[]): void {
     this.nextTransaction = statements;
+    this.pins.remove(MAYBE_USED_UP);
     this.structureVersion += 1;
   }
 

@@ -19,17 +19,18 @@ export const SESSION_STATES: SessionStateCase[] = [
     name: 'system variables of every type, in the order in which they depend on each other',
     setUp: [
       `SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone = '+03:00', group_concat_max_len = 77`,
-      `SET @@SESSION.lock_wait_timeout = 5000, foreign_key_checks = 0, unique_checks = OFF`,
+      `SET @@SESSION.lock_wait_timeout = 5000, foreign_key_checks = 0`,
       `SET sql_select_limit = 3`,
       `SET long_query_time = 1.5, default_week_format = 3, lc_time_names = 'de_DE', div_precision_increment = 7`,
       `SET SESSION sql_mode = CONCAT(@@sql_mode, ',PAD_CHAR_TO_FULL_LENGTH')`,
     ],
     probe: [
-      `SELECT @@sql_mode, @@time_zone, @@group_concat_max_len, @@lock_wait_timeout, @@foreign_key_checks, @@unique_checks,
+      `SELECT @@sql_mode, @@time_zone, @@group_concat_max_len, @@lock_wait_timeout, @@foreign_key_checks,
         @@sql_select_limit, @@long_query_time, DATE_FORMAT('2020-05-01', '%W %M %U'), 1/7, '\\n'`,
       `SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4`,
     ],
   },
+  { name: 'unique checks', setUp: ['SET unique_checks = OFF'], probe: ['SELECT @@unique_checks'], mysqlOnly: true },
   {
     name: 'the time limit of a SELECT',
     setUp: ['SET max_execution_time = 5000'],
