@@ -111,8 +111,12 @@ export class SessionState implements StateVersions {
   }
 
   setStatus(flags: number): void {
+    const wasInTransaction = this.inTransaction;
     this.statusFlags = flags;
     this.lastStatusFlags = flags;
+    // SET TRANSACTION is refused within a transaction, so what it said was for the one that has ended.
+    const isUsedUp = wasInTransaction && !this.inTransaction && this.nextTransaction.length > 0;
+    if (this.hidesUse && isUsedUp) this.#setNextTransaction([]);
   }
 
   get tracksNextTransaction(): boolean {
