@@ -10,6 +10,7 @@ import type { SwitchIntent } from '../import-document.ts';
 import { firstState, isEnd, isWithinPause, nextStep, RECOVERY, switchRules } from './protocol.ts';
 import type { Step, SwitchEvent, SwitchRules, SwitchState } from './protocol.ts';
 import { SwitchEffects } from './switch-effects.ts';
+import { writeBackPassed } from '../write-back/settle-write-back.ts';
 import { stageObjects } from './stage-objects.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
 
@@ -66,6 +67,7 @@ export class TrafficSwitch {
     await using locker = fence === 'lock_tables' ? await world.connect(side) : undefined;
     await using target = await world.connect(to, { multiStatements: true });
     if (kind === 'primaries') await stageObjects(world, to, { from, to: target });
+    if (kind === 'primaries' && to === 'target') await writeBackPassed(world, target);
     const fromThreads = [from.threadId, ...(locker === undefined ? [] : [locker.threadId])];
     const intent: SwitchIntent = {
       switchId: randomUUID(),

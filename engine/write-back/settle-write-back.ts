@@ -65,3 +65,12 @@ export async function keepForwardPosition(
   if (durable !== undefined && parsePosition(sourceFacts.flavor, durable).covers(applied)) return;
   await row.moveTo(target, applied.toString());
 }
+
+/** Ahead of the pause: DDL of ours on the target (counters, events) makes the write-back begin a session anew. */
+export async function writeBackPassed({ streams, record }: SwitchWorld, target: ServerConnection): Promise<void> {
+  const { options, targetFacts } = record.document;
+  if (options.reverse !== 'always') return;
+  const position = await executedPosition(target, targetFacts.flavor);
+  // What is not judged in time is judged within the pause.
+  await streams.writeBack?.waitFor(position, AbortSignal.timeout(options.maxLagMs)).catch(() => {});
+}
