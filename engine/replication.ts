@@ -207,7 +207,13 @@ export class Replication {
   async #session(signal: AbortSignal, onProgress: () => void): Promise<void> {
     const { origin, destination, flavor, database, allTables = false, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
-    await using applier = await Applier.open({ origin, destination, progress: this.#progress, silenceMs });
+    await using applier = await Applier.open({
+      origin,
+      destination,
+      progress: this.#progress,
+      silenceMs,
+      othersWrite: this.#options.writeBack !== undefined,
+    });
     await this.#options.beforeSession?.();
     const definitions = await this.#loadDefinitions();
     const cascades = await this.#readCascades();

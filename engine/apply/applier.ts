@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
 import { ServerConnection, type Bytes } from '../server/connection.ts';
@@ -22,6 +23,8 @@ export interface ApplierOptions {
   progress: ProgressRow;
   /** See `OpenOptions`. */
   silenceMs?: number | undefined;
+  /** Testers write on the destination: a row in the way may come after those in the way were looked for. */
+  othersWrite?: boolean;
 }
 
 export interface ApplyOptions {
@@ -153,10 +156,17 @@ export class Applier implements AsyncDisposable {
         await connection.write('ROLLBACK');
         const next = nextWay(error, way, mode);
         if (next !== null) way = next;
-        else if (isLocked(error) && attempt < RETRIES_MAX) await delay(Math.random() * RETRY_JITTER_MS);
+        else if ((isLocked(error) || this.#isOvertaken(error, way)) && attempt < RETRIES_MAX)
+          await delay(Math.random() * RETRY_JITTER_MS);
         else throw error;
       }
     }
+  }
+
+  /** Looked for again, the row that came is found. Nobody else writes where this could hide a row of ours. */
+  #isOvertaken(error: unknown, way: WriteWay): boolean {
+    const isConflict = error instanceof AppError && error.code === 'APPLY_ROW_CONFLICT';
+    return this.#options.othersWrite === true && way === 'resolve' && isConflict;
   }
 
   /** What one window needed, the next ones probably need too. */
