@@ -123,6 +123,8 @@ test('a client that vanishes without a word: its session ends, and what it had l
   `);
   const take = 'SELECT n FROM app.t WHERE id = 4711 FOR UPDATE NOWAIT';
   expect(await errorOf(root.query(take))).toMatchObject({ errno: 3572 });
+  // Keep-alive is for connections on which nothing is under way; the last answer is acknowledged a moment later than it is read.
+  await expect.poll(async () => machine.unacknowledged(proxy.port)).toEqual(['0']);
   await machine.pullThePlug();
   await expect.poll(async () => proxy.sessions(), { timeout: 60_000 }).toEqual([]);
   await expect.poll(async () => rowsOf(root, take).catch(() => [])).toEqual([{ n: 1 }]);

@@ -42,6 +42,15 @@ export class OtherMachine implements AsyncDisposable {
     if (!output.toString().includes(READY)) throw new Error(output.toString());
   }
 
+  /** Bytes that our end has sent there from `port` and that were not acknowledged yet, of each connection. */
+  async unacknowledged(port: number): Promise<string[]> {
+    const { stdout } = await run('ss', ['-Htn', 'sport', '=', `:${port}`, 'and', 'dst', `${this.#network}.2`]);
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/)[2] ?? '');
+  }
+
   /** From now on nothing that is sent either way arrives, and nobody is told. */
   async pullThePlug(): Promise<void> {
     // With the cable itself gone our kernel would know that it sends nothing, and not count that as an answer that is missing.
