@@ -1,4 +1,4 @@
-import { childController, isAbort } from '../core/abort.ts';
+import { childController } from '../core/abort.ts';
 import { systemClock } from '../core/clock.ts';
 import { AppError, serializeError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
@@ -84,7 +84,7 @@ export class ImportVerification {
         const { position } = kept;
         await this.stop();
         if (this.#world.signal.aborted) throw error;
-        if (kept.failure === undefined && (both.aborted || isAbort(error))) return this.#stopped('paused', position);
+        if (kept.failure === undefined && both.aborted) return this.#stopped('paused', position);
         return this.#failed(kept.failure ?? error, position);
       });
       await this.#store();

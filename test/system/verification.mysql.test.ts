@@ -126,6 +126,8 @@ test('DDL behind a verification makes it stale', async () => {
   await on(rehearsal.source, 'ALTER TABLE customers ADD COLUMN added INT NOT NULL DEFAULT 7');
   const { verify } = await rehearsal.reach('running');
   expect(verify).toMatchObject({ state: 'stale', reason: expect.stringContaining('ALTER TABLE') });
+  // It is stale before the statement has run on the target, and both tables must be the same to be compared.
+  await rehearsal.caughtUpWith(rehearsal.source);
   await client.verify(IMPORT);
   expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
 });
@@ -154,10 +156,10 @@ test('paused, killed, gone on: chunks that are done stay done, and what was writ
   await client.createImport(rehearsal.request());
   await rehearsal.reach('running');
   // Slow enough to be stopped in the middle, by its own throttle.
-  await client.verify(IMPORT, { rowsPerSecond: 20_000 });
+  await client.verify(IMPORT, { rowsPerSecond: 12_000 });
   await rehearsal.until(({ verify }) => chunksDone(verify) >= 3);
   const paused = await client.pauseVerification(IMPORT);
-  expect(paused).toMatchObject({ phase: 'running', verify: { state: 'paused', rowsPerSecond: 20_000 } });
+  expect(paused).toMatchObject({ phase: 'running', verify: { state: 'paused', rowsPerSecond: 12_000 } });
   await expect(client.pauseVerification(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
   await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({ code: 'SWITCH_REFUSED' });
   const before = chunksDone(paused.verify);
@@ -174,7 +176,7 @@ test('paused, killed, gone on: chunks that are done stay done, and what was writ
   expect(chunksDone(early)).toBeGreaterThanOrEqual(before);
   // Killed in the middle: the next engine goes on by itself.
   const reached = await rehearsal.until(
-    ({ verify }) => chunksDone(verify) >= before + 3 || verify?.state === 'different',
+    ({ verify }) => chunksDone(verify) >= before + 1 || verify?.state === 'different',
   );
   expect(reached.verify?.state).toBe('running');
   await using target = await connect(rehearsal.target);
