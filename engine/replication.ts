@@ -1,4 +1,4 @@
-import { isAbort, childController } from '../core/abort.ts';
+import { abortable, isAbort, childController } from '../core/abort.ts';
 import { Backoff } from '../core/backoff.ts';
 import { AppError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
@@ -161,19 +161,11 @@ export class Replication {
 
   /** Resolves when everything in `position` is applied; rejects when the stream stops first or `signal` aborts. */
   async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      for (;;) {
-        signal.throwIfAborted();
-        if (this.#failure !== undefined) throw this.#failure;
-        if (this.applied?.covers(position) === true) return;
-        await Promise.race([this.#appliedChanged.promise, aborted.promise]);
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-      aborted.promise.catch(() => {});
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.applied?.covers(position) === true) return;
+      await abortable(this.#appliedChanged.promise, signal);
     }
   }
 

@@ -1,4 +1,4 @@
-import { childController, isAbort } from '../core/abort.ts';
+import { abortable, childController, isAbort } from '../core/abort.ts';
 import { Backoff } from '../core/backoff.ts';
 import { AppError, assert } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
@@ -118,13 +118,7 @@ export class StrayWatch {
 
   /** Resolves when everything in `position` was looked at; rejects when `signal` aborts first. */
   async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => {});
-    signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });
-    while (this.#seen?.covers(position) !== true) {
-      signal.throwIfAborted();
-      await Promise.race([this.#moved.promise, aborted.promise]);
-    }
+    while (this.#seen?.covers(position) !== true) await abortable(this.#moved.promise, signal);
   }
 
   async #run(signal: AbortSignal): Promise<void> {

@@ -2,14 +2,12 @@ import { z } from 'zod';
 import { describeKey } from './apply/refusal.ts';
 import { keyValues } from './apply/window.ts';
 import type { RowImage, Table } from './schema/table.ts';
-import { bytesOf, errnoOf, escapeBytes, quoteText, type Bytes, type ServerConnection } from './server/connection.ts';
+import { textLiteral, unlessMissing } from './kept-rows.ts';
+import { quoteText, type Bytes, type ServerConnection } from './server/connection.ts';
 import type { StrayWriteView } from './api.ts';
 import { UNMARKED_TABLE } from './stream/stream-scope.ts';
 import { imageOf } from './stray-image.ts';
 import type { StreamTransaction } from './stream/transaction.ts';
-
-const NO_SUCH_TABLE = 1146;
-const NO_SUCH_SCHEMA = 1049;
 
 const WRITES = '_switchyard.stray_writes';
 const APPLIED = `_switchyard.${UNMARKED_TABLE}`;
@@ -97,8 +95,8 @@ export function* insertStatements(importId: string, records: StrayRecord[]): Gen
   let values: Bytes[] = [];
   let bytes = 0;
   for (const { gtid, committedAtMs, table, kind, key, before, after, statement } of records) {
-    const texts = [table, kind, key, before, after, statement].map(literal).join(', ');
-    const row = `(${literal(importId)}, ${literal(gtid)}, ${Math.trunc(committedAtMs)}, ${texts})`;
+    const texts = [table, kind, key, before, after, statement].map(textLiteral).join(', ');
+    const row = `(${textLiteral(importId)}, ${textLiteral(gtid)}, ${Math.trunc(committedAtMs)}, ${texts})`;
     values.push(row);
     bytes += row.length;
     if (bytes < STATEMENT_BYTES_MAX) continue;
@@ -179,19 +177,4 @@ export async function listStrayWrites(
 /** Part of the transaction that applies the write; a second application fails on the primary key. */
 export function markAppliedStatement(id: number, actor: string): Bytes {
   return `INSERT INTO ${APPLIED} VALUES (${Math.trunc(id)}, ${Date.now()}, ${quoteText(actor.slice(0, 255))})`;
-}
-
-function literal(text: string | null): Bytes {
-  return text === null ? 'NULL' : `_utf8mb4'${escapeBytes(bytesOf(text))}'`;
-}
-
-/** Nothing was ever watched there: no tables. */
-async function unlessMissing<T>(answer: Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === NO_SUCH_TABLE || errno === NO_SUCH_SCHEMA) return otherwise;
-    throw error;
-  }
 }

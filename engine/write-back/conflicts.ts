@@ -1,10 +1,8 @@
 import { z } from 'zod';
 import type { ConflictView } from '../api.ts';
-import { bytesOf, errnoOf, escapeBytes, quoteText, type Bytes, type ServerConnection } from '../server/connection.ts';
+import { textLiteral, unlessMissing } from '../kept-rows.ts';
+import { quoteText, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { LostChange } from './message.ts';
-
-const NO_SUCH_TABLE = 1146;
-const NO_SUCH_SCHEMA = 1049;
 
 const CONFLICTS = '_switchyard.conflicts';
 
@@ -42,10 +40,10 @@ export function conflictStatements(
 ): Bytes[] {
   return changes.map(({ table, change, before, after, now }) => {
     const json = (value: object | null) => (value === null ? null : JSON.stringify(value));
-    const texts = [table, change, json(before), json(after), json(now), reason].map(literal).join(', ');
+    const texts = [table, change, json(before), json(after), json(now), reason].map(textLiteral).join(', ');
     return (
       `INSERT INTO ${CONFLICTS} (import_id, gtid, committed_at_ms, found_at_ms, table_name, kind, before_image, after_image, source_rows, reason) ` +
-      `VALUES (${literal(importId)}, ${literal(gtid)}, ${Math.trunc(committedAtMs)}, ${Date.now()}, ${texts})`
+      `VALUES (${textLiteral(importId)}, ${textLiteral(gtid)}, ${Math.trunc(committedAtMs)}, ${Date.now()}, ${texts})`
     );
   });
 }
@@ -98,18 +96,4 @@ export async function listConflicts(
     [],
   );
   return rows.map((row) => rowSchema.parse(row));
-}
-
-function literal(text: string | null): Bytes {
-  return text === null ? 'NULL' : `_utf8mb4'${escapeBytes(bytesOf(text))}'`;
-}
-
-async function unlessMissing<T>(answer: Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === NO_SUCH_TABLE || errno === NO_SUCH_SCHEMA) return otherwise;
-    throw error;
-  }
 }

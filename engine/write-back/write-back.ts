@@ -120,19 +120,11 @@ export class WriteBack {
 
   /** Resolves when every transaction in `position` has been judged; rejects when it stops first or `signal` aborts. */
   async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => {});
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      for (;;) {
-        signal.throwIfAborted();
-        if (this.#failure !== undefined) throw this.#failure;
-        if (this.#applied?.covers(position) === true) return;
-        await Promise.race([this.#moved.promise, aborted.promise]);
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#applied?.covers(position) === true) return;
+      await abortable(this.#moved.promise, signal);
     }
   }
 
