@@ -36,6 +36,8 @@ export async function benchSwitch({ quick, onProgress }: BenchOptions): Promise<
     sessions: SESSIONS,
     onProgress,
   });
+  const isAlways = process.env['SWITCHYARD_BENCH_REVERSE'] === 'always';
+  if (isAlways) stage.importRequest.options = { reverse: 'always' };
   const driver = new ImportDriver(stage, onProgress);
   await driver.create();
   const { primary, replica, shop } = stage;
@@ -136,6 +138,7 @@ async function resultOf(stage: Stage, { workload, samples, baselineMs, isOnTarge
       },
       raw: {
         server: versions[0]?.['version'],
+        reverse: stage.importRequest.options?.reverse ?? 'from_switch',
         sessions: SESSIONS,
         operationsPerSecond: OPERATIONS_PER_SECOND,
         operations: workload.stats.operations,
