@@ -107,10 +107,14 @@ export const LOCK_WAIT_SECONDS = 10;
 /**
  * Every session of ours: UTC, no conversion of character sets in either direction, READ COMMITTED, patient enough.
  * sql_mode is not strict on purpose: ENUM index 0 and zero dates must pass; whoever writes data checks the warnings.
+ *
+ * And whatever the server has for everybody (my.cnf, init_connect) that would change what a statement of ours does: a
+ * sql_select_limit cuts the rows of a SELECT off without a word, without autocommit a SELECT goes on showing an old snapshot.
  */
 const SESSION: Bytes[] = [
+  `SET SESSION autocommit=1, completion_type=0, sql_select_limit=18446744073709551615, sql_safe_updates=0, sql_big_selects=1, sql_notes=1, sql_quote_show_create=1/*M!, max_statement_time=0*/`,
   `SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO', net_read_timeout=600, net_write_timeout=600, wait_timeout=28800, lock_wait_timeout=60, innodb_lock_wait_timeout=${LOCK_WAIT_SECONDS}`,
-  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE',
 ];
 
 /** One connection of our own user, with everything as bytes. */
