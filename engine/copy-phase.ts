@@ -220,7 +220,7 @@ interface CopyRowsOptions extends Omit<CopyPhaseOptions, 'streams'> {
 
 async function copyRows({ world, credentials, signal, onTables, tables, ddls }: CopyRowsOptions): Promise<void> {
   const { record } = world;
-  const { id, options, replicaHost } = record.document;
+  const { id, options, replicaHost, startPosition } = record.document;
   const views = new Map<string, TableView>();
   const show = (view: TableView) => {
     views.set(view.name, view);
@@ -229,7 +229,10 @@ async function copyRows({ world, credentials, signal, onTables, tables, ddls }: 
   await failpoint('copy.started');
   const { rows, bytes, stamp } = await runCopy({
     importId: id,
-    source: { ...credentials.source, ...replicaHost },
+    source: credentials.source,
+    ...(replicaHost === null || startPosition === null
+      ? {}
+      : { replica: { server: { ...credentials.source, ...replicaHost }, from: startPosition } }),
     target: credentials.target,
     tables,
     connections: options.connections,

@@ -7,12 +7,13 @@ import type { CopyThrottle, ServerDefinition, ServerFacts } from '../api.ts';
 import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
 import { errnoOf, ServerConnection, type Bytes } from '../server/connection.ts';
+import { executedPosition, settledPosition } from '../server/position.ts';
 import { gapsOf, type Chunk } from './chunk.ts';
 import { landedChunksByTable } from './copy-chunks-table.ts';
 import { CopyPair } from './copy-pair.ts';
 import { TableProgressMeter, type TableProgress } from './copy-progress.ts';
 import { isTransient } from './is-transient.ts';
-import { executedGtids } from './source-stamp.ts';
+import { ReplicaGate } from './replica-gate.ts';
 import { TableChunks } from './table-chunks.ts';
 import { tablePlan, type LoadMethod, type TablePlan } from './table-plan.ts';
 import { Throttle } from './throttle.ts';
@@ -20,8 +21,9 @@ import { Turns } from './turns.ts';
 
 export interface CopyOptions {
   importId: string;
-  /** Where rows are read: the source, or its replica host. */
   source: ServerDefinition;
+  /** Where rows are read instead: a replica, once it has everything that is in `from`, where the stream begins. */
+  replica?: { server: ServerDefinition; from: string };
   target: ServerDefinition;
   /** As the source describes them. The target has them already. */
   tables: Table[];
@@ -42,7 +44,7 @@ export interface CopyResult {
   bytes: number;
   /**
    * GTIDs that the source had executed when everything had been read: once the stream has applied them, the target is
-   * consistent. It contains every chunk's stamp, also those of earlier runs.
+   * consistent. Everything that a chunk showed is in it, also of earlier runs and of replicas.
    */
   stamp: Bytes;
 }
@@ -77,7 +79,21 @@ export async function runCopy(options: CopyOptions): Promise<CopyResult> {
     if (jobs.some(({ chunks }) => chunks.open)) await copyJobs(options, jobs, flavor);
     // Looked at again after the last chunk: a target that flushes its log once a second takes back, when it crashes,
     // what it had acknowledged.
-    else return { ...totals(jobs), stamp: await during(source, async (origin) => executedGtids(origin, flavor)) };
+    // Of the source: a replica may lack what a chunk showed that was read elsewhere, and have what nobody else has.
+    else return { ...totals(jobs), stamp: await during(source, async (origin) => stampOf(origin, flavor, options)) };
+  }
+}
+
+/** Rows that were read here are long in `gtid_executed` by now; a replica shows them earlier (semi-synchronous replication). */
+async function stampOf(
+  origin: ServerConnection,
+  flavor: ServerFacts['flavor'],
+  { replica, signal }: CopyOptions,
+): Promise<Bytes> {
+  if (replica === undefined) return (await executedPosition(origin, flavor)).toString();
+  for (;;) {
+    const position = await settledPosition(origin, flavor, signal);
+    if (position !== undefined) return position.toString();
   }
 }
 
@@ -91,12 +107,13 @@ function totals(jobs: TableJob[]): Omit<CopyResult, 'stamp'> {
 
 async function copyJobs(options: CopyOptions, jobs: TableJob[], flavor: ServerFacts['flavor']): Promise<void> {
   await using throttle = new Throttle({
-    server: options.source,
+    server: readFrom(options),
     limits: options.throttle ?? NO_LIMITS,
     onChange: (reason) => options.onThrottle?.(reason),
   });
   const controller = childController(options.signal);
-  const worker = new Worker({ options, jobs, flavor, throttle });
+  const gate = new ReplicaGate(flavor, options);
+  const worker = new Worker({ options, jobs, flavor, throttle, gate });
   const workers = Array.from({ length: options.connections }, () => worker.run(controller.signal));
   try {
     await Promise.all(workers);
@@ -106,6 +123,10 @@ async function copyJobs(options: CopyOptions, jobs: TableJob[], flavor: ServerFa
     options.signal.throwIfAborted();
     throw error;
   }
+}
+
+function readFrom({ source, replica }: CopyOptions): ServerDefinition {
+  return replica?.server ?? source;
 }
 
 /** Not kept open in between: an idle connection may be forgotten on the way, and nobody would notice. */
@@ -150,6 +171,7 @@ interface WorkerParts {
   jobs: TableJob[];
   flavor: ServerFacts['flavor'];
   throttle: Throttle;
+  gate: ReplicaGate;
 }
 
 /** Takes chunks until there are none, over a pair of connections that it replaces when they break. */
@@ -158,9 +180,11 @@ class Worker {
   readonly #jobs: TableJob[];
   readonly #flavor: ServerFacts['flavor'];
   readonly #throttle: Throttle;
+  readonly #gate: ReplicaGate;
 
-  constructor({ options, jobs, flavor, throttle }: WorkerParts) {
+  constructor({ options, jobs, flavor, throttle, gate }: WorkerParts) {
     this.#throttle = throttle;
+    this.#gate = gate;
     this.#options = options;
     this.#jobs = jobs;
     this.#flavor = flavor;
@@ -208,8 +232,13 @@ class Worker {
   }
 
   async #open(signal: AbortSignal): Promise<CopyPair> {
-    const { source, target, silenceMs } = this.#options;
-    const opening = CopyPair.open(source, target, this.#flavor, silenceMs === undefined ? {} : { silenceMs });
+    const { target, silenceMs } = this.#options;
+    const opening = CopyPair.open(
+      readFrom(this.#options),
+      target,
+      this.#flavor,
+      silenceMs === undefined ? {} : { silenceMs },
+    );
     // Cancelled meanwhile, nobody would close it.
     void opening.then(
       (pair) => {
@@ -217,7 +246,15 @@ class Worker {
       },
       () => {},
     );
-    return await abortable(opening, signal);
+    const pair = await abortable(opening, signal);
+    try {
+      // Of each connection: behind one address there may be several replicas.
+      await this.#gate.pass(pair.reader, signal);
+      return pair;
+    } catch (error) {
+      pair.destroy();
+      throw error;
+    }
   }
 
   /** A task counts as running from here until its chunk has landed, tries and pauses included. */

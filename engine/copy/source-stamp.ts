@@ -1,4 +1,5 @@
-import { textOf, type Bytes, type ServerConnection } from '../server/connection.ts';
+import type { Bytes, ServerConnection } from '../server/connection.ts';
+import { executedPosition } from '../server/position.ts';
 import type { ServerFacts } from '../api.ts';
 
 /**
@@ -12,7 +13,7 @@ export async function stamped(
   read: () => Promise<void>,
 ): Promise<Bytes> {
   if (flavor === 'mysql') {
-    const stamp = await executedGtids(reader, flavor);
+    const stamp = (await executedPosition(reader, flavor)).toString();
     await read();
     return stamp;
   }
@@ -27,17 +28,4 @@ export async function stamped(
   await read();
   await reader.write('COMMIT');
   return `${status.get('binlog_snapshot_file') ?? ''}:${status.get('binlog_snapshot_position') ?? ''}`;
-}
-
-/**
- * What the server has executed. Read after a SELECT it contains everything that the SELECT saw: on MariaDB a GTID is
- * there before its rows are visible; on MySQL the moment between the two is over long before the chunk has landed.
- */
-export async function executedGtids(reader: ServerConnection, flavor: ServerFacts['flavor']): Promise<Bytes> {
-  if (flavor === 'mysql') {
-    const [row] = await reader.rows('SELECT @@GLOBAL.gtid_executed');
-    return textOf(row?.[0] ?? '').replaceAll(/\s/g, '');
-  }
-  const [row] = await reader.rows('SELECT @@GLOBAL.gtid_binlog_pos, @@GLOBAL.gtid_current_pos');
-  return row?.[0] || row?.[1] || '';
 }

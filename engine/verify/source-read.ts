@@ -1,10 +1,6 @@
-import { Backoff } from '../../core/backoff.ts';
 import { parsePosition, type Flavor, type StreamPosition } from '../../core/gtid.ts';
 import type { Bytes, ServerConnection, Value } from '../server/connection.ts';
-import { executedPosition } from '../server/position.ts';
-
-/** Longest wait for a transaction that is between the binlog and its visibility. */
-const SETTLING_MS_MAX = 10_000;
+import { executedPosition, holdsSoon, settledPosition } from '../server/position.ts';
 
 export interface SourceRead {
   rows: Value[][];
@@ -26,9 +22,7 @@ export interface SourceReadOptions {
  * `until`. Answers null where that could not be had in a few seconds.
  *
  * MySQL: a transaction is visible once it is in gtid_executed, so `from` must be in there before the read. It is visible
- * a moment *before* it gets in there, too; but from the moment it has a GTID until then it is in gtid_owned
- * (sql/binlog.cc, ordered_commit; sql/rpl_gtid_state.cc, update_commit_group). So after the read: whatever is owned then has
- * to be over before gtid_executed is read as `until`.
+ * a moment *before* it gets in there, too: `settledPosition` waits for those.
  *
  * MariaDB: gtid_binlog_pos runs ahead of what is visible, so it gives no `from`. A consistent snapshot has an exact place in
  * the binlog, which is both.
@@ -41,21 +35,8 @@ async function readMysql({ connection, flavor, from, sql, signal }: SourceReadOp
   const visible = async () => from === undefined || (await executedPosition(connection, flavor)).covers(from);
   if (!(await holdsSoon(visible, signal))) return null;
   const rows = await connection.rows(sql);
-  const owned = await ownedGtids(connection);
-  const over = async () => owned.size === 0 || (await ownedGtids(connection)).isDisjointFrom(owned);
-  if (!(await holdsSoon(over, signal))) return null;
-  return { rows, until: await executedPosition(connection, flavor) };
-}
-
-/** Transactions with a GTID that are not over, in the notation `uuid:number#thread`. */
-async function ownedGtids(connection: ServerConnection): Promise<Set<string>> {
-  const [row] = await connection.rows('SELECT @@GLOBAL.gtid_owned');
-  const gtids = new Set<string>();
-  for (const block of (row?.[0] ?? '').split(',')) {
-    const [uuid = '', ...numbers] = block.trim().split(':');
-    for (const number of numbers.filter((part) => part.includes('#'))) gtids.add(`${uuid}:${number}`);
-  }
-  return gtids;
+  const until = await settledPosition(connection, flavor, signal);
+  return until === undefined ? null : { rows, until };
 }
 
 async function readMariadb({ connection, from, sql, signal }: SourceReadOptions): Promise<SourceRead | null> {
@@ -85,15 +66,4 @@ async function openSnapshot(connection: ServerConnection): Promise<StreamPositio
     `SELECT BINLOG_GTID_POS('${file}',${Number(status.get('binlog_snapshot_position'))})`,
   );
   return parsePosition('mariadb', row?.[0] ?? '');
-}
-
-/** Asks until it holds; false when it did not in time. */
-async function holdsSoon(condition: () => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
-  const backoff = new Backoff({ initialMs: 1, maxMs: 100 });
-  const deadlineMs = performance.now() + SETTLING_MS_MAX;
-  while (!(await condition())) {
-    if (performance.now() > deadlineMs) return false;
-    await backoff.wait(signal);
-  }
-  return true;
 }
