@@ -7,6 +7,7 @@ import type { Endpoint } from '../core/routing-record.ts';
 import { CAPABILITY, combine, hasCapability, without } from '../core/wire/capabilities.ts';
 import { parseErr } from '../core/wire/err-packet.ts';
 import { parseHandshake, type Handshake } from '../core/wire/handshake.ts';
+import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { buildHandshakeResponse, buildSslRequest, type HandshakeResponse } from '../core/wire/handshake-response.ts';
 import {
   finishBackendAuthentication,
@@ -71,6 +72,8 @@ export class BackendConnection {
   readonly socket: Duplex;
   /** False where the server refused to turn them on: nothing is known of such a session. */
   hasTrackers = true;
+  /** As a new session has it there. */
+  loginStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
   #stream: MessageStream | undefined;
 
   private constructor(destination: Destination, { handshake, capabilities, stream }: Opened) {

@@ -20,6 +20,7 @@ import { splitRoleSuffix } from './role-suffix.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
+import { meaningOf } from './statement-reading.ts';
 
 /** What the session does with a command that may go on. */
 export type CommandDecision =
@@ -204,7 +205,7 @@ export class CommandTracker {
   #query(packet: Buffer, payload: Buffer): CommandDecision {
     const offset = queryTextOffset(payload, this.#capabilities);
     const sql = payload.toString('latin1', offset);
-    const effects = effectsOf(sql);
+    const effects = effectsOf(sql, this.#options.state);
     this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
     const [kill] = effects;
@@ -329,10 +330,12 @@ export class CommandTracker {
   #onPrepared(payload: Buffer): void {
     const { state, statements } = this.#options;
     const text = this.#current?.text ?? Buffer.alloc(0);
+    const sql = text.toString('latin1');
     const statement = statements.add({
       text,
       schema: state.schema,
-      effects: effectsOf(text.toString('latin1')),
+      effects: effectsOf(sql, state),
+      meaning: meaningOf(sql, state),
       parameterCount: payload.readUInt16LE(7),
       backendId: payload.readUInt32LE(1),
     });

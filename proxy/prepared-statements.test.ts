@@ -8,6 +8,7 @@ function statementWith(parameterCount: number) {
     text: Buffer.from('x'),
     schema: null,
     effects: [],
+    meaning: { charset: null, modes: null },
     parameterCount,
     backendId: 9,
   });
@@ -43,7 +44,14 @@ test('with query attributes the packet tells its number of parameters, and their
 test('ids of our own are never given twice, also after a move', () => {
   const statements = new PreparedStatements();
   const add = () =>
-    statements.add({ text: Buffer.from('x'), schema: null, effects: [], parameterCount: 0, backendId: 1 });
+    statements.add({
+      text: Buffer.from('x'),
+      schema: null,
+      effects: [],
+      meaning: { charset: null, modes: null },
+      parameterCount: 0,
+      backendId: 1,
+    });
   const first = add();
   statements.remove(first.clientId);
   const second = add();

@@ -2,6 +2,7 @@ import { ByteReader } from '../core/wire/byte-reader.ts';
 import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import type { StatementEffect } from './statement-effects.ts';
+import { stillMeansTheSame, type Reading, type TextMeaning } from './statement-reading.ts';
 
 /** One statement of the binary protocol, as the client knows it. */
 export interface PreparedStatement {
@@ -10,6 +11,7 @@ export interface PreparedStatement {
   /** The default schema when it was prepared: names in it stay resolved against that one. */
   readonly schema: string | null;
   readonly effects: readonly StatementEffect[];
+  readonly meaning: TextMeaning;
   parameterCount: number;
   /** Its id on the server that the session uses now; null until it is prepared there. */
   backendId: number | null;
@@ -20,6 +22,9 @@ export interface PreparedStatement {
   hasLongData: boolean;
   hasCursor: boolean;
 }
+
+/** The same text would be read in another way now. */
+export const OTHER_MEANING_PIN = 'a statement that was prepared under another character set or sql_mode';
 
 /** EXECUTE flag: the packet tells its number of parameters (query attributes). */
 const PARAMETER_COUNT_AVAILABLE = 0x08;
@@ -46,7 +51,9 @@ export class PreparedStatements {
   }
 
   add(
-    prepared: Pick<PreparedStatement, 'text' | 'schema' | 'effects' | 'parameterCount'> & { backendId: number },
+    prepared: Pick<PreparedStatement, 'text' | 'schema' | 'effects' | 'meaning' | 'parameterCount'> & {
+      backendId: number;
+    },
   ): PreparedStatement {
     this.#lastClientId += 1;
     const statement: PreparedStatement = {
@@ -78,11 +85,12 @@ export class PreparedStatements {
   }
 
   /** Why the session cannot leave its server because of its statements. */
-  pins(): string[] {
+  pins(reading: Reading): string[] {
     const reasons: string[] = [];
-    for (const { hasCursor, hasLongData } of this.#byClientId.values()) {
+    for (const { hasCursor, hasLongData, meaning } of this.#byClientId.values()) {
       if (hasCursor) reasons.push('open cursor');
       if (hasLongData) reasons.push('parameter data sent ahead of an execution');
+      if (!stillMeansTheSame(meaning, reading)) reasons.push(OTHER_MEANING_PIN);
     }
     return reasons;
   }

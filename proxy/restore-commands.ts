@@ -32,13 +32,13 @@ export function restoreCommands(
 ): Buffer[] {
   const charset = state.charsetTouched ? snapshot.charset : null;
   const commands: Buffer[] = state.role === null ? [] : [ownQuery(connection, state.role)];
-  const assignments = [
-    ...systemAssignments(connection, state, charset),
-    ...charsetAssignments(connection, charset),
-    ...variableAssignments(connection, snapshot),
-    ...insertIdAssignments(snapshot),
-  ];
-  if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
+  // In two statements: names of user variables are read by the character set that is set before.
+  for (const assignments of [
+    [...systemAssignments(connection, state, charset), ...charsetAssignments(connection, charset)],
+    [...variableAssignments(connection, snapshot), ...insertIdAssignments(snapshot)],
+  ]) {
+    if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
+  }
   return [...commands, ...textStatementCommands(connection, state), ...nextTransactionCommands(connection, state)];
 }
 

@@ -52,6 +52,8 @@ export async function openBackend(
     if (result?.kind === 'error') {
       if (result.error.packet.code !== PASSWORD_EXPIRED) throw result.error;
       connection.hasTrackers = false;
+    } else if (result?.kind === 'ok') {
+      connection.loginStatusFlags = result.statusFlags;
     }
     return connection;
   } catch (error) {

@@ -36,7 +36,8 @@ export class SessionLogin {
   constructor({ backend, profile, database, role, isMixed, events }: SessionLoginOptions) {
     this.backend = backend;
     this.profile = profile;
-    this.state = new SessionState(database);
+    const { collation } = profile;
+    this.state = new SessionState(database, { collation, statusFlags: backend.loginStatusFlags });
     noteServer(this.state, backend);
     if (profile.serverLogin.kind === 'relayed')
       this.state.pins.addPermanent('its login was relayed (mysql_native_password)');
@@ -55,7 +56,7 @@ export class SessionLogin {
   }
 
   pins(): string[] {
-    return [...this.state.pins.reasons(), ...this.statements.pins()];
+    return [...this.state.reasons(), ...this.statements.pins(this.state)];
   }
 
   /** What has to be asked for right after a command. */

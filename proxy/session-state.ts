@@ -3,8 +3,21 @@ import { parseSessionStateChanges } from '../core/wire/session-state-change.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { ClientTrackers } from './client-trackers.ts';
 import { Pins } from './pins.ts';
+import { OTHER_MEANING_PIN } from './prepared-statements.ts';
 import { StatementDiagnostics } from './statement-diagnostics.ts';
 import { TABLE_LOCK_PIN, effectsOfExecution, type StatementEffect } from './statement-effects.ts';
+import {
+  hasHighBytes,
+  meaningOf,
+  PLAIN_READING,
+  stillMeansTheSame,
+  WIDE_CHARSETS,
+  WIDE_COLLATIONS,
+  type Reading,
+  type TextMeaning,
+} from './statement-reading.ts';
+
+const AUTOCOMMIT: number = SERVER_STATUS.AUTOCOMMIT;
 
 /** Names of user variables beyond this number pin the session instead of being remembered. */
 const USER_VARIABLES_MAX = 1000;
@@ -24,6 +37,7 @@ const NOT_RESTORED = new Set([
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
+const MAYBE_RUN = 'one of several statements failed, another one of them may have changed the session';
 const MAYBE_USED_UP = 'SET TRANSACTION, which may be used up';
 /** Reads no table, so that it uses up nothing. */
 const WITHOUT_TABLES = /^\s*(?:SET|DO|SELECT|BEGIN|START|COMMIT|ROLLBACK|USE)\b(?![^]*\bFROM\b)/i;
@@ -36,6 +50,7 @@ const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
 export interface TextStatement {
   schema: string | null;
   restore: string[];
+  meaning: TextMeaning;
 }
 
 /** What has to be asked for, or said again, right after the client's command, or the state would not be known. */
@@ -56,7 +71,7 @@ export interface StateVersions {
  * What the client set up on its connection, as far as the server's trackers and the inspection of statements tell.
  * The versions change whenever something does that a restored connection would have to follow (I5).
  */
-export class SessionState implements StateVersions {
+export class SessionState implements StateVersions, Reading {
   schema: string | null;
   /** In the order of their last change, since some depend on others. */
   readonly systemVariables = new Map<string, Buffer>();
@@ -87,9 +102,31 @@ export class SessionState implements StateVersions {
   #catchUps: CatchUp[] = [];
   /** Since the first SET TRANSACTION of the session the server tells when it was used up. */
   #tracksNextTransaction = false;
+  /** Of the login, until something else is said. */
+  #loginIsWide: boolean;
 
-  constructor(schema: string | null) {
+  /** `collation` and `statusFlags` are those of the login. */
+  constructor(schema: string | null, { collation = 0, statusFlags = AUTOCOMMIT } = {}) {
     this.schema = schema;
+    this.#loginIsWide = WIDE_COLLATIONS.has(collation);
+    this.setStatus(statusFlags);
+    // By init_connect or the server's default, which another server need not have.
+    if ((statusFlags & SERVER_STATUS.AUTOCOMMIT) === 0) this.systemVariables.set('autocommit', Buffer.from('OFF'));
+  }
+
+  get escapesByBackslash(): boolean {
+    return (this.lastStatusFlags & SERVER_STATUS.NO_BACKSLASH_ESCAPES) === 0;
+  }
+
+  get hasWideCharacters(): boolean {
+    const said = this.systemVariables.get('character_set_client');
+    return said === undefined ? this.#loginIsWide : WIDE_CHARSETS.has(said.toString('latin1'));
+  }
+
+  /** Why the session cannot leave its server. */
+  reasons(): string[] {
+    const isOtherwise = [...this.textPrepared.values()].some(({ meaning }) => !stillMeansTheSame(meaning, this));
+    return [...this.pins.reasons(), ...(isOtherwise ? [OTHER_MEANING_PIN] : [])];
   }
 
   get inTransaction(): boolean {
@@ -158,6 +195,7 @@ export class SessionState implements StateVersions {
           this.pins.remove(this.#temporaryTable(effect));
         // A SET of several variables fails as a whole, but a text of several statements may have got that far.
         else if (effect.kind === 'trackers') this.#catchUps.push(effect);
+        else if ('isAmongOthers' in effect) this.pins.add(MAYBE_RUN);
       } else {
         this.#onSuccess(effect);
       }
@@ -186,9 +224,12 @@ export class SessionState implements StateVersions {
       `PREPARE \`${name.replaceAll('`', '``')}\` FROM @switchyard_text`,
       'SET @switchyard_text = NULL',
     ];
-    this.textPrepared.set(name, { schema: this.schema, restore });
+    // In hexadecimal, it is read alike everywhere; what is in it is not.
+    const sql = text.toString('latin1');
+    const { modes } = meaningOf(sql, this);
+    this.textPrepared.set(name, { schema: this.schema, restore, meaning: { charset: null, modes } });
     this.structureVersion += 1;
-    this.onStart(effectsOfExecution(text.toString('latin1')));
+    this.onStart(effectsOfExecution(sql, { ...PLAIN_READING, escapesByBackslash: this.escapesByBackslash }));
   }
 
   /** `sql` was said again with the tracker on that tells when it is used up. */
@@ -200,6 +241,7 @@ export class SessionState implements StateVersions {
   /** COM_RESET_CONNECTION and COM_CHANGE_USER: as after login. */
   reset(): void {
     this.systemVariables.clear();
+    this.#loginIsWide = false;
     this.userVariables.clear();
     this.textPrepared.clear();
     this.pins.removeReleasable();
@@ -251,6 +293,9 @@ export class SessionState implements StateVersions {
       this.#tracksNextTransaction = false;
     }
     if (CHARSET_VARIABLE.test(name)) this.charsetTouched = true;
+    const isRenaming = name === 'character_set_client' && this.systemVariables.get(name)?.equals(value) !== true;
+    if (isRenaming && [...this.userVariables].some(hasHighBytes))
+      this.pins.add('user variables named in another character set');
     this.systemVariables.delete(name);
     this.systemVariables.set(name, value);
     this.structureVersion += 1;
@@ -273,7 +318,8 @@ export class SessionState implements StateVersions {
         return;
       case 'text-prepare': {
         const restore = [`PREPARE \`${effect.name.replaceAll('`', '``')}\` FROM '${effect.text}'`];
-        this.textPrepared.set(effect.name, { schema: this.schema, restore });
+        const meaning = meaningOf(effect.name + effect.text, this);
+        this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning });
         break;
       }
       case 'text-prepare-from':

@@ -22,18 +22,25 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
       ),
     });
   }
-  for (const [index, token] of tokens.entries()) {
-    const isTimestamp =
-      (token.kind === 'word' && token.text === 'TIMESTAMP') ||
-      (token.kind === 'system-variable' && token.text.endsWith('timestamp'));
-    if (!isTimestamp) continue;
-    const value = tokens
-      .slice(index + 1)
-      .find((next) => !(next.kind === 'symbol' && (next.text === '=' || next.text === ':')));
-    if (value?.kind === 'word' && (value.text === 'DEFAULT' || value.text === '0'))
-      effects.push({ kind: 'timestamp-default' });
-  }
+  for (const { variable, value } of assignments) effects.push(...effectsOfClock(variable, value));
   return effects;
+}
+
+const TIMESTAMP_PIN = 'timestamp set by an expression';
+const ONE_TIME_PIN = 'a value for the next statement: ';
+
+/** What the tracker reports of these is no value to set again: the time that it was, or nothing. */
+function effectsOfClock(variable: string, value: SqlToken[]): StatementEffect[] {
+  const name = variable.replace(/^(?:session|local)\./, '');
+  if (/^(?:insert_id|rand_seed[12])$/.test(name)) return [{ kind: 'pin', key: ONE_TIME_PIN + name }];
+  if (name !== 'timestamp') return [];
+  const text = value.map((token) => token.text).join('');
+  if (/^(?:DEFAULT|0+(?:\.0*)?)$/.test(text))
+    return [{ kind: 'timestamp-default' }, { kind: 'unpin-prefix', prefix: TIMESTAMP_PIN }];
+  // Whether the clock stands still after it cannot be told from the report.
+  return /^\d+(?:\.\d*)?$/.test(text)
+    ? [{ kind: 'unpin-prefix', prefix: TIMESTAMP_PIN }]
+    : [{ kind: 'pin', key: TIMESTAMP_PIN }];
 }
 
 /** Only with `@@` and without a scope they rule one transaction; without `@@` they are the session's. */

@@ -10,8 +10,10 @@ export type SqlToken =
   | { kind: 'system-variable'; text: string }
   | { kind: 'symbol'; text: string };
 
-const PATTERN = new RegExp(
-  [
+function patternOf(escapesByBackslash: boolean): RegExp {
+  const inSingle = escapesByBackslash ? String.raw`[^'\\]|\\[\s\S]|''` : `[^']|''`;
+  const inDouble = escapesByBackslash ? String.raw`[^"\\]|\\[\s\S]|""` : `[^"]|""`;
+  const pieces = [
     String.raw`\s+`,
     String.raw`#[^\n]*`,
     String.raw`--(?=\s|$)[^\n]*`,
@@ -24,21 +26,24 @@ const PATTERN = new RegExp(
     String.raw`@'(?<variable2>(?:[^']|'')*)'`,
     String.raw`@"(?<variable3>(?:[^"]|"")*)"`,
     String.raw`@(?<variable4>[\w$.\x80-\xff]+)`,
-    String.raw`'(?<string1>(?:[^'\\]|\\[\s\S]|'')*)'?`,
-    String.raw`"(?<string2>(?:[^"\\]|\\[\s\S]|"")*)"?`,
+    `'(?<string1>(?:${inSingle})*)'?`,
+    `"(?<string2>(?:${inDouble})*)"?`,
     String.raw`\`(?<name>(?:[^\`]|\`\`)*)\`?`,
     String.raw`(?<word>[\w$\x80-\xff]+)`,
     String.raw`(?<symbol>[\s\S])`,
-  ].join('|'),
-  'y',
-);
+  ];
+  return new RegExp(pieces.join('|'), 'y');
+}
+
+const PATTERN = patternOf(true);
+const PATTERN_WITHOUT_ESCAPES = patternOf(false);
 
 /**
  * Cuts a statement (as latin1, so that every byte is a character) into tokens, without comments. Good enough to find
  * what keeps a session where it is; never used to change or to route a statement.
  */
-export function* sqlTokens(text: string): Generator<SqlToken, void, void> {
-  const pattern = new RegExp(PATTERN, 'y');
+export function* sqlTokens(text: string, escapesByBackslash = true): Generator<SqlToken, void, void> {
+  const pattern = new RegExp(escapesByBackslash ? PATTERN : PATTERN_WITHOUT_ESCAPES, 'y');
   while (pattern.lastIndex < text.length) {
     const match = pattern.exec(text);
     if (match === null) return;
@@ -61,10 +66,10 @@ export function* sqlTokens(text: string): Generator<SqlToken, void, void> {
 }
 
 /** The tokens of each statement of a text; the semicolons between them are left out. */
-export function sqlStatements(text: string): SqlToken[][] {
+export function sqlStatements(text: string, escapesByBackslash = true): SqlToken[][] {
   const statements: SqlToken[][] = [];
   let current: SqlToken[] = [];
-  for (const token of sqlTokens(text)) {
+  for (const token of sqlTokens(text, escapesByBackslash)) {
     if (token.kind === 'symbol' && token.text === ';') {
       if (current.length > 0) statements.push(current);
       current = [];

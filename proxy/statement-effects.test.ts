@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { effectsOf, type StatementEffect } from './statement-effects.ts';
+import { PLAIN_READING } from './statement-reading.ts';
 
 const brief = (effect: StatementEffect): string => {
   const detail =
@@ -20,6 +21,8 @@ const brief = (effect: StatementEffect): string => {
                   : '';
   return `${effect.kind} ${detail}`.trim();
 };
+
+const CLOCK_KNOWN = 'unpin-prefix timestamp set by an expression';
 
 test.each<[string, string[]]>([
   ['SELECT 1', []],
@@ -60,7 +63,11 @@ test.each<[string, string[]]>([
     ['sets-state', 'user-variable a', 'pin PREPARE s FROM a variable, among other statements'],
   ],
   ["PREPARE s FROM 'SELECT ''a'', @x := 1'", ['text-prepare s', 'user-variable x']],
-  ['EXECUTE s USING @x', ['sets-state', 'values']],
+  ['EXECUTE s USING @x', ['sets-state', 'values', 'last-insert-id']],
+  [`EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE a (b INT)'`, ['temporary-table ?.a', 'values', 'last-insert-id']],
+  ['EXECUTE IMMEDIATE @sql', ['pin EXECUTE IMMEDIATE of a text that is not written out']],
+  ['SET STATEMENT max_statement_time = 1 FOR CREATE TEMPORARY TABLE a (b INT)', ['temporary-table ?.a']],
+  ['SET @Ü = 1', ['sets-state', 'user-variable Ü']],
   ['SELECT a INTO @x FROM t', ['user-variable x']],
   ['SELECT @x, @y + 1', []],
   ['DEALLOCATE PREPARE s', ['text-deallocate s', 'unpin PREPARE s FROM a variable, among other statements']],
@@ -82,9 +89,14 @@ test.each<[string, string[]]>([
   [`SET GLOBAL session_track_schema = 1`, ['sets-state']],
   ['SET SESSION TRANSACTION READ ONLY', ['sets-state']],
   ['SET ROLE admin', ['sets-state', 'role SET ROLE admin']],
-  ['SET timestamp = DEFAULT', ['sets-state', 'timestamp-default']],
-  ['SET @@session.timestamp := 0', ['sets-state', 'timestamp-default']],
-  ['CALL p(@out)', ['calls-routine', 'user-variable out']],
+  ['SET timestamp = DEFAULT', ['sets-state', 'timestamp-default', CLOCK_KNOWN]],
+  ['SET @@session.timestamp := 0', ['sets-state', 'timestamp-default', CLOCK_KNOWN]],
+  ['SET timestamp = 0.0', ['sets-state', 'timestamp-default', CLOCK_KNOWN]],
+  ['SET timestamp = 0.5', ['sets-state', CLOCK_KNOWN]],
+  ['SET timestamp = ?', ['sets-state', 'pin timestamp set by an expression']],
+  ['SET insert_id = 5', ['sets-state', 'pin a value for the next statement: insert_id']],
+  ['SET last_insert_id = 5', ['sets-state', 'last-insert-id']],
+  ['CALL p(@out)', ['calls-routine', 'last-insert-id', 'user-variable out']],
   ['SELECT LAST_INSERT_ID(5)', ['last-insert-id']],
   ['/*!50003 SET @old = 1 */', ['sets-state', 'user-variable old']],
   ["INSERT INTO t VALUES ('it''s; @a'); SET @b = 1", ['sets-state', 'user-variable b']],
@@ -101,6 +113,24 @@ test('a name with a string literal that holds both quotes is written out again a
   expect(effectsOf(`PREPARE s FROM "SELECT 'a', ""b"""`)).toEqual([
     { kind: 'text-prepare', name: 's', text: `SELECT ''a'', "b"` },
   ]);
+});
+
+test('where a backslash does not escape, it does not hide what follows', () => {
+  const reading = { ...PLAIN_READING, escapesByBackslash: false };
+  const sql = String.raw`SELECT 'C:\', GET_LOCK('a', 1)`;
+  expect(effectsOf(sql, reading).map(brief)).toEqual(['pin user lock a']);
+  expect(effectsOf(sql).map(brief)).toEqual([]);
+});
+
+test('where the second byte of a character looks like a backslash, it does not hide what follows', () => {
+  const reading = { ...PLAIN_READING, hasWideCharacters: true };
+  expect(effectsOf(`SET @a = '\x95\x5c', @b = 1`, reading).map(brief)).toEqual([
+    'sets-state',
+    'user-variable a',
+    'user-variable b',
+  ]);
+  const wideText = 'pin a text in a character set whose bytes cannot be told from quotes';
+  expect(effectsOf(`PREPARE s FROM 'SELECT ''\x95\x5c'''`, reading).map(brief)).toEqual([wideText]);
 });
 
 test('a text of megabytes is looked at in its beginning only', () => {

@@ -1,6 +1,7 @@
 import { effectsOfSet } from './set-effects.ts';
 import { rebuild, tableNames, writtenName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
+import { hasHighBytes, lowerCase, narrowed, PLAIN_READING, type Reading } from './statement-reading.ts';
 
 /**
  * What a statement may do to the session beyond what the server's trackers report. The inspection only ever adds
@@ -15,7 +16,7 @@ export type StatementEffect =
   | { kind: 'temporary-table'; schema: string | null; name: string; ifNotExists: boolean }
   | { kind: 'drop-table'; schema: string | null; name: string }
   | { kind: 'user-variable'; name: string }
-  | { kind: 'text-prepare'; name: string; text: string }
+  | { kind: 'text-prepare'; name: string; text: string; isAmongOthers?: true }
   /** PREPARE … FROM @variable: the text has to be asked for. */
   | { kind: 'text-prepare-from'; name: string; variable: string }
   | { kind: 'text-deallocate'; name: string }
@@ -23,12 +24,12 @@ export type StatementEffect =
   | { kind: 'next-transaction'; sql: string }
   /** Our trackers may be off after it; the other variables of the same SET may have gone unreported. */
   | { kind: 'trackers'; names: string[] }
-  | { kind: 'role'; sql: string }
+  | { kind: 'role'; sql: string; isAmongOthers?: true }
   /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
   | { kind: 'values' }
   | { kind: 'last-insert-id' }
   /** The clock of the session runs again: the tracker reports a time that must not be restored. */
-  | { kind: 'timestamp-default' }
+  | { kind: 'timestamp-default'; isAmongOthers?: true }
   /** A routine may change state that nothing names. */
   | { kind: 'calls-routine' }
   /** A statement that is known to change the state in ways that trackers report by name. */
@@ -51,6 +52,8 @@ const PIN = {
   xa: 'XA transaction',
   nextTransaction: 'SET TRANSACTION among other statements',
   trackers: 'session_track variables set among other statements',
+  wideText: 'a text in a character set whose bytes cannot be told from quotes',
+  immediate: 'EXECUTE IMMEDIATE of a text that is not written out',
 } as const;
 
 /** Beyond this many bytes a text is looked at in its beginning only; the server's state-change tracker covers the rest. */
@@ -60,12 +63,20 @@ const PLAIN = /^\s*(?:select|insert|update|delete|replace|begin|commit|rollback|
 const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id|sql_calc_found_rows/i;
 
 /** `text` is the statement as latin1: every byte one character. */
-export function effectsOf(text: string): readonly StatementEffect[] {
+export function effectsOf(text: string, reading: Reading = PLAIN_READING): readonly StatementEffect[] {
   const inspected = text.length > INSPECTED_BYTES_MAX ? text.slice(0, INSPECTED_BYTES_MAX) : text;
   if (PLAIN.test(inspected) && !NOT_PLAIN.test(inspected)) return NO_EFFECTS;
-  const statements = sqlStatements(inspected);
-  const effects = statements.flatMap((tokens) => [...effectsOfTokens(tokens), ...effectsOfExpressions(tokens)]);
+  const seen = reading.hasWideCharacters ? narrowed(inspected) : inspected;
+  const statements = sqlStatements(seen, reading.escapesByBackslash);
+  const found = statements.flatMap((tokens) => [...effectsOfTokens(tokens, reading), ...effectsOfExpressions(tokens)]);
+  const effects = seen === inspected ? found : found.map(withoutWideText);
   return statements.length === 1 ? effects : effects.map(amongOthers);
+}
+
+/** What was narrowed to be looked at is no name or text any more that could be said again. */
+function withoutWideText(effect: StatementEffect): StatementEffect {
+  const said = 'name' in effect ? effect.name : 'sql' in effect ? effect.sql : '';
+  return hasHighBytes(said + ('text' in effect ? effect.text : '')) ? { kind: 'pin', key: PIN.wideText } : effect;
 }
 
 /** What the proxy has to look at right after the statement, it cannot when more statements follow in the same text. */
@@ -73,18 +84,21 @@ function amongOthers(effect: StatementEffect): StatementEffect {
   if (effect.kind === 'next-transaction') return { kind: 'pin', key: PIN.nextTransaction };
   if (effect.kind === 'trackers') return { kind: 'pin', key: PIN.trackers };
   if (effect.kind === 'text-prepare-from') return { kind: 'pin', key: PIN.preparedText(effect.name) };
+  if (effect.kind === 'role' || effect.kind === 'text-prepare' || effect.kind === 'timestamp-default')
+    return { ...effect, isAmongOthers: true };
   return effect;
 }
 
 /** A new transaction ends LOCK TABLES, but not the global read lock. Source: manual, "LOCK TABLES and UNLOCK TABLES". */
 export function beginsTransaction(text: string): boolean {
-  return /^\s*(?:begin\b|start\s+transaction\b)/i.test(text);
+  // BEGIN NOT ATOMIC is MariaDB's block of statements.
+  return /^\s*(?:begin\b(?!\s+not\b)|start\s+transaction\b)/i.test(text);
 }
 
 /** Released by the begin of a transaction. */
 export const TABLE_LOCK_PIN = PIN.lockTables;
 
-function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
+function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[] {
   const word = (index: number) => (tokens[index]?.kind === 'word' ? tokens[index].text : '');
   switch (word(0)) {
     case 'CREATE':
@@ -94,13 +108,17 @@ function effectsOfTokens(tokens: SqlToken[]): StatementEffect[] {
     case 'DEALLOCATE':
       return effectsOfDeallocate(tokens);
     case 'PREPARE':
-      return effectsOfPrepare(tokens);
-    case 'SET':
-      return effectsOfSet(tokens);
+      return effectsOfPrepare(tokens, reading);
+    case 'SET': {
+      const inner = word(1) === 'STATEMENT' ? tokens.findIndex(isFor) : -1;
+      return inner === -1 ? effectsOfSet(tokens) : effectsOfTokens(tokens.slice(inner + 1), reading);
+    }
     case 'CALL':
-      return [{ kind: 'calls-routine' }];
+      // Its answer does not tell the number that a row in it was given.
+      return [{ kind: 'calls-routine' }, { kind: 'last-insert-id' }];
     case 'EXECUTE':
-      return [{ kind: 'sets-state' }, { kind: 'values' }];
+      if (word(1) === 'IMMEDIATE') return effectsOfImmediate(tokens, reading);
+      return [{ kind: 'sets-state' }, { kind: 'values' }, { kind: 'last-insert-id' }];
     case 'USE':
       return [{ kind: 'sets-state' }];
     case 'LOCK':
@@ -158,19 +176,37 @@ function effectsOfDeallocate(tokens: SqlToken[]): StatementEffect[] {
   ];
 }
 
-function effectsOfPrepare(tokens: SqlToken[]): StatementEffect[] {
+function effectsOfPrepare(tokens: SqlToken[], reading: Reading): StatementEffect[] {
   const text = tokens[3];
   const name = nameAt(tokens, 1);
   if (text?.kind === 'user-variable') return [{ kind: 'text-prepare-from', name, variable: text.text }];
   if (text?.kind !== 'string') return [];
-  const plain = text.text.replaceAll(`''`, `'`).replaceAll(/\\(.)/gs, '$1');
   // What its execution may do counts from now on.
-  return [{ kind: 'text-prepare', name, text: text.text }, ...effectsOfExecution(plain)];
+  const inner = effectsOfExecution(unescaped(text.text, reading), reading);
+  return [{ kind: 'text-prepare', name, text: text.text }, ...inner];
+}
+
+/** MariaDB: prepared, executed and forgotten. */
+function effectsOfImmediate(tokens: SqlToken[], reading: Reading): StatementEffect[] {
+  const text = tokens[2];
+  if (text?.kind !== 'string') return [{ kind: 'pin', key: PIN.immediate }];
+  const inner = effectsOf(unescaped(text.text, reading), reading).map(amongOthers);
+  return [...inner, { kind: 'values' }, { kind: 'last-insert-id' }];
+}
+
+function unescaped(text: string, { escapesByBackslash }: Reading): string {
+  const quoted = text.replaceAll(`''`, `'`);
+  return escapesByBackslash ? quoted.replaceAll(/\\(.)/gs, '$1') : quoted;
+}
+
+/** SET STATEMENT … FOR: what stands behind it is run. */
+function isFor(token: SqlToken): boolean {
+  return token.kind === 'word' && token.text === 'FOR';
 }
 
 /** What executing a statement of SQL's PREPARE may do, counted from its preparation on. */
-export function effectsOfExecution(text: string): StatementEffect[] {
-  return effectsOf(text)
+export function effectsOfExecution(text: string, reading: Reading): StatementEffect[] {
+  return effectsOf(text, reading)
     .map(amongOthers)
     .filter(({ kind }) => kind === 'pin' || kind === 'temporary-table' || kind === 'user-variable');
 }
@@ -204,8 +240,7 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
   const effects: StatementEffect[] = [];
   const assigns = mayAssign(tokens);
   for (const [index, token] of tokens.entries()) {
-    if (token.kind === 'user-variable' && assigns)
-      effects.push({ kind: 'user-variable', name: token.text.toLowerCase() });
+    if (token.kind === 'user-variable' && assigns) effects.push({ kind: 'user-variable', name: lowerCase(token.text) });
     if (token.kind !== 'word') continue;
     if (token.text === 'GET_LOCK') effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
     else if (token.text === 'RELEASE_LOCK')
@@ -236,10 +271,10 @@ const ASSIGNING_STATEMENTS: ReadonlySet<string> = new Set(['SET', 'CALL', 'GET',
 /** A lock whose name is not written out can only be released by RELEASE_ALL_LOCKS, as far as we can see. */
 function lockName(tokens: SqlToken[], index: number): string {
   const name = tokens[index + 2];
-  return name?.kind === 'string' ? name.text.toLowerCase() : '(named by an expression)';
+  return name?.kind === 'string' ? lowerCase(name.text) : '(named by an expression)';
 }
 
 function nameAt(tokens: SqlToken[], index: number): string {
   const token = tokens[index];
-  return token === undefined ? '' : token.text.toLowerCase();
+  return token === undefined ? '' : lowerCase(writtenName(token));
 }
