@@ -212,13 +212,15 @@ export class Replication {
     this.#awaitsCascades = cascades !== null && !this.#areCascadesSettled;
     const { writeBack, importId } = this.#options;
     const ownTables = await writeBack?.ownTables();
-    const from = parsePosition(flavor, applier.startPosition);
+    const { position, readFrom } = applier.start;
+    const from = parsePosition(flavor, position);
     const controller = childController(signal);
     try {
       const stream = await ChangeStream.open({
         server: origin,
         flavor,
         from,
+        readFrom: readFrom === undefined ? undefined : parsePosition(flavor, readFrom),
         tableOf: (schema, name) => (schema === database ? (definitions.get(name) ?? undefined) : undefined),
         isImported: (schema, name) => schema === database && definitions.has(name),
         namesImported: (schema, name) =>
@@ -245,6 +247,7 @@ export class Replication {
         source,
         applier,
         applied: from,
+        readFrom,
         definitions,
         cascades,
         collector: this.#collector,
@@ -267,7 +270,7 @@ export class Replication {
    * in memory at once, and are made durable with the next window, or when they have waited for `IDLE_PROGRESS_MS`.
    */
   async #applyUntilDdl(session: Session): Promise<void> {
-    const { collector, applied } = session;
+    const { collector } = session;
     let durable = true;
     for (;;) {
       await this.#settleCascades(session);
@@ -281,7 +284,7 @@ export class Replication {
       } else if (window.transactions > 0) {
         durable = false;
       }
-      this.#advance(applied, window.gtids);
+      this.#advanceOver(session, window);
       if (alone !== undefined && (alone.partial || alone.ddl === null)) {
         // It may be the first one behind the copy.
         await this.#settleCascades(session);
@@ -327,9 +330,10 @@ export class Replication {
     const { applier, applied, collector } = session;
     const next = applied.clone();
     for (const gtid of window.gtids) next.advance(gtid);
+    const durable = { position: next.toString(), readFrom: readFromBehind(session, window) };
     const mode = this.#modeOf(session);
     const committing = this.#telling(
-      () => applier.apply(window, { position: next.toString(), mode, inLanes: this.#isBehind }),
+      () => applier.apply(window, { ...durable, mode, inLanes: this.#isBehind }),
       () => this.#options.onApplied?.(window.tables.values()),
     );
     const collecting = mayCollect ? collector.drainWhile(committing, WINDOW_BYTES_MAX) : undefined;
@@ -345,8 +349,14 @@ export class Replication {
     return isExact ? 'exact' : 'replay';
   }
 
-  #advance(applied: StreamPosition, gtids: readonly string[]): void {
+  #advanceOver(session: Session, window: ApplyWindow): void {
+    this.#advance(session, window.gtids, readFromBehind(session, window));
+  }
+
+  #advance(session: Session, gtids: readonly string[], readFrom: string | undefined): void {
+    const { applied } = session;
     for (const gtid of gtids) applied.advance(gtid);
+    session.readFrom = readFrom;
     if (this.#lanesAhead.length > 0) this.#lanesAhead = this.#lanesAhead.filter((ahead) => !applied.covers(ahead));
     this.#writingSinceMs = undefined;
     this.#notify();
@@ -366,9 +376,9 @@ export class Replication {
 
   /** Once, when every row is of the time of the stream. */
   async #settleCascades(session: Session): Promise<void> {
-    const { applier, applied, cascades } = session;
+    const { applier, applied, readFrom, cascades } = session;
     if (!this.#awaitsCascades || cascades === null || !this.#followsCascades(session)) return;
-    await applier.repeat(applied.toString(), cascades.orphanStatements());
+    await applier.repeat({ position: applied.toString(), readFrom }, cascades.orphanStatements());
     await this.#options.cascades?.onSettled();
     this.#areCascadesSettled = true;
     this.#awaitsCascades = false;
@@ -384,11 +394,12 @@ export class Replication {
     session: Session,
   ): Promise<{ isDurable: boolean; behind: StreamTransaction | undefined }> {
     const { source, applier, applied, signal } = session;
-    const { gtid, committedAtMs } = first;
+    const { gtid, committedAtMs, readFrom } = first;
     this.#writingSinceMs = committedAtMs;
     const position = applied.clone();
     for (const moved of gtidsOf(first)) position.advance(moved);
-    const large = await applier.beginLarge(position.toString(), committedAtMs, this.#modeOf(session));
+    const durable = { position: position.toString(), readFrom };
+    const large = await applier.beginLarge(durable, committedAtMs, this.#modeOf(session));
     const isFollowed = this.#followsCascades(session);
     const tables = new Set<string>();
     let rowChanges = 0;
@@ -402,7 +413,7 @@ export class Replication {
       if (part.gtid === gtid && !part.ours) continue;
       await large.rollback();
       if (part.gtid !== gtid) return { isDurable: true, behind: part };
-      this.#advance(applied, gtidsOf(part));
+      this.#advance(session, gtidsOf(part), part.readFrom);
       return { isDurable: false, behind: undefined };
     }
     await this.#telling(
@@ -411,7 +422,7 @@ export class Replication {
     );
     this.#transactions += 1;
     this.#rowChanges += rowChanges;
-    this.#advance(applied, gtidsOf(first));
+    this.#advance(session, gtidsOf(first), readFrom);
     return { isDurable: true, behind: undefined };
   }
 
@@ -440,16 +451,18 @@ export class Replication {
   }
 
   /** Position and definitions behind the statement become durable together; the next session reads on with those. */
-  async #handleDdl(transaction: StreamTransaction, { applier, applied, definitions }: Session): Promise<void> {
-    const { gtid, ddl, committedAtMs } = transaction;
+  async #handleDdl(transaction: StreamTransaction, session: Session): Promise<void> {
+    const { applier, applied, definitions } = session;
+    const { gtid, ddl, committedAtMs, readFrom } = transaction;
     if (ddl === null) return;
     const outcome = await this.#options.onDdl({ ...transaction, ddl });
     const changed = await this.#definitionsAfter(definitions, ddl, outcome);
     if (this.#isOverCopy(applied)) checkDdlDuringCopy(definitions, changed, ddl);
     const position = applied.clone();
     position.advance(gtid);
-    await applier.note(position.toString(), committedAtMs, this.#schema.keepStatements(changed));
-    this.#advance(applied, [gtid]);
+    const durable = { position: position.toString(), readFrom };
+    await applier.note(durable, committedAtMs, this.#schema.keepStatements(changed));
+    this.#advance(session, [gtid], readFrom);
   }
 
   #isOverCopy(applied: StreamPosition): boolean {
@@ -478,6 +491,11 @@ export class Replication {
   }
 }
 
+/** An empty one moves nothing. */
+function readFromBehind(session: Session, window: ApplyWindow): string | undefined {
+  return window.transactions === 0 ? session.readFrom : window.readFrom;
+}
+
 /** What one pair of connections has. */
 interface Session {
   stream: ChangeStream;
@@ -485,6 +503,8 @@ interface Session {
   source: TransactionSource;
   applier: Applier;
   applied: StreamPosition;
+  /** Where a session that goes on from `applied` has to read from: see `StreamTransaction`. */
+  readFrom: string | undefined;
   /** Of the imported tables, at `applied`. */
   definitions: Definitions;
   /** Null: nothing has to be done about them. */

@@ -76,10 +76,16 @@ export async function dropSidecar(connection: ServerConnection): Promise<void> {
   await connection.write(`DROP DATABASE IF EXISTS ${SIDECAR_SCHEMA}`);
 }
 
-/** What the row said when it was taken over. */
-export interface ClaimedProgress {
-  owner: string;
+/** Where a stream stands. */
+export interface DurablePosition {
   position: string;
+  /** MariaDB: where reading begins, to know what is prepared at `position` (`StreamTransaction.readFrom`). Left out: there. */
+  readFrom?: string | undefined;
+}
+
+/** What the row said when it was taken over. */
+export interface ClaimedProgress extends DurablePosition {
+  owner: string;
   /**
    * Where lanes stood. One that is not covered by `position` had committed its part of a window that was not complete:
    * until the stream is past it, some rows are newer than `position`.
@@ -105,7 +111,7 @@ export class ProgressRow {
     const row = await connection.selectOne<{ position: string }>(
       `SELECT position FROM ${SIDECAR_SCHEMA}.progress WHERE ${this.#where}`,
     );
-    return row?.position;
+    return row === undefined ? undefined : readDurable(row.position).position;
   }
 
   /** Where lanes stand, those that are not ahead included. */
@@ -178,7 +184,7 @@ export class ProgressRow {
     }
     await connection.write(`UPDATE ${SIDECAR_SCHEMA}.progress_lanes SET owner=${row.owner} WHERE ${this.#where}`);
     await connection.write(this.#laneRow(row.owner, 0, connection.threadId));
-    return { ...row, lanePositions: await this.lanePositions(connection) };
+    return { owner: row.owner, ...readDurable(row.position), lanePositions: await this.lanePositions(connection) };
   }
 
   /** Lane 0 is the connection of the progress row itself: its own row only says which one that is. */
@@ -206,10 +212,10 @@ export class ProgressRow {
   }
 
   /** Changes exactly one row unless another engine took over. */
-  updateStatement(owner: string, position: string, committedAtMs: number): Bytes {
+  updateStatement(owner: string, durable: DurablePosition, committedAtMs: number): Bytes {
     return (
       `UPDATE ${SIDECAR_SCHEMA}.progress SET windows=windows+1, committed_at_ms=${Math.trunc(committedAtMs)}, ` +
-      `position=${bytesOf(`'${position}'`)} WHERE ${this.#where} AND owner=${owner}`
+      `position=${bytesOf(`'${durableText(durable)}'`)} WHERE ${this.#where} AND owner=${owner}`
     );
   }
 
@@ -254,6 +260,18 @@ export class ProgressRow {
   async #deleteLanes(connection: ServerConnection): Promise<void> {
     await connection.write(`DELETE FROM ${SIDECAR_SCHEMA}.progress_lanes WHERE ${this.#where}`);
   }
+}
+
+/** One column has both: the table of an import that is under way does not change with a new version. */
+const READ_FROM = ' read from ';
+
+function durableText({ position, readFrom }: DurablePosition): string {
+  return readFrom === undefined ? position : `${position}${READ_FROM}${readFrom}`;
+}
+
+function readDurable(text: string): DurablePosition {
+  const [position = '', readFrom] = text.split(READ_FROM);
+  return { position, readFrom };
 }
 
 /** Those of `lanePositions` that `position` does not cover: see `ClaimedProgress`. */

@@ -275,7 +275,10 @@ export class StrayWatch {
   async #begin({ connection, owner, seen }: WatchSession, gtids: string[], lastAtMs: number): Promise<void> {
     const next = seen.clone();
     for (const gtid of gtids) next.advance(gtid);
-    const results = await connection.batch(['BEGIN', this.#progress.updateStatement(owner, next.toString(), lastAtMs)]);
+    const results = await connection.batch([
+      'BEGIN',
+      this.#progress.updateStatement(owner, { position: next.toString() }, lastAtMs),
+    ]);
     if (results.at(-1)?.affectedRows !== 1) throw takenOver();
   }
 

@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
 import { ServerConnection, type Bytes } from '../server/connection.ts';
-import { takenOver, type ProgressRow } from '../sidecar.ts';
+import { takenOver, type ClaimedProgress, type DurablePosition, type ProgressRow } from '../sidecar.ts';
 import { openDestination } from './destination-connection.ts';
 import { sharesOf } from './lane-split.ts';
 import { Lanes } from './lanes.ts';
@@ -27,9 +27,8 @@ export interface ApplierOptions {
   othersWrite?: boolean;
 }
 
-export interface ApplyOptions {
-  /** Becomes durable with the window. */
-  position: string;
+/** The position becomes durable with the window. */
+export interface ApplyOptions extends DurablePosition {
   mode: ApplyMode;
   /** Side by side on several connections, while nobody is told that the destination is consistent. */
   inLanes?: boolean;
@@ -46,7 +45,7 @@ export class Applier implements AsyncDisposable {
   readonly #options: ApplierOptions;
   readonly #owner: string;
   /** Where the durable progress stood when this applier took over. */
-  readonly startPosition: string;
+  readonly start: DurablePosition;
   /** Where lanes stood then: see `ClaimedProgress`. */
   readonly lanePositions: readonly string[];
   #lanes: Lanes | undefined;
@@ -56,12 +55,12 @@ export class Applier implements AsyncDisposable {
   private constructor(
     connection: ServerConnection,
     options: ApplierOptions,
-    { owner, position, lanePositions }: { owner: string; position: string; lanePositions: string[] },
+    { owner, lanePositions, ...start }: ClaimedProgress,
   ) {
     this.#connection = connection;
     this.#options = options;
     this.#owner = owner;
-    this.startPosition = position;
+    this.start = start;
     this.lanePositions = lanePositions;
   }
 
@@ -84,17 +83,17 @@ export class Applier implements AsyncDisposable {
     await this.#applyAlone(window, options);
   }
 
-  /** Makes `position` durable together with what `statements` say about it. */
-  async note(position: string, committedAtMs: number, statements: Bytes[]): Promise<void> {
-    const progress = this.#options.progress.updateStatement(this.#owner, position, committedAtMs);
+  /** Makes a position durable together with what `statements` say about it. */
+  async note(durable: DurablePosition, committedAtMs: number, statements: Bytes[]): Promise<void> {
+    const progress = this.#options.progress.updateStatement(this.#owner, durable, committedAtMs);
     const results = await this.#connection.batch(['BEGIN', progress, ...statements]);
     if (results[1]?.affectedRows !== 1) throw takenOver();
     await this.#connection.write('COMMIT');
   }
 
   /** Repeats `statements` in one transaction until none of them changes a row. */
-  async repeat(position: string, statements: Bytes[]): Promise<void> {
-    const progress = this.#options.progress.updateStatement(this.#owner, position, Date.now());
+  async repeat(durable: DurablePosition, statements: Bytes[]): Promise<void> {
+    const progress = this.#options.progress.updateStatement(this.#owner, durable, Date.now());
     const begun = await this.#connection.batch(['BEGIN', progress]);
     if (begun.at(-1)?.affectedRows !== 1) throw takenOver();
     for (let changed = true; changed;) {
@@ -105,11 +104,11 @@ export class Applier implements AsyncDisposable {
     await this.#connection.write('COMMIT');
   }
 
-  /** Begins the transaction that takes the parts of a large one of the origin; `position` becomes durable with its end. */
-  async beginLarge(position: string, committedAtMs: number, mode: ApplyMode): Promise<LargeTransaction> {
+  /** Begins the transaction that takes the parts of a large one of the origin; the position becomes durable with its end. */
+  async beginLarge(durable: DurablePosition, committedAtMs: number, mode: ApplyMode): Promise<LargeTransaction> {
     return await LargeTransaction.begin({
       connection: this.#connection,
-      progress: this.#options.progress.updateStatement(this.#owner, position, committedAtMs),
+      progress: this.#options.progress.updateStatement(this.#owner, durable, committedAtMs),
       mode,
       origin: this.#openOrigin,
     });
@@ -122,7 +121,7 @@ export class Applier implements AsyncDisposable {
   }
 
   /** False where something was refused or locked, and all of it was undone: the window is to be applied alone. */
-  async #applyInLanes(window: ApplyWindow, { position, mode }: ApplyOptions): Promise<boolean> {
+  async #applyInLanes(window: ApplyWindow, { mode, ...durable }: ApplyOptions): Promise<boolean> {
     if (this.#way !== 'fast') return false;
     const { destination, progress } = this.#options;
     this.#lanes ??= await Lanes.open({ destination, progress, first: this.#connection, owner: this.#owner });
@@ -130,15 +129,15 @@ export class Applier implements AsyncDisposable {
       shares: sharesOf(window),
       lost: lostStatements(window),
       mode,
-      position,
+      durable,
       committedAtMs: window.lastCommittedAtMs,
       origin: this.#openOrigin,
     });
   }
 
-  async #applyAlone(window: ApplyWindow, { position, mode }: ApplyOptions): Promise<void> {
+  async #applyAlone(window: ApplyWindow, { mode, ...durable }: ApplyOptions): Promise<void> {
     const shares = sharesOf(window);
-    const progress = this.#options.progress.updateStatement(this.#owner, position, window.lastCommittedAtMs);
+    const progress = this.#options.progress.updateStatement(this.#owner, durable, window.lastCommittedAtMs);
     const connection = this.#connection;
     // The progress row is the last of them: its count tells whether we own the stream.
     const begin = ['BEGIN', ...lostStatements(window), progress];

@@ -2,7 +2,7 @@ import { AppError, assert } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition } from '../api.ts';
 import { errnoOf, type Bytes, type ServerConnection } from '../server/connection.ts';
-import { takenOver, type ProgressRow } from '../sidecar.ts';
+import { takenOver, type DurablePosition, type ProgressRow } from '../sidecar.ts';
 import { openDestination } from './destination-connection.ts';
 import { splitShares } from './lane-split.ts';
 import type { ApplyMode, TableShare } from './table-statements.ts';
@@ -24,7 +24,7 @@ export interface LaneWindow {
   /** Written with the lane that commits last. */
   lost: readonly Bytes[];
   mode: ApplyMode;
-  position: string;
+  durable: DurablePosition;
   committedAtMs: number;
   origin: () => Promise<ServerConnection>;
 }
@@ -77,7 +77,7 @@ export class Lanes {
       assert(connection !== undefined, 'there is a connection for each lane');
       return shares.length === 0 ? [] : [{ lane: index + 1, connection, shares }];
     });
-    const { mode, position, origin } = window;
+    const { mode, durable, origin } = window;
     const common = { isClaimed: true, mode, way: 'fast', origin } as const;
     const written = await Promise.allSettled([
       writeShares({
@@ -87,7 +87,12 @@ export class Lanes {
         shares: own,
       }),
       ...lanes.map(({ lane, connection, shares }) =>
-        writeShares({ ...common, connection, begin: ['BEGIN', progress.laneStatement(owner, lane, position)], shares }),
+        writeShares({
+          ...common,
+          connection,
+          begin: ['BEGIN', progress.laneStatement(owner, lane, durable.position)],
+          shares,
+        }),
       ),
     ]);
     const failed = written.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown);
@@ -98,7 +103,7 @@ export class Lanes {
     await failpoint('lanes.written');
     await Promise.all(lanes.map(({ connection }) => commit(connection)));
     await failpoint('lanes.committed');
-    const { affectedRows } = await first.write(progress.updateStatement(owner, position, window.committedAtMs));
+    const { affectedRows } = await first.write(progress.updateStatement(owner, durable, window.committedAtMs));
     if (affectedRows !== 1) throw takenOver();
     await commit(first);
     await failpoint('lanes.ended');

@@ -44,6 +44,8 @@ export class ApplyWindow {
   readonly gtids: string[] = [];
   readonly lost: NonNullable<WindowTransaction['lost']>[] = [];
   lastCommittedAtMs = 0;
+  /** Of the last transaction: see `StreamTransaction`. */
+  readFrom: string | undefined;
   /** Of those that are not ours. */
   oldestCommittedAtMs: number | undefined;
 
@@ -51,6 +53,7 @@ export class ApplyWindow {
     this.transactions += 1;
     this.gtids.push(...gtidsOf(transaction));
     this.lastCommittedAtMs = transaction.committedAtMs;
+    this.readFrom = transaction.readFrom;
     if (transaction.ours) return;
     if (transaction.lost !== undefined) {
       this.lost.push(transaction.lost);

@@ -23,6 +23,8 @@ export interface BinlogClientOptions {
   server: ServerDefinition;
   flavor: Flavor;
   from: StreamPosition;
+  /** What the server must have: `from`, or a later position that was reached before. */
+  has?: StreamPosition;
   handler: BinlogHandler;
   heartbeatMs?: number;
   /** Without a byte for so long the server is taken for gone. */
@@ -65,6 +67,7 @@ export class BinlogClient {
     server,
     flavor,
     from,
+    has = from,
     handler,
     heartbeatMs = 1000,
     silenceMaxMs = 20_000,
@@ -72,7 +75,7 @@ export class BinlogClient {
     const dump = { from, serverId: randomInt(0x40000000, 0xfffffff0), heartbeatMs };
     const connection = await ServerConnection.open(server, { session: dumpSession(flavor, dump, randomUUID()) });
     try {
-      await checkStart(connection, from);
+      await checkStart(connection, from, has);
     } catch (error) {
       connection.destroy();
       throw error;

@@ -4,6 +4,8 @@ import type { Flavor, StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition } from '../api.ts';
 import { BinlogClient } from './binlog-client.ts';
 import type { BinlogEvent } from './event.ts';
+import { OpenXa } from './open-xa.ts';
+import { ReadAgain } from './read-again.ts';
 import type { StreamScope } from './stream-scope.ts';
 import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
 import { gtidsOf, type StreamTransaction } from './transaction.ts';
@@ -19,6 +21,8 @@ export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'n
   flavor: Flavor;
   /** Everything in it has been read already; the first transaction is the first one not in it. */
   from: StreamPosition;
+  /** Before `from`: see `StreamTransaction.readFrom`. */
+  readFrom?: StreamPosition | undefined;
   /** Closes the stream when aborted. */
   signal: AbortSignal;
   /** Transactions that wait to be taken, in memory. */
@@ -27,6 +31,13 @@ export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'n
   partBytesMax?: number;
   heartbeatMs?: number;
   silenceMaxMs?: number;
+}
+
+interface StreamParts {
+  from: StreamPosition;
+  readAgain: ReadAgain | undefined;
+  assembler: TransactionAssembler;
+  bufferBytesMax: number;
 }
 
 /**
@@ -44,6 +55,8 @@ export class ChangeStream implements AsyncDisposable {
   readonly #channel: Channel<StreamTransaction>;
   readonly #assembler: TransactionAssembler;
   readonly #received: StreamPosition;
+  readonly #readAgain: ReadAgain | undefined;
+  readonly #openXa = new OpenXa();
   #client: BinlogClient | undefined;
   #closed = false;
 
@@ -52,6 +65,7 @@ export class ChangeStream implements AsyncDisposable {
     server,
     flavor,
     from,
+    readFrom,
     signal,
     bufferBytesMax,
     partBytesMax = PART_BYTES_MAX,
@@ -65,18 +79,22 @@ export class ChangeStream implements AsyncDisposable {
     ownTables,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
-    const stream = new ChangeStream(
-      from.clone(),
-      new TransactionAssembler(
+    const readAgain = readFrom === undefined ? undefined : new ReadAgain(from, readFrom);
+    const stream = new ChangeStream({
+      from: (readFrom ?? from).clone(),
+      readAgain,
+      assembler: new TransactionAssembler(
         { tableOf, isImported, namesImported, takesNew, inScope, ...(ownTables === undefined ? {} : { ownTables }) },
         partBytesMax,
+        readAgain === undefined ? undefined : (gtid) => readAgain.covers(gtid),
       ),
       bufferBytesMax,
-    );
+    });
     const client = await BinlogClient.open({
       server,
       flavor,
-      from,
+      from: readFrom ?? from,
+      has: from,
       handler: { event: (event) => stream.#event(event), ended: (error) => stream.#channel.fail(error) },
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
       ...(silenceMaxMs === undefined ? {} : { silenceMaxMs }),
@@ -90,8 +108,9 @@ export class ChangeStream implements AsyncDisposable {
     return stream;
   }
 
-  private constructor(from: StreamPosition, assembler: TransactionAssembler, bufferBytesMax: number) {
+  private constructor({ from, readAgain, assembler, bufferBytesMax }: StreamParts) {
     this.#received = from;
+    this.#readAgain = readAgain;
     this.#assembler = assembler;
     this.#channel = new Channel(bufferBytesMax);
   }
@@ -176,7 +195,10 @@ export class ChangeStream implements AsyncDisposable {
       // Servers do not send what they were told we have; a second copy would be applied twice.
       throw new AppError('STREAM_EVENT_MALFORMED', `the server sent ${transaction.gtid} again`);
     }
+    const readFrom = this.#openXa.after(this.#assembler.preparedXids(), this.#received);
+    if (readFrom !== undefined) transaction.readFrom = readFrom;
     if (!transaction.partial) for (const gtid of gtidsOf(transaction)) this.#received.advance(gtid);
+    if (this.#readAgain?.covers(transaction.gtid) === true) return undefined;
     return this.#channel.offer(transaction, transaction.bytes) ? this.#channel.drained() : undefined;
   }
 }

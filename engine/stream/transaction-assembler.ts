@@ -29,6 +29,8 @@ interface OpenTransaction {
   rows: number;
   /** Of an XA transaction: its rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
   held: HeldEvents | null;
+  /** Applied before, and read again for what it prepares: everything else in it is passed over, unjudged (`ReadAgain`). */
+  isRepeated: boolean;
 }
 
 interface PreparedTransaction {
@@ -56,13 +58,15 @@ const PAYLOAD_AT_ONCE_BYTES_MAX = 1024 * 1024;
 export class TransactionAssembler implements Disposable {
   readonly #scope: StreamScope;
   readonly #partBytesMax: number;
+  readonly #isRepeated: (gtid: string) => boolean;
   readonly #tables: AnnouncedTables;
   readonly #prepared = new Map<string, PreparedTransaction>();
   #open: OpenTransaction | null = null;
 
-  constructor(scope: StreamScope, partBytesMax: number) {
+  constructor(scope: StreamScope, partBytesMax: number, isRepeated: (gtid: string) => boolean = () => false) {
     this.#scope = scope;
     this.#partBytesMax = partBytesMax;
+    this.#isRepeated = isRepeated;
     this.#tables = new AnnouncedTables(scope);
   }
 
@@ -71,6 +75,11 @@ export class TransactionAssembler implements Disposable {
     let bytes = (this.#open?.bytes ?? 0) + (this.#open?.held?.bytesInMemory ?? 0);
     for (const { held } of this.#prepared.values()) bytes += held.bytesInMemory;
     return bytes;
+  }
+
+  /** The XA transactions that are prepared and whose PREPARE was given out, oldest first: only MariaDB's. */
+  *preparedXids(): Generator<string> {
+    for (const [xid, { gtid }] of this.#prepared) if (gtid === null) yield xid;
   }
 
   /**
@@ -130,7 +139,7 @@ export class TransactionAssembler implements Disposable {
 
   #begin(start: TransactionStart): void {
     if (this.#open !== null) throw malformed(`transaction ${start.gtid} within ${this.#open.start.gtid}`);
-    this.#open = opened(start);
+    this.#open = opened(start, this.#isRepeated(start.gtid));
     // MariaDB tells it here alone.
     if (start.xid !== null) this.#open.held = new HeldEvents();
   }
@@ -143,14 +152,20 @@ export class TransactionAssembler implements Disposable {
 
   #finish(): Fed {
     const open = this.#current();
+    if (open.isRepeated) open.held?.[Symbol.dispose]();
     // An XA transaction that commits in one phase.
-    if (open.held?.empty === false) return this.#replay({ ...this.#takeHeld(), gtid: null });
+    else if (open.held?.empty === false) return this.#replay({ ...this.#takeHeld(), gtid: null });
     this.#open = null;
     return cutPart(open, false);
   }
 
   #tableMap(event: BinlogEvent): void {
     const open = this.#current();
+    if (open.isRepeated) {
+      // Tables may have changed since: what the rows are is judged at XA COMMIT, if that is still to come.
+      open.held?.add(event);
+      return;
+    }
     const whose = this.#tables.announce(event);
     if (whose === 'other' && open.ddl !== null && this.#scope.takesNew(readTableName(event.body).schema))
       open.ddl.withRows = true;
@@ -160,6 +175,10 @@ export class TransactionAssembler implements Disposable {
 
   #rows(event: BinlogEvent): StreamTransaction | undefined {
     const open = this.#current();
+    if (open.isRepeated) {
+      open.held?.add(event);
+      return undefined;
+    }
     const decoder = this.#tables.decoderOf(event);
     if (decoder === null) return undefined;
     const own = decoder.table.schema === SIDECAR_SCHEMA ? this.#scope.ownTables?.get(decoder.table.name) : undefined;
@@ -220,6 +239,16 @@ export class TransactionAssembler implements Disposable {
 
   #statement(open: OpenTransaction, query: LoggedQuery): Fed {
     if (open.start.isVoidAlter) return this.#finish();
+    if (!open.isRepeated) this.#judge(open, query);
+    // CREATE TABLE … SELECT is logged as CREATE TABLE … START TRANSACTION, rows and XID (WL#13355).
+    if (open.begun || /\bSTART\s+TRANSACTION\s*$/i.test(query.sql)) {
+      open.begun = true;
+      return undefined;
+    }
+    return this.#finish();
+  }
+
+  #judge(open: OpenTransaction, query: LoggedQuery): void {
     const verdict = judgeStatement(query, this.#scope);
     switch (verdict.kind) {
       case 'dml':
@@ -241,12 +270,6 @@ export class TransactionAssembler implements Disposable {
       default:
         throw new Error(`no such verdict: ${String(verdict satisfies never)}`);
     }
-    // CREATE TABLE … SELECT is logged as CREATE TABLE … START TRANSACTION, rows and XID (WL#13355).
-    if (open.begun || /\bSTART\s+TRANSACTION\s*$/i.test(query.sql)) {
-      open.begun = true;
-      return undefined;
-    }
-    return this.#finish();
   }
 
   #xa({ verb, xid }: { verb: string; xid: string }): Fed {
@@ -261,14 +284,10 @@ export class TransactionAssembler implements Disposable {
         return undefined;
       case 'PREPARE':
         return this.#prepare(xid);
-      case 'ROLLBACK': {
-        const prepared = this.#prepared.get(xid);
-        open.prepared = prepared?.gtid ?? null;
-        prepared?.held[Symbol.dispose]();
-        this.#prepared.delete(xid);
-        return this.#finish();
-      }
+      case 'ROLLBACK':
+        return this.#drop(xid);
       default: {
+        if (open.isRepeated) return this.#drop(xid);
         const prepared = this.#prepared.get(xid);
         if (prepared === undefined) {
           throw new AppError(
@@ -283,6 +302,15 @@ export class TransactionAssembler implements Disposable {
         return this.#replay(prepared);
       }
     }
+  }
+
+  /** What was prepared is of no interest any more. */
+  #drop(xid: string): Fed {
+    const prepared = this.#prepared.get(xid);
+    this.#current().prepared = prepared?.gtid ?? null;
+    prepared?.held[Symbol.dispose]();
+    this.#prepared.delete(xid);
+    return this.#finish();
   }
 
   #takeHeld(): Omit<PreparedTransaction, 'gtid'> {
@@ -316,7 +344,7 @@ export class TransactionAssembler implements Disposable {
     if (!open.ours) {
       for (const event of events.events()) {
         if (event.type === EVENT.TABLE_MAP) {
-          tables.announce(event);
+          if (tables.announce(event) === 'ours') open.ours = true;
           continue;
         }
         const decoder = tables.decoderOf(event);
@@ -367,7 +395,7 @@ export class TransactionAssembler implements Disposable {
   }
 }
 
-function opened(start: TransactionStart): OpenTransaction {
+function opened(start: TransactionStart, isRepeated: boolean): OpenTransaction {
   return {
     start,
     begun: start.opensTransaction,
@@ -380,6 +408,7 @@ function opened(start: TransactionStart): OpenTransaction {
     bytes: TRANSACTION_BYTES,
     rows: 0,
     held: null,
+    isRepeated,
   };
 }
 

@@ -26,6 +26,11 @@ export interface StreamTransaction {
    * it in a durable position before its end is known, its rows would not be read again after a restart.
    */
   prepared: string | null;
+  /**
+   * MariaDB: with this transaction applied, XA transactions are prepared whose end is still to come. Whoever goes on behind it has to
+   * read from here, so that their rows are known then (`ReadAgain`).
+   */
+  readFrom?: string;
   /** True when it touched `_switchyard`: one of ours, not to be replicated (I7). */
   ours: boolean;
   /** Empty where it is ours, but for those that a row of an own table says are to be kept (`OwnTables`). */

@@ -114,7 +114,7 @@ export class ReturningTransactions {
     const { connection, progress, owner } = this.#options;
     const results = await connection.batch([
       'BEGIN',
-      progress.updateStatement(owner, position, committedAtMs),
+      progress.updateStatement(owner, { position }, committedAtMs),
       insertMessage(0, message),
     ]);
     if (results[1]?.affectedRows !== 1) throw takenOver();

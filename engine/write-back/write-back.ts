@@ -281,7 +281,9 @@ export class WriteBack {
   }
 
   async #keepPosition({ connection, owner, at }: WriteBackSession): Promise<void> {
-    const { affectedRows } = await connection.write(this.#progress.updateStatement(owner, at.toString(), Date.now()));
+    const { affectedRows } = await connection.write(
+      this.#progress.updateStatement(owner, { position: at.toString() }, Date.now()),
+    );
     if (affectedRows !== 1) throw takenOver();
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ServerConnection } from '../../engine/server/connection.ts';
 import { ApplyPair } from '../support/apply-pair.ts';
 
 /** Keys that cannot be looked up by value, with MariaDB on either side. */
@@ -64,5 +65,46 @@ describe.each([
       details: { table: 't', key: '(2)', holder: '(1)' },
     });
     expect(await database.rows('target', 't')).toEqual(['1|ab1']);
+  });
+});
+
+describe.each(['mariadb-10.11', 'mariadb-11.8'] as const)('XA transactions of %s', (source) => {
+  test('prepared while the stream begins anew: behind DDL, after a restart, one after the other', async () => {
+    await using pair = await ApplyPair.start({ source });
+    const database = await pair.database('xa', [
+      'CREATE TABLE n (id INT PRIMARY KEY, v INT)',
+      'CREATE TABLE t (id INT PRIMARY KEY)',
+    ]);
+    const stored = async () => {
+      const [row] = await pair.target.rows("SELECT position FROM _switchyard.progress WHERE import_id='xa'");
+      return row?.[0] ?? '';
+    };
+    const prepare = async (xid: string, id: number) => {
+      const session = await ServerConnection.open(pair.source.server, { database: 'xa' });
+      for (const sql of [`XA START '${xid}'`, `INSERT INTO t VALUES (${id})`, `XA END '${xid}'`])
+        await session.write(sql);
+      await session.write(`XA PREPARE '${xid}'`);
+      return session;
+    };
+    await database.run(['INSERT INTO n VALUES (1, 0)']);
+    await using older = await prepare('older', 2);
+    await database.barrier();
+    await database.run(['UPDATE n SET v=1']);
+    await database.applyAll(true);
+    await using newer = await prepare('newer', 3);
+    await database.run(['UPDATE n SET v=2'], ['DELETE FROM n WHERE id=1'], ['INSERT INTO n VALUES (4, 0)']);
+    await database.applyAll(true);
+    expect(await database.rows('target', 't')).toEqual([]);
+    await older.write("XA COMMIT 'older'");
+    await database.applyAll(true);
+    expect(await database.rows('target', 't')).toEqual(['2']);
+    expect(await stored()).toMatch(/^[\d-]+ read from [\d-]+$/);
+    await newer.write("XA COMMIT 'newer'");
+    await database.applyAll(true);
+    await database.run(['UPDATE t SET id=id+10']);
+    await database.applyAll(true);
+    expect(await database.rows('target', 't')).toEqual(['12', '13']);
+    expect(await database.rows('target', 'n')).toEqual(['4|0']);
+    expect(await stored()).toBe((await pair.position()).toString());
   });
 });

@@ -255,11 +255,11 @@ test('a predecessor that holds the progress row in an endless transaction is end
   const table = await makeTable('endless', 'id INT PRIMARY KEY');
   const options = { origin: definition, destination: definition, progress: await progress('endless') };
   await using old = await Applier.open(options);
-  const transaction = await old.beginLarge(POSITION, 1, 'replay');
+  const transaction = await old.beginLarge({ position: POSITION }, 1, 'replay');
   await transaction.add(transactionOf([{ kind: 'insert', table, after: ['1'] }]), null);
   await expect(Applier.open(options)).rejects.toMatchObject({ code: 'STREAM_PROGRESS_LOCKED' });
   await using successor = await Applier.open(options);
-  expect(successor.startPosition).toBe('');
+  expect(successor.start.position).toBe('');
   await expect(transaction.commit()).rejects.toMatchObject({ code: 'SERVER_GONE' });
   expect(await connection.rows('SELECT id FROM shop.endless')).toEqual([]);
 });

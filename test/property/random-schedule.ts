@@ -10,7 +10,7 @@ export interface ScheduleOptions {
   source: Flavor;
   /** Left out: drawn. */
   writersThrough?: Schedule['writersThrough'];
-  /** XA transactions among the others. Left out: of a MySQL source (MariaDB: limits.md). */
+  /** XA transactions among the others. Left out: yes. */
   xa?: boolean;
   /**
    * DDL at any time, however far the stream is behind, also while rows are copied. Otherwise the stream is waited for before and
@@ -28,7 +28,7 @@ export function randomSchedule(
 ): Schedule {
   const random = new SeededRandom(seed);
   const { family } = FLAVOR_SPECS[source];
-  const { xa = family === 'mysql', freeDdl = family === 'mysql' } = options;
+  const { xa = true, freeDdl = family === 'mysql' } = options;
   const [forTables, forWriters, forSteps] = [random.fork(), random.fork(), random.fork()];
   const through = writersThrough ?? random.pick(['server', 'server', 'proxy'] as const);
   const ddl = random.chance(0.5) ? 'EXEC' : 'STOP';

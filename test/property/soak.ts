@@ -19,7 +19,7 @@ const USAGE = `npm run soak -- [--minutes N] [--source FLAVOR] [--keep-going] [-
   --minutes N       how long (default 10)
   --source FLAVOR   ${FLAVORS.join(', ')}; may be repeated (default mysql-9.7, mariadb-11.8 and mariadb-10.11)
   --through WHAT    where writers connect: server or proxy (default: drawn)
-  --xa              XA transactions from a MariaDB too
+  --no-xa           no XA transactions
   --free-ddl        DDL without waiting for the stream on a MariaDB too
   --seed N          this schedule alone; SWITCHYARD_SEED=N does the same
   --schedule FILE   the schedule of that file alone
@@ -37,7 +37,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     source: { type: 'string', multiple: true, default: ['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] },
     through: { type: 'string' },
-    xa: { type: 'boolean', default: false },
+    'no-xa': { type: 'boolean', default: false },
     'free-ddl': { type: 'boolean', default: false },
     seed: { type: 'string' },
     schedule: { type: 'string' },
@@ -147,10 +147,10 @@ function* schedules(): Generator<Schedule> {
 }
 
 function made(seed: number, source: Flavor): Schedule {
-  const { through, xa } = values;
+  const { through } = values;
   return randomSchedule(seed, {
     source,
-    ...(xa ? { xa } : {}),
+    ...(values['no-xa'] ? { xa: false } : {}),
     ...(values['free-ddl'] ? { freeDdl: true } : {}),
     ...(through === 'server' || through === 'proxy' ? { writersThrough: through } : {}),
   });
