@@ -8,10 +8,17 @@ import { AppError } from '../core/errors.ts';
 const FIRST_PORT = 20_000;
 const PORTS = 12_000;
 
+/**
+ * One after the other from somewhere, so that a process is never given the same one twice: a port may be free, but
+ * promised to what has not begun to listen yet, or belong to a server that is being restarted.
+ */
+let next = Math.floor(Math.random() * PORTS);
+
 /** A port of 127.0.0.1 on which nobody listens. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const port = FIRST_PORT + next;
+    next = (next + 1) % PORTS;
     if (await isFree(port)) return port;
   }
   throw new AppError('SERVER_NOT_STARTED', 'no free port was found');

@@ -6,7 +6,7 @@ import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import { startServerPair } from '../../servers/start-server.ts';
-import { definitionOf } from '../support/stream-fixture.ts';
+import { definitionOf, purgeLogs } from '../support/stream-fixture.ts';
 import { TcpRelay } from '../support/tcp-relay.ts';
 
 let pair: Awaited<ReturnType<typeof startServerPair>>;
@@ -209,15 +209,13 @@ test('binary logs purged during a pause: stops at once, and says what to do (I4)
   toSource.cut();
   await write(5);
   for (let index = 0; index < 2; index += 1) await source.write('FLUSH BINARY LOGS');
-  const logs = await source.rows('SHOW BINARY LOGS');
-  await source.write(`PURGE BINARY LOGS TO '${logs.at(-1)?.[0]}'`);
+  await purgeLogs(source);
   toSource.forward();
-  const startedMs = performance.now();
   await expect(replication.done).rejects.toMatchObject({
     code: 'STREAM_PURGED',
     entry: { kind: 'fatal', remedy: expect.stringContaining('retention') },
   });
-  expect(performance.now() - startedMs).toBeLessThan(10_000);
+  expect(retries).not.toContain('STREAM_PURGED');
   await target.write('DELETE FROM faults.t');
   await source.write('DELETE FROM faults.t');
 });

@@ -303,7 +303,7 @@ describe('hold', () => {
 
   test('the deadline releases to the current side while not fenced', async () => {
     await using connection = await client(proxy.port);
-    const epoch = proxy.push({ hold: 'primary', deadlineMs: Date.now() + 300 });
+    const epoch = proxy.push({ hold: 'primary', deadlineMs: Date.now() + 1000 });
     await proxy.acknowledged(epoch, 'drained');
     expect(await rowsOf(connection, WHO)).toEqual([{ name: 'source' }]);
     await expect.poll(() => proxy.acks(epoch).at(-1)?.state).toBe('applied');
@@ -354,7 +354,8 @@ describe('hold', () => {
     await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
     await using root = await direct(source);
     const sessions = await rowsOf(root, `SELECT id FROM information_schema.processlist WHERE user = 'app'`);
-    for (const { id } of sessions) await root.query(`KILL ${id}`);
+    // One may be ending by itself: of a proxy of an earlier test.
+    for (const { id } of sessions) await root.query(`KILL ${id}`).catch(() => {});
     proxy.push({ hold: 'none', deadlineMs: null, primary: 'target' });
     expect(await rowsOf(connection, 'SELECT @kept AS kept, (SELECT name FROM whoami) AS name')).toEqual([
       { kept: 5, name: 'target' },

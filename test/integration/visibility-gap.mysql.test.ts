@@ -149,8 +149,9 @@ test('a verification in the gap waits for what the stream has applied, and does 
     signal: controller.signal,
     onProgress: () => {},
   });
-  // Both have looked at the source by then: it answers in a millisecond.
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  // Both have asked more than once what the source has executed: they wait for an answer that they like.
+  const waiting = `SELECT COUNT(*) FROM (SELECT thread_id FROM performance_schema.events_statements_history WHERE sql_text LIKE '%gtid_executed%' AND thread_id <> PS_CURRENT_THREAD_ID() GROUP BY thread_id HAVING COUNT(*) >= 2) AS asked`;
+  await expect.poll(async () => Number((await source.rows(waiting))[0]?.[0])).toBeGreaterThanOrEqual(2);
   await acknowledge();
   expect((await read)?.rows).toEqual([['1'], ['1']]);
   expect((await verifying).state).toBe('equal');

@@ -125,6 +125,15 @@ export class Rehearsal implements AsyncDisposable {
     }
   }
 
+  /**
+   * The verification says so, and the import has come to the phase that goes with it: a verdict is seen a moment before it is
+   * stored, and until then the pass that found it is under way.
+   */
+  async verdict(state: 'equal' | 'different', timeoutMs = 120_000): Promise<ImportView> {
+    const isIn = (phase: Phase) => (state === 'equal' ? phase === 'verified_data' : phase === 'running');
+    return await this.until(({ phase, verify }) => verify?.state === state && isIn(phase), timeoutMs);
+  }
+
   /** Everything that `from` has executed by now is applied on the other side. */
   async caughtUpWith(from: RunningServer): Promise<void> {
     await using connection = await connect(from);

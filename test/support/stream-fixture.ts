@@ -85,6 +85,15 @@ export class StreamFixture implements AsyncDisposable {
   }
 }
 
+/** All logs but the last one; those that a stream reads which has just ended are kept until the server notices. */
+export async function purgeLogs(connection: ServerConnection): Promise<void> {
+  for (;;) {
+    const logs = await connection.rows('SHOW BINARY LOGS');
+    if (logs.length === 1) return;
+    await connection.write(`PURGE BINARY LOGS TO '${logs.at(-1)?.[0]}'`);
+  }
+}
+
 /** The transactions from `from` to `until`; fails when the stream stays behind. */
 export async function readUntil(
   stream: ChangeStream,

@@ -13,6 +13,8 @@ interface Pair {
   client: Socket;
   upstream: Socket;
   isStranded: boolean;
+  /** What the server has said and what is not delivered yet, in order. */
+  readonly late: (() => void)[];
 }
 
 /**
@@ -121,7 +123,7 @@ export class TcpRelay implements AsyncDisposable {
     }
     this.#accepted += 1;
     const upstream = connect(this.#target.port, this.#target.host);
-    const pair: Pair = { client, upstream, isStranded: false };
+    const pair: Pair = { client, upstream, isStranded: false, late: [] };
     const isStalled = () => this.#stalled || pair.isStranded;
     this.#pairs.add(pair);
     for (const socket of [client, upstream]) {
@@ -135,8 +137,13 @@ export class TcpRelay implements AsyncDisposable {
       this.#bytesToClient += data.length;
       const sent = this.#tamper?.(data) ?? data;
       const deliver = () => pass(sent, upstream, client, isStalled);
-      if (this.#delayMs === 0) deliver();
-      else setTimeout(deliver, this.#delayMs);
+      if (this.#delayMs === 0 && pair.late.length === 0) {
+        deliver();
+        return;
+      }
+      // Whichever timer ends first, the oldest goes first: with another delay by now, bytes must not overtake bytes.
+      pair.late.push(deliver);
+      setTimeout(() => pair.late.shift()?.(), this.#delayMs);
     });
     if (!this.#stalled) return;
     client.pause();

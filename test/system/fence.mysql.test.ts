@@ -58,13 +58,15 @@ async function administer(server: RunningServer, sql: string): Promise<void> {
 }
 
 /** An import that runs, with another schema beside it on the source. */
-async function stage(options: { fence?: Form; withOther?: boolean; source?: 'mariadb-11.8' } = {}): Promise<Rehearsal> {
-  const { fence, withOther = true, source } = options;
+async function stage(
+  options: { fence?: Form; withOther?: boolean; source?: 'mariadb-11.8'; pauseDeadlineMs?: number } = {},
+): Promise<Rehearsal> {
+  const { withOther = true, source, ...importOptions } = options;
   const rehearsal = await Rehearsal.start({ rows: 2000, ...(source === undefined ? {} : { source }) });
   await using stack = new AsyncDisposableStack();
   stack.use(rehearsal);
   if (withOther) await addOtherSchema(rehearsal.source);
-  await rehearsal.switchyard.client.createImport(rehearsal.request(fence === undefined ? {} : { options: { fence } }));
+  await rehearsal.switchyard.client.createImport(rehearsal.request({ options: importOptions }));
   await rehearsal.reach('running');
   stack.move();
   return rehearsal;
@@ -94,7 +96,7 @@ async function traces(server: RunningServer): Promise<unknown> {
   };
 }
 
-async function eventually(condition: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+async function eventually(condition: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition().catch(() => false))) {
     if (Date.now() > deadline) throw new Error('it did not come about in time');
@@ -134,15 +136,14 @@ test.each(Object.entries(REFUSALS))(
 );
 
 test('lock_tables: holds writers back for the switch only, other schemas go on', async () => {
-  await using rehearsal = await stage({ fence: 'lock_tables' });
+  await using rehearsal = await stage({ fence: 'lock_tables', pauseDeadlineMs: 60_000 });
   const { switchyard, source } = rehearsal;
   const gate = join(switchyard.dataDir, 'gate');
   await switchyard.stop();
   await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=wait:${gate}` } });
   writeFileSync(gate, '');
   const switching = forth(rehearsal);
-  // Until the fence is up, and 1 s of waiting for it: well within the deadline of 5 s.
-  await eventually(async () => (await writeDirectly(source)) === 'ER_LOCK_WAIT_TIMEOUT', 4000);
+  await eventually(async () => (await writeDirectly(source)) === 'ER_LOCK_WAIT_TIMEOUT');
   expect(await writeDirectly(source, 'other')).toBe(null);
   rmSync(gate);
   expect(await switching).toMatchObject({ switched: true, fence: 'lock_tables' });
@@ -286,11 +287,11 @@ test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
     expect(await writeDirectly(source)).toBe('ER_OPTION_PREVENTS_STATEMENT');
     await source.kill();
     await source.start();
-    await eventually(async () => (await writeDirectly(source)) === 'ER_OPTION_PREVENTS_STATEMENT', 10_000);
+    await eventually(async () => (await writeDirectly(source)) === 'ER_OPTION_PREVENTS_STATEMENT');
     await back(rehearsal);
     expect(await writeDirectly(source)).toBe(null);
     // What was persisted is forgotten: the primary comes back writable.
     await source.restart();
-    await eventually(async () => (await writeDirectly(source)) === null, 10_000);
+    await eventually(async () => (await writeDirectly(source)) === null);
   },
 );

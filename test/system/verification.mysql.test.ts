@@ -47,8 +47,7 @@ test('a row that the target spoilt behind the verification is found, named, and 
   await rehearsal.reach('verified_data');
   await on(rehearsal.target, SPOILS);
   await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id IN (7, 8)');
-  const { verify, phase } = await rehearsal.until((view) => view.verify?.state === 'different');
-  expect(phase).toBe('running');
+  const { verify } = await rehearsal.verdict('different');
   expect(verify?.tables.find(({ name }) => name === 'customers')).toMatchObject({
     differencesTotal: 1,
     differences: [{ key: '(7)', kind: 'different', columns: ['name'] }],
@@ -112,7 +111,7 @@ test('rows that were written before an engine was killed are compared by the nex
   await switchyard.killAll();
   rmSync(held);
   await switchyard.startProcess();
-  const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+  const { verify } = await rehearsal.verdict('different');
   expect(verify?.tables.find(({ name }) => name === 'customers')?.differencesTotal).toBe(10);
 });
 
@@ -145,7 +144,7 @@ test('what replication does not write is not looked at again: only the next veri
   const { verify } = await rehearsal.until((view) => (view.verify?.recheck?.compared ?? 0) > 0);
   expect(verify?.state).toBe('equal');
   await client.verify(IMPORT);
-  const found = await rehearsal.until((view) => view.verify?.state === 'different');
+  const found = await rehearsal.verdict('different');
   expect(found.verify?.tables.flatMap(({ differences }) => differences.map(({ key }) => key))).toEqual(['(3)']);
 });
 
@@ -184,7 +183,7 @@ test('paused, killed, gone on: chunks that are done stay done, and what was writ
   while ((await noted()).length < before + 1) await rehearsal.until(({ verify }) => verify !== null);
   const done = await noted();
   process.kill(switchyard.pids('engine').at(-1) ?? 0, 'SIGKILL');
-  const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+  const { verify } = await rehearsal.verdict('different');
   const differing = verify?.tables.filter(({ differencesTotal }) => differencesTotal > 0);
   expect(differing).toMatchObject([{ name: 'customers', differences: [{ key: '(7)', kind: 'different' }] }]);
   expect(verify?.startedAtMs).toBe(paused.verify?.startedAtMs);
@@ -219,7 +218,7 @@ test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
     );
     await expect(client.repairDifferences(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
     await client.verify(IMPORT);
-    const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+    const { verify } = await rehearsal.verdict('different');
     const found = verify?.tables.find(({ name }) => name === 'parts');
     expect(found?.differences.map(({ key, kind }) => `${kind} ${key}`).toSorted()).toEqual(
       ['different (12)', 'different (14)', 'extra (1000)', 'extra (999)', 'missing (11)'].toSorted(),
@@ -280,7 +279,7 @@ test('a transaction too large to remember its rows: the whole table is compared 
     "CREATE TRIGGER spoils BEFORE INSERT ON large FOR EACH ROW SET NEW.data = IF(NEW.id = 77, 'spoilt', NEW.data)",
   );
   await on(rehearsal.source, "UPDATE large SET data = REPEAT('b', 4000)");
-  const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
+  const { verify } = await rehearsal.verdict('different');
   expect(verify?.tables.find(({ name }) => name === 'large')).toMatchObject({
     differencesTotal: 1,
     differences: [{ key: '(77)', kind: 'different', values: [{ column: 'data', target: 'spoilt' }] }],
