@@ -26,7 +26,7 @@ async function leaveStage(flavor: Flavor): Promise<void> {
   stages.delete(flavor);
 }
 
-const ADDED = Number(process.env['SWITCHYARD_SEED'] ?? 14);
+const ADDED = Number(process.env['SWITCHYARD_SEED'] ?? 2_816_229_053);
 
 test.each([
   { source: 'mysql-9.7', seed: 11, through: 'server' },
