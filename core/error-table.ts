@@ -110,6 +110,12 @@ export const ERROR_TABLE = {
     remedy:
       'Make room on that server, see that it runs, then resume: nothing is lost, it goes on where the last commit left it.',
   },
+  SERVER_READ_ONLY: {
+    kind: 'retryable',
+    meaning: 'A database server that is to be written to is read-only.',
+    remedy:
+      'Nothing, where it is a failover: it is tried again until the server takes writes. Otherwise SET GLOBAL read_only = OFF there, or find the server that is the primary now.',
+  },
   STATEMENT_TOO_LARGE: {
     kind: 'fatal',
     meaning: 'A row is larger than what a database server accepts in one statement.',
@@ -167,9 +173,9 @@ export const ERROR_TABLE = {
   APPLY_LOCKED_OUT: {
     kind: 'retryable',
     meaning:
-      'Another session on the destination held locks on the rows of a very large transaction, which was rolled back.',
+      'Another session on the destination holds locks on rows or tables that replication has to change (an application, a backup, a long SELECT where a DDL statement waits). What was under way was rolled back.',
     remedy:
-      'Nothing: it is applied again from its beginning. If it repeats, end what writes to the imported tables there.',
+      'Nothing: it is tried again until the locks are gone. If it repeats, end what holds them there (SHOW PROCESSLIST).',
   },
   APPLY_VALUE_REFUSED: {
     kind: 'fatal',

@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
+import { isLocked, lockedOut } from './apply/window-writer.ts';
 import type { Side } from '../core/phase.ts';
 import type { ImportOptions } from './api.ts';
 import type { DdlJournal, JournalledDdl } from './ddl-journal.ts';
@@ -51,6 +52,8 @@ export function ddlHandler({ world, journal, destination, policy, takeDecision }
         } catch (cause) {
           // What lost its connection may be running: it is looked at again by the next session.
           if (cause instanceof AppError && cause.entry.kind === 'retryable') throw cause;
+          // Somebody reads the table: no reason to stop, and none to leave the statement out.
+          if (isLocked(cause)) throw lockedOut(cause);
           if (withRows && action === 'EXEC') throw cause;
           const message = `DDL at ${gtid} failed on the ${destination}: ${(cause as Error).message}; statement: ${shown}`;
           if (action === 'EXEC')

@@ -10,7 +10,7 @@ import { Lanes } from './lanes.ts';
 import { LargeTransaction } from './large-transaction.ts';
 import type { ApplyMode } from './table-statements.ts';
 import type { ApplyWindow } from './window.ts';
-import { isLocked, nextWay, writeShares, type WriteWay } from './window-writer.ts';
+import { isDeadlock, isLocked, lockedOut, nextWay, writeShares, type WriteWay } from './window-writer.ts';
 
 const RETRIES_MAX = 10;
 const RETRY_JITTER_MS = 50;
@@ -155,9 +155,10 @@ export class Applier implements AsyncDisposable {
         await connection.write('ROLLBACK');
         const next = nextWay(error, way, mode);
         if (next !== null) way = next;
-        else if ((isLocked(error) || this.#isOvertaken(error, way)) && attempt < RETRIES_MAX)
+        else if ((isDeadlock(error) || this.#isOvertaken(error, way)) && attempt < RETRIES_MAX)
           await delay(Math.random() * RETRY_JITTER_MS);
-        else throw error;
+        // A backup, say: in a session of its own it is tried again for as long as it takes, and people hear of it.
+        else throw isLocked(error) ? lockedOut(error) : error;
       }
     }
   }

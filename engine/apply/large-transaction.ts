@@ -1,4 +1,3 @@
-import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import { type Bytes, type ServerConnection } from '../server/connection.ts';
 import { takenOver } from '../sidecar.ts';
@@ -7,7 +6,7 @@ import { sharesOf } from './lane-split.ts';
 import type { ApplyMode } from './table-statements.ts';
 import type { StreamTransaction } from '../stream/transaction.ts';
 import { ApplyWindow } from './window.ts';
-import { isLocked, nextWay, writeChecked, writeShares, type WriteWay } from './window-writer.ts';
+import { isLocked, lockedOut, nextWay, writeChecked, writeShares, type WriteWay } from './window-writer.ts';
 
 export interface LargeTransactionOptions {
   connection: ServerConnection;
@@ -64,7 +63,7 @@ export class LargeTransaction {
         await writeShares({ connection, begin: ['SAVEPOINT part'], isClaimed: false, shares, mode, way, origin });
         return;
       } catch (error) {
-        if (isLocked(error)) throw new AppError('APPLY_LOCKED_OUT', (error as Error).message, { cause: error });
+        if (isLocked(error)) throw lockedOut(error);
         const next: WriteWay | null = connection.broken ? null : nextWay(error, way, mode);
         if (next === null) throw error;
         await connection.write('ROLLBACK TO SAVEPOINT part');
@@ -80,7 +79,7 @@ export class LargeTransaction {
     try {
       await writeChecked(connection, statements);
     } catch (error) {
-      if (isLocked(error)) throw new AppError('APPLY_LOCKED_OUT', (error as Error).message, { cause: error });
+      if (isLocked(error)) throw lockedOut(error);
       throw error;
     }
   }

@@ -68,9 +68,17 @@ export function nextWay(error: unknown, way: WriteWay, mode: ApplyMode): WriteWa
   return error instanceof FastWriteRefused ? 'careful' : null;
 }
 
+export function isDeadlock(error: unknown): boolean {
+  return errnoOf(error) === DEADLOCK;
+}
+
 export function isLocked(error: unknown): boolean {
-  const errno = errnoOf(error);
-  return errno === DEADLOCK || errno === LOCK_WAIT_TIMEOUT;
+  return isDeadlock(error) || errnoOf(error) === LOCK_WAIT_TIMEOUT;
+}
+
+/** For what `isLocked`. */
+export function lockedOut(error: unknown): AppError {
+  return new AppError('APPLY_LOCKED_OUT', (error as Error).message, { cause: error });
 }
 
 /**

@@ -10,6 +10,9 @@ export function isTransient(error: unknown): boolean {
   if (isAbort(error) || !(error instanceof AppError)) return false;
   const errno = errnoOf(error);
   return (
-    error.code === 'SERVER_GONE' || error.code === 'SERVER_UNREACHABLE' || (errno !== undefined && ERRNOS.has(errno))
+    error.code === 'SERVER_GONE' ||
+    error.code === 'SERVER_UNREACHABLE' ||
+    error.code === 'SERVER_READ_ONLY' ||
+    (errno !== undefined && ERRNOS.has(errno))
   );
 }

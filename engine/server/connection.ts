@@ -454,7 +454,7 @@ export function serverError(server: ServerDefinition, cause: unknown): AppError 
     });
   }
   return new AppError(
-    isFull(errno, message) ? 'SERVER_FULL' : 'SERVER_ERROR',
+    isFull(errno, message) ? 'SERVER_FULL' : isReadOnly(errno, message) ? 'SERVER_READ_ONLY' : 'SERVER_ERROR',
     `${at(server)} answered ${errno} (${sqlState}): ${message}`,
     {
       cause,
@@ -468,6 +468,11 @@ function isFull(errno: number | undefined, message: string): boolean {
   return (
     errno === 1114 || errno === 1021 || /\b(errno|error:?|error number):? 28\b|No space left on device/i.test(message)
   );
+}
+
+/** 1290 (the server is running with the --read-only option, or super-read-only; other options as well), 1836. */
+function isReadOnly(errno: number | undefined, message: string): boolean {
+  return errno === 1836 || (errno === 1290 && /read[-_]only/i.test(message));
 }
 
 /** MySQL's error number of an AppError made by `serverError`; undefined for anything else. */

@@ -197,3 +197,42 @@ async function followAgain(name: string) {
   );
   return { replication, stop: () => controller.abort() };
 }
+
+/** What stands in the way between `begin` and `end` is told as `code`, and everything is applied afterwards. */
+async function triedAgain(
+  code: string,
+  name: string,
+  { begin, end }: Record<'begin' | 'end', () => Promise<unknown>>,
+): Promise<void> {
+  const heard = Promise.withResolvers<string>();
+  const { start, stop } = await follow(name, { onRetry: (error) => heard.resolve(error.code) });
+  await begin();
+  const replication = start();
+  try {
+    await source.write(`INSERT INTO shop.${name} VALUES (1)`);
+    expect(await Promise.race([heard.promise, replication.done])).toBe(code);
+    await end();
+    await caughtUp(replication);
+    expect(await target.rows(`SELECT id FROM shop.${name}`)).toEqual([['1']]);
+  } finally {
+    stop();
+    await replication.done.catch(() => {});
+  }
+}
+
+test('locks that somebody holds for longer than is waited for are no reason to stop', async () => {
+  await makeTable('CREATE TABLE shop.locked (id INT PRIMARY KEY)');
+  await using other = await ServerConnection.open(target.server);
+  const begin = async () => {
+    await other.write('BEGIN');
+    await other.write('INSERT INTO shop.locked VALUES (1)');
+  };
+  await triedAgain('APPLY_LOCKED_OUT', 'locked', { begin, end: () => other.write('ROLLBACK') });
+});
+
+test('a destination that is read-only for a while (a failover) is no reason to stop', async () => {
+  await makeTable('CREATE TABLE shop.read_only (id INT PRIMARY KEY)');
+  const end = () => target.write('SET GLOBAL read_only = OFF');
+  const begin = () => target.write('SET GLOBAL super_read_only = ON');
+  await triedAgain('SERVER_READ_ONLY', 'read_only', { begin, end }).finally(end);
+});
