@@ -234,5 +234,9 @@ test('a destination that is read-only for a while (a failover) is no reason to s
   await makeTable('CREATE TABLE shop.read_only (id INT PRIMARY KEY)');
   const end = () => target.write('SET GLOBAL read_only = OFF');
   const begin = () => target.write('SET GLOBAL super_read_only = ON');
-  await triedAgain('SERVER_READ_ONLY', 'read_only', { begin, end }).finally(end);
+  try {
+    await triedAgain('SERVER_READ_ONLY', 'read_only', { begin, end });
+  } finally {
+    await end();
+  }
 });
