@@ -11,6 +11,7 @@ import { WindowCollector, type TransactionSource } from './apply/window-collecto
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
 import { checkDdlDuringCopy } from './ddl-during-copy.ts';
 import { withAddedKeys } from './schema/added-keys.ts';
+import { withPartitions } from './schema/partitioned.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
 import { lanesAhead, ProgressRow, type Direction } from './sidecar.ts';
@@ -475,7 +476,8 @@ export class Replication {
     await using connection = await ServerConnection.open(destination);
     const definitions = await this.#schema.load(connection, loadTables);
     await onTables?.([...definitions].flatMap(([name, table]) => (table === null ? [] : [name])));
-    return await withAddedKeys(connection, database, definitions);
+    const withKeys = await withAddedKeys(connection, database, definitions);
+    return await withPartitions(connection, database, withKeys);
   }
 
   async #definitionsAfter(before: Definitions, ddl: LoggedDdl, outcome: 'applied' | 'skipped'): Promise<Definitions> {

@@ -80,17 +80,18 @@ function* statements(
   states: readonly FinalState[],
   isCounted: boolean,
 ): Generator<ApplyStatement> {
-  for (const part of parts(states)) {
+  const rowsMax = tableSql(table).isScattered && (kind === 'delete' || kind === 'look_up') ? 1 : STATEMENT_ROWS_MAX;
+  for (const part of parts(states, rowsMax)) {
     yield { kind, table, states: part, sql: sqlOf(kind, table, part), expected: isCounted ? part.length : null };
   }
 }
 
-function* parts(states: readonly FinalState[]): Generator<readonly FinalState[]> {
+function* parts(states: readonly FinalState[], rowsMax: number): Generator<readonly FinalState[]> {
   let first = 0;
   let bytes = 0;
   for (const [index, { key, image }] of states.entries()) {
     for (const value of image ?? key) bytes += 16 + (value?.length ?? 0);
-    if (bytes < STATEMENT_BYTES_MAX && index + 1 - first < STATEMENT_ROWS_MAX) continue;
+    if (bytes < STATEMENT_BYTES_MAX && index + 1 - first < rowsMax) continue;
     yield states.slice(first, index + 1);
     first = index + 1;
     bytes = 0;

@@ -184,13 +184,16 @@ async function runCarefully(connection: ServerConnection, statement: ApplyStatem
   const refusal = await run(connection, statement);
   if (refusal === null) return;
   await connection.write('ROLLBACK TO SAVEPOINT statement');
-  throw await refusedOf(connection, statement, refusal);
+  const refused = await refusedOf(connection, statement);
+  if (refused !== null) throw refused;
 }
 
-/** Halves the rows until the refused one is alone; what is not refused stays written, in case it is in the way of another. */
-async function refusedOf(connection: ServerConnection, whole: ApplyStatement, first: Refusal): Promise<AppError> {
+/**
+ * Halves the rows until the refused one is alone; what is not refused stays written, in case it is in the way of another. Null where no
+ * row was refused by itself: then all of them are written.
+ */
+async function refusedOf(connection: ServerConnection, whole: ApplyStatement): Promise<AppError | null> {
   let statement = whole;
-  let refusal = first;
   while (statement.states.length > 1) {
     const middle = statement.states.length >> 1;
     const half = narrowed(statement, statement.states.slice(0, middle));
@@ -201,10 +204,10 @@ async function refusedOf(connection: ServerConnection, whole: ApplyStatement, fi
     } else {
       await connection.write('ROLLBACK TO SAVEPOINT half');
       statement = half;
-      refusal = refused;
     }
   }
-  return refusedRow(statement, (await run(connection, statement)) ?? refusal);
+  const refusal = await run(connection, statement);
+  return refusal === null ? null : refusedRow(statement, refusal);
 }
 
 async function run(connection: ServerConnection, statement: ApplyStatement): Promise<Refusal | null> {

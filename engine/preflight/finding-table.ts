@@ -294,6 +294,13 @@ export const FINDINGS = {
       'The table is partitioned; the target gets the same partitions, and jobs that manage them have to move as well.',
     fix: 'Move jobs that add or drop partitions at the switch; during the import they count as DDL.',
   },
+  PARTITIONED_BY_PADDED_TEXT: {
+    severity: 'error',
+    skippable: true,
+    meaning:
+      'The table is partitioned by KEY over text in a collation that takes more than spaces at the end of a text for spaces (such as a no-break space, U+00A0). The server puts rows of such equal texts into different partitions, and does not always find all of them by a range of keys: some could be left out of the copy, and of the verification as well.',
+    fix: 'Make sure that no value ends with such a character, and skip this; or partition the table by other columns or remove the partitions (ALTER TABLE … REMOVE PARTITIONING).',
+  },
   ROWS_REPAIRED: {
     severity: 'warning',
     skippable: true,

@@ -43,6 +43,8 @@ export interface Table {
   createSql: string;
   rowsEstimate: number;
   bytes: number;
+  /** On the server that it is written on; known to streams alone. */
+  partitioned?: boolean;
 }
 
 /**

@@ -266,9 +266,28 @@ describe('the schema', () => {
     ['COLUMNS_GENERATED', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT AS (a + 1))']],
     ['COLUMNS_INVISIBLE', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT INVISIBLE)']],
     ['PARTITIONED', ["CREATE TABLE shop.t (a INT PRIMARY KEY COMMENT 'x') PARTITION BY HASH (a) PARTITIONS 2"]],
+    [
+      'PARTITIONED_BY_PADDED_TEXT',
+      [
+        'CREATE TABLE shop.t (a INT, b VARCHAR(9) COLLATE utf8mb4_unicode_520_ci, PRIMARY KEY (a, b)) PARTITION BY KEY (b) PARTITIONS 2',
+      ],
+    ],
     ['FOREIGN_KEYS', ['CREATE TABLE shop.t (a INT PRIMARY KEY, FOREIGN KEY (a) REFERENCES shop.customer (id))']],
   ])('%s', async (code, setup) => {
     await provoke(code, source, setup, ['DROP TABLE shop.t']);
+  });
+
+  test.each([
+    'PARTITION BY KEY (b) PARTITIONS 2',
+    'PARTITION BY KEY () PARTITIONS 2',
+    'PARTITION BY KEY (c) PARTITIONS 2',
+  ])('partitions by KEY over other text are no finding: %s', async (partitions) => {
+    const columns = `a INT, b VARCHAR(9) COLLATE utf8mb4_0900_ai_ci, c VARCHAR(9) COLLATE utf8mb4_bin, d VARCHAR(9) COLLATE utf8mb4_unicode_ci`;
+    await run(source, `CREATE TABLE shop.t (${columns}, PRIMARY KEY (a, b, c)) ${partitions}`);
+    const report = await validate({});
+    await run(source, 'DROP TABLE shop.t');
+    const codes = report.findings.filter(({ subject }) => subject === 't').map(({ code }) => code);
+    expect(codes).toEqual(['PARTITIONED']);
   });
 
   test.each<[FindingCode, string, string, string]>([

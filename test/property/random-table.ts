@@ -76,6 +76,8 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     !definitions.some((sql) => sql.startsWith('UNIQUE KEY')) &&
     parent === undefined &&
     !payload.some(({ kind }) => kind.type === 'GEOMETRY') &&
+    // PARTITIONED_BY_PADDED_TEXT
+    !key.some(({ kind }) => /COLLATE \w+_unicode/.test(kind.type)) &&
     random.chance(0.15);
   return {
     name,
