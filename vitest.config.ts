@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { COMPILE_CACHE } from './test/support/compiled-modules.ts';
 
 const servers = ['test/**/*.mysql.test.ts'];
 const long = ['test/**/*.long.test.ts'];
@@ -10,6 +11,7 @@ const long = ['test/**/*.long.test.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE },
     // A condition that is waited for is not a measurement: a loaded machine may take its time.
     expect: { poll: { timeout: 10_000 } },
     reporters: ['default', './test/support/closing-line-reporter.ts'],
@@ -28,6 +30,7 @@ export default defineConfig({
         test: {
           name: 'servers',
           include: servers,
+          globalSetup: './test/support/compiled-modules.ts',
           testTimeout: 300_000,
           hookTimeout: 180_000,
           // They wait more than they compute; a third one would make them wait for each other.

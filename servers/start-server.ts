@@ -4,6 +4,7 @@ import { givenServer } from './given-server.ts';
 import { findInstallation } from './installation.ts';
 import type { RunningServer, StartOptions } from './running-server.ts';
 import { ServerProcess } from './server-process.ts';
+import { startTogether } from './start-together.ts';
 
 let withoutDocker = process.env['SWITCHYARD_SERVERS'] === 'process';
 let nextServerId = 1 + Math.floor(Math.random() * 1_000_000) * 100;
@@ -46,8 +47,11 @@ export async function startServerPair(
   target: StartOptions['flavor'] = 'mysql-9.7',
 ): Promise<{ source: RunningServer; target: RunningServer } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const first = stack.use(await startServer({ flavor: source, role: 'source' }));
-  const second = stack.use(await startServer({ flavor: target, role: 'target' }));
+  const [first, second] = await startTogether(
+    stack,
+    startServer({ flavor: source, role: 'source' }),
+    startServer({ flavor: target, role: 'target' }),
+  );
   const kept = stack.move();
   return { source: first, target: second, [Symbol.asyncDispose]: async () => kept.disposeAsync() };
 }

@@ -11,6 +11,7 @@ import type { ShopSize } from '../../demo/shop-size.ts';
 import type { Flavor } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
+import { startTogether } from '../../servers/start-together.ts';
 import { SwitchyardProcess, type SwitchyardOptions } from '../../servers/switchyard-process.ts';
 import { connect, rows } from './query.ts';
 
@@ -51,10 +52,12 @@ export class Rehearsal implements AsyncDisposable {
     ...options
   }: RehearsalOptions = {}): Promise<Rehearsal> {
     await using stack = new AsyncDisposableStack();
-    const pair = stack.use(await startServerPair(source, 'mysql-9.7'));
-    const size = await prepareSource(pair.source, rowCount);
-    await prepareUsers(pair.target);
-    const switchyard = stack.use(await SwitchyardProcess.start(options));
+    const [pair, switchyard] = await startTogether(
+      stack,
+      startServerPair(source, 'mysql-9.7'),
+      SwitchyardProcess.start(options),
+    );
+    const [size] = await Promise.all([prepareSource(pair.source, rowCount), prepareUsers(pair.target)]);
     return new Rehearsal(pair, switchyard, size, stack.move());
   }
 
