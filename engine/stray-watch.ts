@@ -174,6 +174,8 @@ export class StrayWatch {
       });
       this.#seen = seen;
       this.#state = 'watching';
+      // Nothing may come for a long time, and whoever waits for a position may be waiting for this one.
+      this.#notify();
       onChanged();
       onOpen();
       await this.#watch({ stream, connection, owner, seen }, controller.signal);

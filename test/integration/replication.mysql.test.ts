@@ -5,6 +5,7 @@ import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import { StrayWatch } from '../../engine/stray-watch.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { AppError } from '../../core/errors.ts';
@@ -177,6 +178,33 @@ test('DDL on an imported table stops the stream at its place', async () => {
   ]);
   resumed.stop();
   await resumed.replication.done;
+});
+
+test('a stray watch that is waited for while it begins has seen what there is, though nothing comes any more', async () => {
+  await makeTable('CREATE TABLE shop.w (id INT PRIMARY KEY)');
+  const position = await executedPosition(source, 'mysql');
+  await new ProgressRow('watched', 'forward').reset(target, position.toString());
+  const controller = new AbortController();
+  const watch = new StrayWatch(
+    {
+      importId: 'watched',
+      direction: 'forward',
+      oldPrimary: source.server,
+      newPrimary: target.server,
+      flavor: 'mysql',
+      database: 'shop',
+      allTables: false,
+      loadTables: async () => {
+        await using connection = await ServerConnection.open(source.server);
+        return await inspectTables(connection, 'shop', 'all');
+      },
+      log: () => {},
+      onChanged: () => {},
+    },
+    controller.signal,
+  );
+  await watch.waitFor(position, AbortSignal.timeout(30_000));
+  await watch.stop();
 });
 
 /** From the durable position, skipping DDL. */

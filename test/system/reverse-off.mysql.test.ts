@@ -31,7 +31,8 @@ test('with reverse off nothing is written to the source, and there is no way bac
   await rehearsal.asApplication('UPDATE traffic_accounts SET balance = 4242 WHERE id = 1');
   await expect(client.switchTraffic(IMPORT, { kind: 'primaries', back: true, force: true })).rejects.toMatchObject({
     code: 'SWITCH_REFUSED',
-    details: { refusals: expect.arrayContaining([expect.objectContaining({ code: 'REVERSE_OFF' })]) },
+    // The watch for stray writes has only begun, on a source on which nothing happens any more: it is not behind.
+    details: { refusals: [expect.objectContaining({ code: 'REVERSE_OFF' })] },
   });
   const { findings: symptoms } = await client.doctor(IMPORT);
   expect(symptoms).toEqual([]);
