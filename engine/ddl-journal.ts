@@ -2,6 +2,7 @@ import { AppError } from '../core/errors.ts';
 import { restoreSession } from './ddl-session.ts';
 import { openForDdl } from './schema/create-target.ts';
 import type { ServerDefinition } from './api.ts';
+import { typesForMysql } from './mariadb-types.ts';
 import { errnoOf, quoteName, quoteText, ServerConnection, textOf, type Bytes } from './server/connection.ts';
 import { DDL_JOURNAL, SIDECAR_SCHEMA, type Direction } from './sidecar.ts';
 import { OWN_COMMENT } from './stream/stream-scope.ts';
@@ -12,6 +13,8 @@ import { statementEffect } from './stream/statement-effect.ts';
 const NO_SUCH_TABLE = 1146;
 const NO_SUCH_SCHEMA = 1049;
 const LOCK_WAIT_S = 60;
+/** A bit of the SQL mode, in both families. */
+const NO_BACKSLASH_ESCAPES = 20n;
 /** Made for the moment: see `dropWithMark`. */
 const DROP_MARK: Bytes = `${quoteName(SIDECAR_SCHEMA)}.drop_mark`;
 
@@ -76,9 +79,13 @@ export class DdlJournal {
     try {
       const drop = dropWithMark(ddl);
       if (drop === null) {
-        await restoreSession({ connection, origin: async () => ServerConnection.open(this.#origin), query: ddl });
+        const origin = async () => ServerConnection.open(this.#origin);
+        const families = await restoreSession({ connection, origin, query: ddl });
+        const isTranslated = families.origin === 'mariadb' && families.destination === 'mysql';
+        const backslashEscapes = (((ddl.session.sqlMode ?? 0n) >> NO_BACKSLASH_ESCAPES) & 1n) === 0n;
+        const statement = isTranslated ? typesForMysql(ddl.bytes, { backslashEscapes }) : ddl.bytes;
         // The comment marks the statement as ours in the binlog of the destination.
-        await connection.write(`${OWN_COMMENT} ${ddl.bytes}`);
+        await connection.write(`${OWN_COMMENT} ${statement}`);
       } else {
         await connection.write(`CREATE TABLE IF NOT EXISTS ${DROP_MARK} (id INT PRIMARY KEY)`);
         await connection.write(drop);

@@ -12,6 +12,11 @@ const UNKNOWN_COLLATION = 1273;
 
 type Family = 'mysql' | 'mariadb';
 
+export interface Families {
+  origin: Family;
+  destination: Family;
+}
+
 export interface RestoreOptions {
   /** Of the destination; nothing else is run on it afterwards but the statement. */
   connection: ServerConnection;
@@ -25,9 +30,9 @@ export interface RestoreOptions {
  * (the bytes of names and texts), SQL mode, and others that the log keeps for the same reason.
  *
  * Not taken over are checks: what the origin refused is not in the log, and while the stream is replayed rows may be of a
- * later time than the statement. So neither foreign keys nor the strict modes.
+ * later time than the statement. So neither foreign keys nor the strict modes. Answers who the servers are.
  */
-export async function restoreSession(options: RestoreOptions): Promise<void> {
+export async function restoreSession(options: RestoreOptions): Promise<Families> {
   const { connection, query } = options;
   const { session } = query;
   const families = await familiesOf(options);
@@ -50,9 +55,10 @@ export async function restoreSession(options: RestoreOptions): Promise<void> {
   if (session.sqlMode !== null)
     await connection.write(`SET SESSION sql_mode = '${sqlModes(session.sqlMode, families).join(',')}'`);
   await restoreCharset(connection, session);
+  return families;
 }
 
-async function familiesOf({ connection, origin }: RestoreOptions): Promise<{ origin: Family; destination: Family }> {
+async function familiesOf({ connection, origin }: RestoreOptions): Promise<Families> {
   await using other = await origin();
   return { origin: (await serverFacts(other)).flavor, destination: (await serverFacts(connection)).flavor };
 }
@@ -82,7 +88,7 @@ const MODES: readonly (readonly [bit: bigint, name: string])[] = [
 ];
 
 /** MySQL rounds fractions of seconds unless told, MariaDB cuts them off unless told. */
-function sqlModes(bits: bigint, { origin, destination }: { origin: Family; destination: Family }): string[] {
+function sqlModes(bits: bigint, { origin, destination }: Families): string[] {
   const has = (bit: bigint) => ((bits >> bit) & 1n) === 1n;
   const cuts = origin === 'mysql' ? has(32n) : !has(34n);
   const names = MODES.filter(([bit]) => has(bit)).map(([, name]) => name);
@@ -94,7 +100,7 @@ function sqlModes(bits: bigint, { origin, destination }: { origin: Family; desti
 /** Of a column that says `CHARACTER SET utf8mb4` alone. MySQL takes two values. */
 async function restoreDefaultCollation(
   { connection, origin, query }: RestoreOptions,
-  families: { origin: Family; destination: Family },
+  families: Families,
 ): Promise<void> {
   if (families.destination !== 'mysql') return;
   let collation = query.session.defaultCollationForUtf8mb4 === 45 ? 'utf8mb4_general_ci' : 'utf8mb4_0900_ai_ci';

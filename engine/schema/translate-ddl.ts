@@ -15,7 +15,7 @@ export interface Translation {
 }
 
 /** MariaDB's types that MySQL lacks, as text of the same values. */
-const TYPES: Record<string, string> = {
+export const TYPES: Readonly<Record<string, string>> = {
   UUID: 'char(36) CHARACTER SET ascii COLLATE ascii_bin',
   INET6: 'varchar(39) CHARACTER SET ascii COLLATE ascii_bin',
   INET4: 'varchar(15) CHARACTER SET ascii COLLATE ascii_bin',

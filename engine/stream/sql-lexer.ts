@@ -2,6 +2,9 @@
 export interface SqlToken {
   kind: 'word' | 'name' | 'string' | 'punctuation';
   text: string;
+  /** Where it stands in the statement, quotes included. */
+  start: number;
+  end: number;
 }
 
 const SPACE = /\s/;
@@ -43,15 +46,15 @@ export function* sqlTokens(
     } else if (character === '`' || character === "'" || character === '"') {
       const escapes = backslashEscapes && character !== '`';
       const { text, end } = quoted(sql, { start: at, quote: character, escapes });
-      yield { kind: character === '`' ? 'name' : 'string', text };
+      yield { kind: character === '`' ? 'name' : 'string', text, start: at, end };
       at = end;
     } else if (WORD.test(character)) {
       let end = at + 1;
       while (end < sql.length && WORD.test(sql[end] ?? '')) end += 1;
-      yield { kind: 'word', text: sql.slice(at, end) };
+      yield { kind: 'word', text: sql.slice(at, end), start: at, end };
       at = end;
     } else {
-      yield { kind: 'punctuation', text: character };
+      yield { kind: 'punctuation', text: character, start: at, end: at + 1 };
       at += 1;
     }
   }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../core/errors.ts';
 import type { Flavor as Family, StreamPosition } from '../../core/gtid.ts';
-import { Replication } from '../../engine/replication.ts';
+import { Replication, type DdlHandler } from '../../engine/replication.ts';
 import { insertColumns, literal, selectExpression } from '../../engine/schema/column-sql.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
@@ -17,6 +17,11 @@ const HASTY = ['--sync-binlog=0', '--innodb-flush-log-at-trx-commit=0'];
 
 /** Changes nothing of a table n. */
 const BARRIER = 'ALTER TABLE n COMMENT = "barrier"';
+
+const skipBarriers: DdlHandler = async ({ ddl }) => {
+  if (ddl.sql === BARRIER) return 'skipped';
+  throw new AppError('DDL_STOPPED', ddl.sql);
+};
 
 /** A source and a target, and one replicated database for each test. */
 export class ApplyPair implements AsyncDisposable {
@@ -138,7 +143,7 @@ export class PairDatabase {
   }
 
   /** `exact`: from the beginning; otherwise rows may be of another time. */
-  follow(exact: boolean): Replication {
+  follow(exact: boolean, onDdl: DdlHandler = skipBarriers): Replication {
     const { source, target } = this.#pair;
     return new Replication(
       {
@@ -153,18 +158,15 @@ export class PairDatabase {
           await using connection = await ServerConnection.open(source.server);
           return await inspectTables(connection, this.name, 'all');
         },
-        onDdl: async ({ ddl }) => {
-          if (ddl.sql === BARRIER) return 'skipped';
-          throw new AppError('DDL_STOPPED', ddl.sql);
-        },
+        onDdl,
       },
       this.#controller.signal,
     );
   }
 
   /** Everything the source has now is applied; the stream is stopped. `heldId`: see `withAllWaiting`. */
-  async applyAll(exact: boolean, heldId?: number): Promise<void> {
-    const start = () => this.follow(exact);
+  async applyAll(exact: boolean, heldId?: number, onDdl?: DdlHandler): Promise<void> {
+    const start = () => this.follow(exact, onDdl);
     const replication = heldId === undefined ? start() : await this.#pair.withAllWaiting(this.name, heldId, start);
     try {
       await replication.waitFor(await this.#pair.position(), AbortSignal.timeout(60_000));
