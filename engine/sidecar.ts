@@ -269,7 +269,8 @@ function durableText({ position, readFrom }: DurablePosition): string {
   return readFrom === undefined ? position : `${position}${READ_FROM}${readFrom}`;
 }
 
-function readDurable(text: string): DurablePosition {
+/** As the progress row has it. */
+export function readDurable(text: string): DurablePosition {
   const [position = '', readFrom] = text.split(READ_FROM);
   return { position, readFrom };
 }

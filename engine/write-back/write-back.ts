@@ -8,7 +8,7 @@ import type { DdlDecision } from '../ddl-policy.ts';
 import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection } from '../server/connection.ts';
-import { createSidecar, ProgressRow, SIDECAR_SCHEMA, takenOver } from '../sidecar.ts';
+import { createSidecar, ProgressRow, readDurable, SIDECAR_SCHEMA, takenOver } from '../sidecar.ts';
 import { ChangeStream } from '../stream/change-stream.ts';
 import { isSameName, type OwnTables } from '../stream/stream-scope.ts';
 import { statementEffect } from '../stream/statement-effect.ts';
@@ -352,7 +352,9 @@ function forwardPosition(own: readonly RowChange[], importId: string): string | 
   const last = own.findLast((change) => change.kind !== 'delete');
   if (last === undefined) return null;
   const value = (name: string) => last.after[last.table.columns.findIndex((column) => column.name === name)];
-  return value('import_id') === importId && value('direction') === 'forward' ? (value('position') ?? null) : null;
+  const durable = value('position');
+  if (durable == null || value('import_id') !== importId || value('direction') !== 'forward') return null;
+  return readDurable(durable).position;
 }
 
 function touchedBy(change: RowChange) {
