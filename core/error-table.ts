@@ -217,6 +217,13 @@ export const ERROR_TABLE = {
     remedy:
       '`resume --skip-ddl`: the table is not imported then, and switches are refused as long as the source has it. To import it, drop it on the source before, and after the resume create it there with CREATE TABLE, then fill it with INSERT … SELECT.',
   },
+  DDL_CHARSET_DIFFERS: {
+    kind: 'fatal',
+    meaning:
+      'A table that was created on the source has another charset on the target, where the defaults of the database are other ones. Its texts would be changed.',
+    remedy:
+      'On the target: ALTER TABLE … CONVERT TO CHARACTER SET, and ALTER DATABASE … CHARACTER SET for the tables to come, as on the source; then resume.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

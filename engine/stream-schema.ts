@@ -91,8 +91,8 @@ export class StreamSchema {
  *
  * The destination tells: it has executed the same history, by us or by the operator. Its definitions are the origin's where
  * both are MySQL. Where a statement was skipped and the destination shows nothing of it, and for MariaDB, whose definitions
- * are translated, the origin is asked how the table is now; should it be further on than this place, row events will not
- * fit, and stop the stream.
+ * are translated, the origin is asked how the table is now; should it be further on than this place, its columns are not those of
+ * the destination, or row events will not fit: both stop the stream.
  */
 export async function definitionsAfter(before: Definitions, context: DdlContext): Promise<Definitions> {
   const { ddl, outcome, origin, destination, flavor, database, allTables } = context;
@@ -123,14 +123,48 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
     // A table that is not imported becomes so by taking the place of one that is, or where all are.
     if (known === undefined && !((isRenamed || allTables) && found !== undefined)) continue;
     if (known === undefined && ddl.withRows) throw cameWithRows(ddl.sql);
+    const onOrigin = now.get(name);
+    if (flavor === 'mysql' && known == null) checkCharsets(found, onOrigin, ddl.sql);
+    if (flavor === 'mariadb' && outcome === 'applied') checkPlaces(found, onOrigin);
     if (found === undefined) changed.set(name, null);
-    else if (known == null) changed.set(name, flavor === 'mysql' ? found : (now.get(name) ?? found));
+    else if (known == null) changed.set(name, flavor === 'mysql' ? found : (onOrigin ?? found));
     else if (flavor === 'mysql' && (outcome === 'applied' || !sameShape(found, known))) changed.set(name, found);
-    else changed.set(name, now.get(name) ?? known);
+    else changed.set(name, onOrigin ?? known);
   }
   const keyless = [...changed.values()].find((table) => table?.key === null);
   if (keyless != null) throw withoutKey(keyless.name, ddl.sql);
   return changed;
+}
+
+/**
+ * A new table takes from its database what the statement leaves out. Rows are read with the charsets of the destination's: with
+ * other ones they would be taken for other texts, most of them without a sign. A table that was converted since on the
+ * origin looks the same.
+ */
+function checkCharsets(found: Table | undefined, onOrigin: Table | undefined, sql: string): void {
+  const column = found?.columns.find(({ name, charset }) => {
+    const other = onOrigin?.columns.find((one) => one.name === name);
+    return other !== undefined && other.charset !== charset;
+  });
+  if (found === undefined || column === undefined) return;
+  const other = onOrigin?.columns.find(({ name }) => name === column.name)?.charset;
+  throw new AppError(
+    'DDL_CHARSET_DIFFERS',
+    `column ${column.name} of ${found.name} has the charset ${column.charset ?? 'binary'} on the destination, and ${other ?? 'binary'} on the origin: ${sql.slice(0, 200)}`,
+    { details: { table: found.name, column: column.name } },
+  );
+}
+
+/** Columns of one type that change places in a later statement would exchange their values until then: no type tells. */
+function checkPlaces(found: Table | undefined, onOrigin: Table | undefined): void {
+  if (found === undefined || onOrigin === undefined) return;
+  const names = ({ columns }: Table) => columns.map(({ name }) => name.toLowerCase());
+  if (JSON.stringify(names(found)) === JSON.stringify(names(onOrigin))) return;
+  throw new AppError(
+    'STREAM_SCHEMA_CHANGED',
+    `table ${found.schema}.${found.name} has other columns on the origin by now than at this position, by a later statement`,
+    { details: { schema: found.schema, table: found.name } },
+  );
 }
 
 export function cameWithRows(sql: string): AppError {
