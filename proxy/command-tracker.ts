@@ -80,6 +80,8 @@ const FETCH_BYTES_MIN = 9;
 const RESET_BYTES_MIN = 5;
 const CLOSE_BYTES_MIN = 5;
 const LONG_DATA_BYTES_MIN = 7;
+/** Servers count from 1, and say nothing to these commands for a statement that they do not have. */
+const NO_STATEMENT = 0;
 /** What a server of MySQL 8.0.22 and later names in its error. */
 const PRECHECK = 'mysql_stmt_precheck';
 
@@ -269,8 +271,9 @@ export class CommandTracker {
     const bytesMin = command === COMMAND.STMT_CLOSE ? CLOSE_BYTES_MIN : LONG_DATA_BYTES_MIN;
     if (payload.length < bytesMin) return refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
+    // Passed on as it is, the client's number could be that of another statement on the server.
+    payload.writeUInt32LE(statement?.backendId ?? NO_STATEMENT, 1);
     if (statement !== undefined) {
-      if (statement.backendId !== null) payload.writeUInt32LE(statement.backendId, 1);
       if (command === COMMAND.STMT_SEND_LONG_DATA) statement.hasLongData = true;
       else {
         this.#options.statements.remove(statement.clientId);

@@ -199,7 +199,8 @@ export class Relay {
 
   /** What one client or server sends must never end the process with all the others. */
   #onMalformed(error: unknown, told: OwnError): void {
-    if (!(error instanceof MalformedPacketError)) throw error;
+    // RangeError: a number was read beyond the end of a packet.
+    if (!(error instanceof MalformedPacketError || error instanceof RangeError)) throw error;
     this.#owner.onBroken(told);
   }
 

@@ -73,6 +73,8 @@ export class Session implements RelayOwner, WatchedSession {
   #formerIds: number[] = [];
   /** The server closed the connection while the session was held: it can still move, its state was read. */
   #backendLost = false;
+  /** COM_CHANGE_USER: the former login has ended, and the next one waits for the end of a hold itself. */
+  #hasLeftServer = false;
   #shuttingDown = false;
 
   constructor(options: SessionOptions) {
@@ -153,7 +155,7 @@ export class Session implements RelayOwner, WatchedSession {
 
   /** Why a drain has to wait for this session; null when it need not. */
   undrainedReasons(): string[] | null {
-    if (this.#phase === 'held' || this.#phase === 'closing') return null;
+    if (this.#phase === 'held' || this.#phase === 'closing' || this.#hasLeftServer) return null;
     const reasons = this.#blockers();
     // Settling: an instant from being drained. Moving: on its way to where it is to be.
     return this.#phase === 'relay' && reasons.length === 0 ? ['reaching a boundary'] : reasons;
@@ -246,9 +248,8 @@ export class Session implements RelayOwner, WatchedSession {
       backend.quit();
       return;
     }
-    this.#relay.detach();
-    this.#login.backend.quit();
     this.#login.luggage.drop();
+    this.#hasLeftServer = false;
     this.#login = this.#newLogin(backend, { profile, database });
     this.#relay.follow(this.#login.tracker);
     this.#relay.attach(backend);
@@ -257,6 +258,10 @@ export class Session implements RelayOwner, WatchedSession {
   /** Our own exchange with the client begins: returns what it sent ahead. */
   takeClient(): Buffer {
     this.#phase = 'moving';
+    this.#relay.detach();
+    this.#login.backend.quit();
+    this.#hasLeftServer = true;
+    this.#context.onSettled(this);
     return this.#relay.releaseClient();
   }
 

@@ -210,6 +210,28 @@ test('COM_CHANGE_USER has two bytes for the collation, and the session keeps it 
   }
 });
 
+test('COM_CHANGE_USER at the beginning of a hold does not hold back the switch: it is answered on the other side', async () => {
+  await using own = await ProxyHarness.start({ source: server, target: server });
+  await using raw = await RawClient.open(own.port);
+  await raw.ask(query('CREATE TEMPORARY TABLE left_behind (a INT)'));
+  const changed = raw.changeUser(45, async () => {
+    await own.switchTo('target', { prepare: false });
+  });
+  expect(await changed).toBe(0);
+  expect((await own.sessions()).map(({ side, pins }) => ({ side, pins }))).toEqual([{ side: 'target', pins: [] }]);
+});
+
+test('closing a statement that is closed already does not close another one', async () => {
+  await using raw = await RawClient.open(proxy.port, { capabilities: [CAPABILITY.DEPRECATE_EOF] });
+  // The server's numbers are ahead of those that the client gets.
+  await raw.ask(bytes(COMMAND.STMT_PREPARE, 'SELECT * FROM missing'));
+  await raw.ask(bytes(COMMAND.STMT_PREPARE, 'SELECT 1'));
+  await raw.ask(bytes(COMMAND.STMT_PREPARE, 'SELECT 2'));
+  for (let times = 0; times < 2; times += 1) await raw.ask(bytes(COMMAND.STMT_CLOSE, [2, 0, 0, 0]));
+  const [answer] = await raw.ask(execute(0));
+  expect(answer === 'closed' ? answer : answer?.[0]).toBe(1);
+});
+
 test('mysqlbinlog reads through the proxy what it reads directly, and pins its session', async () => {
   await using root = await direct(server);
   const [file] = await rowsOf(root, 'SHOW BINARY LOGS');

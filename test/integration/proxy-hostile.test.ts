@@ -14,6 +14,7 @@ import { ProxyHarness } from '../support/proxy-harness.ts';
 /** A server that lets everybody in and answers every command with what the test put into `answer`. */
 const server = createServer((socket) => serve(socket));
 let answer: (command: Buffer) => Buffer = () => framePacket(buildOk({ statusFlags: 2 }), 1);
+let closesBehindAnswer = false;
 let proxy: ProxyHarness;
 
 const CAPABILITIES = combine(
@@ -44,6 +45,7 @@ function serve(socket: Socket): void {
     // The login, then the trackers.
     if (messages === 1) socket.write(framePacket(buildOk({ statusFlags: 2 }), 2));
     else if (messages === 2) socket.write(framePacket(buildOk({ statusFlags: 2 }), 1));
+    else if (closesBehindAnswer) socket.end(answer(chunk));
     else socket.write(answer(chunk));
   });
 }
@@ -142,6 +144,23 @@ test('a server that answers with random bytes ends its session only', async () =
     ),
     { numRuns: 100 },
   );
+  await isAlive();
+});
+
+test('a server whose packets end too early ends its session only', async () => {
+  closesBehindAnswer = true;
+  for (const command of [0x03, 0x16, 0x04, 0x1b, 0x09]) {
+    for (const first of [0x00, 0x01, 0xfb, 0xfe, 0xff]) {
+      for (let length = 1; length < 12; length += 1) {
+        answer = () => framePacket(Buffer.concat([Buffer.of(first), Buffer.alloc(length - 1, 0xfc)]), 1);
+        const socket = await loggedIn();
+        socket.resume();
+        socket.write(framePacket(Buffer.concat([Buffer.of(command), Buffer.from('SELECT 1')]), 0));
+        await once(socket, 'close');
+      }
+    }
+  }
+  closesBehindAnswer = false;
   await isAlive();
 });
 

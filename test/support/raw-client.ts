@@ -72,8 +72,8 @@ export class RawClient implements AsyncDisposable {
     return packets;
   }
 
-  /** COM_CHANGE_USER of the same user; returns the first byte of the last answer. */
-  async changeUser(collation: number): Promise<number | undefined> {
+  /** COM_CHANGE_USER of the same user; returns the first byte of the last answer. `whenAsked`: before the password is told. */
+  async changeUser(collation: number, whenAsked?: () => Promise<void>): Promise<number | undefined> {
     const command = new ByteWriter()
       .uint8(COMMAND.CHANGE_USER)
       .nulTerminated('app')
@@ -86,6 +86,7 @@ export class RawClient implements AsyncDisposable {
     for (;;) {
       const payload = await this.#stream.next();
       if (payload[0] === AUTH_MESSAGE.SWITCH) {
+        await whenAsked?.();
         const { scramble } = parseAuthSwitch(payload);
         this.#stream.write(cachingSha2Response(password, scramble));
       } else if (payload[0] === AUTH_MESSAGE.MORE_DATA) {
