@@ -6,7 +6,7 @@ import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
-import { glanceAtOk, withoutChangeFlag } from './ok-glance.ts';
+import { clearChangeFlag, glanceAtOk } from './ok-glance.ts';
 import {
   executeLayout,
   statementIdOf,
@@ -15,7 +15,7 @@ import {
   type PreparedStatements,
 } from './prepared-statements.ts';
 import { queryTextOffset } from './query-text.ts';
-import { ResponseWalker } from './response-walker.ts';
+import { ResponseWalker, type Replacement } from './response-walker.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
@@ -63,14 +63,6 @@ export interface CommandTrackerOptions {
 /** Unknown command, packet too large, packets out of order, malformed packet. */
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([1047, 1153, 1156, 1835]);
 
-const NEW_COMMAND = {
-  statement: null,
-  text: null,
-  failed: false,
-  warnings: 0,
-  affectedRows: null,
-  readsDiagnostics: false,
-};
 /** After these a server remembers something of the statement. */
 const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
 
@@ -196,11 +188,23 @@ export class CommandTracker {
 
   #forward(
     packet: Buffer,
-    current: Pick<CurrentCommand, 'command' | 'effects'> & Partial<CurrentCommand>,
+    current: Pick<CurrentCommand, 'command' | 'effects'> &
+      Partial<Pick<CurrentCommand, 'statement' | 'text' | 'readsDiagnostics'>>,
   ): CommandDecision {
-    this.#current = { ...NEW_COMMAND, ...current };
-    this.#options.state.onStart(current.effects);
-    this.#walker.begin(current.command);
+    const { command, effects, statement = null, text = null, readsDiagnostics = false } = current;
+    // Written out: spreading defaults took longer than the rest of this function.
+    this.#current = {
+      command,
+      effects,
+      statement,
+      text,
+      failed: false,
+      warnings: 0,
+      affectedRows: null,
+      readsDiagnostics,
+    };
+    this.#options.state.onStart(effects);
+    this.#walker.begin(command);
     return { kind: 'forward', packet, isAnswered: true };
   }
 
@@ -289,14 +293,15 @@ export class CommandTracker {
     return id === 0xffff_ffff ? this.#options.statements.all().at(-1) : this.#options.statements.get(id);
   }
 
-  #onOk(payload: Buffer): Buffer | null {
+  #onOk(payload: Buffer): Replacement {
     const { state } = this.#options;
     const glance = glanceAtOk(payload);
     if (glance !== null) {
       this.#noteOutcome(glance.warnings, payload[0] === OK_HEADER ? BigInt(glance.affectedRows) : null);
       this.#onStatus(glance.statusFlags);
-      const { stripped, statusFlags } = glance;
-      return stripped === null ? null : withoutChangeFlag(stripped, statusFlags);
+      const { strippedBytes, statusFlags } = glance;
+      if (strippedBytes !== null) clearChangeFlag(payload, statusFlags);
+      return strippedBytes;
     }
     const ok = state.onOk(payload, this.#current?.effects ?? NO_EFFECTS);
     this.#noteOutcome(ok.warnings, ok.header === OK_HEADER ? ok.affectedRows : null);

@@ -4,9 +4,9 @@ import { buildErr } from '../core/wire/err-packet.ts';
 import { buildEof, buildOk } from '../core/wire/ok-packet.ts';
 import { MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
-import { ResponseWalker } from './response-walker.ts';
+import { ResponseWalker, type Replacement } from './response-walker.ts';
 
-function collect({ deprecateEof = true, replaceOk = null as Buffer | null } = {}) {
+function collect({ deprecateEof = true, replaceOk = null as Replacement } = {}) {
   const seen = { bytes: [] as Buffer[], events: [] as string[] };
   const walker = new ResponseWalker(
     {
@@ -190,12 +190,28 @@ test('a row of 16 MiB and more is not looked at in its continuation', () => {
   expect(Buffer.concat(seen.bytes).equals(bytes)).toBe(true);
 });
 
-test('an OK packet that is replaced keeps its place and sequence', () => {
-  const replacement = buildOk({ affectedRows: 9n });
+const withMessage = (header: number) =>
+  buildOk({ header, message: Buffer.from('what is longer than its replacement') });
+
+test.each<{ how: string; end: Buffer; replacement: number | Buffer; expected: Buffer; segments: number }>([
+  { how: 'cut short', end: withMessage(0xfe), replacement: 7, expected: withMessage(0xfe).subarray(0, 7), segments: 1 },
+  { how: 'replaced by less', end: withMessage(0xfe), replacement: ok, expected: ok, segments: 1 },
+  { how: 'replaced by more', end: endOk, replacement: withMessage(0), expected: withMessage(0), segments: 2 },
+])('an OK packet that is $how keeps its place and sequence', ({ end, replacement, expected, segments }) => {
   const { walker, seen } = collect({ replaceOk: replacement });
   walker.begin(COMMAND.QUERY);
-  walker.feed(stream(Buffer.of(1), column, row, endOk));
-  expect(Buffer.concat(seen.bytes).equals(stream(Buffer.of(1), column, row, replacement))).toBe(true);
+  walker.feed(stream(Buffer.of(1), column, row, end));
+  expect(Buffer.concat(seen.bytes)).toEqual(stream(Buffer.of(1), column, row, expected));
+  expect(seen.bytes).toHaveLength(segments);
+});
+
+test('an answer goes on after an OK packet that was cut short', () => {
+  const { walker, seen } = collect({ replaceOk: 7 });
+  walker.begin(COMMAND.QUERY);
+  const first = buildOk({ statusFlags: 2 | SERVER_STATUS.MORE_RESULTS, message: Buffer.from('of several') });
+  walker.feed(stream(first, Buffer.of(1), column, row, endOk));
+  expect(Buffer.concat(seen.bytes)).toEqual(stream(first.subarray(0, 7), Buffer.of(1), column, row, endOk));
+  expect(seen.events).toEqual(['ok', 'ok', 'finished']);
 });
 
 test('an error that nobody asked for is not passed on as an answer', () => {

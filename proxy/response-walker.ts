@@ -19,12 +19,15 @@ type State =
   | 'one-packet'
   | 'raw';
 
+/** What goes on in place of a payload: only so many of its bytes, other ones, or (null) the payload as it is. */
+export type Replacement = number | Buffer | null;
+
 /** What the owner does with what the walker meets; called in the order of the bytes. */
 export interface ResponseEvents {
   /** Bytes for the client, as they came or rewritten. */
   forward(bytes: Buffer): void;
-  /** An OK packet that ends a result or stands for one. The return value replaces the payload; null: it stays as it is. */
-  ok(payload: Buffer): Buffer | null;
+  /** An OK packet that ends a result or stands for one. */
+  ok(payload: Buffer): Replacement;
   /** Of an EOF packet. */
   status(flags: number, warnings: number): void;
   error(payload: Buffer): void;
@@ -132,7 +135,7 @@ export class ResponseWalker {
           }
           const replaced = this.#onPacket(bytes.subarray(offset + HEADER_BYTES, next), first);
           if (replaced !== null) {
-            this.#forwardReplaced(bytes.subarray(forwarded, next), { at: offset - forwarded, payload: replaced });
+            this.#forwardReplaced(bytes, { from: forwarded, at: offset, length, replaced });
             forwarded = next;
           }
         }
@@ -157,6 +160,11 @@ export class ResponseWalker {
   /** Rows and definitions: nothing in them changes the session. */
   #isPassing(first: number, length: number): boolean {
     switch (this.#state) {
+      case 'first':
+        // The number of columns, where it is one byte.
+        if (length !== 1 || first === OK_HEADER || first >= 0xfb) return false;
+        this.#onColumnCount(first);
+        return true;
       case 'rows':
         // A value of 16 MiB and more begins with 0xFE as well, in a packet that is full.
         return (first !== EOF_HEADER || length === MAX_PAYLOAD_BYTES) && first !== ERR_HEADER;
@@ -185,7 +193,7 @@ export class ResponseWalker {
   }
 
   /** Returns what replaces the payload, or null. An empty buffer takes the packet out. */
-  #onPacket(payload: Buffer, first: number): Buffer | null {
+  #onPacket(payload: Buffer, first: number): Replacement {
     switch (this.#state) {
       case 'idle':
         this.#events.unsolicited(payload);
@@ -208,7 +216,7 @@ export class ResponseWalker {
     }
   }
 
-  #onFirst(payload: Buffer, first: number): Buffer | null {
+  #onFirst(payload: Buffer, first: number): Replacement {
     if (first === OK_HEADER) return this.#onOk(payload);
     if (first === ERR_HEADER) return this.#onError(payload);
     // COM_SET_OPTION and COM_DEBUG answer with an EOF packet.
@@ -217,12 +225,16 @@ export class ResponseWalker {
       this.#events.localInfile();
       return null;
     }
-    this.#definitionsLeft = new ByteReader(payload).lenenc();
-    this.#state = 'columns';
+    this.#onColumnCount(new ByteReader(payload).lenenc());
     return null;
   }
 
-  #onColumnsEof(payload: Buffer, first: number): Buffer | null {
+  #onColumnCount(count: number): void {
+    this.#definitionsLeft = count;
+    this.#state = 'columns';
+  }
+
+  #onColumnsEof(payload: Buffer, first: number): Replacement {
     if (first === ERR_HEADER) return this.#onError(payload);
     const flags = statusFlagsOfEof(payload);
     this.#hasOutParameters = (flags & SERVER_STATUS.PS_OUT_PARAMS) !== 0;
@@ -236,7 +248,7 @@ export class ResponseWalker {
     return null;
   }
 
-  #onEnd(payload: Buffer, first: number): Buffer | null {
+  #onEnd(payload: Buffer, first: number): Replacement {
     if (first === ERR_HEADER) return this.#onError(payload);
     if (this.#deprecateEof && payload.length >= 7) return this.#onOk(payload);
     const flags = statusFlagsOfEof(payload);
@@ -245,7 +257,7 @@ export class ResponseWalker {
     return null;
   }
 
-  #onOk(payload: Buffer): Buffer | null {
+  #onOk(payload: Buffer): Replacement {
     const flags = statusFlagsOfOk(payload);
     const replaced = this.#events.ok(payload);
     this.#endOfResult(flags);
@@ -258,7 +270,7 @@ export class ResponseWalker {
     return null;
   }
 
-  #onPrepared(payload: Buffer, first: number): Buffer | null {
+  #onPrepared(payload: Buffer, first: number): Replacement {
     if (first === ERR_HEADER) return this.#onError(payload);
     this.#events.prepared(payload);
     const columns = payload.readUInt16LE(5);
@@ -283,20 +295,21 @@ export class ResponseWalker {
     this.#finished = true;
   }
 
-  /** What comes before the packet, and the new packet over the old one: for the client one segment. */
-  #forwardReplaced(bytes: Buffer, { at, payload }: { at: number; payload: Buffer }): void {
+  /** What comes before the packet, and the new packet over the old one where it fits: for the client one segment. */
+  #forwardReplaced(
+    bytes: Buffer,
+    { from, at, length, replaced }: { from: number; at: number; length: number; replaced: number | Buffer },
+  ): void {
     const sequence = bytes.readUInt8(at + 3);
-    if (payload.length > bytes.length - at - HEADER_BYTES) {
-      if (at > 0) this.#events.forward(bytes.subarray(0, at));
-      this.#events.forward(framePacket(payload, sequence));
-      return;
+    const kept = typeof replaced === 'number' ? replaced : replaced.length;
+    const fits = kept > 0 && kept <= length;
+    if (fits) {
+      writeHeader(bytes, at, kept, sequence);
+      if (typeof replaced !== 'number') replaced.copy(bytes, at + HEADER_BYTES);
     }
-    const end = payload.length === 0 ? at : at + HEADER_BYTES + payload.length;
-    if (payload.length > 0) {
-      writeHeader(bytes, at, payload.length, sequence);
-      payload.copy(bytes, at + HEADER_BYTES);
-    }
-    if (end > 0) this.#events.forward(bytes.subarray(0, end));
+    const end = fits ? at + HEADER_BYTES + kept : at;
+    if (end > from) this.#events.forward(bytes.subarray(from, end));
+    if (kept > length && typeof replaced !== 'number') this.#events.forward(framePacket(replaced, sequence));
   }
 }
 
