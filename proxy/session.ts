@@ -13,6 +13,7 @@ import { Relay, type RelayOwner } from './relay.ts';
 import type { Router } from './router.ts';
 import { killSession, type KillContext, type KillRequest } from './session-kill.ts';
 import { SessionLogin } from './session-login.ts';
+import { SessionMove, type MovingSession, type SessionPhase } from './session-move.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { SessionPortrait } from './session-portrait.ts';
 import type { WatchedSession } from './session-watch.ts';
@@ -49,15 +50,9 @@ export interface SessionOptions {
 }
 
 /**
- * relay: commands go to the server as they come. settling: at a boundary within a hold, reading what only the old
- * server knows. held: nothing under way, at most one command kept. moving: being carried over, or our own statements
- * run. closing: over.
+ * One client with its one connection to a database server: decides when commands go, and what happens at a boundary. How it
+ * settles and moves is `SessionMove`'s.
  */
-type Phase = 'relay' | 'settling' | 'held' | 'moving' | 'closing';
-
-const FORMER_IDS_MAX = 8;
-
-/** One client with its one connection to a database server: decides when commands go, and when to move. */
 export class Session implements RelayOwner, WatchedSession {
   readonly id: string;
   readonly role: Role;
@@ -68,11 +63,9 @@ export class Session implements RelayOwner, WatchedSession {
   readonly #portrait: SessionPortrait;
   readonly #relay: Relay;
   readonly #hold: HoldWait;
+  readonly #move: SessionMove;
   #login: SessionLogin;
-  #phase: Phase = 'relay';
-  #formerIds: number[] = [];
-  /** The server closed the connection while the session was held: it can still move, its state was read. */
-  #backendLost = false;
+  #phase: SessionPhase = 'relay';
   /** COM_CHANGE_USER: the former login has ended, and the next one waits for the end of a hold itself. */
   #hasLeftServer = false;
   #shuttingDown = false;
@@ -91,6 +84,7 @@ export class Session implements RelayOwner, WatchedSession {
     this.#hold = new HoldWait({ metrics, timeoutMs, onTimeout: () => this.#onHeldTooLong() });
     this.#login = this.#newLogin(backend, { profile, database });
     this.#relay = new Relay({ client, backend, tracker: this.#login.tracker, owner: this, metrics });
+    this.#move = new SessionMove({ relay: this.#relay, session: this.#asMoving() });
   }
 
   get profile(): LoginProfile {
@@ -112,7 +106,7 @@ export class Session implements RelayOwner, WatchedSession {
 
   /** By the id of a server that the session left: what CONNECTION_ID() answered then. */
   wasKnownAs(backendId: number): boolean {
-    return this.#formerIds.includes(backendId);
+    return this.#move.formerIds.includes(backendId);
   }
 
   /** Held, with no command that waits. */
@@ -181,7 +175,7 @@ export class Session implements RelayOwner, WatchedSession {
     if (this.#phase === 'closing' || this.#phase === 'settling' || this.#phase === 'moving') return;
     const { destination, held } = this.#context.router.route(this.role);
     if (destination === null) return;
-    const mustMove = !isSameDestination(destination, this.#login.backend.destination) || this.#backendLost;
+    const mustMove = !isSameDestination(destination, this.#login.backend.destination) || this.#move.backendLost;
     const blockers = this.#blockers();
     if (blockers.length > 0) {
       // What runs on a server that no longer serves the role: a write could not be told from one before the switch (I1).
@@ -191,9 +185,9 @@ export class Session implements RelayOwner, WatchedSession {
     if (this.#shuttingDown) {
       this.fail(CLIENT_ERROR.shutdown());
     } else if (held) {
-      if (this.#phase !== 'held') this.#settle();
+      if (this.#phase !== 'held') this.#move.settle();
     } else if (mustMove) {
-      void this.#move(destination);
+      void this.#move.go(destination);
     } else {
       this.#resume();
     }
@@ -202,7 +196,7 @@ export class Session implements RelayOwner, WatchedSession {
   /** Opens the connection to `destination` ahead of the switch, which has to come within `keepMs`; rejects with ClientError. */
   async prepareMove(destination: Destination, keepMs: number): Promise<void> {
     if (this.#isClosing() || isSameDestination(destination, this.#login.backend.destination)) return;
-    await this.#readAhead();
+    await this.#move.readAhead();
     await this.#login.luggage.prepare(destination, { keepMs, isWanted: () => !this.#isClosing() });
   }
 
@@ -313,7 +307,7 @@ export class Session implements RelayOwner, WatchedSession {
   }
 
   onKill(request: KillRequest): void {
-    void this.#runOwn(async () => {
+    void this.#move.runOwn(async () => {
       this.#relay.answer(await this.#context.kill(this, request));
     });
   }
@@ -329,7 +323,7 @@ export class Session implements RelayOwner, WatchedSession {
   }
 
   onBackendClosed(): void {
-    if (this.#phase === 'held') this.#backendLost = true;
+    if (this.#phase === 'held') this.#move.onBackendLost();
     else this.fail(CLIENT_ERROR.backendLost('it closed the connection'));
   }
 
@@ -337,12 +331,12 @@ export class Session implements RelayOwner, WatchedSession {
     this.fail(error);
   }
 
-  // --- boundary, hold and move
+  // --- boundary
 
   #onFinished(): void {
     if (this.#isClosing()) return;
     if (this.#login.state.needsCatchUp) {
-      void this.#runOwn(async () => this.#login.catchUp());
+      void this.#move.runOwn(async () => this.#login.catchUp());
       return;
     }
     const { destination, held } = this.#context.router.route(this.role);
@@ -359,23 +353,6 @@ export class Session implements RelayOwner, WatchedSession {
     return [...reasons, ...this.pins()];
   }
 
-  /** Runs our own statements on the session's server, while the client waits. */
-  async #runOwn(work: () => Promise<void>): Promise<void> {
-    this.#phase = 'moving';
-    this.#relay.detach();
-    try {
-      await work();
-      if (this.#isClosing()) return;
-      this.#relay.attach(this.#login.backend);
-      this.#phase = 'relay';
-    } catch (error) {
-      this.fail(packetOf(error, CLIENT_ERROR.backendLost));
-      return;
-    }
-    this.reconsider();
-    this.#relay.pump();
-  }
-
   #onHeldTooLong(): void {
     // After the fence there is no way back (I6): only the next epoch ends the hold.
     const isFenced = this.#context.router.record?.fenced === true;
@@ -386,78 +363,6 @@ export class Session implements RelayOwner, WatchedSession {
     const error = new ClientError(CLIENT_ERROR.notMovable(blockers.join(', ')));
     this.#context.onMoveFailed(this, error);
     this.fail(error.packet);
-  }
-
-  /** Within a hold, at a boundary: from here on nothing of the session is under way. */
-  #settle(): void {
-    if (!this.#login.luggage.needsToRead()) {
-      this.#onStateRead();
-      return;
-    }
-    this.#phase = 'settling';
-    this.#relay.detach();
-    void this.#readState().then(
-      () => {
-        if (this.#isClosing()) return;
-        this.#relay.attach(this.#login.backend);
-        this.#onStateRead();
-        // The hold may have ended meanwhile.
-        this.reconsider();
-      },
-      (error: unknown) => this.fail(packetOf(error, CLIENT_ERROR.backendLost)),
-    );
-  }
-
-  #onStateRead(): void {
-    // The server may have known better: a transaction is open after all.
-    const isSettled = this.#blockers().length === 0;
-    this.#phase = isSettled ? 'held' : 'relay';
-    if (isSettled) {
-      this.#context.onSettled(this);
-      this.#login.luggage.refresh();
-    }
-    this.#relay.pump();
-  }
-
-  /** Before a switch, where the session happens to be idle: what stays as it is need not be read in the pause. */
-  async #readAhead(): Promise<void> {
-    const isIdle = this.#phase === 'relay' && this.#relay.isEmpty && this.#blockers().length === 0;
-    if (isIdle && this.#login.luggage.needsToRead()) await this.#runOwn(async () => this.#readState());
-  }
-
-  /** Everything that only the old server can tell, while it still can. */
-  async #readState(): Promise<void> {
-    await this.#login.readState(() => this.#blockers());
-  }
-
-  async #move(destination: Destination): Promise<void> {
-    const isSettled = this.#phase === 'held';
-    this.#phase = 'moving';
-    this.#relay.detach();
-    const old = this.#login.backend;
-    try {
-      const { connection, statementIds } = await this.#login.carryOver(destination, {
-        isSettled,
-        blockers: () => this.#blockers(),
-      });
-      if (this.#isClosing()) {
-        connection.quit();
-        return;
-      }
-      this.#formerIds = [old.connectionId, ...this.#formerIds].slice(0, FORMER_IDS_MAX);
-      this.#login.rebind(connection, statementIds);
-      this.#backendLost = false;
-      this.#relay.attach(connection);
-      this.#context.metrics.moves.inc({ outcome: 'moved' });
-    } catch (error) {
-      old.quit();
-      if (!this.#isClosing()) this.#context.onMoveFailed(this, error);
-      this.fail(packetOf(error, CLIENT_ERROR.moveFailed));
-      return;
-    }
-    this.#phase = 'relay';
-    // Goes on with what was held, or elsewhere when the route changed meanwhile.
-    this.reconsider();
   }
 
   #resume(): void {
@@ -473,6 +378,22 @@ export class Session implements RelayOwner, WatchedSession {
   #shownState(): SessionView['state'] {
     if (this.#phase === 'relay') return this.#relay.isBusy ? 'busy' : 'idle';
     return this.#phase === 'settling' ? 'held' : this.#phase;
+  }
+
+  #asMoving(): MovingSession {
+    return {
+      login: () => this.#login,
+      phase: () => this.#phase,
+      enter: (phase) => {
+        this.#phase = phase;
+      },
+      blockers: () => this.#blockers(),
+      reconsider: () => this.reconsider(),
+      fail: (error) => this.fail(error),
+      onSettled: () => this.#context.onSettled(this),
+      onMoved: () => this.#context.metrics.moves.inc({ outcome: 'moved' }),
+      onMoveFailed: (error) => this.#context.onMoveFailed(this, error),
+    };
   }
 
   #newLogin(
@@ -494,9 +415,4 @@ export class Session implements RelayOwner, WatchedSession {
       },
     });
   }
-}
-
-function packetOf(error: unknown, fallback: (why: string) => OwnError): OwnError {
-  if (error instanceof ClientError && error.packet.sqlState.startsWith('08')) return error.packet;
-  return fallback(error instanceof Error ? error.message : String(error));
 }
