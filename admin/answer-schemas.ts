@@ -13,6 +13,9 @@ import type {
   StrayWritesView,
   StrayWriteView,
   SwitchReport,
+  UsersApplyReport,
+  UsersScript,
+  UsersView,
   ValidationReport,
   VerifyRepairReport,
 } from '../engine/api.ts';
@@ -152,6 +155,34 @@ export const strayApplyReportSchema: z.ZodType<StrayApplyReport> = z.object({
   conflicts: z.array(z.object({ id: count, reason: z.string() })),
   already: count,
   strayWrites: strayWritesView.nullable(),
+});
+
+export const usersViewSchema: z.ZodType<UsersView> = z.object({
+  from: side,
+  to: side,
+  users: z.array(
+    z.object({
+      account: z.string(),
+      isRole: z.boolean(),
+      state: z.enum(['same', 'different', 'absent']),
+      obstacle: z.string().nullable(),
+      differences: z.array(z.string()),
+      left: z.array(z.string()),
+      otherHosts: z.array(z.string()),
+    }),
+  ),
+  serverWide: z.array(z.string()),
+});
+
+export const usersApplyReportSchema: z.ZodType<UsersApplyReport> = z.object({
+  created: z.array(z.string()),
+  refused: z.array(z.object({ account: z.string(), statement: z.string(), reason: z.string() })),
+  view: usersViewSchema,
+});
+
+export const usersScriptAnswerSchema: z.ZodType<UsersScript> = z.object({
+  script: z.string(),
+  hasSecrets: z.boolean(),
 });
 
 export const importViewSchema: z.ZodType<ImportView> = z.object({

@@ -15,6 +15,10 @@ import type {
   StrayWriteView,
   SwitchReport,
   SwitchRequest,
+  UsersApplyReport,
+  UsersScript,
+  UsersScriptRequest,
+  UsersView,
   ValidationReport,
   VerifyRepairReport,
   VerifyRequest,
@@ -100,6 +104,11 @@ export class AdminClient implements AsyncDisposable {
     this.#json<ConflictView[]>({ method: 'GET', path: `${pathOf(id, 'conflicts')}?after=${after}&limit=${limit}` });
   applyStrayWrites = (id: string, ids: StrayApplyRequest['ids']) =>
     this.#json<StrayApplyReport>({ method: 'POST', path: pathOf(id, 'stray-writes/apply'), body: { ids } });
+  users = (id: string) => this.#json<UsersView>({ method: 'GET', path: pathOf(id, 'users') });
+  createUsers = (id: string) =>
+    this.#json<UsersApplyReport>({ method: 'POST', path: pathOf(id, 'users/apply'), body: {} });
+  usersScript = (id: string, body: UsersScriptRequest) =>
+    this.#json<UsersScript>({ method: 'POST', path: pathOf(id, 'users/script'), body });
   doctor = (id: string) => this.#json<DoctorReport>({ method: 'GET', path: pathOf(id, 'doctor') });
   repair = (id: string) => this.#json<DoctorReport>({ method: 'POST', path: pathOf(id, 'doctor/repair'), body: {} });
   sessions = () => this.#json<SessionView[]>({ method: 'GET', path: 'sessions' });

@@ -7,6 +7,7 @@ import { importRoutes } from './routes/import-routes.ts';
 import { lagRoute } from './routes/lag-route.ts';
 import { doctorRoutes } from './routes/doctor-routes.ts';
 import { conflictRoutes } from './routes/conflict-routes.ts';
+import { userRoutes } from './routes/user-routes.ts';
 import { strayRoutes } from './routes/stray-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 
@@ -16,6 +17,7 @@ export function routeTable({ streams, lag }: { streams: EventStreams; lag: LagHi
     ...importRoutes,
     ...strayRoutes,
     ...conflictRoutes,
+    ...userRoutes,
     ...doctorRoutes,
     ...eventRoutes(streams),
     lagRoute(lag),

@@ -230,6 +230,17 @@ export const ERROR_TABLE = {
     remedy:
       'Make the same change on the target, then `resume --skip-ddl`; or let Switchyard run it: `resume --apply-ddl`.',
   },
+  USERS_UNREADABLE: {
+    kind: 'refused',
+    meaning: 'The Switchyard user may not see the accounts of a server, or not their grants.',
+    remedy: 'Run the GRANT SELECT ON mysql.* that the error names on that server, or compare the accounts by hand.',
+  },
+  USERS_GRANT_MISSING: {
+    kind: 'refused',
+    meaning: 'The Switchyard user may not create accounts on the server that lacks them.',
+    remedy:
+      'Run the GRANT CREATE USER ON *.* that the error names there (and GRANT ALL on the schema WITH GRANT OPTION), or run the script of `switchyard users ID --script` as an administrator.',
+  },
   DDL_FAILED: {
     kind: 'fatal',
     meaning: 'A DDL statement from the source failed on the target.',

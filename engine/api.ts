@@ -39,6 +39,7 @@ export const replicaHostSchema = z.strictObject({
 export type ReplicaHost = z.infer<typeof replicaHostSchema>;
 
 export const REVERSE_MODES = ['off', 'from_switch', 'always'] as const;
+export const USER_MODES = ['ignore', 'report', 'create'] as const;
 export const importOptionsSchema = z.strictObject({
   /** Add secondary indexes after the rows instead of before. */
   deferIndexes: z.boolean().default(true),
@@ -73,6 +74,11 @@ export const importOptionsSchema = z.strictObject({
    * switching back; `from_switch` while the target is primary; `always` also before, where the source wins (ADR 19).
    */
   reverse: z.enum(REVERSE_MODES).default('from_switch'),
+  /**
+   * Accounts with privileges on the schema: `report` names those that the target lacks or has otherwise, `create` creates the
+   * absent ones there with their password hashes, `ignore` does not look at them (ADR 24).
+   */
+  users: z.enum(USER_MODES).default('report'),
   /** Import although validation found errors that can be skipped; all tables are imported then. */
   skipValidationErrors: z.boolean().default(false),
   /**
@@ -317,6 +323,54 @@ export interface StrayApplyReport {
   strayWrites: StrayWritesView | null;
 }
 
+/** An account or role with privileges on the schema, as the side has it that is not primary. No secrets. */
+export interface UserView {
+  /** `'app'@'%'`. */
+  account: string;
+  isRole: boolean;
+  state: 'same' | 'different' | 'absent';
+  /** Why Switchyard cannot create it with the password that it has; null where it can, or it is there. */
+  obstacle: string | null;
+  /** Of one that is there. Nothing is changed in it. */
+  differences: string[];
+  /** What it has beside the schema, which is not brought. */
+  left: string[];
+  /** Accounts of the same name for other hosts that are there. */
+  otherHosts: string[];
+}
+
+export interface UsersView {
+  from: Side;
+  to: Side;
+  users: UserView[];
+  /** Accounts that reach the schema by privileges on the whole server only: not brought. */
+  serverWide: string[];
+}
+
+export interface RefusedUserStatement {
+  account: string;
+  /** Without a hash. */
+  statement: string;
+  reason: string;
+}
+
+export interface UsersApplyReport {
+  created: string[];
+  refused: RefusedUserStatement[];
+  view: UsersView;
+}
+
+export const usersScriptSchema = z.strictObject({
+  /** With the password hashes, which are secrets; else there are blanks to be filled in. */
+  hashes: z.boolean().default(false),
+});
+export type UsersScriptRequest = z.infer<typeof usersScriptSchema>;
+
+export interface UsersScript {
+  script: string;
+  hasSecrets: boolean;
+}
+
 /** What people see of an import. No secrets. */
 export interface ImportView {
   id: string;
@@ -403,6 +457,12 @@ export interface EngineApi {
   /** Applies stray writes to the primary, each where the row is as it was before it; the others are conflicts. */
   applyStrayWrites(params: { id: string } & StrayApplyRequest & Actor): Promise<StrayApplyReport>;
   listConflicts(params: { id: string } & ConflictListRequest): Promise<ConflictView[]>;
+  /** Accounts of the primary's side, as the other side has them. */
+  listUsers(params: { id: string }): Promise<UsersView>;
+  /** Creates there those that are absent and can come along with their passwords. Existing ones are left as they are. */
+  createUsers(params: { id: string } & Actor): Promise<UsersApplyReport>;
+  /** For the mysql client. */
+  usersScript(params: { id: string } & UsersScriptRequest & Actor): Promise<UsersScript>;
   /** What is wrong with an import, its route, its proxies and its servers. */
   doctor(params: { id: string }): Promise<DoctorReport>;
   /** The same, after what can be repaired without a decision has been. */

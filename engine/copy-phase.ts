@@ -8,6 +8,7 @@ import { COPY_CHUNKS_DDL } from './copy/copy-chunks-table.ts';
 import { runCopy } from './copy/run-copy.ts';
 import { finishTables } from './copy/finish-tables.ts';
 import { withObjects, type ImportSecrets } from './import-document.ts';
+import { ImportUsers } from './import-users.ts';
 import type { ImportRecord } from './import-store.ts';
 import type { ImportStreams } from './import-streams.ts';
 import { createPassiveObjects, missingPassiveObjects } from './objects/bring-objects.ts';
@@ -285,6 +286,8 @@ async function bringObjects(world: CopyWorld, credentials: ImportSecrets): Promi
   await using source = await world.connect('source');
   await using target = await world.connect('target');
   const { database } = record.document;
+  const users = new ImportUsers(world);
+  await users.bring('before_objects');
   const missing = await missingPassiveObjects(source, target, database);
   await record.update(({ created }) => ({ created: withObjects(created, missing) }));
   const { created, refused } = await createPassiveObjects(credentials.target, database, missing);
@@ -297,4 +300,5 @@ async function bringObjects(world: CopyWorld, credentials: ImportSecrets): Promi
   await record.update(({ findings }) => ({
     findings: [...findings.filter(({ code }) => code !== 'OBJECT_NOT_CREATED'), ...found],
   }));
+  await users.bring('behind_objects');
 }

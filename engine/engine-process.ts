@@ -39,6 +39,9 @@ const METHODS = [
   'listStrayWrites',
   'applyStrayWrites',
   'listConflicts',
+  'listUsers',
+  'createUsers',
+  'usersScript',
   'doctor',
   'repair',
 ] as const satisfies (keyof EngineApi)[];

@@ -75,6 +75,8 @@ export const importDocumentSchema = z.strictObject({
     schema: z.boolean(),
     tables: z.array(z.string()),
     objects: z.array(objectNameSchema).default([]),
+    /** Accounts, which stay when the import is cancelled: somebody may use them by then. */
+    users: z.array(z.strictObject({ user: z.string(), host: z.string(), side: z.enum(SIDES) })).default([]),
   }),
   /** Where the stream starts: taken before the first row was read. */
   startPosition: z.string().nullable(),

@@ -1,4 +1,5 @@
 import { AppError } from '../core/errors.ts';
+import type { Side } from '../core/phase.ts';
 import type {
   ConflictListRequest,
   ConflictView,
@@ -10,12 +11,17 @@ import type {
   StrayWriteView,
   SwitchReport,
   SwitchRequest,
+  UsersApplyReport,
+  UsersScript,
+  UsersScriptRequest,
+  UsersView,
   VerifyRepairReport,
   VerifyRequest,
 } from './api.ts';
 import type { DdlDecision } from './ddl-policy.ts';
 import type { ImportRunner } from './import-runner.ts';
 import type { ImportStreams } from './import-streams.ts';
+import { ImportUsers } from './import-users.ts';
 import type { ImportWorld } from './import-world.ts';
 import { isFinal, nextPhase, TRANSITIONS } from './phase.ts';
 import { removeSidecar, removeTarget } from './remove.ts';
@@ -33,11 +39,13 @@ export class ImportRequests {
   readonly #runner: ImportRunner;
   readonly #world: ImportWorld;
   readonly #streams: ImportStreams;
+  readonly #users: ImportUsers;
 
   constructor(runner: ImportRunner) {
     this.#runner = runner;
     this.#world = runner.world;
     this.#streams = runner.streams;
+    this.#users = new ImportUsers(runner.world);
   }
 
   async verify(request: VerifyRequest): Promise<ImportView> {
@@ -219,6 +227,24 @@ export class ImportRequests {
       });
       return { ...report, strayWrites: this.#streams.strayWrites() };
     });
+  }
+
+  async listUsers(): Promise<UsersView> {
+    return await this.#users.view(await this.#primary());
+  }
+
+  async usersScript(request: UsersScriptRequest): Promise<UsersScript> {
+    return await this.#users.script(await this.#primary(), request);
+  }
+
+  async createUsers(): Promise<UsersApplyReport> {
+    return await this.#runner.exclusively('creation of accounts', async () => this.#users.apply(await this.#primary()));
+  }
+
+  async #primary(): Promise<Side> {
+    const { record, route } = this.#world;
+    // Once it has ended there is no route, and the accounts say so.
+    return isFinal(record.document.phase) ? 'source' : (await route.of(record.document.id)).primary;
   }
 
   async resume(ddl: DdlDecision | undefined): Promise<ImportView> {

@@ -16,6 +16,10 @@ import {
   type StrayWriteView,
   type SwitchReport,
   type SwitchRequest,
+  type UsersApplyReport,
+  type UsersScript,
+  type UsersScriptRequest,
+  type UsersView,
   type ValidationReport,
   type VerifyRepairReport,
   type VerifyRequest,
@@ -166,6 +170,21 @@ export class ImportService implements EngineApi {
     return await this.#runner(id).requests.listConflicts(request);
   }
 
+  async listUsers({ id }: { id: string }): Promise<UsersView> {
+    return await this.#runner(id).requests.listUsers();
+  }
+
+  async createUsers({ id, actor }: { id: string } & Actor): Promise<UsersApplyReport> {
+    return await this.#asked(id, actor, 'create absent accounts').createUsers();
+  }
+
+  async usersScript({ id, actor, hashes }: { id: string } & UsersScriptRequest & Actor): Promise<UsersScript> {
+    const what = hashes
+      ? 'show the script of the accounts with their password hashes'
+      : 'show the script of the accounts';
+    return await this.#asked(id, actor, what).usersScript({ hashes });
+  }
+
   async doctor({ id }: { id: string }): Promise<DoctorReport> {
     return await new Doctor(this.#runner(id)).examine();
   }
@@ -248,7 +267,7 @@ function newDocument(
     tables: report.tables.map(({ name }) => name),
     allTables: tables === 'all',
     findings: report.findings,
-    created: { schema: false, tables: [], objects: [] },
+    created: { schema: false, tables: [], objects: [], users: [] },
     activeObjects: NO_ACTIVE_OBJECTS,
     startPosition: null,
     copiedPosition: null,

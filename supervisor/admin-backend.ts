@@ -95,6 +95,9 @@ function engineApi(control: () => ControlServer): EngineApi {
     listStrayWrites: call('listStrayWrites'),
     applyStrayWrites: call('applyStrayWrites'),
     listConflicts: call('listConflicts'),
+    listUsers: call('listUsers'),
+    createUsers: call('createUsers'),
+    usersScript: call('usersScript'),
     doctor: call('doctor'),
     repair: call('repair'),
   };

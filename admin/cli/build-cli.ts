@@ -12,6 +12,7 @@ import { addDoctor } from './commands/doctor.ts';
 import { addConflicts } from './commands/conflicts.ts';
 import { addStray } from './commands/stray.ts';
 import { addSwitch } from './commands/switch.ts';
+import { addUsers } from './commands/users.ts';
 import { addValidate } from './commands/validate.ts';
 import { addVerify } from './commands/verify.ts';
 
@@ -42,6 +43,7 @@ export function buildCli({ extend }: CliOptions = {}): Command {
   addSwitch(program);
   addStray(program);
   addConflicts(program);
+  addUsers(program);
   addDoctor(program);
   addReplicaHost(program);
   addResume(program);

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { AppError } from '../../core/errors.ts';
-import { DDL_POLICIES, FENCES, REVERSE_MODES } from '../../engine/api.ts';
+import { DDL_POLICIES, FENCES, REVERSE_MODES, USER_MODES } from '../../engine/api.ts';
 import type { ImportRequestInput } from '../client.ts';
 import { integerOption } from './integer-option.ts';
 import { readTextFile } from './password.ts';
@@ -19,6 +19,7 @@ interface ImportFlags {
   throttleReplicaLagMs?: number;
   fence?: string;
   reverse?: string;
+  users?: string;
   deferIndexes?: false;
   skipValidationErrors?: true;
   drainBudgetMs?: number;
@@ -54,6 +55,11 @@ export function addImportOptions(command: Command): Command {
     .addOption(new Option('--fence <fence>', 'how writes on the old primary are refused (auto)').choices(FENCES))
     .addOption(
       new Option('--reverse <when>', 'when writes on the target go to the source (from_switch)').choices(REVERSE_MODES),
+    )
+    .addOption(
+      new Option('--users <what>', 'accounts that the target lacks: name them, or create them (report)').choices(
+        USER_MODES,
+      ),
     )
     .addOption(new Option('--no-defer-indexes', 'build secondary indexes before the rows').default(undefined))
     .option('--skip-validation-errors', 'import although validation found errors that can be skipped')
@@ -92,13 +98,14 @@ export async function importRequestOf(command: Command, id: string | undefined):
 }
 
 function optionsOf(flags: ImportFlags): Record<string, unknown> {
-  const { ddl, connections, fence, reverse, deferIndexes, skipValidationErrors } = flags;
+  const { ddl, connections, fence, reverse, users, deferIndexes, skipValidationErrors } = flags;
   const { prepareBudgetMs, drainBudgetMs, pauseDeadlineMs, maxLagMs } = flags;
   const options = {
     ddl,
     connections,
     fence,
     reverse,
+    users,
     deferIndexes,
     skipValidationErrors,
     prepareBudgetMs,

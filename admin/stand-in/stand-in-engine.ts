@@ -1,6 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import type { Phase } from '../../core/phase.ts';
-import type { EngineApi, ImportView, StrayWriteView, SwitchReport, VerifyView } from '../../engine/api.ts';
+import type { EngineApi, ImportView, StrayWriteView, SwitchReport, UsersView, VerifyView } from '../../engine/api.ts';
 import type { DoctorReport } from '../../engine/doctor/doctor-report.ts';
 import { moveTo, standInImport, STAND_IN_TABLES } from './stand-in-import.ts';
 
@@ -151,6 +151,24 @@ export class StandInEngine implements EngineApi {
     return [];
   };
 
+  listUsers: EngineApi['listUsers'] = async (params) => {
+    this.#record('listUsers', params);
+    this.find(params.id);
+    return standInUsers();
+  };
+
+  createUsers: EngineApi['createUsers'] = async (params) => {
+    this.#record('createUsers', params);
+    this.find(params.id);
+    return { created: ["'app'@'%'"], refused: [], view: standInUsers() };
+  };
+
+  usersScript: EngineApi['usersScript'] = async (params) => {
+    this.#record('usersScript', params);
+    this.find(params.id);
+    return { script: 'CREATE USER `app`@`%`;', hasSecrets: params.hashes };
+  };
+
   applyStrayWrites: EngineApi['applyStrayWrites'] = async (params) => {
     this.#record('applyStrayWrites', params);
     const view = this.find(params.id);
@@ -264,4 +282,17 @@ function standInReport({ id, phase, traffic }: ImportView, outcome: 'found' | 'r
       },
     ],
   };
+}
+
+function standInUsers(): UsersView {
+  const user: UsersView['users'][number] = {
+    account: "'app'@'%'",
+    isRole: false,
+    state: 'absent',
+    obstacle: null,
+    differences: [],
+    left: [],
+    otherHosts: [],
+  };
+  return { from: 'source', to: 'target', users: [user], serverWide: [] };
 }

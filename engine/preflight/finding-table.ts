@@ -125,6 +125,13 @@ export const FINDINGS = {
     meaning: 'Without PROCESS, connections that bypass the proxy cannot be found and named before a switch.',
     fix: 'Run the GRANT statement that the finding shows.',
   },
+  GRANT_USERS_MISSING: {
+    severity: 'error',
+    skippable: true,
+    meaning:
+      'The import is to create the accounts that the target lacks (`users: create`), and the Switchyard user may not.',
+    fix: 'Run the GRANT statement that the finding shows, or create the import with users: report.',
+  },
   // the binary log
   BINLOG_OFF: {
     severity: 'error',
@@ -357,6 +364,40 @@ export const FINDINGS = {
     skippable: true,
     meaning: 'The target refused a view or a routine of the source. The import goes on without it.',
     fix: 'Remove the reason, then run the statements that the finding has (with the mysql client).',
+  },
+  USER_ABSENT: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'An account or role with privileges on the schema is not on the other server: whoever uses it could not log in after the switch.',
+    fix: 'switchyard users ID --apply creates those that can come along with their passwords; --script has the statements for the others.',
+  },
+  USER_DIFFERENT: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'An account or role is on both servers, with other privileges on the schema, other roles, another password or another requirement. Switchyard changes nothing in it.',
+    fix: 'switchyard users ID --script has the statements for what it lacks; what it has more is for you to judge.',
+  },
+  USER_NOT_CREATED: {
+    severity: 'warning',
+    skippable: true,
+    meaning: 'The other server refused an account, a privilege or a role, or the Switchyard user may not create any.',
+    fix: 'Give what the message names, then switchyard users ID --apply; or run the statements of --script as an administrator.',
+  },
+  USERS_SERVER_WIDE: {
+    severity: 'info',
+    skippable: true,
+    meaning:
+      'Accounts reach the schema by privileges on the whole server only. They run the server rather than use the schema, and are not brought.',
+    fix: 'Where an application uses one, create it on the other server by hand, with privileges on the schema alone.',
+  },
+  USERS_UNREADABLE: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'The accounts of a server could not be read, so it is not known whether applications can log in after the switch.',
+    fix: 'Run the GRANT that the finding shows, or compare the accounts by hand.',
   },
   NOT_IMPORTABLE: {
     severity: 'warning',

@@ -12,6 +12,7 @@ import { checkGrants } from './check-grants.ts';
 import { checkObjects } from './check-objects.ts';
 import { checkPair, checkVersion } from './check-servers.ts';
 import { checkTables } from './check-tables.ts';
+import { checkUsers } from './check-users.ts';
 import { checkTargetTables } from './check-target-tables.ts';
 import { checkWriteBack } from './check-write-back.ts';
 import { finding } from './finding.ts';
@@ -48,7 +49,7 @@ export async function validateImport(
   }
   if (source !== undefined && target !== undefined && tables.length > 0) {
     await collecting(findings, 'target', async () =>
-      validateWorkflow(source, target, tables, { ...request, resuming }, findings),
+      validateWorkflow(source, target, tables, { ...request, resuming, users: request.options.users }, findings),
     );
   }
   return {
@@ -121,7 +122,7 @@ export async function validateWorkflow(
   source: ServerView,
   target: ServerView,
   tables: Table[],
-  { database, resuming }: { database: string; resuming: boolean },
+  { database, resuming, users }: { database: string; resuming: boolean; users: ImportRequest['options']['users'] },
   findings: Finding[],
 ): Promise<void> {
   const names = tables.map(({ name }) => name);
@@ -131,6 +132,7 @@ export async function validateWorkflow(
     ...(await checkDefinitions(target.connection, tables)),
     ...(await checkCollations(source.connection, target.connection, tables)),
     ...(resuming ? [] : await checkTargetTables(target.connection, database, names)),
+    ...(await checkUsers(source, target, { database, users })),
     finding('STORAGE_NEEDED', 'target', null, `${tables.length} tables with about ${megabytes(bytes)} of rows`),
   );
 }

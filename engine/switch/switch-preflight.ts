@@ -11,6 +11,7 @@ import type { FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
 import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
+import { checkUsers } from './check-users.ts';
 import { checkLeftTables } from './left-tables.ts';
 
 /** Longest wait for rows that were written since the verification to be compared again. */
@@ -58,6 +59,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
     await checkLeftTables(world, plan, refusals);
   }
   await checkStrayWrites(world, plan, refusals);
+  await checkUsers(world, plan, warnings);
   await prepareSessions(world, plan, refusals, warnings);
   // Last: little is written between this and the pause.
   await checkVerification(world, plan, { refusals, warnings });
@@ -286,6 +288,13 @@ async function checkWritable(world: SwitchWorld, { to }: SwitchPlan, refusals: S
   });
 }
 
+/** 1045, 1130, 1698, 3118, 3955 and their like: what the account on the other side is about. */
+function accountHint(reason: string, id: string): string {
+  return /access denied|is not allowed to connect|account is (locked|blocked)/i.test(reason)
+    ? `; \`switchyard users ${id}\` compares the accounts`
+    : '';
+}
+
 /** Opens and restores every session's connection on the other side, which is also the trial of every user seen. */
 async function prepareSessions(
   { route, fleet, record }: SwitchWorld,
@@ -308,7 +317,7 @@ async function prepareSessions(
   for (const { user, address, reason } of reports.flatMap(({ failures }) => failures)) {
     refusals.push({
       code: 'SESSION_CANNOT_MOVE',
-      message: `${user} from ${address} cannot be moved to the ${to}: ${reason}`,
+      message: `${user} from ${address} cannot be moved to the ${to}: ${reason}${accountHint(reason, record.document.id)}`,
       forceable: true,
     });
   }
