@@ -237,9 +237,10 @@ export const ERROR_TABLE = {
   },
   USERS_GRANT_MISSING: {
     kind: 'refused',
-    meaning: 'The Switchyard user may not create accounts on the server that lacks them.',
+    meaning:
+      'The Switchyard user may not create accounts on the server that lacks them, or not give them privileges on the schema.',
     remedy:
-      'Run the GRANT CREATE USER ON *.* that the error names there (and GRANT ALL on the schema WITH GRANT OPTION), or run the script of `switchyard users ID --script` as an administrator.',
+      'Run the GRANT statements that the error names there, or run the script of `switchyard users ID --script` as an administrator.',
   },
   DDL_FAILED: {
     kind: 'fatal',

@@ -4,11 +4,12 @@ import type { Finding, UsersApplyReport, UsersScript, UsersView } from './api.ts
 import type { ImportWorld } from './import-world.ts';
 import { isFinal } from './phase.ts';
 import { finding } from './preflight/finding.ts';
+import type { ServerConnection } from './server/connection.ts';
 import type { AccountName } from './switch/accounts.ts';
 import { flavorOf } from './switch/switch-world.ts';
 import { applyPlans, type AppliedPlans } from './users/apply-plans.ts';
 import { readUserPlans, type UserPlans } from './users/read-plans.ts';
-import { USER_FINDINGS, unreadableFinding, userFindings } from './users/user-findings.ts';
+import { USER_FINDINGS, unreadableFindings, userFindings } from './users/user-findings.ts';
 import { usersScript } from './users/users-script.ts';
 
 type World = Pick<ImportWorld, 'record' | 'connect' | 'log'>;
@@ -59,21 +60,21 @@ export class ImportUsers {
       else await this.#keepFindings(userFindings(await this.view('source')));
     } catch (error) {
       const found = couldNot(error);
-      this.#world.log('warn', `${found.code}: ${found.message}`);
-      await this.#keepFindings([found]);
+      for (const { code, message } of found) this.#world.log('warn', `${code}: ${message}`);
+      await this.#keepFindings(found);
     }
   }
 
-  async #create(
-    to: Side,
-    plans: UserPlans['plans'],
-    connection: Parameters<typeof applyPlans>[0],
-  ): Promise<AppliedPlans> {
-    const applied = await applyPlans(connection, plans, async (names: AccountName[]) => {
-      await this.#world.record.update(({ created }) => ({
-        created: { ...created, users: [...created.users, ...names.map((name) => ({ ...name, side: to }))] },
-      }));
-    });
+  async #create(to: Side, plans: UserPlans['plans'], connection: ServerConnection): Promise<AppliedPlans> {
+    const applied = await applyPlans(
+      { connection, database: this.#world.record.document.database },
+      plans,
+      async (names: AccountName[]) => {
+        await this.#world.record.update(({ created }) => ({
+          created: { ...created, users: [...created.users, ...names.map((name) => ({ ...name, side: to }))] },
+        }));
+      },
+    );
     if (applied.created.length > 0)
       this.#world.log('info', `accounts created on the ${to}: ${applied.created.join(', ')}`);
     return applied;
@@ -112,18 +113,18 @@ export class ImportUsers {
   }
 }
 
-function couldNot(error: unknown): Finding {
-  if (error instanceof AppError && error.code === 'USERS_GRANT_MISSING') {
-    const grant = error.details['grant'];
-    return finding(
+function couldNot(error: unknown): Finding[] {
+  if (!(error instanceof AppError) || error.code !== 'USERS_GRANT_MISSING') return unreadableFindings(error);
+  const { grants } = error.details;
+  return [
+    finding(
       'USER_NOT_CREATED',
       'target',
       null,
       error.message,
-      typeof grant === 'string' ? `${grant};` : undefined,
-    );
-  }
-  return unreadableFinding(error);
+      Array.isArray(grants) ? `${grants.join('; ')};` : undefined,
+    ),
+  ];
 }
 
 function refusals(side: Side, { refused }: AppliedPlans): Finding[] {

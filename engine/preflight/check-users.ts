@@ -1,8 +1,8 @@
 import type { Finding, ImportOptions } from '../api.ts';
+import { lackingGrants } from '../users/apply-plans.ts';
 import { readUserPlans } from '../users/read-plans.ts';
-import { unreadableFinding, userFindings } from '../users/user-findings.ts';
+import { unreadableFindings, userFindings } from '../users/user-findings.ts';
 import { finding } from './finding.ts';
-import { Grants } from './grants.ts';
 import type { ServerView } from './server-view.ts';
 
 /** The accounts with privileges on the schema, and whether they can be created where that is asked for. */
@@ -25,23 +25,15 @@ export async function checkUsers(
     // The import creates the others.
     const left = view.users.filter(({ state, obstacle }) => state !== 'absent' || obstacle !== null);
     const isNeeded = left.length < view.users.length;
-    return [...userFindings({ ...view, users: left }), ...(isNeeded ? await checkGrant(target) : [])];
+    return [...userFindings({ ...view, users: left }), ...(isNeeded ? await checkGrant(target, database) : [])];
   } catch (error) {
-    return [unreadableFinding(error)];
+    return unreadableFindings(error);
   }
 }
 
-async function checkGrant({ connection, side }: ServerView): Promise<Finding[]> {
-  const grants = await Grants.read(connection);
-  if (grants.onServer('CREATE USER')) return [];
-  const account = grants.account;
-  return [
-    finding(
-      'GRANT_USERS_MISSING',
-      side,
-      'CREATE USER',
-      `${account} lacks CREATE USER ON *.*: the import has users: create`,
-      `GRANT CREATE USER ON *.* TO ${account};`,
-    ),
-  ];
+async function checkGrant({ connection, side }: ServerView, database: string): Promise<Finding[]> {
+  const lacking = await lackingGrants(connection, database);
+  return lacking.map((grant) =>
+    finding('GRANT_USERS_MISSING', side, null, `the import has users: create, which needs: ${grant}`, `${grant};`),
+  );
 }

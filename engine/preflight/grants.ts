@@ -10,6 +10,7 @@ const ALIASES: Record<string, string> = {
 
 interface Grant {
   privileges: Set<string>;
+  grantOption: boolean;
   /** `*`, or a pattern with % and _ and backslash escapes. */
   schema: string;
   table: string;
@@ -57,6 +58,14 @@ export class Grants {
         grant.table === '*' &&
         has(grant.privileges, privilege) &&
         (grant.schema === '*' || matchesSchema(grant.schema, schema)),
+    );
+  }
+
+  /** Whether it may give others what it has on a schema: ALL PRIVILEGES does not say so. */
+  givesOnSchema(schema: string): boolean {
+    return this.#grants.some(
+      (grant) =>
+        grant.grantOption && grant.table === '*' && (grant.schema === '*' || matchesSchema(grant.schema, schema)),
     );
   }
 
@@ -113,6 +122,17 @@ function parseGrant(statement: string): Grant[] {
     .split(/,(?![^(]*\))/)
     .flatMap((text) => (text.includes('(') ? [] : [text.trim().replaceAll(/\s+/g, ' ').toUpperCase()]));
   return [
-    { privileges: new Set(privileges.map((name) => ALIASES[name] ?? name)), schema: schema ?? '', table: table ?? '' },
+    {
+      privileges: new Set(privileges.map((name) => ALIASES[name] ?? name)),
+      grantOption: hasGrantOption(scope.slice(end)),
+      schema: schema ?? '',
+      table: table ?? '',
+    },
   ];
+}
+
+/** `WITH GRANT OPTION`, behind the account. */
+function hasGrantOption(tokens: readonly Token[]): boolean {
+  const words = tokens.filter(({ kind }) => kind !== 'space');
+  return words.some((token, index) => isWord(token, 'GRANT') && isWord(words[index + 1], 'OPTION'));
 }

@@ -1,6 +1,7 @@
 import { AppError } from '../../core/errors.ts';
 import type { RefusedUserStatement } from '../api.ts';
 import { Grants } from '../preflight/grants.ts';
+import { quoted } from '../schema/target-ddl.ts';
 import { bytesOf, errnoOf, type ServerConnection } from '../server/connection.ts';
 import type { AccountName } from '../switch/accounts.ts';
 import { accountLabel } from './server-user.ts';
@@ -21,7 +22,7 @@ export function applicable(plans: readonly UserPlan[]): UserPlan[] {
  * on. `onCreating` is told of each before it is made.
  */
 export async function applyPlans(
-  connection: ServerConnection,
+  { connection, database }: { connection: ServerConnection; database: string },
   plans: readonly UserPlan[],
   onCreating: (names: AccountName[]) => Promise<void>,
 ): Promise<AppliedPlans> {
@@ -29,7 +30,7 @@ export async function applyPlans(
   const chosen = applicable(plans);
   const absent = chosen.filter(({ create }) => create !== null);
   if (absent.length > 0) {
-    await assertMayCreate(connection);
+    await assertMayCreate(connection, database);
     await onCreating(absent.map(({ name }) => name));
   }
   const made = new Set(chosen.filter(({ create }) => create === null));
@@ -50,12 +51,28 @@ export async function applyPlans(
   return applied;
 }
 
-async function assertMayCreate(connection: ServerConnection): Promise<void> {
+/** What our user lacks to create accounts and to give them privileges on the schema, as GRANT statements. */
+export async function lackingGrants(connection: ServerConnection, database: string): Promise<string[]> {
   const grants = await Grants.read(connection);
-  if (grants.onServer('CREATE USER')) return;
-  throw new AppError('USERS_GRANT_MISSING', `${grants.account} lacks CREATE USER ON *.*: no account was created`, {
-    details: { grant: `GRANT CREATE USER ON *.* TO ${grants.account}` },
-  });
+  return [
+    ...(grants.onServer('CREATE USER') ? [] : [`GRANT CREATE USER ON *.* TO ${grants.account}`]),
+    ...(grants.givesOnSchema(database)
+      ? []
+      : [`GRANT ALL ON ${quoted(database)}.* TO ${grants.account} WITH GRANT OPTION`]),
+  ];
+}
+
+/** Ahead of the first account: one without its privileges would be of no use to anybody. */
+async function assertMayCreate(connection: ServerConnection, database: string): Promise<void> {
+  const lacking = await lackingGrants(connection, database);
+  if (lacking.length === 0) return;
+  throw new AppError(
+    'USERS_GRANT_MISSING',
+    `no account was created, for the Switchyard user needs: ${lacking.join('; ')}`,
+    {
+      details: { grants: lacking },
+    },
+  );
 }
 
 /** Servers quote a part of what they refuse: nothing of it is passed on where it holds a hash. */

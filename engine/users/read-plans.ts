@@ -14,6 +14,7 @@ import {
   type UserServer,
 } from './server-user.ts';
 import { planUser, type UserPlan } from './user-plan.ts';
+import { UsersUnreadable, type UnreadableSide } from './users-unreadable.ts';
 
 export interface UserQuestion {
   database: string;
@@ -45,8 +46,7 @@ export async function readUserPlans({
   const own = new Set([connections[from].server.user, connections[to].server.user]);
   const here = await openUserServer({ side: from, connection: connections[from], flavor: flavors[from] });
   const there = await openUserServer({ side: to, connection: connections[to], flavor: flavors[to] });
-  const users = await readUsers(here, own);
-  const others = await readUsers(there, own);
+  const [users, others] = await readBoth([here, there], own);
   const place: GrantPlace = { database, partialRevokes: here.partialRevokes };
   const definers = new Set((await readDefiners(here.connection, database)).map(accountKey));
   const concerned = concernedKeys(users, (user) => {
@@ -74,6 +74,22 @@ export async function readUserPlans({
     .filter(({ name, grants }) => !concerned.has(accountKey(name)) && reachesByServer(grants))
     .map(({ name }) => accountLabel(name));
   return { plans, view: { from, to, users: plans.map(({ view }) => view), serverWide } };
+}
+
+async function readBoth(
+  servers: readonly [UserServer, UserServer],
+  own: ReadonlySet<string>,
+): Promise<[ServerUser[], ServerUser[]]> {
+  const unreadable: UnreadableSide[] = [];
+  const read = async (server: UserServer) =>
+    await readUsers(server, own).catch((error: unknown) => {
+      if (!(error instanceof UsersUnreadable)) throw error;
+      unreadable.push(...error.sides);
+      return [];
+    });
+  const found = [await read(servers[0]), await read(servers[1])] satisfies [ServerUser[], ServerUser[]];
+  if (unreadable.length > 0) throw new UsersUnreadable(unreadable);
+  return [found[0], found[1]];
 }
 
 /** Those that are concerned by themselves, and whoever has one of them as a role. */

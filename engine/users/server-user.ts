@@ -5,6 +5,7 @@ import { bytesOf, errnoOf, quoteText, textOf, type Bytes, type ServerConnection 
 import { SYSTEM_USERS, type AccountName } from '../switch/accounts.ts';
 import { parseCreateUser, type CreateUser } from './create-user.ts';
 import { parseGrantStatement, type GrantStatement } from './grant-statement.ts';
+import { UsersUnreadable } from './users-unreadable.ts';
 
 /** An account, or a role, as its server shows it. */
 export interface ServerUser {
@@ -106,11 +107,9 @@ async function showUser({ connection, flavor }: UserServer, name: AccountName, i
 
 function unreadable({ side, connection }: UserServer, error: unknown): unknown {
   const errno = errnoOf(error);
-  if (errno === undefined || errno === 0) return error;
-  const reason = error instanceof AppError ? error.message : `error ${errno}`;
-  return new AppError('USERS_UNREADABLE', `the accounts of the ${side} cannot be read: ${reason}`, {
-    details: { errno, side, grant: `GRANT SELECT ON mysql.* TO ${nameText(connection.server.user)}` },
-  });
+  if (errno === undefined || errno === 0 || !(error instanceof AppError)) return error;
+  const grant = `GRANT SELECT ON mysql.* TO ${nameText(connection.server.user)}`;
+  return new UsersUnreadable([{ side, reason: error.message, grant }]);
 }
 
 export function rolesOf(grants: readonly GrantStatement[]): (AccountName & { adminOption: boolean })[] {

@@ -1,6 +1,6 @@
 import type { Finding, UsersView } from '../api.ts';
-import { AppError } from '../../core/errors.ts';
 import { finding, listed } from '../preflight/finding.ts';
+import { UsersUnreadable } from './users-unreadable.ts';
 
 export const USER_FINDINGS: readonly string[] = [
   'USER_ABSENT',
@@ -39,14 +39,9 @@ export function userFindings({ users, serverWide, from, to }: UsersView): Findin
 }
 
 /** Instead of them where the accounts may not be read; anything else is thrown on. */
-export function unreadableFinding(error: unknown): Finding {
-  if (!(error instanceof AppError) || error.code !== 'USERS_UNREADABLE') throw error;
-  const { grant, side } = error.details;
-  return finding(
-    'USERS_UNREADABLE',
-    side === 'source' ? 'source' : 'target',
-    null,
-    error.message,
-    typeof grant === 'string' ? `${grant};` : undefined,
+export function unreadableFindings(error: unknown): Finding[] {
+  if (!(error instanceof UsersUnreadable)) throw error;
+  return error.sides.map(({ side, reason, grant }) =>
+    finding('USERS_UNREADABLE', side, null, `the accounts cannot be read: ${reason}`, `${grant};`),
   );
 }

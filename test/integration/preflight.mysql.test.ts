@@ -228,9 +228,39 @@ describe('grants, one by one', () => {
     expect(second.findings.filter(({ code }) => code === 'GRANT_FENCE_MISSING')).toHaveLength(2);
     await run(source, "GRANT TRIGGER ON shop.* TO sy@'%'");
     await run(target, "GRANT CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN ON *.* TO sy@'%'");
+    for (const { side, fix } of second.findings.filter(({ code }) => code === 'USERS_UNREADABLE'))
+      await run(side === 'source' ? source : target, fix);
     const third = await validate(changes);
-    expect(third.findings.map(({ code }) => code)).toEqual(['STORAGE_NEEDED']);
+    // root, which the test itself uses.
+    expect(third.findings.map(({ code }) => code)).toEqual(['USERS_SERVER_WIDE', 'STORAGE_NEEDED']);
     expect(third.ok).toBe(true);
+  });
+
+  test('accounts that are to be created need grants of their own', async () => {
+    await run(source, "CREATE USER app@'%' IDENTIFIED BY 'app'", "GRANT SELECT ON shop.* TO app@'%'");
+    const changes = { source: user(source), target: user(target) };
+    const named = await validate(changes);
+    expect(named.findings.find(({ code }) => code === 'USER_ABSENT')).toMatchObject({
+      subject: "'app'@'%'",
+      side: 'target',
+    });
+    const options = importOptionsSchema.parse({ users: 'create' });
+    const lacking = (await validate({ ...changes, options })).findings.filter(
+      ({ code }) => code === 'GRANT_USERS_MISSING',
+    );
+    expect(lacking.map(({ fix }) => fix)).toEqual([
+      "GRANT CREATE USER ON *.* TO 'sy'@'%';",
+      "GRANT ALL ON `shop`.* TO 'sy'@'%' WITH GRANT OPTION;",
+    ]);
+    for (const { fix } of lacking) await run(target, fix);
+    const codes = (await validate({ ...changes, options })).findings.map(({ code }) => code);
+    expect(codes.filter((code) => code.includes('USER'))).toEqual(['USERS_SERVER_WIDE']);
+    expect(
+      (await validate({ ...changes, options: importOptionsSchema.parse({ users: 'ignore' }) })).findings.map(
+        ({ code }) => code,
+      ),
+    ).not.toContain('USERS_SERVER_WIDE');
+    await run(source, "DROP USER app@'%'");
   });
 
   test('grants on patterns and through roles count', async () => {
@@ -437,6 +467,7 @@ test('every finding but those that need other servers, or come after the copy, w
     'VERSION_TOO_OLD',
     'VERSION_DOWNGRADE',
     'OBJECT_NOT_CREATED',
+    'USER_NOT_CREATED',
     'ROWS_REPAIRED',
   ];
   expect(Object.keys(FINDINGS).filter((code) => !provoked.has(code) && !elsewhere.includes(code))).toEqual([]);

@@ -139,7 +139,7 @@ test('MySQL to MySQL: absent accounts come with password, limits, lock, roles an
   const secret = String(hash[0]?.['hash']);
   const noticed: AccountName[] = [];
   const report = await stage.ask(async ({ plans }, to) =>
-    applyPlans(to, plans, async (names) => void noticed.push(...names)),
+    applyPlans({ connection: to, database: 'my_shop' }, plans, async (names) => void noticed.push(...names)),
   );
   expect(report).toEqual({
     created: ["'app'@'%'", "'owner'@'%'", "'reader'@'%'", "'sleeper'@'10.0.0.%'"],
@@ -169,7 +169,7 @@ test('MySQL to MySQL: absent accounts come with password, limits, lock, roles an
   expect(await grants(target, "present@'%'")).toEqual(before);
   const after = await stage.ask(async ({ plans, view }, to) => ({
     view,
-    report: await applyPlans(to, plans, async () => {}),
+    report: await applyPlans({ connection: to, database: 'my_shop' }, plans, async () => {}),
   }));
   expect(after.report).toEqual({ created: [], refused: [] });
   expect(after.view.users.map(({ state }) => state)).toEqual(['same', 'same', 'different', 'same', 'same']);
@@ -177,7 +177,10 @@ test('MySQL to MySQL: absent accounts come with password, limits, lock, roles an
   // The way back: what the new primary has got since.
   await on(target, "CREATE USER newcomer@'%' IDENTIFIED BY 'n'; GRANT SELECT ON my_shop.* TO newcomer@'%'");
   const back = await stage.ask(
-    async ({ plans, view }, to) => ({ view, report: await applyPlans(to, plans, async () => {}) }),
+    async ({ plans, view }, to) => ({
+      view,
+      report: await applyPlans({ connection: to, database: 'my_shop' }, plans, async () => {}),
+    }),
     {
       from: 'target',
     },
@@ -205,7 +208,7 @@ test('MariaDB to MySQL: passwords cannot come along; the script runs once they a
   // Only the role needs no password.
   const noticed: AccountName[] = [];
   const report = await maria.ask(async ({ plans }, to) =>
-    applyPlans(to, plans, async (names) => void noticed.push(...names)),
+    applyPlans({ connection: to, database: 'my_shop' }, plans, async (names) => void noticed.push(...names)),
   );
   expect(report).toEqual({ created: ["'reader'"], refused: [] });
   expect(script.hasSecrets).toBe(false);
@@ -247,25 +250,43 @@ test('without the grants: what is lacking is named, and an account that was left
   const { source, target } = stage.servers;
   await on(source, "CREATE USER late@'%' IDENTIFIED BY 'late'; GRANT SELECT ON my_shop.* TO late@'%'");
   await on(source, `REVOKE ALL ON *.* FROM ${ENGINE.user}@'%'; GRANT SELECT ON my_shop.* TO ${ENGINE.user}@'%'`);
+  await on(target, `REVOKE ALL, GRANT OPTION FROM ${ENGINE.user}@'%'; GRANT SELECT ON my_shop.* TO ${ENGINE.user}@'%'`);
+  // Both at once.
+  const grant = 'GRANT SELECT ON mysql.* TO `switchyard`';
   await expect(stage.ask(() => {})).rejects.toMatchObject({
     code: 'USERS_UNREADABLE',
-    details: { side: 'source', grant: 'GRANT SELECT ON mysql.* TO `switchyard`' },
+    sides: [
+      { side: 'source', grant },
+      { side: 'target', grant },
+    ],
   });
-  await on(source, `GRANT SELECT ON mysql.* TO ${ENGINE.user}@'%'`);
-  await on(target, `REVOKE ALL, GRANT OPTION FROM ${ENGINE.user}@'%'; GRANT SELECT ON mysql.* TO ${ENGINE.user}@'%'`);
+  for (const server of [source, target]) await on(server, `GRANT SELECT ON mysql.* TO ${ENGINE.user}@'%'`);
   const apply = async (ours: AccountName[] = []) =>
-    stage.ask(async ({ plans }, to) => applyPlans(to, plans, async () => {}), { ours });
+    stage.ask(async ({ plans }, to) => applyPlans({ connection: to, database: 'my_shop' }, plans, async () => {}), {
+      ours,
+    });
   await expect(apply()).rejects.toMatchObject({
     code: 'USERS_GRANT_MISSING',
-    details: { grant: expect.stringContaining('CREATE USER ON *.*') },
+    details: {
+      grants: [
+        "GRANT CREATE USER ON *.* TO 'switchyard'@'%'",
+        "GRANT ALL ON `my_shop`.* TO 'switchyard'@'%' WITH GRANT OPTION",
+      ],
+    },
   });
   expect(await loginTo(target, 'late', 'late')).toBe('ER_ACCESS_DENIED_ERROR');
-  await on(target, `GRANT CREATE USER ON *.* TO ${ENGINE.user}@'%'; GRANT ALL ON my_shop.* TO ${ENGINE.user}@'%'`);
-  const { refused } = await apply();
+  // Enough for what the check looks at, and not for what has to be given.
+  await on(
+    target,
+    `GRANT CREATE USER ON *.* TO ${ENGINE.user}@'%'; GRANT INSERT ON my_shop.* TO ${ENGINE.user}@'%' WITH GRANT OPTION`,
+  );
+  await on(target, `REVOKE SELECT ON my_shop.* FROM ${ENGINE.user}@'%'`);
+  const { created, refused } = await apply();
+  expect(created).toEqual(["'late'@'%'"]);
   expect(refused).toMatchObject([
     {
       account: "'late'@'%'",
-      statement: 'GRANT SELECT ON `my\\_shop`.* TO `late`@`%`',
+      statement: 'GRANT SELECT ON `my_shop`.* TO `late`@`%`'.replace('my_shop', 'my\\_shop'),
       reason: expect.stringContaining('WITH GRANT OPTION'),
     },
   ]);
