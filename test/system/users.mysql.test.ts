@@ -1,5 +1,6 @@
 import mysql from 'mysql2/promise';
 import { expect, test } from 'vitest';
+import type { RunningServer } from '../../servers/running-server.ts';
 import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
@@ -7,11 +8,10 @@ test('accounts come along with the copy, and back; who is missing is named befor
   await using rehearsal = await Rehearsal.start({ rows: 500 });
   const { source, target, switchyard } = rehearsal;
   const { client } = switchyard;
-  await using onSource = await connect(source);
-  await using onTarget = await connect(target);
-  await onSource.query('CREATE FUNCTION shop.twice (n INT) RETURNS INT DETERMINISTIC RETURN n * 2');
-  await onSource.query("CREATE USER night@'%' IDENTIFIED BY 'night-1'; GRANT SELECT ON shop.* TO night@'%'");
-  await onSource.query("GRANT EXECUTE ON FUNCTION shop.twice TO night@'%'");
+  for (const side of [source, target]) await on(side, "GRANT ALL ON shop.* TO switchyard@'%' WITH GRANT OPTION");
+  await on(source, 'CREATE FUNCTION shop.twice (n INT) RETURNS INT DETERMINISTIC RETURN n * 2');
+  await on(source, "CREATE USER night@'%' IDENTIFIED BY 'night-1'; GRANT SELECT ON shop.* TO night@'%'");
+  await on(source, "GRANT EXECUTE ON FUNCTION shop.twice TO night@'%'");
   await client.createImport(rehearsal.request({ options: { users: 'create' } }));
   await rehearsal.reach('running');
   const as = async (port: number, user: string, password: string, sql: string) => {
@@ -27,11 +27,13 @@ test('accounts come along with the copy, and back; who is missing is named befor
   ).toEqual([{ n: 0 }]);
   expect((await client.users(IMPORT)).users.map(({ account, state }) => [account, state])).toEqual([
     ["'night'@'%'", 'same'],
+    // The definer of the function.
+    ["'root'@'%'", 'same'],
     ["'shop'@'%'", 'same'],
   ]);
 
   // Since then, and one that is not connected.
-  await onSource.query("CREATE USER late@'%' IDENTIFIED BY 'late-1'; GRANT SELECT ON shop.* TO late@'%'");
+  await on(source, "CREATE USER late@'%' IDENTIFIED BY 'late-1'; GRANT SELECT ON shop.* TO late@'%'");
   const dryRun = await client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
   expect(dryRun.warnings).toContainEqual(expect.stringMatching(/^USER_ABSENT: .*'late'@'%'.*switchyard users shop/));
   // One that is connected refuses it, as before.
@@ -60,7 +62,7 @@ test('accounts come along with the copy, and back; who is missing is named befor
   expect(await rows(lateSession, 'SELECT @@port AS port')).toEqual([{ port: target.port }]);
 
   // The way back: the same with the sides exchanged.
-  await onTarget.query("CREATE USER newcomer@'%' IDENTIFIED BY 'new-1'; GRANT SELECT ON shop.* TO newcomer@'%'");
+  await on(target, "CREATE USER newcomer@'%' IDENTIFIED BY 'new-1'; GRANT SELECT ON shop.* TO newcomer@'%'");
   expect(await client.users(IMPORT)).toMatchObject({
     from: 'target',
     to: 'source',
@@ -74,10 +76,7 @@ test('accounts come along with the copy, and back; who is missing is named befor
     strayWrites: { count: 0 },
   });
 
-  const [stored] = await rows(
-    onSource,
-    "SELECT HEX(authentication_string) AS hash FROM mysql.user WHERE user = 'late'",
-  );
+  const [stored] = await on(source, "SELECT HEX(authentication_string) AS hash FROM mysql.user WHERE user = 'late'");
   const said = JSON.stringify([
     await client.getImport(IMPORT),
     await client.logs(IMPORT, 1000),
@@ -87,3 +86,9 @@ test('accounts come along with the copy, and back; who is missing is named befor
     expect(text.toUpperCase()).not.toContain(String(stored?.['hash']).slice(0, 60));
   await expect(client.usersScript('nope', { hashes: false })).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
+
+/** On a connection of its own, closed at once: one that stays is a writer past the proxy to the switch. */
+async function on(server: RunningServer, sql: string) {
+  await using connection = await connect(server);
+  return await rows(connection, sql);
+}
