@@ -59,8 +59,59 @@ export async function checkBinlog(view: ServerView, database: string): Promise<F
   }
   const prepared = (await preparedXa(view.connection)) ?? 0;
   if (prepared > 0) findings.push(finding('XA_PREPARED', side, null, `${prepared} XA transactions are prepared`));
-  findings.push(...(await checkRetention(view)), ...(await checkFilter(view, database)));
+  findings.push(
+    ...checkDurability(view),
+    ...(await checkRetention(view)),
+    ...(await checkFilter(view, database)),
+    ...(await checkReplicated(view)),
+  );
   return findings;
+}
+
+/** Of the target nothing has been applied anywhere else before the switch. */
+function checkDurability({ side, variables, provider }: ServerView): Finding[] {
+  const loose = ['sync_binlog', 'innodb_flush_log_at_trx_commit'].filter(
+    (name) => !['1', undefined].includes(variables.get(name)),
+  );
+  if (side === 'target' || loose.length === 0) return [];
+  return [
+    finding(
+      'BINLOG_NOT_DURABLE',
+      side,
+      loose[0] ?? null,
+      loose.map((name) => `${name} is ${variables.get(name)}`).join(', '),
+      loose.map((name) => howToSet(provider, name, '1')).join(' '),
+    ),
+  ];
+}
+
+/** What a replica receives is in its own log only if it says so. */
+async function checkReplicated(view: ServerView): Promise<Finding[]> {
+  const { side, variables } = view;
+  const logged = variables.get('log_replica_updates') ?? variables.get('log_slave_updates');
+  if (logged !== 'OFF' || !(await isReplica(view))) return [];
+  return [
+    finding(
+      'REPLICATED_NOT_LOGGED',
+      side,
+      'log_replica_updates',
+      'the server is a replica, and log_replica_updates (log_slave_updates) is OFF',
+    ),
+  ];
+}
+
+async function isReplica({ connection, facts }: ServerView): Promise<boolean> {
+  const statements =
+    facts.flavor === 'mariadb' ? ['SHOW ALL SLAVES STATUS'] : ['SHOW REPLICA STATUS', 'SHOW SLAVE STATUS'];
+  for (const sql of statements) {
+    try {
+      return (await connection.named(sql)).length > 0;
+    } catch (error) {
+      // The other word, or no REPLICATION CLIENT, which is a finding of its own.
+      if (errnoOf(error) === 0) throw error;
+    }
+  }
+  return false;
 }
 
 async function checkRetention(view: ServerView): Promise<Finding[]> {

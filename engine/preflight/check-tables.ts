@@ -1,5 +1,6 @@
 import type { Finding, ImportRequest } from '../api.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
+import { definitionName, parseCreate } from '../schema/create-statement.ts';
 import { quoted } from '../schema/target-ddl.ts';
 import type { Table } from '../schema/table.ts';
 import { finding, listed } from './finding.ts';
@@ -37,7 +38,25 @@ export async function checkTables(
     ...checkName(table),
     ...checkPartitions(table),
     ...checkColumns(table, invisible.get(table.name) ?? []),
+    ...checkTimeZones(table),
   ]);
+}
+
+/** What is computed of a TIMESTAMP is another value in another time zone, and the target computes it in ours. */
+function checkTimeZones(table: Table): Finding[] {
+  const times = new Set(
+    table.columns.flatMap(({ name, dataType }) => (dataType === 'timestamp' ? [quoted(name)] : [])),
+  );
+  const stored = new Set(table.columns.flatMap(({ name, generated }) => (generated === 'stored' ? [name] : [])));
+  if (times.size === 0 || stored.size === 0) return [];
+  const found = parseCreate(table.createSql).definitions.flatMap((definition) => {
+    const name = definition.kind === 'column' ? definitionName(definition) : null;
+    const isOfTime = definition.tokens.slice(1).some(({ kind, text }) => kind === 'name' && times.has(text));
+    return name !== null && stored.has(name) && isOfTime ? [name] : [];
+  });
+  return found.length === 0
+    ? []
+    : [finding('GENERATED_FROM_TIMESTAMP', 'source', table.name, `${table.name}: ${listed(found)}`)];
 }
 
 function checkKey(table: Table): Finding[] {

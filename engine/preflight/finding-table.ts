@@ -183,6 +183,20 @@ export const FINDINGS = {
     meaning: 'binlog-do-db or binlog-ignore-db leaves the database out of the binary log.',
     fix: 'Remove the filter from the configuration and restart the server.',
   },
+  BINLOG_NOT_DURABLE: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'The source does not write its logs to disk at each commit. After a crash of its machine it may come back without its last transactions, which the target has by then; new ones under the same GTIDs would be taken for those.',
+    fix: 'Set sync_binlog = 1 and innodb_flush_log_at_trx_commit = 1 for the time of the import. After a crash of the source verify again, or begin anew.',
+  },
+  REPLICATED_NOT_LOGGED: {
+    severity: 'error',
+    skippable: false,
+    meaning:
+      'The server is a replica that does not write what it receives to its own binary log, so these changes cannot be followed.',
+    fix: 'Restart it with log_replica_updates=ON (log_slave_updates before MySQL 8.0.26 and on MariaDB), or import from its source.',
+  },
   BINLOG_COMPRESSED: {
     severity: 'info',
     skippable: true,
@@ -287,6 +301,13 @@ export const FINDINGS = {
     skippable: true,
     meaning: 'The table has generated columns; the target computes them itself.',
     fix: 'Check that their expressions do not depend on the version or the sql_mode.',
+  },
+  GENERATED_FROM_TIMESTAMP: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'A stored generated column is computed from a TIMESTAMP. Its value is one of the time zone of the session that wrote the row; on the target it is computed in UTC, until applications write there.',
+    fix: 'Nothing where all sessions are in UTC; a verification tells rows that differ. Otherwise make it a column of DATETIME or VIRTUAL, or compute it in the applications.',
   },
   COLUMNS_INVISIBLE: {
     severity: 'info',

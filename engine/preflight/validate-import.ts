@@ -3,7 +3,7 @@ import type { Side } from '../../core/phase.ts';
 import type { Finding, ImportRequest, ServerDefinition, ValidationReport } from '../api.ts';
 import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
-import { quoteText, ServerConnection } from '../server/connection.ts';
+import { quoteText, ServerConnection, textOf } from '../server/connection.ts';
 import { checkBinlog } from './check-binlog.ts';
 import { checkCollations } from './check-collations.ts';
 import { checkDefinitions } from './check-definitions.ts';
@@ -85,15 +85,19 @@ export async function validateSchema(
   const { connection } = source;
   const { database, tables: requested } = request;
   const schemas = await connection.rows(
-    `SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`,
+    `SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`,
   );
-  if (schemas.length === 0) {
+  const name = textOf(schemas[0]?.[0] ?? '');
+  // With lower_case_table_names a server answers to any spelling; its log knows one.
+  if (name !== database) {
     findings.push(
       finding(
         'SCHEMA_UNKNOWN',
         'source',
         database,
-        `there is no database ${database} on the source, or it is not visible`,
+        name === ''
+          ? `there is no database ${database} on the source, or it is not visible`
+          : `the source calls the database ${name}`,
       ),
     );
     return [];

@@ -17,8 +17,9 @@ export interface TablePair {
 }
 
 /**
- * Pairs the columns that hold data of their own, by name; generated ones follow from them. Throws VERIFY_TABLES_DIFFER
- * where the tables could not hold the same rows.
+ * Pairs the columns that are stored, by name. Generated ones too: what they are computed from may be the same, and the session
+ * that computed them not (a date of a TIMESTAMP is one of its time zone). Throws VERIFY_TABLES_DIFFER where the tables could
+ * not hold the same rows.
  */
 export function pairTables(
   source: Table,
@@ -32,8 +33,8 @@ export function pairTables(
     if (found === undefined) throw differ(source, `the target has no column ${column.name}`);
     return found;
   };
-  const sources = insertColumns(source);
-  const extra = insertColumns(target).length - sources.length;
+  const sources = source.columns.filter(({ generated }) => generated !== 'virtual');
+  const extra = insertColumns(target).length - insertColumns(source).length;
   const pairs = sources.map((column) => ({ column, other: counterpart(column) }));
   if (extra !== 0) throw differ(source, `the target has ${extra} columns more than the source`);
   const compared = (side: 'column' | 'other'): ComparedColumn[] =>

@@ -159,6 +159,7 @@ describe('settings of the source', () => {
       'SET GLOBAL binlog_transaction_compression = OFF',
     ],
     ['GTID_MODE_OFF', 'SET GLOBAL gtid_mode = ON_PERMISSIVE', 'SET GLOBAL gtid_mode = ON'],
+    ['BINLOG_NOT_DURABLE', 'SET GLOBAL sync_binlog = 0', 'SET GLOBAL sync_binlog = 1'],
     ['TIME_ZONE_DIFFERENT', "SET GLOBAL time_zone = '+05:30'", "SET GLOBAL time_zone = 'SYSTEM'"],
     ['SQL_MODE_DIFFERENT', "SET GLOBAL sql_mode = ''", 'SET GLOBAL sql_mode = DEFAULT'],
   ])('%s', async (code, setup, undo) => {
@@ -187,6 +188,9 @@ describe('settings of the source', () => {
     expect(filtered.map(({ code }) => code)).toEqual(
       expect.arrayContaining(['BINLOG_FILTERED', 'LOWER_CASE_TABLE_NAMES', 'COLLATION_TRANSLATED']),
     );
+    expect(await findingOf('SCHEMA_UNKNOWN', { source: definitionOf(mariadb), database: 'Shop' })).toMatchObject({
+      message: 'the source calls the database shop',
+    });
     await using silent = await startServer({ flavor: 'mariadb-11.8', options: ['--skip-log-bin'] });
     await run(silent, ...SHOP);
     expect(await findingOf('BINLOG_OFF', { source: definitionOf(silent) })).toMatchObject({
@@ -194,6 +198,19 @@ describe('settings of the source', () => {
       skippable: false,
     });
   });
+});
+
+test('a replica that does not log what it receives', async () => {
+  await using replica = await startServer({ flavor: 'mariadb-11.8', options: ['--log-slave-updates=OFF'] });
+  await run(replica, ...SHOP);
+  const changes = { source: definitionOf(replica) };
+  await provoke(
+    'REPLICATED_NOT_LOGGED',
+    replica,
+    ["CHANGE MASTER 'upstream' TO MASTER_HOST='127.0.0.1'"],
+    ["RESET SLAVE 'upstream' ALL"],
+    changes,
+  );
 });
 
 describe('grants, one by one', () => {
@@ -294,6 +311,10 @@ describe('the schema', () => {
     ['ENGINE_REMOTE', ['CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=BLACKHOLE']],
     ['NAME_NOT_ASCII', ['CREATE TABLE shop.t (a INT PRIMARY KEY, `größe` INT)']],
     ['COLUMNS_GENERATED', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT AS (a + 1))']],
+    [
+      'GENERATED_FROM_TIMESTAMP',
+      ['CREATE TABLE shop.t (a INT PRIMARY KEY, b TIMESTAMP NULL, c DATE AS (CAST(b AS DATE)) STORED)'],
+    ],
     ['COLUMNS_INVISIBLE', ['CREATE TABLE shop.t (a INT PRIMARY KEY, b INT INVISIBLE)']],
     ['PARTITIONED', ["CREATE TABLE shop.t (a INT PRIMARY KEY COMMENT 'x') PARTITION BY HASH (a) PARTITIONS 2"]],
     [
