@@ -158,8 +158,7 @@ export class ImportStreams {
         database: document.database,
         allTables: document.allTables,
         ...exactFrom(document, side),
-        ...this.#cascades(side),
-        ...(side === 'source' || document.copiedPosition === null ? {} : { copiedUntil: document.copiedPosition }),
+        ...this.#copied(side),
         loadTables: async () => {
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
@@ -328,12 +327,12 @@ export class ImportStreams {
   }
 
   /** The copy alone brings rows of different times; the stream to the source never meets any. */
-  #cascades(side: Side): Pick<ReplicationOptions, 'cascades'> {
+  #copied(side: Side): Pick<ReplicationOptions, 'copiedUntil' | 'cascades'> {
     const { record } = this.#world;
     const { copiedPosition, cascadesSettled } = record.document;
     if (side === 'source' || copiedPosition === null) return {};
     const onSettled = async () => void (await record.update(() => ({ cascadesSettled: true })));
-    return { cascades: { from: copiedPosition, settled: cascadesSettled, onSettled } };
+    return { copiedUntil: copiedPosition, cascades: { settled: cascadesSettled, onSettled } };
   }
 
   #onApplied(tables: Iterable<TableWindow>): void {

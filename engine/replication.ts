@@ -53,12 +53,12 @@ export interface ReplicationOptions {
    */
   exactFrom?: string;
   /**
-   * Before this position rows are of different times, and foreign keys whose doings the origin does not log are not followed: at
-   * it, what they should have taken away is removed once. Left out: they are followed from the beginning. See `Cascades`.
+   * Until this position rows that were copied are of different, later times: see `checkDdlDuringCopy`. Foreign keys whose doings the
+   * origin does not log are followed behind it only (`Cascades`). Left out: nothing was copied.
    */
-  cascades?: { from: string; settled: boolean; onSettled: () => Promise<void> };
-  /** Until this position rows that were copied are of a later time: see `checkDdlDuringCopy`. */
   copiedUntil?: string;
+  /** At `copiedUntil`, what foreign keys should have taken away until then is removed once. */
+  cascades?: { settled: boolean; onSettled: () => Promise<void> };
   /** The imported tables as they are on the origin now; asked when the stream begins, from then on it keeps track itself. */
   loadTables: () => Promise<Table[]>;
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
@@ -371,8 +371,7 @@ export class Replication {
 
   /** Whether foreign keys are followed at the position of the session. */
   #followsCascades({ applied }: Session): boolean {
-    const { cascades, flavor } = this.#options;
-    return cascades === undefined || applied.covers(parsePosition(flavor, cascades.from));
+    return !this.#isOverCopy(applied);
   }
 
   /** Once, when every row is of the time of the stream. */

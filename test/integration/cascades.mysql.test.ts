@@ -146,7 +146,7 @@ describe.each<[string, Flavor, string[]]>([
     await attempt(world.source, 'DELETE FROM a ORDER BY id LIMIT 1');
     let settled = 0;
     const onSettled = async () => void (settled += 1);
-    await applyAll('copied', { exactFrom: from, cascades: { from, settled: false, onSettled } });
+    await applyAll('copied', { exactFrom: from, copiedUntil: from, cascades: { settled: false, onSettled } });
     await expectEqual('copied');
     expect(settled).toBe(1);
   });
@@ -162,7 +162,8 @@ describe.each<[string, Flavor, string[]]>([
     const from = (await position()).toString();
     const copying = applyAll('changed', {
       exactFrom: from,
-      cascades: { from, settled: false, onSettled: async () => {} },
+      copiedUntil: from,
+      cascades: { settled: false, onSettled: async () => {} },
     });
     await expect(copying).rejects.toMatchObject({ code: 'APPLY_CASCADE_WHILE_COPYING', details: { table: 'a' } });
   });
