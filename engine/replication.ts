@@ -1,5 +1,4 @@
-import { abortable, isAbort, childController } from '../core/abort.ts';
-import { Backoff } from '../core/backoff.ts';
+import { abortable, childController } from '../core/abort.ts';
 import { AppError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { ServerDefinition, ServerFacts, StreamView } from './api.ts';
@@ -10,6 +9,7 @@ import type { ApplyMode } from './apply/table-statements.ts';
 import { WindowCollector, type TransactionSource } from './apply/window-collector.ts';
 import { ApplyWindow, type TableWindow } from './apply/window.ts';
 import { checkDdlDuringCopy } from './ddl-during-copy.ts';
+import { reconnecting } from './reconnecting.ts';
 import { withAddedKeys } from './schema/added-keys.ts';
 import { withPartitions } from './schema/partitioned.ts';
 import type { Table } from './schema/table.ts';
@@ -171,19 +171,12 @@ export class Replication {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff({ initialMs: 100, maxMs: 5000 });
+    const onRetry = (error: AppError) => {
+      this.#state = 'catching_up';
+      this.#options.onRetry?.(error);
+    };
     try {
-      while (!signal.aborted) {
-        try {
-          await this.#session(signal, () => backoff.reset());
-        } catch (error) {
-          if (signal.aborted || isAbort(error)) break;
-          if (!(error instanceof AppError) || error.entry.kind !== 'retryable') throw error;
-          this.#state = 'catching_up';
-          this.#options.onRetry?.(error);
-          await backoff.wait(signal).catch(() => {});
-        }
-      }
+      await reconnecting((onOpen) => this.#session(signal, onOpen), { signal, onRetry });
       this.#state = 'stopped';
       this.#failure = new AppError('SERVER_GONE', 'the stream was stopped');
     } catch (error) {
@@ -197,7 +190,7 @@ export class Replication {
   }
 
   /** One pair of connections, from the durable position on; ends after DDL too, since what follows is decoded with other definitions. */
-  async #session(signal: AbortSignal, onProgress: () => void): Promise<void> {
+  async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
     const { origin, destination, flavor, database, allTables = false, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
     await using applier = await Applier.open({
@@ -242,7 +235,7 @@ export class Replication {
       this.#lanesAhead = lanesAhead(flavor, from, applier.lanePositions);
       this.#applied = from;
       this.#notify();
-      onProgress();
+      onOpen();
       await this.#applyUntilDdl({
         stream,
         source,

@@ -1,10 +1,10 @@
-import { abortable, childController, isAbort } from '../../core/abort.ts';
-import { Backoff } from '../../core/backoff.ts';
+import { abortable, childController } from '../../core/abort.ts';
 import { AppError } from '../../core/errors.ts';
 import { parsePosition, type Flavor, type StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition, StreamView } from '../api.ts';
 import { keyValues, rowKey } from '../apply/window.ts';
 import type { DdlDecision } from '../ddl-policy.ts';
+import { reconnecting } from '../reconnecting.ts';
 import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection } from '../server/connection.ts';
@@ -134,19 +134,12 @@ export class WriteBack {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff({ initialMs: 100, maxMs: 5000 });
+    const onRetry = (error: AppError) => {
+      this.#state = 'catching_up';
+      this.#options.onRetry(error);
+    };
     try {
-      while (!signal.aborted) {
-        try {
-          await this.#session(signal, () => backoff.reset());
-        } catch (error) {
-          if (signal.aborted || isAbort(error)) break;
-          if (!(error instanceof AppError) || error.entry.kind !== 'retryable') throw error;
-          this.#state = 'catching_up';
-          this.#options.onRetry(error);
-          await backoff.wait(signal).catch(() => {});
-        }
-      }
+      await reconnecting((onOpen) => this.#session(signal, onOpen), { signal, onRetry });
       this.#state = 'stopped';
       this.#failure = new AppError('SERVER_GONE', 'the write-back was stopped');
     } catch (error) {
