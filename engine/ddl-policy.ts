@@ -4,7 +4,7 @@ import { isLocked, lockedOut } from './apply/window-writer.ts';
 import type { Side } from '../core/phase.ts';
 import type { ImportOptions } from './api.ts';
 import type { DdlJournal, JournalledDdl } from './ddl-journal.ts';
-import type { DdlHandler } from './replication.ts';
+import type { DdlHandler } from './replication-options.ts';
 import { cameWithRows } from './stream-schema.ts';
 
 /** What the operator decided about the one statement that stopped the stream. */

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
-import { Replication, type ReplicationOptions } from '../../engine/replication.ts';
+import type { ReplicationOptions } from '../../engine/replication-options.ts';
+import { Replication } from '../../engine/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { quoteText, ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serverSchema, type ServerDefinition } from '../../engine/api.ts';
-import { Replication, type ReplicationOptions } from '../../engine/replication.ts';
+import type { ReplicationOptions } from '../../engine/replication-options.ts';
+import { Replication } from '../../engine/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
