@@ -8,7 +8,7 @@ import type { Phase } from '../../core/phase.ts';
 import type { ImportView } from '../../engine/api.ts';
 import { createShop } from '../../demo/shop.ts';
 import type { ShopSize } from '../../demo/shop-size.ts';
-import type { Flavor } from '../../servers/flavor.ts';
+import { FLAVOR_SPECS, type Flavor } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { startTogether } from '../../servers/start-together.ts';
@@ -139,12 +139,14 @@ export class Rehearsal implements AsyncDisposable {
 
   /** Everything that `from` has executed by now is applied on the other side. */
   async caughtUpWith(from: RunningServer): Promise<void> {
+    const { family } = FLAVOR_SPECS[from.flavor];
     await using connection = await connect(from);
-    const [row] = await rows(connection, 'SELECT @@global.gtid_executed AS executed');
-    const executed = parsePosition('mysql', String(row?.['executed']));
+    const variable = family === 'mysql' ? 'gtid_executed' : 'gtid_binlog_pos';
+    const [row] = await rows(connection, `SELECT @@global.${variable} AS executed`);
+    const executed = parsePosition(family, String(row?.['executed']));
     await this.until(({ streams }) => {
       const position = streams[0]?.position;
-      return typeof position === 'string' && parsePosition('mysql', position).covers(executed);
+      return typeof position === 'string' && parsePosition(family, position).covers(executed);
     });
   }
 

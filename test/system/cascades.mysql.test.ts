@@ -42,6 +42,7 @@ test('a MariaDB with cascades moves while parents are deleted, there and back', 
   stop.abort();
   await busy;
   expect(atRunning).toBeGreaterThan(atCreation);
+  await rehearsal.caughtUpWith(source);
   await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({
     code: 'SWITCH_REFUSED',
     details: { refusals: [expect.objectContaining({ code: 'VERIFICATION_NEEDED' })] },
