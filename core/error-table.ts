@@ -345,9 +345,10 @@ export const ERROR_TABLE = {
   },
   STREAM_STATEMENT_DML: {
     kind: 'fatal',
-    meaning: 'A change of an imported table was logged as a statement, not as rows.',
+    meaning:
+      'A statement that changes rows and names an imported table, or that was run in the imported database, was logged as it is, not as rows: by a session that began before binlog_format was ROW, or that has set it for itself, as pt-table-checksum does.',
     remedy:
-      'Set binlog_format=ROW globally and reconnect the sessions; the import must start again, since the change cannot be repeated exactly.',
+      'Set binlog_format=ROW globally and reconnect the sessions. Do not run pt-table-checksum, nor anything else that sets binlog_format, on the source while an import goes on: `switchyard verify` compares the rows. The import must start again, since the change cannot be repeated exactly.',
   },
   STREAM_MIXED_ENGINES: {
     kind: 'fatal',

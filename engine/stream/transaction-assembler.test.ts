@@ -72,6 +72,11 @@ describe('TransactionAssembler', () => {
     ['a GTID inside a transaction', gtid(2), 'STREAM_EVENT_MALFORMED'],
     ['a statement that changes rows', query('INSERT INTO t VALUES (1)'), 'STREAM_STATEMENT_DML'],
     [
+      'what pt-table-checksum writes elsewhere of rows here',
+      query('REPLACE INTO `percona`.`checksums` (db, tbl, this_cnt) SELECT "shop", "t", COUNT(*) FROM `shop`.`t`'),
+      'STREAM_STATEMENT_DML',
+    ],
+    [
       'a file loaded by a statement',
       event(
         EVENT.EXECUTE_LOAD_QUERY,
