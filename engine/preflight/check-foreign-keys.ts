@@ -4,7 +4,7 @@ import { finding, listed } from './finding.ts';
 import { logsCascades } from '../schema/foreign-keys.ts';
 import type { ServerView } from './server-view.ts';
 
-interface ForeignKey {
+export interface ForeignKey {
   name: string;
   child: string;
   parent: string;
@@ -13,22 +13,19 @@ interface ForeignKey {
   onUpdate: string;
 }
 
-/** Foreign keys that have an imported table at one end. */
-export async function checkForeignKeys(
+/** Foreign keys that have an imported table at one end; `all` are those of the database. */
+export function checkForeignKeys(
   source: ServerView,
   target: ServerView,
   database: string,
-  tables: readonly string[],
-): Promise<Finding[]> {
+  { tables, foreignKeys: all }: { tables: readonly string[]; foreignKeys: readonly ForeignKey[] },
+): Finding[] {
   const imported = new Set(tables);
-  const all = await foreignKeys(source.connection, database);
   const ours = all.filter(
     ({ child, parent, parentSchema }) => imported.has(child) || (parentSchema === database && imported.has(parent)),
   );
   if (ours.length === 0) return [];
-  const cascading = ours.filter(({ onDelete, onUpdate }) =>
-    [onDelete, onUpdate].some((rule) => rule !== 'RESTRICT' && rule !== 'NO ACTION'),
-  );
+  const cascading = ours.filter(isCascading);
   const outside = ours.filter(
     ({ child, parent, parentSchema }) => !imported.has(child) || parentSchema !== database || !imported.has(parent),
   );
@@ -57,7 +54,13 @@ function describe({ name, child, parent, onDelete, onUpdate }: ForeignKey): stri
   return `${name} (${child} → ${parent}, on delete ${onDelete.toLowerCase()}, on update ${onUpdate.toLowerCase()})`;
 }
 
-async function foreignKeys(source: ServerConnection, database: string): Promise<ForeignKey[]> {
+/** It changes rows of the child with those of the parent. */
+export function isCascading({ onDelete, onUpdate }: ForeignKey): boolean {
+  return [onDelete, onUpdate].some((rule) => rule !== 'RESTRICT' && rule !== 'NO ACTION');
+}
+
+/** Every one that begins or ends in `database`. */
+export async function foreignKeysOf(source: ServerConnection, database: string): Promise<ForeignKey[]> {
   const schema = quoteText(database);
   return (await source.select(
     `SELECT CONSTRAINT_NAME AS name, TABLE_NAME AS child, REFERENCED_TABLE_NAME AS parent, UNIQUE_CONSTRAINT_SCHEMA AS parentSchema, DELETE_RULE AS onDelete, UPDATE_RULE AS onUpdate FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ${schema} OR UNIQUE_CONSTRAINT_SCHEMA = ${schema} ORDER BY TABLE_NAME, CONSTRAINT_NAME`,

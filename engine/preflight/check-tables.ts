@@ -22,13 +22,12 @@ const REMOTE_ENGINES = new Set([
   'COLUMNSTORE',
 ]);
 
-/** Each imported table by itself, on the source. */
+/** Each imported table by itself, on the source. `engines`: see `enginesOf`. */
 export async function checkTables(
   source: ServerConnection,
   { database, options: { reverse } }: Pick<ImportRequest, 'database' | 'options'>,
-  tables: Table[],
+  { tables, engines }: { tables: Table[]; engines: ReadonlyMap<string, string> },
 ): Promise<Finding[]> {
-  const engines = await enginesOf(source, database);
   const transactional = await transactionalEngines(source);
   const invisible = await invisibleColumns(source, database);
   return tables.flatMap((table) => [
@@ -163,7 +162,8 @@ function afterDefinitions(createSql: string): string {
   return createSql.slice(createSql.lastIndexOf('\n) ') + 1);
 }
 
-async function enginesOf(source: ServerConnection, database: string): Promise<Map<string, string>> {
+/** By table. */
+export async function enginesOf(source: ServerConnection, database: string): Promise<Map<string, string>> {
   const rows = await source.select<{ name: string; engine: string | null }>(
     `SELECT TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`,
   );

@@ -7,11 +7,11 @@ import { quoteText, ServerConnection, textOf } from '../server/connection.ts';
 import { checkBinlog } from './check-binlog.ts';
 import { checkCollations } from './check-collations.ts';
 import { checkDefinitions } from './check-definitions.ts';
-import { checkForeignKeys } from './check-foreign-keys.ts';
+import { checkForeignKeys, foreignKeysOf, type ForeignKey } from './check-foreign-keys.ts';
 import { checkGrants } from './check-grants.ts';
 import { checkObjects } from './check-objects.ts';
 import { checkPair, checkVersion } from './check-servers.ts';
-import { checkTables } from './check-tables.ts';
+import { checkTables, enginesOf } from './check-tables.ts';
 import { checkUsers } from './check-users.ts';
 import { checkTargetTables } from './check-target-tables.ts';
 import { checkWriteBack } from './check-write-back.ts';
@@ -38,10 +38,10 @@ export async function validateImport(
 
   for (const view of [source, target]) if (view !== undefined) findings.push(...checkVersion(view));
   if (source !== undefined && target !== undefined) findings.push(...checkPair(source, target));
-  const tables =
-    source === undefined
-      ? []
-      : ((await collecting(findings, 'source', async () => validateSchema(source, request, findings))) ?? []);
+  const { tables, foreignKeys } =
+    (source === undefined
+      ? undefined
+      : await collecting(findings, 'source', async () => validateSchema(source, request, findings))) ?? NO_SCHEMA;
   const names = tables.map(({ name }) => name);
   for (const view of [source, target]) {
     if (view !== undefined)
@@ -49,7 +49,13 @@ export async function validateImport(
   }
   if (source !== undefined && target !== undefined && tables.length > 0) {
     await collecting(findings, 'target', async () =>
-      validateWorkflow(source, target, tables, { ...request, resuming, users: request.options.users }, findings),
+      validateWorkflow(
+        source,
+        target,
+        { tables, foreignKeys },
+        { ...request, resuming, users: request.options.users },
+        findings,
+      ),
     );
   }
   return {
@@ -76,12 +82,21 @@ export async function validateServer(
   findings.push(...(await checkBinlog(view, database)));
 }
 
-/** The imported database on the source; answers the tables that can be imported. */
+interface ImportedSchema {
+  /** Those that can be imported. */
+  tables: Table[];
+  /** Of the whole database. */
+  foreignKeys: ForeignKey[];
+}
+
+const NO_SCHEMA: ImportedSchema = { tables: [], foreignKeys: [] };
+
+/** The imported database on the source. */
 export async function validateSchema(
   source: ServerView,
   request: ImportRequest,
   findings: Finding[],
-): Promise<Table[]> {
+): Promise<ImportedSchema> {
   const { connection } = source;
   const { database, tables: requested } = request;
   const schemas = await connection.rows(
@@ -100,7 +115,7 @@ export async function validateSchema(
           : `the source calls the database ${name}`,
       ),
     );
-    return [];
+    return NO_SCHEMA;
   }
   const all = await inspectTables(connection, database, 'all');
   const known = new Set(all.map(({ name }) => name));
@@ -113,26 +128,28 @@ export async function validateSchema(
   const tables = requested === 'all' ? all : all.filter(({ name }) => requested.includes(name));
   const names = tables.map(({ name }) => name);
   if (all.length === 0) findings.push(finding('NO_TABLES', 'source', database, `${database} has no tables`));
+  const engines = await enginesOf(connection, database);
+  const foreignKeys = await foreignKeysOf(connection, database);
   findings.push(
-    ...(await checkTables(connection, request, tables)),
+    ...(await checkTables(connection, request, { tables, engines })),
     ...(await checkObjects(connection, database, names)),
-    ...(request.options.reverse === 'always' ? await checkWriteBack(connection, database, tables) : []),
+    ...(request.options.reverse === 'always' ? checkWriteBack(tables, { engines, foreignKeys }) : []),
   );
-  return tables;
+  return { tables, foreignKeys };
 }
 
 /** The import as a whole: what concerns both sides. */
 export async function validateWorkflow(
   source: ServerView,
   target: ServerView,
-  tables: Table[],
+  { tables, foreignKeys }: ImportedSchema,
   { database, resuming, users }: { database: string; resuming: boolean; users: ImportRequest['options']['users'] },
   findings: Finding[],
 ): Promise<void> {
   const names = tables.map(({ name }) => name);
   const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);
   findings.push(
-    ...(await checkForeignKeys(source, target, database, names)),
+    ...checkForeignKeys(source, target, database, { tables: names, foreignKeys }),
     ...(await checkDefinitions(target.connection, tables)),
     ...(await checkCollations(source.connection, target.connection, tables)),
     ...(resuming ? [] : await checkTargetTables(target.connection, database, names)),
