@@ -3,7 +3,7 @@ import { checkLedger, type LedgerReport } from '../../bench/workload/check-ledge
 import { createLedgerTables } from '../../bench/workload/ledger-tables.ts';
 import { Workload } from '../../bench/workload/workload.ts';
 import type { ImportRequestInput } from '../../admin/client.ts';
-import { parsePosition } from '../../core/gtid.ts';
+import { parsePosition, type Flavor as Family } from '../../core/gtid.ts';
 import type { Phase } from '../../core/phase.ts';
 import type { ImportView } from '../../engine/api.ts';
 import { createShop } from '../../demo/shop.ts';
@@ -140,14 +140,19 @@ export class Rehearsal implements AsyncDisposable {
   /** Everything that `from` has executed by now is applied on the other side. */
   async caughtUpWith(from: RunningServer): Promise<void> {
     const { family } = FLAVOR_SPECS[from.flavor];
-    await using connection = await connect(from);
-    const variable = family === 'mysql' ? 'gtid_executed' : 'gtid_binlog_pos';
-    const [row] = await rows(connection, `SELECT @@global.${variable} AS executed`);
-    const executed = parsePosition(family, String(row?.['executed']));
+    const executed = parsePosition(family, await this.#executed(from, family));
     await this.until(({ streams }) => {
       const position = streams[0]?.position;
       return typeof position === 'string' && parsePosition(family, position).covers(executed);
     });
+  }
+
+  /** Over a connection that is closed at once: to a switch, one that stays is a writer past the proxy. */
+  async #executed(server: RunningServer, family: Family): Promise<string> {
+    await using connection = await connect(server);
+    const variable = family === 'mysql' ? 'gtid_executed' : 'gtid_binlog_pos';
+    const [row] = await rows(connection, `SELECT @@global.${variable} AS executed`);
+    return String(row?.['executed']);
   }
 
   /** Compares what clients were promised with what the server that is primary now has. */
