@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { Flavor } from '../core/gtid.ts';
-import { inspectTables } from './schema/inspect.ts';
+import { inspectTables, serverFacts } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
 import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
 import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
@@ -90,9 +90,9 @@ export class StreamSchema {
  * What a DDL statement has changed, after the policy had its way with it.
  *
  * The destination tells: it has executed the same history, by us or by the operator. Its definitions are the origin's where
- * both are MySQL. Where a statement was skipped and the destination shows nothing of it, and for MariaDB, whose definitions
- * are translated, the origin is asked how the table is now; should it be further on than this place, its columns are not those of
- * the destination, or row events will not fit: both stop the stream.
+ * both are MySQL. Where a statement was skipped and the destination shows nothing of it, and where one is MariaDB, between whose
+ * definitions and MySQL's is a translation, the origin is asked how the table is now; should it be further on than this place, its
+ * columns are not those of the destination, or row events will not fit: both stop the stream.
  */
 export async function definitionsAfter(before: Definitions, context: DdlContext): Promise<Definitions> {
   const { ddl, outcome, origin, destination, flavor, database, allTables } = context;
@@ -116,6 +116,7 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
       { details: { table: stays } },
     );
   }
+  const isMysql = flavor === 'mysql' && (await serverFacts(destination)).flavor === 'mysql';
   const changed: Definitions = new Map();
   for (const name of named) {
     const known = before.get(name);
@@ -124,11 +125,11 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
     if (known === undefined && !((isRenamed || allTables) && found !== undefined)) continue;
     if (known === undefined && ddl.withRows) throw cameWithRows(ddl.sql);
     const onOrigin = now.get(name);
-    if (flavor === 'mysql' && known == null) checkCharsets(found, onOrigin, ddl.sql);
-    if (flavor === 'mariadb' && outcome === 'applied') checkPlaces(found, onOrigin);
+    if (isMysql && known == null) checkCharsets(found, onOrigin, ddl.sql);
+    if (!isMysql && outcome === 'applied') checkPlaces(found, onOrigin);
     if (found === undefined) changed.set(name, null);
-    else if (known == null) changed.set(name, flavor === 'mysql' ? found : (onOrigin ?? found));
-    else if (flavor === 'mysql' && (outcome === 'applied' || !sameShape(found, known))) changed.set(name, found);
+    else if (known == null) changed.set(name, isMysql ? found : (onOrigin ?? found));
+    else if (isMysql && (outcome === 'applied' || !sameShape(found, known))) changed.set(name, found);
     else changed.set(name, onOrigin ?? known);
   }
   const keyless = [...changed.values()].find((table) => table?.key === null);

@@ -114,9 +114,13 @@ describe.each(['mariadb-10.11', 'mariadb-11.8'] as const)('XA transactions of %s
 /** Other text of the same document, or of one like it: members in another order or twice, escapes, numbers. */
 const DOCUMENTS = ['{"b":1,  "a":2, "b":3}', '"\\u00e4\\/"', '[1.0, 1e2]', '{"": [], "__proto__": "x"}'];
 
-describe.each(['mariadb-10.11', 'mariadb-11.8'] as const)('DDL of %s', (source) => {
-  test('what it calls JSON stays text, as the copy makes it', async () => {
-    await using pair = await ApplyPair.start({ source });
+describe.each([
+  { source: 'mariadb-10.11', target: 'mysql-9.7' },
+  { source: 'mariadb-11.8', target: 'mysql-9.7' },
+  { source: 'mysql-9.7', target: 'mariadb-11.8' },
+] as const)('DDL of $source for $target', (flavors) => {
+  test('JSON is what the origin has, as the copy makes it', async () => {
+    await using pair = await ApplyPair.start(flavors);
     const database = await pair.database('json', ['CREATE TABLE t (id INT PRIMARY KEY)']);
     const onDdl = ddlHandler({
       world: { log: () => {} },
@@ -135,10 +139,13 @@ describe.each(['mariadb-10.11', 'mariadb-11.8'] as const)('DDL of %s', (source) 
       for (const statement of statements) await pair.source.write(statement);
       await database.applyAll(true, undefined, onDdl);
       const rows = DOCUMENTS.map((text, id) => `(${id}, ${quoteText(text)}, ${quoteText(text)})`);
-      await database.run([`INSERT INTO t VALUES ${rows.join(',')}`], ["UPDATE t SET json='[ 1 ]' WHERE id=1"]);
+      await database.run(
+        [`INSERT INTO t VALUES ${rows.join(',')}`],
+        [`UPDATE t SET json=${quoteText('[ 1 ]')} WHERE id=1`],
+      );
       await database.applyAll(true, undefined, onDdl);
       expect(await database.rows('target', 't')).toEqual(await database.rows('source', 't'));
-      expect((await database.rows('target', 't'))[0]).toContain(DOCUMENTS[0]);
+      if (pair.family === 'mariadb') expect((await database.rows('target', 't'))[0]).toContain(DOCUMENTS[0]);
     }
     await expect(pair.target.write("INSERT INTO json.t VALUES (9, '{', NULL)")).rejects.toMatchObject({
       code: 'SERVER_ERROR',
