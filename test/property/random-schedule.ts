@@ -41,6 +41,8 @@ export function randomSchedule(
     seed,
     source,
     writersThrough: through,
+    quietCopy:
+      family === 'mariadb' && tables.some(({ createSql }) => /ON (DELETE|UPDATE) (CASCADE|SET NULL)/.test(createSql)),
     options: {
       connections: random.int(1, 4),
       chunkBytes: random.pick([2048, 8192, 65_536, 16 * 1024 * 1024]),
@@ -136,7 +138,7 @@ function faults(random: SeededRandom, count: number, waitMaxMs: number): Step[] 
 function change(random: SeededRandom, options: StepOptions & { duringCopy: boolean }): Step[] {
   const step: Step = { kind: 'ddl', ...randomDdl(random, options) };
   if (options.freeDdl) return [step, ...(random.chance(0.3) ? [fault(random)] : [])];
-  return [{ kind: 'caught_up' }, step, { kind: 'caught_up' }];
+  return [{ kind: 'caught_up' }, step, ...(random.chance(0.3) ? [fault(random)] : []), { kind: 'caught_up' }];
 }
 
 function wait(random: SeededRandom, maxMs: number): Step {

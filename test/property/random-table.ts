@@ -66,7 +66,7 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     ...uniqueExpressionSql(random, [...unique, ...payload], family),
     ...generated.flatMap(({ index }) => (index === null ? [] : [index])),
     ...indexSql(random, [...payload, ...key, ...unique], family),
-    ...(parent === undefined ? [] : [foreignKeySql(random, name, parent, family)]),
+    ...(parent === undefined ? [] : [foreignKeySql(random, name, parent)]),
   ];
   // A partitioned table has no foreign keys, and its columns must be in every unique key.
   const partitioned =
@@ -194,7 +194,7 @@ function generatedColumns(random: SeededRandom, columns: RandomColumn[]): { sql:
   return [{ sql: `g BIGINT GENERATED ALWAYS AS (${expression}) ${stored}`, index }];
 }
 
-function foreignKeySql(random: SeededRandom, name: string, parent: RandomTable, family: Family): string {
-  const rule = () => (family === 'mysql' ? random.pick(['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION']) : 'RESTRICT');
+function foreignKeySql(random: SeededRandom, name: string, parent: RandomTable): string {
+  const rule = () => random.pick(['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION']);
   return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent.name)} (id) ON DELETE ${rule()} ON UPDATE ${rule()}`;
 }

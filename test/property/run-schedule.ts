@@ -72,6 +72,7 @@ export class ScheduleRun {
   #writers: Writer[] = [];
   #mayPrepare = false;
   #gate: Promise<void> = Promise.resolve();
+  readonly #copied = Promise.withResolvers<void>();
 
   constructor(stage: SoakStage, schedule: Schedule, onStep: (text: string) => void, signal: AbortSignal) {
     this.stage = stage;
@@ -200,6 +201,7 @@ export class ScheduleRun {
   async #act(): Promise<void> {
     const { schedule, stage } = this;
     const direct = schedule.writersThrough === 'server';
+    if (schedule.quietCopy) this.#gate = this.#copied.promise;
     if (direct) this.#startWriters(stage.servers.source.port);
     await stage.switchyard.client.createImport({
       id: this.importId,
@@ -212,6 +214,8 @@ export class ScheduleRun {
     const begun = this.#allowPreparing();
     // It ends with the run, and says why by itself where it fails.
     begun.catch(() => {});
+    const following = this.until(({ phase }) => phase !== 'pending' && phase !== 'copying');
+    following.then(() => this.#copied.resolve()).catch(() => {});
     for (const step of schedule.steps) {
       this.signal.throwIfAborted();
       this.note(stepText(step));
@@ -241,6 +245,7 @@ export class ScheduleRun {
 
   async #endWriters(): Promise<void> {
     this.#stopWriters.abort();
+    this.#copied.resolve();
     await Promise.all(this.#writers.map(({ done }) => done));
   }
 

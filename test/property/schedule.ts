@@ -31,6 +31,8 @@ export const scheduleSchema = z.strictObject({
   source: z.enum(FLAVORS),
   /** Where the writers connect. Only through the proxy can the direction be changed under them. */
   writersThrough: z.enum(['server', 'proxy']),
+  /** Writers wait until the copy is done: what foreign keys do meanwhile and the source does not log has limits (ADR 22). */
+  quietCopy: z.boolean().default(false),
   options: z.strictObject({
     connections: z.number(),
     chunkBytes: z.number(),
