@@ -435,6 +435,12 @@ export const ERROR_TABLE = {
       'A table was changed on the source while it was copied, in a way that lets rows be read in one form and kept in another.',
     remedy: 'Cancel the import and make it anew when no such statement is going to run.',
   },
+  COPY_TAKEN_OVER: {
+    kind: 'fatal',
+    meaning: 'Another engine copies the tables of this import now.',
+    remedy:
+      'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
+  },
   COPY_ROWS_COLLIDE: {
     kind: 'fatal',
     meaning:

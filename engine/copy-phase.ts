@@ -4,7 +4,7 @@ import { failpoint } from '../core/failpoint.ts';
 import { parsePosition } from '../core/gtid.ts';
 import type { Side } from '../core/phase.ts';
 import type { ServerDefinition, TableView } from './api.ts';
-import { COPY_CHUNKS_DDL } from './copy/copy-chunks-table.ts';
+import { COPY_TABLES } from './copy/copy-chunks-table.ts';
 import { runCopy } from './copy/run-copy.ts';
 import { finishTables } from './copy/finish-tables.ts';
 import { withObjects, type ImportSecrets } from './import-document.ts';
@@ -84,7 +84,7 @@ async function prepareTarget(
   const { record } = world;
   await using source = await world.connect('source');
   await using target = await openForDdl(credentials.target);
-  await createSidecar(target, [COPY_CHUNKS_DDL]);
+  await createSidecar(target, COPY_TABLES);
   const tables = await tablesAtStart(record, source, target);
   const { options } = record.document;
   const ddls = await targetDdls(target, tables, options.deferIndexes);

@@ -1,11 +1,12 @@
 import { quoteText, textOf, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { Chunk } from './chunk.ts';
+import { COPY_RUNS_DDL } from './copy-run.ts';
 import { boundLiteral, parseBound } from './bound-text.ts';
 
 const TABLE: Bytes = '`_switchyard`.`copy_chunks`';
 
 /** Chunks that have landed: a row is written in the transaction of its rows, so it is there exactly if they are. */
-export const COPY_CHUNKS_DDL = `CREATE TABLE IF NOT EXISTS ${TABLE} (
+const COPY_CHUNKS_DDL = `CREATE TABLE IF NOT EXISTS ${TABLE} (
   import_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   seq INT UNSIGNED NOT NULL,
@@ -17,6 +18,9 @@ export const COPY_CHUNKS_DDL = `CREATE TABLE IF NOT EXISTS ${TABLE} (
   done_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   PRIMARY KEY (import_id, table_name, seq)
 ) ENGINE=InnoDB`;
+
+/** What a copy needs in `_switchyard`. */
+export const COPY_TABLES: Bytes[] = [COPY_CHUNKS_DDL, COPY_RUNS_DDL];
 
 export interface LandedChunk extends Chunk {
   rows: number;

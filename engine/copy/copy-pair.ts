@@ -5,6 +5,7 @@ import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection, type Bytes, type OpenOptions } from '../server/connection.ts';
 import type { Chunk } from './chunk.ts';
+import type { CopyRun } from './copy-run.ts';
 import { insertMarker, landedChunk, type LandedChunk } from './copy-chunks-table.ts';
 import { selectRows } from './select-rows.ts';
 import { stamped } from './source-stamp.ts';
@@ -19,6 +20,14 @@ const READER_SESSION: Record<ServerFacts['flavor'], Bytes> = {
 /** Counts of LOAD DATA are read from its message; impossible dates that the source holds are kept as they are. */
 const LOADER_SESSION: Bytes =
   "SET SESSION autocommit = 0, foreign_key_checks = 0, unique_checks = 1, lc_messages = 'en_US', sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'";
+
+export interface ChunkCopy {
+  plan: TablePlan;
+  chunk: Chunk;
+  run: CopyRun;
+  /** It was tried before. */
+  again: boolean;
+}
 
 /** A connection that reads from the source and one that writes to the target: what one worker of the copy needs. */
 export class CopyPair {
@@ -56,11 +65,14 @@ export class CopyPair {
    * landed although the answer to COMMIT was lost, so its marker is looked for first. After a rejection the pair is of
    * no use any more.
    */
-  async copy(importId: string, table: Table, plan: TablePlan, chunk: Chunk, again: boolean): Promise<LandedChunk> {
+  async copy(importId: string, table: Table, { plan, chunk, run, again }: ChunkCopy): Promise<LandedChunk> {
+    await run.hold(this.loader);
     if (again) {
       const landed = await landedChunk(this.loader, importId, table.name, chunk.seq);
-      await this.loader.write('COMMIT');
-      if (landed !== undefined) return landed;
+      if (landed !== undefined) {
+        await this.loader.write('COMMIT');
+        return landed;
+      }
     }
     const load = plan.load(this.loader, this.reader);
     try {

@@ -10,6 +10,7 @@ import { errnoOf, ServerConnection, type Bytes } from '../server/connection.ts';
 import { executedPosition, settledPosition } from '../server/position.ts';
 import { gapsOf, type Chunk } from './chunk.ts';
 import { landedChunksByTable } from './copy-chunks-table.ts';
+import { CopyRun } from './copy-run.ts';
 import { CopyPair } from './copy-pair.ts';
 import { TableProgressMeter, type TableProgress } from './copy-progress.ts';
 import { isTransient } from './is-transient.ts';
@@ -73,10 +74,11 @@ interface TableJob {
 export async function runCopy(options: CopyOptions): Promise<CopyResult> {
   const { source, target, onProgress } = options;
   const { flavor } = await during(source, serverFacts);
+  const run = await claimRun(options);
   for (;;) {
     const jobs = await during(target, async (control) => prepare(control, options));
     for (const { meter } of jobs) onProgress(meter.view);
-    if (jobs.some(({ chunks }) => chunks.open)) await copyJobs(options, jobs, flavor);
+    if (jobs.some(({ chunks }) => chunks.open)) await copyJobs(options, { jobs, flavor, run });
     // Looked at again after the last chunk: a target that flushes its log once a second takes back, when it crashes,
     // what it had acknowledged.
     // Of the source: a replica may lack what a chunk showed that was read elsewhere, and have what nobody else has.
@@ -105,7 +107,23 @@ function totals(jobs: TableJob[]): Omit<CopyResult, 'stamp'> {
   };
 }
 
-async function copyJobs(options: CopyOptions, jobs: TableJob[], flavor: ServerFacts['flavor']): Promise<void> {
+/** Before it is looked for what has landed. */
+async function claimRun({ target, importId, signal }: CopyOptions): Promise<CopyRun> {
+  const backoff = new Backoff();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await during(target, async (control) => CopyRun.claim(control, importId));
+    } catch (error) {
+      if (!isTransient(error) || tries >= TRIES_MAX) throw error;
+      await backoff.wait(signal);
+    }
+  }
+}
+
+async function copyJobs(
+  options: CopyOptions,
+  { jobs, flavor, run }: { jobs: TableJob[]; flavor: ServerFacts['flavor']; run: CopyRun },
+): Promise<void> {
   await using throttle = new Throttle({
     server: readFrom(options),
     limits: options.throttle ?? NO_LIMITS,
@@ -113,7 +131,7 @@ async function copyJobs(options: CopyOptions, jobs: TableJob[], flavor: ServerFa
   });
   const controller = childController(options.signal);
   const gate = new ReplicaGate(flavor, options);
-  const worker = new Worker({ options, jobs, flavor, throttle, gate });
+  const worker = new Worker({ options, jobs, flavor, run, throttle, gate });
   const workers = Array.from({ length: options.connections }, () => worker.run(controller.signal));
   try {
     await Promise.all(workers);
@@ -170,6 +188,7 @@ interface WorkerParts {
   options: CopyOptions;
   jobs: TableJob[];
   flavor: ServerFacts['flavor'];
+  run: CopyRun;
   throttle: Throttle;
   gate: ReplicaGate;
 }
@@ -179,10 +198,12 @@ class Worker {
   readonly #options: CopyOptions;
   readonly #jobs: TableJob[];
   readonly #flavor: ServerFacts['flavor'];
+  readonly #run: CopyRun;
   readonly #throttle: Throttle;
   readonly #gate: ReplicaGate;
 
-  constructor({ options, jobs, flavor, throttle, gate }: WorkerParts) {
+  constructor({ options, jobs, flavor, run, throttle, gate }: WorkerParts) {
+    this.#run = run;
     this.#throttle = throttle;
     this.#gate = gate;
     this.#options = options;
@@ -275,7 +296,8 @@ class Worker {
   async #copy(pair: CopyPair, { job, chunk, tries, plan }: Task): Promise<void> {
     job.meter.started();
     this.#options.onProgress(job.meter.view);
-    const { rows, bytes } = await pair.copy(this.#options.importId, job.table, plan, chunk, tries > 0);
+    const { importId } = this.#options;
+    const { rows, bytes } = await pair.copy(importId, job.table, { plan, chunk, run: this.#run, again: tries > 0 });
     await failpoint('copy.chunk_landed');
     job.running -= 1;
     job.meter.landed(rows, bytes);

@@ -1,7 +1,7 @@
 import { parsePosition, type Flavor } from '../../core/gtid.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Side } from '../../core/phase.ts';
-import { COPY_CHUNKS_DDL } from '../../engine/copy/copy-chunks-table.ts';
+import { COPY_TABLES } from '../../engine/copy/copy-chunks-table.ts';
 import { addDeferredIndexes, addForeignKeys } from '../../engine/copy/deferred-parts.ts';
 import { runCopy } from '../../engine/copy/run-copy.ts';
 import { Replication } from '../../engine/replication.ts';
@@ -45,7 +45,7 @@ export class FidelityPair implements AsyncDisposable {
     const open = async (side: Side) =>
       stack.use(await ServerConnection.open(definitionOf(servers[side]), { session: WRITER }));
     const connections = { source: await open('source'), target: await open('target') };
-    await createSidecar(connections.target, [COPY_CHUNKS_DDL]);
+    await createSidecar(connections.target, COPY_TABLES);
     await createSidecar(connections.source);
     return new FidelityPair(servers, connections, stack.move());
   }

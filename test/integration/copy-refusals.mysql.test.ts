@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { landedChunks } from '../../engine/copy/copy-chunks-table.ts';
+import { CopyRun } from '../../engine/copy/copy-run.ts';
 import { CopyPair } from '../../engine/copy/copy-pair.ts';
 import { tablePlan } from '../../engine/copy/table-plan.ts';
 import { Turns } from '../../engine/copy/turns.ts';
@@ -134,16 +135,29 @@ test('a unique value that moved between two chunks is no collision: the newcomer
   const [table] = await fixture.prepare('moved');
   if (table === undefined) throw new Error('no table');
   const limits = { packetBytesMax: 1 << 26, turns: new Turns() };
+  const run = await CopyRun.claim(there, 'moved');
   const pair = async () => CopyPair.open(definitionOf(fixture.source), definitionOf(fixture.target), 'mysql');
   const [first, second] = [await pair(), await pair()];
   const chunk = { seq: 1, lower: ['2'], upper: null };
-  await first.copy('moved', table, tablePlan(table, 'load_data', limits), { seq: 0, lower: null, upper: ['2'] }, false);
+  await first.copy('moved', table, {
+    plan: tablePlan(table, 'load_data', limits),
+    chunk: { seq: 0, lower: null, upper: ['2'] },
+    run,
+    again: false,
+  });
   // Read before, (1, 'x') is not true any more when (5, 'x') comes.
   await fixture.onSource("UPDATE moved.t SET v = 'w' WHERE id = 1", "UPDATE moved.t SET v = 'X' WHERE id = 5");
-  const refused = second.copy('moved', table, tablePlan(table, 'load_data', limits), chunk, false);
+  const refused = second.copy('moved', table, {
+    plan: tablePlan(table, 'load_data', limits),
+    chunk,
+    run,
+    again: false,
+  });
   await expect(refused).rejects.toMatchObject({ code: 'COPY_VALUE_REFUSED' });
   second.destroy();
-  expect(await first.copy('moved', table, tablePlan(table, 'insert', limits), chunk, true)).toMatchObject({ rows: 1 });
+  expect(
+    await first.copy('moved', table, { plan: tablePlan(table, 'insert', limits), chunk, run, again: true }),
+  ).toMatchObject({ rows: 1 });
   first.destroy();
   expect(await there.rows('SELECT id, v FROM moved.t ORDER BY id')).toEqual([
     ['2', 'y'],
@@ -180,9 +194,10 @@ test.each([
     const [table] = await fixture.prepare('seen');
     if (table === undefined) throw new Error('no table');
     await there.write('ALTER TABLE seen.t MODIFY v VARCHAR(9) COLLATE utf8mb4_0900_ai_ci');
+    const run = await CopyRun.claim(there, 'seen');
     const plan = tablePlan(table, 'insert', { packetBytesMax: 1 << 26, turns: new Turns() });
     const pair = await CopyPair.open(definitionOf(fixture.source), definitionOf(fixture.target), 'mysql');
-    await pair.copy('seen', table, plan, { seq: 0, lower: null, upper: ['3'] }, false);
+    await pair.copy('seen', table, { plan, chunk: { seq: 0, lower: null, upper: ['3'] }, run, again: false });
     // The same as row 1 on the target alone.
     await fixture.onSource("INSERT INTO seen.t VALUES (5, 'A', 9)");
     const rows = pair.reader.rows.bind(pair.reader);
@@ -193,7 +208,7 @@ test.each([
       if (looks === 1) await fixture.onSource(...changes.splice(0));
       return await rows(sql);
     };
-    await pair.copy('seen', table, plan, { seq: 1, lower: ['3'], upper: null }, false);
+    await pair.copy('seen', table, { plan, chunk: { seq: 1, lower: ['3'], upper: null }, run, again: false });
     pair.destroy();
     expect(looks).toBeGreaterThan(0);
     const found = await there.rows('SELECT id, v, w FROM seen.t ORDER BY id');

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { COPY_CHUNKS_DDL, landedChunks, type LandedChunk } from '../../engine/copy/copy-chunks-table.ts';
+import { COPY_TABLES, landedChunks, type LandedChunk } from '../../engine/copy/copy-chunks-table.ts';
+import { CopyRun } from '../../engine/copy/copy-run.ts';
 import { CopyPair } from '../../engine/copy/copy-pair.ts';
 import type { TableProgress } from '../../engine/copy/copy-progress.ts';
 import type { CopyOptions, CopyResult } from '../../engine/copy/run-copy.ts';
@@ -30,7 +31,7 @@ beforeAll(async () => {
     startServer({ flavor: 'mysql-9.7', role: 'target', options }),
   ]);
   there = await connect(target);
-  await createSidecar(there, [COPY_CHUNKS_DDL]);
+  await createSidecar(there, COPY_TABLES);
 });
 
 afterAll(async () => {
@@ -301,14 +302,55 @@ describe('a table of 200,000 rows', () => {
     const plan = tablePlan(table, 'load_data', { packetBytesMax: 1 << 26, turns: new Turns() });
     const chunk = { seq: 0, lower: null, upper: null };
     const pair = await CopyPair.open(definitionOf(mysql), definitionOf(target), 'mysql');
-    const first = await pair.copy(schema, table, plan, chunk, false);
+    const run = await CopyRun.claim(there, schema);
+    const first = await pair.copy(schema, table, { plan, chunk, run, again: false });
     expect(first.rows).toBe(50_000);
     await there.write(`DELETE FROM ${schema}.named`);
-    expect(await pair.copy(schema, table, plan, chunk, true)).toMatchObject({ rows: 50_000 });
+    expect(await pair.copy(schema, table, { plan, chunk, run, again: true })).toMatchObject({ rows: 50_000 });
     expect(await there.rows(`SELECT COUNT(*) FROM ${schema}.named`)).toEqual([['0']]);
-    await expect(pair.copy(schema, table, plan, chunk, false)).rejects.toMatchObject({ details: { errno: 1062 } });
+    await expect(pair.copy(schema, table, { plan, chunk, run, again: false })).rejects.toMatchObject({
+      details: { errno: 1062 },
+    });
     pair.destroy();
   });
+
+  test('a chunk of the run before that lands while the copy begins anew is waited for', async () => {
+    tables = await prepare(mysql, schema);
+    const table = tables.find(({ name }) => name === 'named') ?? expect.fail();
+    const plan = tablePlan(table, 'load_data', { packetBytesMax: 1 << 26, turns: new Turns() });
+    const run = await CopyRun.claim(there, schema);
+    const pair = await CopyPair.open(definitionOf(mysql), definitionOf(target), 'mysql');
+    const chunk = { seq: 0, lower: null, upper: null };
+    // Its engine has sent COMMIT, and is gone before the server gets it.
+    const write = pair.loader.write.bind(pair.loader);
+    const [sent, received] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    pair.loader.write = async (sql) => {
+      if (sql === 'COMMIT') sent.resolve();
+      if (sql === 'COMMIT') await received.promise;
+      return await write(sql);
+    };
+    const before = pair.copy(schema, table, { plan, chunk, run, again: false });
+    await sent.promise;
+    const anew = copy(mysql, [table], small);
+    anew.catch(() => {});
+    await isWaitedFor(pair.loader.threadId);
+    received.resolve();
+    await before;
+    expect((await anew).rows).toBe(50_000);
+    expect(await chunksOf(table)).toMatchObject([{ seq: 0, rows: 50_000 }]);
+    await expectEqual(mysql, [table]);
+    // Whatever it began later has no effect.
+    await expect(pair.copy(schema, table, { plan, chunk, run, again: false })).rejects.toMatchObject({
+      code: 'COPY_TAKEN_OVER',
+    });
+    pair.destroy();
+  });
+
+  /** Until another session waits for a lock of this one. */
+  async function isWaitedFor(threadId: number): Promise<void> {
+    const sql = `SELECT 1 FROM performance_schema.data_lock_waits w JOIN performance_schema.threads t ON t.THREAD_ID = w.BLOCKING_THREAD_ID WHERE t.PROCESSLIST_ID = ${threadId}`;
+    while ((await there.rows(sql)).length === 0) await there.write('DO SLEEP(0.05)');
+  }
 
   async function killOthers(server: RunningServer): Promise<void> {
     await using connection = await connect(server);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { runCopy } from '../../engine/copy/run-copy.ts';
-import { COPY_CHUNKS_DDL } from '../../engine/copy/copy-chunks-table.ts';
+import { COPY_TABLES } from '../../engine/copy/copy-chunks-table.ts';
 import { Replication } from '../../engine/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   pair = await startServerPair();
   source = await ServerConnection.open(definitionOf(pair.source));
   target = await ServerConnection.open(definitionOf(pair.target));
-  await createSidecar(target, [COPY_CHUNKS_DDL]);
+  await createSidecar(target, COPY_TABLES);
   await source.write("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'");
   await source.write(
     'SET GLOBAL rpl_semi_sync_source_timeout = 120000, GLOBAL rpl_semi_sync_source_wait_no_replica = ON',

@@ -1,4 +1,4 @@
-import { COPY_CHUNKS_DDL, forgetChunks } from '../../engine/copy/copy-chunks-table.ts';
+import { COPY_TABLES, forgetChunks } from '../../engine/copy/copy-chunks-table.ts';
 import { runCopy, type CopyOptions, type CopyResult } from '../../engine/copy/run-copy.ts';
 import { createSchema, createTable, openForDdl, targetDdls } from '../../engine/schema/create-target.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
@@ -34,7 +34,7 @@ export class CopyFixture {
     const tables = await this.tables(schema);
     await using source = await ServerConnection.open(definitionOf(this.source));
     await using ddl = await openForDdl(definitionOf(this.target));
-    await createSidecar(ddl, [COPY_CHUNKS_DDL]);
+    await createSidecar(ddl, COPY_TABLES);
     await ddl.write(`DROP DATABASE IF EXISTS ${schema}`);
     await forgetChunks(ddl, schema);
     await createSchema(source, ddl, schema);
