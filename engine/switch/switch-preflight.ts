@@ -13,6 +13,7 @@ import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
 import { checkUsers } from './check-users.ts';
 import { checkLeftTables } from './left-tables.ts';
+import { checkPinned } from './pinned-sessions.ts';
 
 /** Longest wait for rows that were written since the verification to be compared again. */
 const VERIFY_DRAIN_MS = 10_000;
@@ -297,11 +298,12 @@ function accountHint(reason: string, id: string): string {
 
 /** Opens and restores every session's connection on the other side, which is also the trial of every user seen. */
 async function prepareSessions(
-  { route, fleet, record }: SwitchWorld,
+  world: SwitchWorld,
   plan: SwitchPlan,
   refusals: SwitchRefusal[],
   warnings: string[],
 ): Promise<void> {
+  const { route, fleet, record } = world;
   const { kind, to } = plan;
   const { replica } = await route.of(record.document.id);
   const standing = record.document.fence;
@@ -321,9 +323,13 @@ async function prepareSessions(
       forceable: true,
     });
   }
-  for (const { user, address, reasons } of reports.flatMap(({ pinned }) => pinned)) {
-    warnings.push(`${user} from ${address} must end first: ${reasons.join(', ')}`);
-  }
+  const pinned = await checkPinned(
+    world,
+    plan,
+    reports.flatMap((report) => report.pinned),
+  );
+  refusals.push(...pinned.refusals);
+  warnings.push(...pinned.warnings);
   const left = reports.reduce((sum, report) => sum + report.left, 0);
   if (left > 0) {
     warnings.push(

@@ -130,14 +130,24 @@ test('a table that was made since the import began is imported, too, where the p
   expect(refusals.map(({ code }) => code)).not.toContain('TABLES_LEFT_BEHIND');
 });
 
-test('policy abort: a session that never ends its transaction undoes the switch, and is named', async () => {
+test('policy abort: a session that cannot leave its server refuses the switch; forced, it undoes the switch, and is named', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 500 });
   const { client } = rehearsal.switchyard;
   await client.createImport(rehearsal.request({ options: { fence: 'triggers', drainBudgetMs: 1000 } }));
   await rehearsal.reach('running');
   await using stubborn = await session(rehearsal);
   await stubborn.query("SELECT GET_LOCK('report', 0)");
-  const rejection = expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects;
+  const before = await client.route();
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({
+    code: 'SWITCH_REFUSED',
+    details: {
+      refusals: [
+        { code: 'SESSION_PINNED', forceable: true, message: expect.stringMatching(/shop from .*: user lock report$/) },
+      ],
+    },
+  });
+  expect(await client.route()).toEqual(before);
+  const rejection = expect(client.switchTraffic(IMPORT, { kind: 'primaries', force: true })).rejects;
   await rejection.toMatchObject({
     code: 'SWITCH_ROLLED_BACK',
     message: expect.stringContaining('shop from 127.0.0.1'),

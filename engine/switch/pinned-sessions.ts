@@ -1,0 +1,40 @@
+import { systemClock } from '../../core/clock.ts';
+import type { PinnedSession } from '../../core/control/protocol.ts';
+import type { SwitchRefusal } from '../api.ts';
+import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
+
+/** How often it is looked before a session counts as one that will not let go within the time of a drain. */
+const LOOKS = 4;
+const LOOK_MS_MAX = 500;
+
+/**
+ * Sessions that keep what keeps them on their server (a user lock, a temporary table …) for as long as a drain may last.
+ * A switch would hold all traffic for them, several times, and be undone. One that lets go for a moment is no reason: the
+ * drain waits for such a moment, too.
+ */
+export async function checkPinned(
+  { fleet, record }: Pick<SwitchWorld, 'fleet' | 'record'>,
+  { to }: SwitchPlan,
+  pinned: readonly PinnedSession[],
+): Promise<{ refusals: SwitchRefusal[]; warnings: string[] }> {
+  const { drainBudgetMs, drainPolicy } = record.document.options;
+  let stubborn = pinned;
+  // Those that are to be closed in the end need not be waited for.
+  for (let look = 0; look < LOOKS && stubborn.length > 0 && drainPolicy === 'abort'; look += 1) {
+    await systemClock.sleep(Math.min(LOOK_MS_MAX, drainBudgetMs / LOOKS));
+    const { sessions } = await fleet.backends();
+    const pins = new Map(sessions.map((session) => [session.sessionId, session.pins]));
+    stubborn = stubborn
+      .map((one) => ({ ...one, reasons: one.reasons.filter((pin) => pins.get(one.sessionId)?.includes(pin)) }))
+      .filter(({ reasons }) => reasons.length > 0);
+  }
+  const named = stubborn.map(({ user, address, reasons }) => `${user} from ${address}: ${reasons.join(', ')}`);
+  if (drainPolicy === 'close-sessions')
+    return { refusals: [], warnings: named.map((name) => `ended by the switch if it does not end itself: ${name}`) };
+  const refusals = named.map((name) => ({
+    code: 'SESSION_PINNED',
+    message: `a session cannot be moved to the ${to} while it has what only its server has: ${name}`,
+    forceable: true,
+  }));
+  return { refusals, warnings: [] };
+}
