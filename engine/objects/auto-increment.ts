@@ -1,32 +1,46 @@
-import { quoteName, quoteText, type ServerConnection } from '../server/connection.ts';
+import { errnoOf, quoteName, quoteText, type ServerConnection } from '../server/connection.ts';
 import { OWN_COMMENT } from '../stream/stream-scope.ts';
 
 /** Numbers left free between what the old primary has given out at the time of the look and the first of the new one. */
 const HEAD_ROOM = 1000n;
+/** ER_TABLEACCESS_DENIED_ERROR */
+const ALTER_DENIED = 1142;
 
 /**
  * Raises the counters of `to` over those of `from`. Rows that were replicated have raised them already; this is for numbers
  * that were given out and whose rows are gone (deleted, rolled back): given out again they would name something else.
- * The head room covers those that are used up between now and the fence. Returns the tables that were changed.
+ * The head room covers those that are used up between now and the fence. Returns the tables that were changed, and the
+ * statements that the grants did not allow: a switch back in need must not fail for them.
  */
 export async function raiseAutoIncrement(
   from: ServerConnection,
   to: ServerConnection,
   database: string,
   tables: readonly string[],
-): Promise<string[]> {
+): Promise<{ raised: string[]; denied: string[] }> {
   const [given, reached] = [await counters(from, database), await counters(to, database)];
   const raised: string[] = [];
+  const denied: string[] = [];
   for (const table of tables) {
     const counter = given.get(table);
     if (counter === undefined || counter.next + HEAD_ROOM <= (reached.get(table)?.next ?? 0n)) continue;
     // A column that is nearly used up has no room to give away.
     const next = counter.next + HEAD_ROOM < counter.max / 2n ? counter.next + HEAD_ROOM : counter.next;
     if (next <= (reached.get(table)?.next ?? 0n)) continue;
-    await to.write(`${OWN_COMMENT} ALTER TABLE ${quoteName(database)}.${quoteName(table)} AUTO_INCREMENT=${next}`);
-    raised.push(table);
+    try {
+      await to.write(`${OWN_COMMENT} ALTER TABLE ${quoteName(database)}.${quoteName(table)} AUTO_INCREMENT=${next}`);
+      raised.push(table);
+    } catch (error) {
+      if (errnoOf(error) !== ALTER_DENIED) throw error;
+      denied.push(`ALTER TABLE ${plainName(database)}.${plainName(table)} AUTO_INCREMENT=${next};`);
+    }
   }
-  return raised;
+  return { raised, denied };
+}
+
+/** For people to read and run: text, not the bytes of a statement. */
+function plainName(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``;
 }
 
 const MAX: Record<string, bigint> = {

@@ -48,6 +48,17 @@ export function checkGrants(
     ),
     ...onSidecar.map((privilege) => missing(privilege, `${quoted(SIDECAR_SCHEMA)}.*`, 'progress is kept there')),
     ...checkFence(view, grants, database),
+    ...(side === 'target' || isReadOnly || grants.onTables('ALTER', database, tables)
+      ? []
+      : [
+          finding(
+            'GRANT_ALTER_MISSING',
+            side,
+            'ALTER',
+            `${grants.account} lacks ALTER ON ${quoted(database)}.*`,
+            `GRANT ALTER ON ${quoted(database)}.* TO ${grants.account};`,
+          ),
+        ]),
     ...(grants.onServer('PROCESS')
       ? []
       : [

@@ -119,6 +119,13 @@ export const FINDINGS = {
     meaning: 'No fence can be put up: after a switch nothing but the proxy keeps writes away from the old primary.',
     fix: 'Run one of the GRANT statements that the finding shows.',
   },
+  GRANT_ALTER_MISSING: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'Before switching back AUTO_INCREMENT cannot be raised on the source: a number that was given out on the target, and whose row is gone, may be given out again.',
+    fix: 'Run the GRANT statement that the finding shows.',
+  },
   GRANT_PROCESS_MISSING: {
     severity: 'warning',
     skippable: true,

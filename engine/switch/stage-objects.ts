@@ -24,7 +24,13 @@ export async function stageObjects(
     ...(side === 'target' ? { created: withObjects(created, missing) } : {}),
   }));
   await stageEvents(place, missing);
-  const raised = await raiseAutoIncrement(from, to, database, tables);
+  const { raised, denied } = await raiseAutoIncrement(from, to, database, tables);
+  if (denied.length > 0)
+    world.log(
+      'warn',
+      `AUTO_INCREMENT is not raised on the ${side}, since the Switchyard user lacks ALTER there: numbers of rows that are gone may be given out again`,
+      { statements: denied },
+    );
   const { triggers, events } = activeObjects;
   if (triggers.length + events.length + raised.length === 0) return;
   world.log('info', `${triggers.length} triggers and ${events.length} events come along; AUTO_INCREMENT raised`, {
