@@ -20,7 +20,8 @@ export async function checkPinned(
   const { drainBudgetMs, drainPolicy } = record.document.options;
   let stubborn = pinned;
   // Those that are to be closed in the end need not be waited for.
-  for (let look = 0; look < LOOKS && stubborn.length > 0 && drainPolicy === 'abort'; look += 1) {
+  const looks = drainPolicy === 'abort' ? LOOKS : 0;
+  for (let look = 0; look < looks && stubborn.length > 0; look += 1) {
     await systemClock.sleep(Math.min(LOOK_MS_MAX, drainBudgetMs / LOOKS));
     const { sessions } = await fleet.backends();
     const pins = new Map(sessions.map((session) => [session.sessionId, session.pins]));
