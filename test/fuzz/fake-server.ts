@@ -2,12 +2,11 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
 import { COMMAND } from '../../core/wire/command.ts';
-import { buildHandshake } from '../../core/wire/handshake.ts';
 import { parseHandshakeResponse } from '../../core/wire/handshake-response.ts';
 import { buildOk } from '../../core/wire/ok-packet.ts';
 import { framePacket, MessageSplitter } from '../../core/wire/packet.ts';
-import { newScramble } from '../../core/wire/scramble.ts';
 import { SERVER_STATUS } from '../../core/wire/server-status.ts';
+import { fakeGreeting } from '../support/fake-greeting.ts';
 
 export const SERVER_CAPABILITIES = combine(
   CAPABILITY.PROTOCOL_41,
@@ -80,7 +79,7 @@ export class FakeServer implements AsyncDisposable {
         }
       }
     });
-    socket.write(framePacket(greeting(), 0));
+    socket.write(fakeGreeting(SERVER_CAPABILITIES));
   }
 }
 
@@ -89,16 +88,4 @@ const OK = buildOk({ statusFlags: SERVER_STATUS.AUTOCOMMIT });
 /** The proxy's own first command. */
 function isTrackers(payload: Buffer): boolean {
   return payload[0] === COMMAND.QUERY && payload.includes('session_track');
-}
-
-function greeting(): Buffer {
-  return buildHandshake({
-    serverVersion: '9.9.9-fake',
-    connectionId: 1,
-    scramble: newScramble(),
-    capabilities: SERVER_CAPABILITIES,
-    collation: 255,
-    statusFlags: SERVER_STATUS.AUTOCOMMIT,
-    authPlugin: 'caching_sha2_password',
-  });
 }

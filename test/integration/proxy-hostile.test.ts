@@ -4,12 +4,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildErr, parseErr } from '../../core/wire/err-packet.ts';
 import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
-import { buildHandshake } from '../../core/wire/handshake.ts';
 import { buildHandshakeResponse } from '../../core/wire/handshake-response.ts';
 import { buildOk } from '../../core/wire/ok-packet.ts';
 import { framePacket } from '../../core/wire/packet.ts';
-import { newScramble } from '../../core/wire/scramble.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
+import { fakeGreeting } from '../support/fake-greeting.ts';
 
 /** A server that lets everybody in and answers every command with what the test put into `answer`. */
 const server = createServer((socket) => serve(socket));
@@ -29,16 +28,7 @@ const CAPABILITIES = combine(
 
 function serve(socket: Socket): void {
   socket.on('error', () => {});
-  const greeting = buildHandshake({
-    serverVersion: '9.9.9-fake',
-    connectionId: 1,
-    scramble: newScramble(),
-    capabilities: CAPABILITIES,
-    collation: 255,
-    statusFlags: 2,
-    authPlugin: 'caching_sha2_password',
-  });
-  socket.write(framePacket(greeting, 0));
+  socket.write(fakeGreeting(CAPABILITIES));
   let messages = 0;
   socket.on('data', (chunk: Buffer) => {
     messages += 1;

@@ -4,12 +4,10 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { TLSSocket, connect as connectTls, createSecureContext } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
-import { buildHandshake } from '../../core/wire/handshake.ts';
-import { framePacket } from '../../core/wire/packet.ts';
-import { newScramble } from '../../core/wire/scramble.ts';
 import { BackendConnection, type Destination } from '../../proxy/backend-connection.ts';
 import { selfSignedCertificate } from '../../proxy/self-signed-certificate.ts';
 import { connectWire } from '../../proxy/wire-socket.ts';
+import { fakeGreeting } from '../support/fake-greeting.ts';
 
 const ROUNDS = 30;
 const CAPABILITIES = combine(
@@ -29,16 +27,7 @@ const secureContext = createSecureContext({ key, cert, maxVersion: 'TLSv1.2' });
 let bytesUntilGone = Infinity;
 const server = createServer((socket) => {
   socket.on('error', () => {});
-  const greeting = buildHandshake({
-    serverVersion: '9.9.9-fake',
-    connectionId: 1,
-    scramble: newScramble(),
-    capabilities: CAPABILITIES,
-    collation: 255,
-    statusFlags: 2,
-    authPlugin: 'caching_sha2_password',
-  });
-  socket.write(framePacket(greeting, 0));
+  socket.write(fakeGreeting(CAPABILITIES));
   socket.once('data', (request: Buffer) => {
     socket.pause();
     if (request.length > 36) socket.unshift(request.subarray(36));
