@@ -1,14 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler } from '../../engine/ddl-policy.ts';
-import { Replication } from '../../engine/replication.ts';
-import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection, type Bytes } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { ProgressRow } from '../../engine/sidecar.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { CopyFixture } from '../support/copy-fixture.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
+import { applyDdl } from '../support/ddl-replication.ts';
 
 let fixture: CopyFixture;
 let source: ServerConnection;
@@ -45,45 +42,15 @@ async function copiedAfter(changes: Bytes[]): Promise<string> {
   await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
   for (const statement of changes) await source.write(statement);
   const { stamp } = await fixture.copy(tables);
-  await using replication = follow(schema, tables, stamp);
-  await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(30_000));
-  return schema;
-}
-
-function follow(schema: string, tables: Awaited<ReturnType<typeof inspectTables>>, copiedUntil: string) {
-  const controller = new AbortController();
-  const replication = new Replication(
-    {
-      importId: schema,
-      direction: 'forward',
-      origin: source.server,
-      destination: target.server,
-      flavor: 'mysql',
-      database: schema,
-      copiedUntil,
-      exactFrom: copiedUntil,
-      loadTables: async () => tables,
-      onDdl: ddlHandler({
-        world: { log: () => {} },
-        journal: new DdlJournal({
-          origin: source.server,
-          destination: target.server,
-          importId: schema,
-          direction: 'forward',
-        }),
-        destination: 'target',
-        policy: 'EXEC',
-        takeDecision: () => undefined,
-      }),
-    },
-    controller.signal,
-  );
-  return Object.assign(replication, {
-    [Symbol.asyncDispose]: async () => {
-      controller.abort();
-      await replication.done.catch(() => {});
-    },
+  await applyDdl({
+    source,
+    target,
+    database: schema,
+    copiedUntil: stamp,
+    exactFrom: stamp,
+    loadTables: async () => tables,
   });
+  return schema;
 }
 
 async function contents(connection: ServerConnection, schema: string): Promise<unknown> {

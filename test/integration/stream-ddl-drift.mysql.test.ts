@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Flavor } from '../../core/gtid.ts';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler } from '../../engine/ddl-policy.ts';
-import { Replication } from '../../engine/replication.ts';
-import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { definitionOf, familyOf } from '../support/stream-fixture.ts';
+import { applyDdl } from '../support/ddl-replication.ts';
 
 /** One database on both sides, whose stream executes DDL. */
 class Followed implements AsyncDisposable {
@@ -17,7 +14,6 @@ class Followed implements AsyncDisposable {
   readonly target: ServerConnection;
   readonly #name: string;
   readonly #flavor: Flavor;
-  #controller = new AbortController();
 
   private constructor(source: ServerConnection, target: ServerConnection, name: string, flavor: Flavor) {
     this.source = source;
@@ -52,36 +48,8 @@ class Followed implements AsyncDisposable {
 
   /** Begins where it was before, and is stopped when everything is applied. Rejects with what stops it. */
   async caughtUp(): Promise<void> {
-    this.#controller = new AbortController();
     const { source, target } = this;
-    const journal = {
-      origin: source.server,
-      destination: target.server,
-      importId: this.#name,
-      direction: 'forward',
-    } as const;
-    const replication = new Replication(
-      {
-        ...journal,
-        flavor: this.#flavor,
-        database: this.#name,
-        allTables: true,
-        loadTables: () => inspectTables(source, this.#name, 'all'),
-        onDdl: ddlHandler({
-          world: { log: () => {} },
-          journal: new DdlJournal(journal),
-          destination: 'target',
-          policy: 'EXEC',
-          takeDecision: () => undefined,
-        }),
-      },
-      this.#controller.signal,
-    );
-    try {
-      await replication.waitFor(await executedPosition(source, this.#flavor), AbortSignal.timeout(30_000));
-    } finally {
-      await replication.stop();
-    }
+    await applyDdl({ source, target, database: this.#name, flavor: this.#flavor, allTables: true });
   }
 
   async run(...statements: string[]): Promise<void> {

@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler } from '../../engine/ddl-policy.ts';
-import { Replication } from '../../engine/replication.ts';
-import { inspectTables } from '../../engine/schema/inspect.ts';
 import { bytesOf, ServerConnection, type Bytes } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
+import { applyDdl } from '../support/ddl-replication.ts';
 
 /** What a DDL statement does to rows that are there depends on the session that ran it, and on when it did. */
 let pair: Awaited<ReturnType<typeof startServerPair>>;
@@ -56,37 +53,7 @@ beforeEach(async () => {
 
 /** Until everything is applied; rejects with what stops it. */
 async function replicate(): Promise<void> {
-  const controller = new AbortController();
-  const replication = new Replication(
-    {
-      importId: schema,
-      direction: 'forward',
-      origin: source.server,
-      destination: target.server,
-      flavor: 'mysql',
-      database: schema,
-      loadTables: () => inspectTables(source, schema, 'all'),
-      onDdl: ddlHandler({
-        world: { log: () => {} },
-        journal: new DdlJournal({
-          origin: source.server,
-          destination: target.server,
-          importId: schema,
-          direction: 'forward',
-        }),
-        destination: 'target',
-        policy: 'EXEC',
-        takeDecision: () => undefined,
-      }),
-    },
-    controller.signal,
-  );
-  try {
-    await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(30_000));
-  } finally {
-    controller.abort();
-    await replication.done.catch(() => {});
-  }
+  await applyDdl({ source, target, database: schema });
 }
 
 async function contents(connection: ServerConnection): Promise<unknown> {

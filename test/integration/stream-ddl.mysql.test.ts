@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parsePosition } from '../../core/gtid.ts';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler, type DdlDecision } from '../../engine/ddl-policy.ts';
-import { Replication } from '../../engine/replication.ts';
+import type { ImportOptions } from '../../engine/api.ts';
+import type { DdlDecision } from '../../engine/ddl-policy.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
@@ -16,6 +15,7 @@ import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { ChangeStream } from '../../engine/stream/change-stream.ts';
 import { definitionOf, readUntil } from '../support/stream-fixture.ts';
+import { replicateDdl } from '../support/ddl-replication.ts';
 
 const PROCESS = fileURLToPath(new URL('../support/replication-process.ts', import.meta.url));
 
@@ -56,47 +56,13 @@ async function run(...statements: string[]): Promise<void> {
   for (const statement of statements) await source.write(statement);
 }
 
-function start(
-  policy: 'STOP' | 'EXEC' | 'EXEC_IGNORE' | 'IGNORE',
-  decisions: DdlDecision[] = [],
-  { allTables = false } = {},
-) {
-  const controller = new AbortController();
-  const replication = new Replication(
-    {
-      importId: schema,
-      direction: 'forward',
-      origin: source.server,
-      destination: target.server,
-      flavor: 'mysql',
-      database: schema,
-      allTables,
-      loadTables: () => inspectTables(source, schema, 'all'),
-      onTables: async (tables) => {
-        names = tables;
-      },
-      onDdl: ddlHandler({
-        world: { log: () => {} },
-        journal: new DdlJournal({
-          origin: source.server,
-          destination: target.server,
-          importId: schema,
-          direction: 'forward',
-        }),
-        destination: 'target',
-        policy,
-        takeDecision: () => decisions.shift(),
-      }),
-    },
-    controller.signal,
-  );
+function start(policy: ImportOptions['ddl'], decisions: DdlDecision[] = [], { allTables = false } = {}) {
+  const onTables = async (tables: string[]) => void (names = tables);
+  const replication = replicateDdl({ source, target, database: schema, policy, decisions, allTables, onTables });
   return {
     replication,
     caughtUp: async () => replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(30_000)),
-    stop: async () => {
-      controller.abort();
-      await replication.done.catch(() => {});
-    },
+    stop: async () => replication.stop(),
   };
 }
 
