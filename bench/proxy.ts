@@ -7,7 +7,7 @@ import { startMysqlRouter } from './peers/mysql-router.ts';
 import type { ProxyPeer } from './peers/peer-process.ts';
 import { programVersion } from './peers/program-version.ts';
 import { percentile } from './percentile.ts';
-import { cpuMicros } from './proxy/cpu-time.ts';
+import { cpuMicros, idleMicros } from './proxy/cpu-time.ts';
 import { measureIdleSessions, type IdleFigures } from './proxy/idle-sessions.ts';
 import { BENCH_ACCOUNT, BENCH_DATABASE, startProxyStage, type ProxyStage } from './proxy/stage.ts';
 import { prepareSysbench, runSysbench, type SysbenchFigures, type SysbenchTarget } from './proxy/sysbench.ts';
@@ -25,7 +25,9 @@ const WORKLOADS = {
   bigResult: { script: BIG_RESULT_SCRIPT, threads: 1 },
 } as const;
 type Workload = keyof typeof WORKLOADS;
-const WORKLOAD_NAMES = Object.keys(WORKLOADS) as Workload[];
+/** SWITCHYARD_BENCH_WORKLOADS=pointSelect8,pointSelect32: these alone, without idle sessions. */
+const CHOSEN = process.env['SWITCHYARD_BENCH_WORKLOADS']?.split(',');
+const WORKLOAD_NAMES = (Object.keys(WORKLOADS) as Workload[]).filter((name) => CHOSEN?.includes(name) ?? true);
 
 /** What stands between the client and the server: nothing, a peer, or we. */
 interface Contestant {
@@ -36,6 +38,10 @@ interface Contestant {
 interface Sample extends SysbenchFigures {
   /** Of the proxy alone. On a busy machine it says more than the rate does. */
   cpuMicrosPerQuery: number;
+  /** Of the database server: what a proxy makes it do more. */
+  serverCpuMicrosPerQuery: number;
+  /** What all processors together did nothing. */
+  idleMicrosPerQuery: number;
 }
 
 type Figure = 'qps' | 'p95Ms' | 'cpuMicrosPerQuery';
@@ -55,9 +61,10 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
   onProgress('starting the server, Switchyard in front of it, and the peers');
   await using stage = await startProxyStage();
   // First, while the worker is as it is after its start.
-  const idle = await measureIdle(stage, { sessions });
-  const idleTls = await measureIdle(stage, { sessions: sessions / 4, useTls: true });
-  onProgress(`an idle session takes ${idle.bytesPerSession} bytes, under TLS ${idleTls.bytesPerSession}`);
+  const idle = CHOSEN === undefined ? await measureIdle(stage, { sessions }) : null;
+  const idleTls = CHOSEN === undefined ? await measureIdle(stage, { sessions: sessions / 4, useTls: true }) : null;
+  if (idle !== null && idleTls !== null)
+    onProgress(`an idle session takes ${idle.bytesPerSession} bytes, under TLS ${idleTls.bytesPerSession}`);
   await using stack = new AsyncDisposableStack();
   const [haproxy, router] = [await startHaproxy(stage.server), await startMysqlRouter(stage.server)];
   for (const peer of [haproxy, router]) if (peer !== null) stack.use(peer);
@@ -70,18 +77,25 @@ export async function benchProxy({ quick, onProgress }: BenchOptions): Promise<B
   contestants.set('switchyard', { port, pids: stage.switchyard.pids('proxy') });
   const samples: Samples = new Map([...contestants.keys()].map((name) => [name, emptySamples()]));
   // What compiles and what is cached is not what is compared.
-  for (const contestant of contestants.values()) await oneSample(contestant, { workload: 'pointSelect8', seconds });
+  const serverPids = stage.server.pid === null ? [] : [stage.server.pid];
+  const sample = async (contestant: Contestant, workload: Workload) =>
+    oneSample(contestant, { workload, seconds, serverPids });
+  for (const contestant of contestants.values()) await sample(contestant, 'pointSelect8');
   for (let round = 1; round <= rounds; round += 1) {
     for (const workload of WORKLOAD_NAMES) {
       // Nobody is always the one that comes after a certain other.
       for (const [name, contestant] of rotated([...contestants], round))
-        samples.get(name)?.[workload].push(await oneSample(contestant, { workload, seconds }));
+        samples.get(name)?.[workload].push(await sample(contestant, workload));
       onProgress(`round ${round} of ${rounds}, ${workload}: ${lastOf(samples, workload)}`);
     }
   }
   return {
     peers: { mysql: stage.serverVersion, haproxy: versionOf(haproxy), mysqlRouter: versionOf(router), sysbench },
-    figures: { ...ratios(samples), idleSessionBytes: idle.bytesPerSession, errors: errorsOf(samples) },
+    figures: {
+      ...ratios(samples),
+      ...(idle === null ? {} : { idleSessionBytes: idle.bytesPerSession }),
+      errors: errorsOf(samples),
+    },
     raw: { rounds, secondsEach: seconds, idle, idleTls, samples: Object.fromEntries(samples) },
   };
 }
@@ -93,12 +107,19 @@ function rotated<T>(values: readonly T[], by: number): T[] {
 
 async function oneSample(
   { port, pids }: Contestant,
-  { workload, seconds }: { workload: Workload; seconds: number },
+  { workload, seconds, serverPids }: { workload: Workload; seconds: number; serverPids: readonly number[] },
 ): Promise<Sample> {
-  const before = await cpuMicros(pids);
+  const spent = async () => Promise.all([cpuMicros(pids), cpuMicros(serverPids), idleMicros()]);
+  const before = await spent();
   const figures = await runSysbench(targetOn(port), { ...WORKLOADS[workload], ...SIZES, seconds });
-  const micros = (await cpuMicros(pids)) - before;
-  return { ...figures, cpuMicrosPerQuery: round3(micros / figures.queries) };
+  const after = await spent();
+  const perQuery = (index: 0 | 1 | 2) => round3((after[index] - before[index]) / figures.queries);
+  return {
+    ...figures,
+    cpuMicrosPerQuery: perQuery(0),
+    serverCpuMicrosPerQuery: perQuery(1),
+    idleMicrosPerQuery: perQuery(2),
+  };
 }
 
 async function measureIdle(stage: ProxyStage, work: { sessions: number; useTls?: boolean }): Promise<IdleFigures> {
@@ -117,23 +138,21 @@ function emptySamples(): Record<Workload, Sample[]> {
 
 /** Ours divided by the peer's; left out where the peer is absent. */
 function ratios(samples: Samples): Record<string, number> {
-  const against = (peer: string, workload: Workload, key: Figure) =>
-    medianRatio(samples.get('switchyard')?.[workload] ?? [], samples.get(peer)?.[workload] ?? [], key);
   const ratios: Record<string, number> = {};
-  if (samples.has('router')) {
-    ratios['qpsRatioRouter1'] = against('router', 'pointSelect1', 'qps');
-    ratios['qpsRatioRouter8'] = against('router', 'pointSelect8', 'qps');
-    ratios['qpsRatioRouter32'] = against('router', 'pointSelect32', 'qps');
-    ratios['p95RatioRouter8'] = against('router', 'pointSelect8', 'p95Ms');
-    ratios['cpuRatioRouter8'] = against('router', 'pointSelect8', 'cpuMicrosPerQuery');
-    ratios['readWriteRatioRouter8'] = against('router', 'readWrite8', 'qps');
-    ratios['bigResultRatioRouter'] = against('router', 'bigResult', 'qps');
-  }
-  if (samples.has('haproxy')) {
-    ratios['qpsRatioHaproxy8'] = against('haproxy', 'pointSelect8', 'qps');
-    ratios['bigResultRatioHaproxy'] = against('haproxy', 'bigResult', 'qps');
-  }
-  ratios['qpsRatioDirect8'] = against('direct', 'pointSelect8', 'qps');
+  const compare = (ratio: string, peer: string, workload: Workload, key: Figure) => {
+    const [ours, theirs] = [samples.get('switchyard')?.[workload] ?? [], samples.get(peer)?.[workload] ?? []];
+    if (ours.length > 0 && theirs.length > 0) ratios[ratio] = medianRatio(ours, theirs, key);
+  };
+  compare('qpsRatioRouter1', 'router', 'pointSelect1', 'qps');
+  compare('qpsRatioRouter8', 'router', 'pointSelect8', 'qps');
+  compare('qpsRatioRouter32', 'router', 'pointSelect32', 'qps');
+  compare('p95RatioRouter8', 'router', 'pointSelect8', 'p95Ms');
+  compare('cpuRatioRouter8', 'router', 'pointSelect8', 'cpuMicrosPerQuery');
+  compare('readWriteRatioRouter8', 'router', 'readWrite8', 'qps');
+  compare('bigResultRatioRouter', 'router', 'bigResult', 'qps');
+  compare('qpsRatioHaproxy8', 'haproxy', 'pointSelect8', 'qps');
+  compare('bigResultRatioHaproxy', 'haproxy', 'bigResult', 'qps');
+  compare('qpsRatioDirect8', 'direct', 'pointSelect8', 'qps');
   return ratios;
 }
 

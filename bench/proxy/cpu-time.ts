@@ -15,3 +15,11 @@ export async function cpuMicros(pids: readonly number[]): Promise<number> {
   );
   return times.reduce((sum, micros) => sum + micros, 0);
 }
+
+/** The time, of all processors, in which nobody wanted one. Linux only. */
+export async function idleMicros(): Promise<number> {
+  const [all = ''] = (await readFile('/proc/stat', 'utf8')).split('\n');
+  // cpu, user, nice, system, idle, waiting for disks.
+  const [, , , , idle, waiting] = all.split(/\s+/);
+  return (Number(idle) + Number(waiting)) * MICROS_PER_TICK;
+}

@@ -31,18 +31,21 @@ await say('migration', async () => {
   await schema.addIndex('orders', ['placed']);
   return Object.keys(await schema.describeTable('users'));
 });
+// Within a transaction: both orders are sent at once, and over two connections either may be the first.
 await say('create', async () =>
-  (
-    await User.create(
-      {
-        name: 'Zoë 💡',
-        settings: { a: [1, null] },
-        balance: '10.50',
-        orders: [{ total: '1.10', placed: new Date(1e12) }, { total: 2 }],
-      },
-      { include: [Order] },
-    )
-  ).toJSON(),
+  sequelize.transaction(async (transaction) =>
+    (
+      await User.create(
+        {
+          name: 'Zoë 💡',
+          settings: { a: [1, null] },
+          balance: '10.50',
+          orders: [{ total: '1.10', placed: new Date(1e12) }, { total: 2 }],
+        },
+        { include: [Order], transaction },
+      )
+    ).toJSON(),
+  ),
 );
 await say(
   'bulk',
