@@ -107,6 +107,7 @@ const verifyView = z.object({
   etaMs: z.number().nullable(),
   throttled: z.string().nullable(),
   rowsPerSecond: count.nullable(),
+  primary: side,
   position: z.string().nullable(),
   recheck: z
     .object({ keys: count, tables: z.array(z.string()), behindMs: z.number().nullable(), compared: count })

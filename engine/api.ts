@@ -239,7 +239,9 @@ export interface VerifyView {
   throttled: string | null;
   /** At most so many are compared in a second; null: no limit. */
   rowsPerSecond: number | null;
-  /** Everything up to here in the source's history has been compared; null while that is not known. */
+  /** The side whose writes are compared with what the other side has of them: the primary, while the verification is kept true. */
+  primary: Side;
+  /** Everything up to here in the history of that side has been compared; null while that is not known. */
   position: string | null;
   /** Null where nobody compares what is written since. */
   recheck: VerifyRecheckView | null;

@@ -138,8 +138,8 @@ export type ImportDocument = z.infer<typeof importDocumentSchema>;
 /** Written by ourselves; what an older version did not write yet is not known. */
 function storedVerify(stored: VerifyView | null | undefined): VerifyView | null {
   if (stored == null) return null;
-  const { reason = null, position = null, rowsPerSecond = null } = stored as Partial<VerifyView>;
-  return { ...stored, reason, position, rowsPerSecond, etaMs: null, throttled: null, recheck: null };
+  const { reason = null, primary = 'source', position = null, rowsPerSecond = null } = stored as Partial<VerifyView>;
+  return { ...stored, reason, primary, position, rowsPerSecond, etaMs: null, throttled: null, recheck: null };
 }
 
 /** What cancelling removes, and these. */

@@ -55,6 +55,7 @@ export class ImportPhases {
         return;
       case 'switched_primaries':
         this.#streams.startReplicationTo('source');
+        this.#verification.keep();
         return;
       case 'error':
         if (error?.fromPhase === 'switched_primaries') this.#streams.watchStrays();

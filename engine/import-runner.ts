@@ -32,7 +32,11 @@ export class ImportRunner {
   constructor(options: ImportWorldOptions) {
     const onFailed = (error: unknown) => this.#fail(error);
     this.world = new ImportWorld(options, () => this.view());
-    this.streams = new ImportStreams(this.world, { onFailed, onReconnect: () => this.#fenceWatch?.poke() });
+    this.streams = new ImportStreams(this.world, {
+      onFailed,
+      onDiverged: (reason) => this.verification.diverged(reason),
+      onReconnect: () => this.#fenceWatch?.poke(),
+    });
     this.verification = new ImportVerification(this.world, this.streams);
     const { world, streams, verification } = this;
     this.phases = new ImportPhases({ world, streams, verification, onFailed });

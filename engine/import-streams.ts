@@ -13,7 +13,7 @@ import { Replication } from './replication.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
-import { createSidecar, SIDECAR_SCHEMA } from './sidecar.ts';
+import { createSidecar, ProgressRow, SIDECAR_SCHEMA } from './sidecar.ts';
 import type { OwnTables } from './stream/stream-scope.ts';
 import { StrayWatch } from './stray-watch.ts';
 import type { Follower, TouchListener } from './verify/follower.ts';
@@ -25,6 +25,8 @@ import { WriteBack } from './write-back/write-back.ts';
 export interface StreamEvents {
   /** A stream stopped with a reason. */
   onFailed: (error: unknown) => void;
+  /** What is on the source alone from now on, or may be; told before it is noted. */
+  onDiverged: (reason: string) => Promise<void>;
   /** A stream lost a connection. */
   onReconnect: () => void;
 }
@@ -194,6 +196,17 @@ export class ImportStreams {
     world.log('info', `replication to the ${side} started`);
   }
 
+  /** Where that stream begins, while it does not run. Rejects where there is none. */
+  async beginningTo(side: Side): Promise<string> {
+    const { id, options } = this.#world.record.document;
+    if (side === 'source' && options.reverse === 'off')
+      throw new AppError('VERIFY_STALE', 'the import has reverse: off, so nothing is brought to the source');
+    await using connection = await this.#world.connect(side);
+    const position = await new ProgressRow(id, side === 'target' ? 'forward' : 'reverse').read(connection);
+    if (position === undefined) throw new AppError('INTERNAL', `the stream to the ${side} has no progress row`);
+    return position;
+  }
+
   async stopReplicationTo(side: Side): Promise<void> {
     const stream = this.#running.get(side);
     this.#running.delete(side);
@@ -231,6 +244,7 @@ export class ImportStreams {
           return (await inspectTables(connection, database, 'all')).filter(({ name }) => tables.includes(name));
         },
         log: (level, message, details) => world.log(level, message, details),
+        onDiverged: (reason) => this.#events.onDiverged(reason),
         onChanged: () => world.changed(),
       },
       world.signal,
@@ -263,11 +277,11 @@ export class ImportStreams {
     await this.#strayWatch?.recount(connection);
   }
 
-  /** The stream to the target, as a verification needs it. */
-  follower(): Follower {
+  /** The stream to that side, as a verification needs it. */
+  follower(side: Side): Follower {
     const stream = () => {
-      const running = this.#running.get('target');
-      if (running === undefined) throw new AppError('SERVER_GONE', 'replication to the target is not running');
+      const running = this.#running.get(side);
+      if (running === undefined) throw new AppError('SERVER_GONE', `replication to the ${side} is not running`);
       return running;
     };
     return {
@@ -277,7 +291,7 @@ export class ImportStreams {
       waitFor: (position, signal) => stream().waitFor(position, signal),
       reported: async (signal) => {
         await stream().reported();
-        await this.#testersHeard(signal);
+        if (side === 'target') await this.#testersHeard(signal);
       },
       onTouched: (listener) => {
         this.#touchListeners.add(listener);

@@ -2,6 +2,7 @@ import { childController } from '../core/abort.ts';
 import { systemClock } from '../core/clock.ts';
 import { AppError, serializeError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
+import { otherSide, type Side } from '../core/phase.ts';
 import type { VerifyRepairReport, VerifyRequest, VerifyView } from './api.ts';
 import { openDestination } from './apply/destination-connection.ts';
 import type { ImportStreams } from './import-streams.ts';
@@ -11,6 +12,7 @@ import { nextPhase } from './phase.ts';
 import { finding } from './preflight/finding.ts';
 import { inspectTables } from './schema/inspect.ts';
 import { createSidecar } from './sidecar.ts';
+import { flavorOf } from './switch/switch-world.ts';
 import type { Table } from './schema/table.ts';
 import type { RowDifference } from './verify/compare-digests.ts';
 import { REPAIRS_DDL } from './verify/repairs-table.ts';
@@ -29,6 +31,7 @@ const NOTHING_YET: VerifyView = {
   rows: 0,
   tables: [],
   rowsPerSecond: null,
+  primary: 'source',
   position: null,
 };
 
@@ -74,7 +77,7 @@ export class ImportVerification {
   /** The whole pass; its verdict is stored. Rejects only when the engine ends: the next one goes on with it. */
   async run(request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<void> {
     await this.stop();
-    const kept = this.#keepNew();
+    const kept = this.#keepNew('source');
     const pausing = childController(signal);
     const ended = Promise.withResolvers<void>();
     this.#pass = { pausing, ended: ended.promise };
@@ -108,15 +111,17 @@ export class ImportVerification {
     const view = this.#view;
     if (view === null || this.#kept !== undefined) return;
     if (view.state !== 'equal' && view.state !== 'different') return;
-    const { position } = view;
+    const { position, primary } = view;
     if (position === null) {
-      void this.#goStale(new AppError('VERIFY_STALE', 'it is not known what was written since'));
+      // What differed when traffic moved is known from then.
+      if (view.state === 'equal')
+        void this.#goStale(new AppError('VERIFY_STALE', 'it is not known what was written since'));
       return;
     }
-    const kept = this.#keepNew();
+    const kept = this.#keepNew(primary);
     kept.goOn(view, async () => ({
-      position: parsePosition(this.#world.record.document.sourceFacts.flavor, position),
-      ...(await this.#bothTables()),
+      position: parsePosition(kept.flavors.source, position),
+      ...(await this.#bothTables(primary)),
     }));
     this.#persistRegularly();
     this.#watch(kept);
@@ -178,7 +183,9 @@ export class ImportVerification {
 
   /** Everything that was applied before the call has been compared. Rejects when `signal` aborts first. */
   async drain(signal: AbortSignal): Promise<void> {
-    if (this.#view?.state === 'equal') await this.#kept?.drain(signal);
+    if (this.#view?.state !== 'equal') return;
+    if (this.#kept === undefined) throw new AppError('VERIFY_STALE', 'nobody compares what is written');
+    await this.#kept.drain(signal);
   }
 
   /** Behind the fence, when all is applied: that what was said to be equal still is. Rejects otherwise. */
@@ -194,24 +201,58 @@ export class ImportVerification {
     throw new AppError('VERIFY_DIFFERENT', `rows differ that were written since the verification: ${this.#named()}`);
   }
 
-  /** The source is not what is followed any more. */
-  async moved(): Promise<void> {
-    await this.#goStale(
-      new AppError('VERIFY_STALE', 'primary traffic has moved, and what is written there is not compared'),
-    );
+  /**
+   * Behind the decision of a switch, when no stream runs: everything that the old primary had is on both sides (`confirm`), so from
+   * where the stream to it begins it is the new primary's writes that are compared (ADR 25). Done again after a crash.
+   */
+  async moved(to: Side): Promise<void> {
+    const view = this.#view;
+    if (view === null || view.primary === to) return;
+    await this.stop();
+    if (view.state !== 'equal') {
+      const reason = 'primary traffic has moved since';
+      this.#view = { ...view, ...STILL, reason: view.reason ?? reason, primary: to, position: null };
+      await this.#store();
+      return;
+    }
+    const position = await this.#streams.beginningTo(otherSide(to)).catch((error: unknown) => error);
+    if (typeof position !== 'string') {
+      const why = position instanceof AppError ? position.message : 'the stream to the old primary has no beginning';
+      this.#view = { ...view, primary: to };
+      await this.#goStale(
+        new AppError('VERIFY_STALE', `primary traffic has moved, and what is written there is not compared: ${why}`),
+      );
+      return;
+    }
+    // Stored before anything is applied: an engine that is killed looks up in the log what came behind it.
+    this.#view = { ...view, ...STILL, primary: to, position };
+    await this.#store();
+    this.keep();
   }
 
-  #keepNew(): KeptVerification {
+  /** The sides differ from now on by what replication does not bring. */
+  async diverged(reason: string): Promise<void> {
+    if (this.#view?.state === 'equal') await this.#goStale(new AppError('VERIFY_STALE', reason));
+  }
+
+  /** The phase that goes with it, once a switch has ended. */
+  async settlePhase(): Promise<void> {
+    if (this.#view?.state === 'equal') await this.#store();
+  }
+
+  #keepNew(primary: Side): KeptVerification {
     const { document } = this.#world.record;
-    const { source, target } = this.#world.credentials;
+    const other = otherSide(primary);
+    const { credentials } = this.#world;
     const kept = new KeptVerification({
-      source,
-      target,
+      source: credentials[primary],
+      target: credentials[other],
+      mirrored: primary === 'target',
       database: document.database,
-      flavors: { source: document.sourceFacts.flavor, target: document.targetFacts.flavor },
+      flavors: { source: flavorOf(document, primary), target: flavorOf(document, other) },
       throttle: document.options.throttle,
-      follower: this.#streams.follower(),
-      ownTables: () => this.#streams.ownTables(),
+      follower: this.#streams.follower(other),
+      ownTables: async () => (primary === 'source' ? await this.#streams.ownTables() : undefined),
       signal: this.#world.signal,
       log: (level, message) => this.#world.log(level, message),
       onThrottle: (reason) => {
@@ -229,7 +270,7 @@ export class ImportVerification {
   async #runPass(kept: KeptVerification, request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<VerifyView> {
     const { document } = this.#world.record;
     const { source, target } = this.#world.credentials;
-    const tables = await this.#bothTables();
+    const tables = await this.#bothTables('source');
     const { startedAtMs, rowsPerSecond, chunks, done } = await this.#beginPass(kept, request, tables.sourceTables);
     const rate = rowsPerSecond === null ? undefined : new RowRate(rowsPerSecond, systemClock);
     try {
@@ -238,7 +279,7 @@ export class ImportVerification {
         source,
         target,
         ...tables,
-        follower: this.#streams.follower(),
+        follower: this.#streams.follower('target'),
         connections: Math.min(CONNECTIONS_MAX, document.options.connections),
         signal,
         startedAtMs,
@@ -300,10 +341,10 @@ export class ImportVerification {
     return start;
   }
 
-  async #bothTables(): Promise<{ sourceTables: Table[]; targetTables: Table[] }> {
+  async #bothTables(primary: Side): Promise<{ sourceTables: Table[]; targetTables: Table[] }> {
     const { database, tables } = this.#world.record.document;
-    await using source = await this.#world.connect('source');
-    await using target = await this.#world.connect('target');
+    await using source = await this.#world.connect(primary);
+    await using target = await this.#world.connect(otherSide(primary));
     return {
       sourceTables: await inspectTables(source, database, tables),
       targetTables: await inspectTables(target, database, tables),

@@ -7,7 +7,7 @@ import { keyColumns } from './copy/key-range.ts';
 import { Throttle } from './copy/throttle.ts';
 import type { Table } from './schema/table.ts';
 import type { ServerConnection } from './server/connection.ts';
-import type { RowDifference } from './verify/compare-digests.ts';
+import { mirroredDifference, type RowDifference } from './verify/compare-digests.ts';
 import { ConnectionPair, type Flavors } from './verify/connection-pair.ts';
 import { DirtyKeys } from './verify/dirty-keys.ts';
 import { DirtyRecheck } from './verify/dirty-recheck.ts';
@@ -25,8 +25,11 @@ import { TableProgress } from './verify/verify-progress.ts';
 const SETTLE_MS_MAX = 60_000;
 
 export interface KeptVerificationOptions {
+  /** The primary, whose writes are followed, and the other side: `target` before the switch, `source` behind it. */
   source: ServerDefinition;
   target: ServerDefinition;
+  /** Whether it is that way round: what is found is told in the terms of the import. */
+  mirrored: boolean;
   database: string;
   flavors: Flavors;
   throttle: CopyThrottle;
@@ -253,7 +256,8 @@ export class KeptVerification {
       follower,
       pace: (signal) => this.pace(signal),
       signal: this.signal,
-      onDifferences: (table, differences) => {
+      onDifferences: (table, found) => {
+        const differences = this.#options.mirrored ? found.map(mirroredDifference) : found;
         this.#progress.get(table)?.add(differences);
         onDifferences(table, differences);
       },

@@ -31,6 +31,8 @@ const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 const IDLE_PROGRESS_MS = 60_000;
 const SKIPPED_MAX = 5000;
 
+const STRAYED = 'writes reached the old primary past the fence (switchyard stray list)';
+
 export interface StrayWatchOptions {
   importId: string;
   /** The stream whose place the watch takes: the one into the new primary. */
@@ -45,6 +47,8 @@ export interface StrayWatchOptions {
   /** The imported tables as they are on the old primary now; read again after DDL. */
   loadTables: () => Promise<Table[]>;
   log: AlarmLog;
+  /** Before strays are kept, and where they cannot be looked for. */
+  onDiverged: (reason: string) => Promise<void>;
   onChanged: () => void;
 }
 
@@ -135,6 +139,10 @@ export class StrayWatch {
           this.#state === 'failed' ? 'error' : 'warn',
           `the old primary is not watched for stray writes: ${code}: ${message}`,
         );
+        if (this.#state === 'failed')
+          await this.#options.onDiverged(
+            'the log of the old primary cannot be read: what was written there is not known',
+          );
         this.#options.onChanged();
         // Another engine has the import; that one watches.
         if (code === 'STREAM_TAKEN_OVER') return;
@@ -195,6 +203,7 @@ export class StrayWatch {
         ({ transactions, large } = await collect(stream, signal, skipped === 0 ? undefined : IDLE_PROGRESS_MS, behind));
       } catch (error) {
         const unreadable = rowsAsStatement(error);
+        if (unreadable !== undefined) await this.#options.onDiverged(STRAYED);
         if (unreadable !== undefined) return await this.#keep(session, [unreadable.gtid], [[unreadable]]);
         // Within the pause of a switch back: only where reading it again would take longer than the commit.
         if (skipped > SKIPPED_MAX / 5 && signal.aborted) await this.#keep(session, [], []).catch(() => {});
@@ -206,6 +215,7 @@ export class StrayWatch {
         .filter((records) => records.length > 0);
       const gtids = transactions.flatMap(gtidsOf);
       const idle = transactions.length === 0 && large === undefined;
+      if (strays.length > 0) await this.#options.onDiverged(STRAYED);
       if (strays.length > 0 || idle || skipped > SKIPPED_MAX) {
         await this.#keep(session, gtids, strays);
         skipped = 0;
@@ -266,6 +276,7 @@ export class StrayWatch {
       this.#notify();
       return undefined;
     }
+    if (count > 0) await this.#options.onDiverged(STRAYED);
     await connection.write('COMMIT');
     for (const moved of gtidsOf(first)) seen.advance(moved);
     this.#alarm.raise(strayRecords(first), count);

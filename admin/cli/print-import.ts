@@ -1,3 +1,4 @@
+import type { Side } from '../../core/phase.ts';
 import type { Finding, ImportView, VerifyDifferenceView, VerifyRecheckView } from '../../engine/api.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatTime } from './format.ts';
 import { printable, textTable } from './text-table.ts';
@@ -128,7 +129,7 @@ export function verifyText({ verify }: Pick<ImportView, 'verify'>): string {
     ...(verify.etaMs === null ? [] : [`  ETA ${formatDuration(verify.etaMs)}`]),
     ...(verify.throttled === null ? [] : [`  nothing is compared for now: ${printable(verify.throttled)}`]),
     ...(verify.reason === null ? [] : [`  ${printable(verify.reason)}`]),
-    ...(verify.recheck === null ? [] : [`  ${recheckText(verify.recheck)}`]),
+    ...(verify.recheck === null ? [] : [`  ${recheckText(verify.recheck, verify.primary)}`]),
   ];
   if (differing.length === 0) return lines.join('\n');
   const rows = differing.flatMap(({ name, differences, differencesTotal }) => [
@@ -163,10 +164,10 @@ function differenceRows(table: string, { key, kind, columns, values }: VerifyDif
   return [row(columns.join(', '), kind === 'missing' ? side('source') : '', kind === 'extra' ? side('target') : '')];
 }
 
-function recheckText({ keys, tables, behindMs, compared }: VerifyRecheckView): string {
+function recheckText({ keys, tables, behindMs, compared }: VerifyRecheckView, primary: Side): string {
   const whole = tables.length === 0 ? '' : ` and all of ${tables.join(', ')}`;
   const behind = behindMs === null ? '' : `, the oldest since ${formatDuration(behindMs)}`;
-  return `kept true: ${formatCount(compared)} rows written since compared again; ${formatCount(keys)}${whole} wait${behind}`;
+  return `kept true: ${formatCount(compared)} rows written on the ${primary} since compared again; ${formatCount(keys)}${whole} wait${behind}`;
 }
 
 function switchesText(view: ImportView): string {

@@ -237,6 +237,7 @@ function standInVerify(view: ImportView): VerifyView {
     etaMs: null,
     throttled: null,
     rowsPerSecond: null,
+    primary: 'source',
     position: null,
     recheck: null,
     startedAtMs: Date.now(),

@@ -364,7 +364,7 @@ export class SwitchEffects {
     await this.#connections?.fencing.close();
     if (kind === 'primaries') {
       await streams.stopReplicationTo(to);
-      await this.#world.verification.moved();
+      await this.#world.verification.moved(to);
       await this.#moveEvents();
       if (to === 'target') {
         await streams.stopWriteBack();
@@ -391,6 +391,7 @@ export class SwitchEffects {
         },
       ],
     }));
+    await this.#world.verification.settlePhase();
   }
 
   /** Behind the decision. Until then an event of the old primary that gets past the fence is a stray write. */

@@ -175,7 +175,7 @@ async function checkVerification(
   { to }: SwitchPlan,
   { refusals, warnings }: { refusals: SwitchRefusal[]; warnings: string[] },
 ): Promise<void> {
-  if (to === 'target' && verification.view?.state === 'equal') {
+  if (to !== verification.view?.primary && verification.view?.state === 'equal') {
     const left = await compareLast(verification);
     if (left !== null) refusals.push({ code: 'VERIFICATION_BEHIND', message: left, forceable: true });
   }

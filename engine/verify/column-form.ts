@@ -47,7 +47,7 @@ export function columnForm(source: Column, target: Column): ColumnForm {
   if (isString(source) && isString(target)) return stringForm(source, target);
   throw new AppError(
     'VERIFY_TABLES_DIFFER',
-    `column ${source.name} is ${source.columnType} on the source and ${target.columnType} on the target: they cannot be compared`,
+    `column ${source.name} is ${source.columnType} on the one side and ${target.columnType} on the other: they cannot be compared`,
     {
       details: { column: source.name, source: source.columnType, target: target.columnType },
     },

@@ -34,6 +34,16 @@ export interface DifferingValue {
   target: string | null;
 }
 
+/** Of a comparison with the sides exchanged, as the import calls them. */
+export function mirroredDifference({ kind, values, ...difference }: RowDifference): RowDifference {
+  const mirrored = { missing: 'extra', extra: 'missing', different: 'different' } as const;
+  return {
+    ...difference,
+    kind: mirrored[kind],
+    values: values.map(({ column, source, target }) => ({ column, source: target, target: source })),
+  };
+}
+
 /** What is wrong with one key; null where both sides have the same row, or none. */
 export function difference(
   columns: readonly string[],

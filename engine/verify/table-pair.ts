@@ -30,13 +30,13 @@ export function pairTables(
   const targets = new Map(target.columns.map((column) => [column.name.toLowerCase(), column]));
   const counterpart = (column: Column): Column => {
     const found = targets.get(column.name.toLowerCase());
-    if (found === undefined) throw differ(source, `the target has no column ${column.name}`);
+    if (found === undefined) throw differ(source, `the other side has no column ${column.name}`);
     return found;
   };
   const sources = source.columns.filter(({ generated }) => generated !== 'virtual');
   const extra = insertColumns(target).length - insertColumns(source).length;
   const pairs = sources.map((column) => ({ column, other: counterpart(column) }));
-  if (extra !== 0) throw differ(source, `the target has ${extra} columns more than the source`);
+  if (extra !== 0) throw differ(source, `the other side has ${extra} columns more`);
   const compared = (side: 'column' | 'other'): ComparedColumn[] =>
     pairs.map((pair) => ({
       name: pair[side].name,
@@ -45,7 +45,7 @@ export function pairTables(
     }));
   const sourceKey = keyColumns(source);
   const targetKey = sourceKey.map(counterpart);
-  if (!sameKey(targetKey, keyColumns(target))) throw differ(source, 'the target has another key');
+  if (!sameKey(targetKey, keyColumns(target))) throw differ(source, 'the other side has another key');
   return {
     name: source.name,
     columns: pairs.map(({ column }) => column.name),
@@ -76,7 +76,7 @@ export function pairAll(
     const target =
       targets.find(({ name }) => name === source.name) ??
       targets.find(({ name }) => name.toLowerCase() === source.name.toLowerCase());
-    if (target === undefined) throw differ(source, 'the target does not have it');
+    if (target === undefined) throw differ(source, 'the other side does not have it');
     return pairTables(source, target, aggregates);
   });
 }

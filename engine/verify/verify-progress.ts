@@ -144,6 +144,7 @@ export class VerifyProgress {
       etaMs: finishedAtMs === null ? this.#etaMs() : null,
       throttled: null,
       rowsPerSecond: null,
+      primary: 'source',
       position: null,
       recheck: null,
     };
