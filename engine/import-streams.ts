@@ -31,6 +31,8 @@ export interface StreamEvents {
   onReconnect: () => void;
 }
 
+const BEGINNING_CONNECT_MS = 3000;
+
 /** The streams of one import: at most one into each side, and the watch for stray writes while the target is primary. */
 export class ImportStreams {
   readonly #world: ImportWorld;
@@ -201,7 +203,8 @@ export class ImportStreams {
     const { id, options } = this.#world.record.document;
     if (side === 'source' && options.reverse === 'off')
       throw new AppError('VERIFY_STALE', 'the import has reverse: off, so nothing is brought to the source');
-    await using connection = await this.#world.connect(side);
+    // Asked at the end of a switch, which does not wait long for a server that has just gone.
+    await using connection = await this.#world.connect(side, { connectTimeoutMs: BEGINNING_CONNECT_MS });
     const position = await new ProgressRow(id, side === 'target' ? 'forward' : 'reverse').read(connection);
     if (position === undefined) throw new AppError('INTERNAL', `the stream to the ${side} has no progress row`);
     return position;
