@@ -175,7 +175,9 @@ test('a verification: slowly, paused, gone on, what differs with both values, re
   engine.move(view, 'running');
   const { stdout } = await cli(standIn, 'import', 'show', 'shop');
   expect(stdout).toMatch(/different +\(7\) +name +Ada +spoilt/);
-  expect(stdout).toContain('9 rows written on the source since compared again; 3 and all of orders wait, the oldest since 20 ms');
+  expect(stdout).toContain(
+    '9 rows written on the source since compared again; 3 and all of orders wait, the oldest since 20 ms',
+  );
   expect(await cli(standIn, 'verify', 'shop', '--repair')).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('1 rows repaired'),
