@@ -111,6 +111,8 @@ export async function runSupervisor({
     await admin.close();
     await Promise.all([children.endEngine(), drain(fleet, children, drainTimeoutMs)]);
   } finally {
+    // A start that fails must end the process: what listens would keep it, and its port, for nothing.
+    await admin?.close();
     children.dismissWorkers();
     control.close();
   }
