@@ -1,5 +1,6 @@
 import type { Finding } from '../api.ts';
 import { finding } from './finding.ts';
+import { checkSessionDefaults } from './check-session-defaults.ts';
 import { isAtLeast, type ServerView } from './server-view.ts';
 
 /** Versions that Switchyard is tested with, as oldest of each. */
@@ -35,6 +36,7 @@ export function checkPair(source: ServerView, target: ServerView): Finding[] {
     ...checkTimeZone(source, target),
     ...checkSqlMode(source, target),
     ...checkPacket(source, target),
+    ...checkSessionDefaults(source.variables, target.variables),
     ...(target.variables.get('local_infile') === 'ON'
       ? []
       : [finding('LOCAL_INFILE_OFF', 'target', 'local_infile', 'local_infile is OFF')]),

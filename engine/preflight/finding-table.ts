@@ -86,6 +86,13 @@ export const FINDINGS = {
       'The default sql_mode differs: statements of applications may be refused or accepted otherwise after the switch.',
     fix: 'Set the same sql_mode on the target, or have the applications set it.',
   },
+  SESSION_DEFAULTS_DIFFERENT: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'What a session begins with differs (isolation, timeouts, the length of GROUP_CONCAT, init_connect …): applications that rely on it without saying so behave otherwise after the switch.',
+    fix: 'Set the variables that the finding names to the same on the target, also in its configuration file, or have the applications set them.',
+  },
   MAX_ALLOWED_PACKET: {
     severity: 'warning',
     skippable: true,

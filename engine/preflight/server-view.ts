@@ -2,9 +2,11 @@ import type { Side } from '../../core/phase.ts';
 import type { ServerFacts } from '../api.ts';
 import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { ServerConnection } from '../server/connection.ts';
+import { SESSION_DEFAULTS } from './check-session-defaults.ts';
 import { detectProvider, type Provider } from './provider.ts';
 
 const VARIABLES = [
+  ...SESSION_DEFAULTS.flatMap(({ names }) => names),
   'binlog_expire_logs_auto_purge',
   'binlog_expire_logs_seconds',
   'binlog_format',

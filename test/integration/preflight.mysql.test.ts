@@ -161,6 +161,11 @@ describe('settings of the source', () => {
     ['GTID_MODE_OFF', 'SET GLOBAL gtid_mode = ON_PERMISSIVE', 'SET GLOBAL gtid_mode = ON'],
     ['BINLOG_NOT_DURABLE', 'SET GLOBAL sync_binlog = 0', 'SET GLOBAL sync_binlog = 1'],
     ['TIME_ZONE_DIFFERENT', "SET GLOBAL time_zone = '+05:30'", "SET GLOBAL time_zone = 'SYSTEM'"],
+    [
+      'SESSION_DEFAULTS_DIFFERENT',
+      "SET GLOBAL transaction_isolation = 'READ-COMMITTED'",
+      'SET GLOBAL transaction_isolation = DEFAULT',
+    ],
     ['SQL_MODE_DIFFERENT', "SET GLOBAL sql_mode = ''", 'SET GLOBAL sql_mode = DEFAULT'],
   ])('%s', async (code, setup, undo) => {
     expect(await provoke(code, source, [setup], [undo])).toMatchObject({ code, severity: FINDINGS[code].severity });
