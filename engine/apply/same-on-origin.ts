@@ -4,7 +4,7 @@ import { serverFacts } from '../schema/inspect.ts';
 import { columnWords, keyParts, type KeyPart } from '../schema/key-parts.ts';
 import type { Column, Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
-import { asStored } from './as-stored.ts';
+import { storedIn } from './as-stored.ts';
 import { tableSql, whereValues } from './table-sql.ts';
 import type { FinalState } from './window.ts';
 
@@ -64,11 +64,8 @@ async function compareOnOrigin(
     `SELECT ${compared.map(({ column }) => selectExpression(column)).join(',')} FROM ${name} WHERE ${whereKeys([{ key: holder, image: null, existed: true }])}`,
   );
   if (held === undefined) return false;
-  const one = await asStored(
-    origin,
-    table,
-    compared.map(({ column }, i) => [column, held[i] ?? null]),
-  );
+  const stored = await storedIn(origin, table);
+  const one = stored(compared.map(({ column }, i) => [column, held[i] ?? null]));
   const conditions = compared.map(({ column, prefix }, i) => equality(column, prefix, values[i] ?? null));
   const [row] = await origin.rows(`SELECT COUNT(*) FROM ${one} AS holder WHERE ${conditions.join(' AND ')}`);
   return row?.[0] === '1';

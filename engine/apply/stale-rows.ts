@@ -2,7 +2,7 @@ import type { Table, TableKey } from '../schema/table.ts';
 import { normalizer, selectExpression } from '../schema/column-sql.ts';
 import type { Bytes, ServerConnection, Value } from '../server/connection.ts';
 import { AppError, assert } from '../../core/errors.ts';
-import { asStored } from './as-stored.ts';
+import { storedIn } from './as-stored.ts';
 import { describeKey } from './refusal.ts';
 import type { TableShare } from './table-statements.ts';
 import { isCollated, tableSql, whereValues } from './table-sql.ts';
@@ -63,11 +63,14 @@ async function removeHolders(options: HoldersOptions): Promise<void> {
       `FROM ${name} WHERE ${whereTakers(table, key, takers)}`,
   );
   const taken = new Set(takers.map((taker) => rowKey(valuesOf(key, taker))));
+  await using stack = new AsyncDisposableStack();
+  let asked: EqualOnes | undefined;
+  const onOrigin = async () => (asked ??= await equalOnes(stack.use(await options.origin()), { table, key }));
   for (const row of holders) {
     const width = table.key?.columns.length ?? 0;
     const holder = normalized(table, table.key?.columns ?? [], row.slice(0, width));
     const values = normalized(table, key.columns, row.slice(width));
-    if (!taken.has(rowKey(values)) && !(await isEqualOnOrigin(options, values))) {
+    if (!taken.has(rowKey(values)) && !(await isEqualOnOrigin(options, values, onOrigin))) {
       throw await conflict(options, holder, values);
     }
     await connection.write(`${deletePrefix}${whereKeys([{ key: holder, image: null, existed: true }])}`);
@@ -75,32 +78,38 @@ async function removeHolders(options: HoldersOptions): Promise<void> {
 }
 
 /** Whether the origin takes the holder's values for those of one of the takers. */
-async function isEqualOnOrigin({ origin, table, key, takers }: HoldersOptions, values: Value[]): Promise<boolean> {
+async function isEqualOnOrigin(
+  { table, key, takers }: HoldersOptions,
+  values: Value[],
+  onOrigin: () => Promise<EqualOnes>,
+): Promise<boolean> {
   if (!key.columns.some((index) => isCollated(columnAt(table, index)))) return false;
-  await using connection = await origin();
-  return (await equalOnes(connection, { table, key, takers }, values)) > 0;
+  const count = await onOrigin();
+  return (await count(takers, values)) > 0;
 }
 
-/** How many of the takers have these values, by the collations of the table on that server. */
+/** How many of the takers have these values, by the collations of the table on a server. */
+type EqualOnes = (takers: readonly FinalState[], values: Value[]) => Promise<number>;
+
 async function equalOnes(
   connection: ServerConnection,
-  { table, key, takers }: Pick<HoldersOptions, 'table' | 'key' | 'takers'>,
-  values: Value[],
-): Promise<number> {
-  const one = await asStored(
-    connection,
-    table,
-    key.columns.map((index, i) => [columnAt(table, index), values[i] ?? null]),
-  );
-  const rows = await connection.rows(`SELECT COUNT(*) FROM ${one} AS holder WHERE ${whereTakers(table, key, takers)}`);
-  return Number(rows[0]?.[0] ?? 0);
+  { table, key }: Pick<HoldersOptions, 'table' | 'key'>,
+): Promise<EqualOnes> {
+  const stored = await storedIn(connection, table);
+  return async (takers, values) => {
+    const one = stored(key.columns.map((index, i) => [columnAt(table, index), values[i] ?? null]));
+    const where = whereTakers(table, key, takers);
+    const rows = await connection.rows(`SELECT COUNT(*) FROM ${one} AS holder WHERE ${where}`);
+    return Number(rows[0]?.[0] ?? 0);
+  };
 }
 
 async function conflict(options: HoldersOptions, holder: Value[], values: Value[]): Promise<AppError> {
   const { connection, table, key, takers } = options;
   let taker = takers[0];
+  const count = await equalOnes(connection, options);
   for (const candidate of takers) {
-    if ((await equalOnes(connection, { table, key, takers: [candidate] }, values)) > 0) {
+    if ((await count([candidate], values)) > 0) {
       taker = candidate;
       break;
     }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { asStored } from '../../engine/apply/as-stored.ts';
+import { storedIn } from '../../engine/apply/as-stored.ts';
 import { whereValues } from '../../engine/apply/table-sql.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
@@ -49,9 +49,10 @@ describe.each(['mysql-9.7', 'mariadb-10.11', 'mariadb-11.8'] as const)('%s', (fl
         : charset.startsWith('utf8')
           ? bytesOf(text)
           : Buffer.from(text, 'utf16le').swap16().toString('latin1');
+    const stored = await storedIn(connection, table);
     for (const left of TEXTS) {
       await connection.write(`DELETE FROM ${name}`);
-      const one = await asStored(connection, table, [[column, encode(left)]]);
+      const one = stored([[column, encode(left)]]);
       await connection.write(`INSERT INTO ${name} SELECT 1, u FROM ${one} AS holder`);
       for (const right of TEXTS) {
         const where = whereValues([column], [[encode(right)], [encode('other')]], 'collation');
