@@ -50,7 +50,7 @@ const brief = ({ kind, table, before, after }: StrayWriteView) => [
   after?.['title'] ?? null,
 ];
 
-test('writes to the old primary are found soon, kept exactly, and alarmed', async () => {
+test('writes to the old primary are found within a second, kept exactly, and alarmed', async () => {
   await using rehearsal = await switched();
   const { switchyard, source, target } = rehearsal;
   const { client } = switchyard;
@@ -105,6 +105,16 @@ test('writes to the old primary are found soon, kept exactly, and alarmed', asyn
   expect((await client.strayWrites(IMPORT, { after: 3, limit: 1000 })).map(({ key }) => key)).toEqual(
     Array.from({ length: 30 }, (_, index) => `(${100 + index})`),
   );
+
+  // On a busy machine one look may take longer; that all of them do would need a watch that is slower than that.
+  const delaysMs: number[] = [];
+  for (let id = 200; id < 205; id += 1) {
+    await root.query(ROW(id, 'alone'));
+    const writtenAtMs = performance.now();
+    await counted(rehearsal, 34 + id - 200);
+    delaysMs.push(performance.now() - writtenAtMs);
+  }
+  expect(Math.min(...delaysMs)).toBeLessThan(SECOND);
 });
 
 test('the engine killed between stray writes loses none and counts none twice', async () => {
