@@ -38,6 +38,8 @@ export const replicaHostSchema = z.strictObject({
 });
 export type ReplicaHost = z.infer<typeof replicaHostSchema>;
 
+export const DRAIN_POLICIES = ['abort', 'close-sessions'] as const;
+
 export const REVERSE_MODES = ['off', 'from_switch', 'always'] as const;
 export const USER_MODES = ['ignore', 'report', 'create'] as const;
 export const importOptionsSchema = z.strictObject({
@@ -92,7 +94,7 @@ export const importOptionsSchema = z.strictObject({
    * Sessions whose transaction outlasts that: `abort` gives the switch up after three attempts; `close-sessions` ends
    * them, with an error that says so, in the last one.
    */
-  drainPolicy: z.enum(['abort', 'close-sessions']).default('abort'),
+  drainPolicy: z.enum(DRAIN_POLICIES).default('abort'),
   /** Longest pause that an application may see at a switch, ms. */
   pauseDeadlineMs: z.int().min(500).max(120_000).default(5000),
   /** A switch is refused while replication is further behind than this, ms. */
@@ -408,6 +410,8 @@ export const switchRequestSchema = z.strictObject({
   dryRun: z.boolean().default(false),
   /** Go on although there are refusals that may be forced. */
   force: z.boolean().default(false),
+  /** For this switch in place of the import's `drainPolicy`. */
+  policy: z.enum(DRAIN_POLICIES).optional(),
 });
 export type SwitchRequest = z.infer<typeof switchRequestSchema>;
 

@@ -26,6 +26,8 @@ interface Member {
 
 const LOCATE_TIMEOUT_MS = 2000;
 const PREPARE_GRACE_MS = 10_000;
+/** A proxy that was stopped must not keep a switch from being undone. */
+const CLOSE_TIMEOUT_MS = 2000;
 
 /** The connected proxies and the last state that each acknowledged. */
 export class Fleet {
@@ -155,8 +157,10 @@ export class Fleet {
     };
   }
 
+  /** Rejects when a proxy does not answer in time. */
   async closeSessions(sessionIds: string[]): Promise<void> {
-    await Promise.all(this.peers().map((peer) => peer.call('closeSessions', { sessionIds })));
+    const signal = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
+    await Promise.all(this.peers().map((peer) => peer.call('closeSessions', { sessionIds }, { signal })));
   }
 
   /** Rejects with the first proxy's reason when one of them cannot. */

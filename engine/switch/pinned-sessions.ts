@@ -14,10 +14,10 @@ const LOOK_MS_MAX = 500;
  */
 export async function checkPinned(
   { fleet, record }: Pick<SwitchWorld, 'fleet' | 'record'>,
-  { to }: SwitchPlan,
+  { to, drainPolicy }: SwitchPlan,
   pinned: readonly PinnedSession[],
 ): Promise<{ refusals: SwitchRefusal[]; warnings: string[] }> {
-  const { drainBudgetMs, drainPolicy } = record.document.options;
+  const { drainBudgetMs } = record.document.options;
   let stubborn = pinned;
   // Those that are to be closed in the end need not be waited for.
   const looks = drainPolicy === 'abort' ? LOOKS : 0;

@@ -59,6 +59,8 @@ export class SwitchEffects {
   /** Whether a fence that is to go is gone. */
   #isUnsure = false;
   undrained: PinnedSession[] = [];
+  /** Proxies that did not say that they hold. */
+  silentProxies = 0;
   /** When the hold began: monotonic, and by the wall clock. */
   heldAtMs: number | undefined;
   heldFromMs: number | undefined;
@@ -87,6 +89,7 @@ export class SwitchEffects {
       case 'drain': {
         const { reached, proxies } = await fleet.wait(this.#epoch, 'drained', drainBudgetMs);
         this.undrained = reached ? [] : proxies.flatMap(({ undrained }) => undrained);
+        this.silentProxies = proxies.filter(({ epoch }) => epoch < this.#epoch).length;
         return reached ? 'done' : 'undrained';
       }
       case 'close_sessions':
@@ -179,6 +182,11 @@ export class SwitchEffects {
       default:
         throw new Error(`unknown step ${String(step satisfies never)}`);
     }
+  }
+
+  /** As far as is known. */
+  get isHeld(): boolean {
+    return this.#hold !== 'none';
   }
 
   undrainedNames(): string[] {

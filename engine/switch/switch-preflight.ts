@@ -33,7 +33,7 @@ const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] 
 };
 
 /** Step 0: everything that can be known or done without a pause. Collects every reason at once. */
-export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequest): Promise<SwitchCheck> {
+export async function checkSwitch(world: SwitchWorld, { kind, back, policy }: SwitchRequest): Promise<SwitchCheck> {
   const { document } = world.record;
   const possible = PHASES_FOR[kind][back ? 'back' : 'forth'];
   if (!possible.includes(document.phase)) {
@@ -45,7 +45,8 @@ export async function checkSwitch(world: SwitchWorld, { kind, back }: SwitchRequ
       },
     );
   }
-  const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none', accounts: [] };
+  const drainPolicy = policy ?? document.options.drainPolicy;
+  const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none', accounts: [], drainPolicy };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
   checkReverse(world, plan, { refusals, warnings });

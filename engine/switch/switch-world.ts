@@ -1,6 +1,6 @@
 import { otherSide, type Phase, type Side } from '../../core/phase.ts';
 import type { RoutingRecord } from '../../core/routing-record.ts';
-import type { ServerFacts, SwitchRequest } from '../api.ts';
+import type { ImportOptions, ServerFacts, SwitchRequest } from '../api.ts';
 import type { ProxyFleet } from '../control.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import type { ImportRecord } from '../import-store.ts';
@@ -31,6 +31,8 @@ export interface SwitchPlan {
   fence: FenceKind;
   /** What the fence `accounts` locks. */
   accounts: AccountName[];
+  /** What happens to sessions that do not let go. */
+  drainPolicy: ImportOptions['drainPolicy'];
 }
 
 /** The commit point, as the route shows it. */

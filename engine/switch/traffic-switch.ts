@@ -15,8 +15,18 @@ import { stageObjects } from './stage-objects.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
 
 const HOLD_ATTEMPTS = 3;
-/** Failures on the way back or behind the decision; each is tried again, but not for ever. */
+/** Failures on the way back or behind the decision; each is tried again, but not for ever where nobody waits for it. */
 const FAILURES_MAX = 50;
+/** Steps that come again after a failure. */
+const REPEATED: ReadonlySet<Step> = new Set([
+  'settle',
+  'claim',
+  'restart_stream',
+  'release',
+  'clear_intent',
+  'go',
+  'finish',
+]);
 
 /** Passed when the step is done. */
 const FAILPOINT: Partial<Record<Step, Failpoint>> = {
@@ -45,14 +55,23 @@ export class TrafficSwitch {
   #state: SwitchState;
   #reason: unknown;
   #failures = 0;
+  readonly #backoff = new Backoff({ initialMs: 50, maxMs: 500 });
 
-  private constructor(world: SwitchWorld, intent: SwitchIntent, effects: SwitchEffects, state?: SwitchState) {
-    const { options, fence } = world.record.document;
+  private constructor(
+    world: SwitchWorld,
+    intent: SwitchIntent,
+    {
+      effects,
+      drainPolicy,
+      state,
+    }: { effects: SwitchEffects; drainPolicy: SwitchRules['drainPolicy']; state?: SwitchState },
+  ) {
+    const { fence } = world.record.document;
     this.#world = world;
     this.#effects = effects;
     this.#rules = switchRules(intent, {
       holdAttempts: HOLD_ATTEMPTS,
-      drainPolicy: options.drainPolicy,
+      drainPolicy,
       isFormerFenced: intent.kind === 'primaries' && fence?.side === intent.to,
     });
     this.#state = state ?? firstState(this.#rules);
@@ -84,7 +103,8 @@ export class TrafficSwitch {
       startedAtMs: Date.now(),
     };
     const effects = new SwitchEffects(world, intent, { from, to: target, fencing: locker ?? from });
-    const running = new TrafficSwitch(world, intent, effects);
+    const { drainPolicy } = plan;
+    const running = new TrafficSwitch(world, intent, { effects, drainPolicy });
     const end = await running.#run();
     if (end === 'undone') throw running.#rolledBack();
     return running.#outcome();
@@ -96,7 +116,9 @@ export class TrafficSwitch {
     if (intent === null) return;
     const { switchId } = intent;
     world.log('warn', 'a switch was under way when the engine stopped', { switchId });
-    const end = await new TrafficSwitch(world, intent, new SwitchEffects(world, intent), RECOVERY).#run();
+    const effects = new SwitchEffects(world, intent);
+    // A recovery holds nobody anew, so the policy has no part in it.
+    const end = await new TrafficSwitch(world, intent, { effects, drainPolicy: 'abort', state: RECOVERY }).#run();
     const how = end === 'switched' ? 'had been decided: it is finished' : 'had not been decided: it is undone';
     world.log('warn', `the switch that was under way ${how}`, { switchId });
   }
@@ -153,10 +175,10 @@ export class TrafficSwitch {
     this.#failures += 1;
     const message = `step ${step} of a switch failed: ${(error as Error).message}`;
     this.#world.log(step === 'announce' ? 'warn' : 'error', message);
-    if (this.#failures > FAILURES_MAX) throw error;
+    // Given up while traffic is held, it would stay held until somebody repairs it: a full disk has room again one day.
+    if (this.#failures > FAILURES_MAX && !this.#effects.isHeld) throw error;
     // Read again, not guessed; what is held stays held meanwhile.
-    if (step === 'settle' || step === 'finish')
-      await new Backoff({ initialMs: 100, maxMs: 1000 }).wait(this.#world.signal);
+    if (REPEATED.has(step)) await this.#backoff.wait(this.#world.signal);
   }
 
   #outcome(): SwitchOutcome {
@@ -176,8 +198,10 @@ export class TrafficSwitch {
   }
 
   #undrained(): AppError {
-    const { undrained } = this.#effects;
+    const { undrained, silentProxies } = this.#effects;
     const { drainBudgetMs } = this.#world.record.document.options;
+    if (undrained.length === 0 && silentProxies > 0)
+      return new AppError('SWITCH_ROLLED_BACK', `${silentProxies} proxies did not answer within ${drainBudgetMs} ms`);
     const names = this.#effects.undrainedNames().join('; ');
     return new AppError(
       'SWITCH_ROLLED_BACK',

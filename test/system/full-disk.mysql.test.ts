@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { compareDatabases } from '../property/compare-databases.ts';
-import { connect } from '../support/query.ts';
+import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
 const MIB = 1024 * 1024;
@@ -96,6 +98,47 @@ test.runIf(canMount())('a target whose disk is full, while copying and while run
   expect(await compareDatabases(rehearsal.source, rehearsal.target, 'shop')).toEqual([]);
   expect(await rehearsal.ledger(traffic, rehearsal.source)).toMatchObject({ exact: true, lost: 0 });
 });
+
+test.runIf(canMount())(
+  'a full disk of Switchyard itself, at the decision: traffic is held, and goes on when there is room',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'switchyard-full-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', folder]);
+    try {
+      const gate = join(folder, 'decision');
+      await using rehearsal = await Rehearsal.start({
+        rows: 200,
+        settings: [`dataDir=${folder}`],
+        environment: { SWITCHYARD_FAILPOINTS: `switch.reverse_ready=wait:${gate}` },
+      });
+      const { client } = rehearsal.switchyard;
+      await client.createImport(rehearsal.request({ options: { pauseDeadlineMs: 20_000 } }));
+      await rehearsal.reach('running');
+      const application = await rehearsal.application();
+      writeFileSync(gate, '');
+      const switched = client.switchTraffic(IMPORT, { kind: 'primaries' }).then(
+        () => 'switched',
+        () => 'undone',
+      );
+      await vi.waitFor(() => expect(existsSync(`${gate}.reached`)).toBe(true), { timeout: 20_000 });
+      const filler = join(folder, 'filler');
+      expect(() => writeFileSync(filler, Buffer.alloc(16 * MIB))).toThrow(/ENOSPC/);
+      const held = rows(application, 'SELECT 1 AS one');
+      rmSync(gate);
+      const failures = () => rehearsal.switchyard.log().split('step claim of a switch failed').length - 1;
+      await vi.waitFor(() => expect(failures()).toBeGreaterThan(55), { timeout: 60_000 });
+      rmSync(filler);
+      expect(await held).toEqual([{ one: 1 }]);
+      application.destroy();
+      const outcome = await switched;
+      expect((await client.route())?.primary).toBe(outcome === 'switched' ? 'target' : 'source');
+      expect(await client.doctor(IMPORT)).toMatchObject({ healthy: true, intent: null });
+    } finally {
+      execFileSync('umount', ['--lazy', folder]);
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
 
 /** Waits until the import has stopped for it, or until nothing fits any more and the server itself waits. */
 async function full({ switchyard }: Rehearsal, disk: SmallDisk) {

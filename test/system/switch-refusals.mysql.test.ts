@@ -159,8 +159,11 @@ test('policy abort: a session that cannot leave its server refuses the switch; f
     [{ free: 0 }],
     expect.anything(),
   ]);
-  await stubborn.query("SELECT RELEASE_LOCK('report')");
-  expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true });
+  expect(await client.switchTraffic(IMPORT, { kind: 'primaries', policy: 'close-sessions' })).toMatchObject({
+    switched: true,
+    warnings: expect.arrayContaining([expect.stringMatching(/ended by the switch .* user lock report$/)]),
+  });
+  await expect(stubborn.query('SELECT 1')).rejects.toThrow(/drain budget|closed/);
 });
 
 async function session(

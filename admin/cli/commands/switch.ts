@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
-import type { SwitchReport, SwitchRequest } from '../../../engine/api.ts';
+import { Option, type Command } from 'commander';
+import { DRAIN_POLICIES, type SwitchReport, type SwitchRequest } from '../../../engine/api.ts';
 import { apiCommand, withApi } from '../api-command.ts';
 import { refusalLine, ReportedFailure } from '../failure.ts';
 import { formatDuration } from '../format.ts';
@@ -16,10 +16,20 @@ export function addSwitch(program: Command): void {
       .option('--back', 'back to the source')
       .option('--dry-run', 'only the checks: nothing is held, nothing changes')
       .option('--force', 'go on although there are refusals that may be forced')
+      .addOption(
+        new Option('--policy <policy>', "sessions that do not let go in time (the import's drainPolicy)").choices(
+          DRAIN_POLICIES,
+        ),
+      )
       .action(
-        async (id: string, { back = false, dryRun = false, force = false }: Partial<SwitchRequest>, command: Command) =>
+        async (
+          id: string,
+          { back = false, dryRun = false, force = false, policy }: Partial<SwitchRequest>,
+          command: Command,
+        ) =>
           withApi(command, async ({ client, output }) => {
-            const report = await client.switchTraffic(id, { kind, back, dryRun, force });
+            const chosen = policy === undefined ? {} : { policy };
+            const report = await client.switchTraffic(id, { kind, back, dryRun, force, ...chosen });
             output.result(report, () => reportText(report, { kind, back, dryRun }));
             if (report.refusals.length === 0) return;
             output.note('SWITCH_REFUSED: it would be refused now, because:');
