@@ -47,6 +47,12 @@ export interface SessionParts {
   signal: AbortSignal;
 }
 
+/** Of the last transaction: see `StreamTransaction`. */
+interface Behind {
+  readFrom?: string | undefined;
+  stamp?: string | undefined;
+}
+
 /** What is done with one pair of connections: transactions are read, gathered into windows, applied, told of. */
 export class ReplicationSession {
   readonly #parts: SessionParts;
@@ -86,12 +92,14 @@ export class ReplicationSession {
       } else if (window.transactions > 0) {
         durable = false;
       }
-      this.#advance(window.gtids, this.#readFromBehind(window));
+      this.#advance(window.gtids, { readFrom: this.#readFromBehind(window), stamp: window.stamp });
+      if (durable) progress.last.keep();
       if (alone !== undefined && (alone.partial || alone.ddl === null)) {
         // It may be the first one behind the copy.
         await this.#settleCascades();
         const { isDurable, behind } = await this.#applyLarge(alone);
         durable &&= isDurable;
+        if (durable) progress.last.keep();
         if (behind !== undefined) collector.giveBack(behind);
       } else if (alone !== undefined) {
         await this.#handleDdl(alone);
@@ -153,9 +161,9 @@ export class ReplicationSession {
     return isExact ? 'exact' : 'replay';
   }
 
-  #advance(gtids: readonly string[], readFrom: string | undefined): void {
+  #advance(gtids: readonly string[], { readFrom, stamp }: Behind): void {
     this.#readFrom = readFrom;
-    this.#parts.progress.advance(gtids);
+    this.#parts.progress.advance(gtids, stamp);
   }
 
   /** Once, when every row is of the time of the stream. */
@@ -192,7 +200,7 @@ export class ReplicationSession {
       if (part.gtid === gtid && !part.ours) continue;
       await large.rollback();
       if (part.gtid !== gtid) return { isDurable: true, behind: part };
-      this.#advance(gtidsOf(part), part.readFrom);
+      this.#advance(gtidsOf(part), part);
       return { isDurable: false, behind: undefined };
     }
     await progress.telling(
@@ -201,7 +209,8 @@ export class ReplicationSession {
     );
     progress.transactions += 1;
     progress.rowChanges += rowChanges;
-    this.#advance(gtidsOf(first), readFrom);
+    // A large one is not read again for a look at it.
+    this.#advance(gtidsOf(first), { readFrom, stamp: first.partial ? undefined : first.stamp });
     return { isDurable: true, behind: undefined };
   }
 
@@ -230,7 +239,8 @@ export class ReplicationSession {
     position.advance(gtid);
     const durable = { position: position.toString(), readFrom };
     await applier.note(durable, committedAtMs, schema.keepStatements(changed));
-    this.#advance([gtid], readFrom);
+    this.#advance([gtid], transaction);
+    this.#parts.progress.last.keep();
   }
 
   /** Rows that were copied may be of a later time than the stream: what DDL does is looked at, foreign keys are not followed. */

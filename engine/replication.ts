@@ -30,6 +30,8 @@ export class Replication {
   readonly done: Promise<void>;
   #session: ReplicationSession | undefined;
   #areCascadesSettled: boolean;
+  /** The origin may be another one than before, or have another history: see `AnchorCheck`. */
+  #isAgain = false;
 
   /** Starts at the durable progress row; `done` rejects with what stopped it, and resolves when `stop` did. */
   constructor(options: ReplicationOptions, signal: AbortSignal) {
@@ -84,15 +86,27 @@ export class Replication {
 
   async #run(signal: AbortSignal): Promise<void> {
     const onRetry = (error: AppError) => {
+      this.#isAgain = true;
       this.#progress.state = 'catching_up';
       this.#options.onRetry?.(error);
     };
     try {
-      await reconnecting((onOpen) => this.#runSession(signal, onOpen), { signal, onRetry });
+      await reconnecting((onOpen) => this.#runAnchored(signal, onOpen), { signal, onRetry });
       this.#progress.end('stopped', new AppError('SERVER_GONE', 'the stream was stopped'));
     } catch (error) {
       this.#progress.end('failed', error);
       throw error;
+    }
+  }
+
+  /** Where the anchor has been purged it is done without. */
+  async #runAnchored(signal: AbortSignal, onOpen: () => void): Promise<void> {
+    try {
+      await this.#runSession(signal, onOpen);
+    } catch (error) {
+      if (!this.#isAgain || !(error instanceof AppError) || error.code !== 'STREAM_PURGED') throw error;
+      this.#isAgain = false;
+      await this.#runSession(signal, onOpen);
     }
   }
 
@@ -120,6 +134,7 @@ export class Replication {
         flavor,
         from,
         readFrom: readFrom === undefined ? undefined : parsePosition(flavor, readFrom),
+        anchor: this.#isAgain ? this.#progress.last.in(from) : undefined,
         tableOf: (schema, name) => (schema === database ? (definitions.get(name) ?? undefined) : undefined),
         isImported: (schema, name) => schema === database && definitions.has(name),
         namesImported: (schema, name) =>

@@ -46,6 +46,7 @@ export class ApplyWindow {
   lastCommittedAtMs = 0;
   /** Of the last transaction: see `StreamTransaction`. */
   readFrom: string | undefined;
+  stamp: string | undefined;
   /** Of those that are not ours. */
   oldestCommittedAtMs: number | undefined;
 
@@ -54,6 +55,7 @@ export class ApplyWindow {
     this.gtids.push(...gtidsOf(transaction));
     this.lastCommittedAtMs = transaction.committedAtMs;
     this.readFrom = transaction.readFrom;
+    this.stamp = transaction.stamp;
     if (transaction.ours) return;
     if (transaction.lost !== undefined) {
       this.lost.push(transaction.lost);

@@ -3,6 +3,7 @@ import { Channel } from '../../core/channel.ts';
 import type { Flavor, StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition } from '../api.ts';
 import { BinlogClient } from './binlog-client.ts';
+import { AnchorCheck, type Anchor } from './anchor.ts';
 import type { BinlogEvent } from './event.ts';
 import { OpenXa } from './open-xa.ts';
 import { ReadAgain } from './read-again.ts';
@@ -23,6 +24,8 @@ export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'n
   from: StreamPosition;
   /** Before `from`: see `StreamTransaction.readFrom`. */
   readFrom?: StreamPosition | undefined;
+  /** The last transaction in `from`, to be looked at again; with `readFrom`, which looks at it anyway, it is left out. */
+  anchor?: Anchor | undefined;
   /** Closes the stream when aborted. */
   signal: AbortSignal;
   /** Transactions that wait to be taken, in memory. */
@@ -36,6 +39,7 @@ export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'n
 interface StreamParts {
   from: StreamPosition;
   readAgain: ReadAgain | undefined;
+  anchor: Anchor | undefined;
   assembler: TransactionAssembler;
   bufferBytesMax: number;
 }
@@ -56,6 +60,7 @@ export class ChangeStream implements AsyncDisposable {
   readonly #assembler: TransactionAssembler;
   readonly #received: StreamPosition;
   readonly #readAgain: ReadAgain | undefined;
+  #anchor: AnchorCheck | undefined;
   readonly #openXa = new OpenXa();
   #client: BinlogClient | undefined;
   #closed = false;
@@ -66,6 +71,7 @@ export class ChangeStream implements AsyncDisposable {
     flavor,
     from,
     readFrom,
+    anchor,
     signal,
     bufferBytesMax,
     partBytesMax = PART_BYTES_MAX,
@@ -83,6 +89,7 @@ export class ChangeStream implements AsyncDisposable {
     const stream = new ChangeStream({
       from: (readFrom ?? from).clone(),
       readAgain,
+      anchor: readFrom === undefined ? anchor : undefined,
       assembler: new TransactionAssembler(
         { tableOf, isImported, namesImported, takesNew, inScope, ...(ownTables === undefined ? {} : { ownTables }) },
         partBytesMax,
@@ -93,7 +100,7 @@ export class ChangeStream implements AsyncDisposable {
     const client = await BinlogClient.open({
       server,
       flavor,
-      from: readFrom ?? from,
+      from: readFrom ?? anchor?.before ?? from,
       has: from,
       handler: { event: (event) => stream.#event(event), ended: (error) => stream.#channel.fail(error) },
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
@@ -108,8 +115,9 @@ export class ChangeStream implements AsyncDisposable {
     return stream;
   }
 
-  private constructor({ from, readAgain, assembler, bufferBytesMax }: StreamParts) {
+  private constructor({ from, readAgain, anchor, assembler, bufferBytesMax }: StreamParts) {
     this.#received = from;
+    this.#anchor = anchor === undefined ? undefined : new AnchorCheck(anchor);
     this.#readAgain = readAgain;
     this.#assembler = assembler;
     this.#channel = new Channel(bufferBytesMax);
@@ -178,6 +186,8 @@ export class ChangeStream implements AsyncDisposable {
 
   /** A promise: nothing more until it is settled. */
   #event(event: BinlogEvent): Promise<void> | undefined {
+    if (this.#anchor?.takes(event) === true) return undefined;
+    if (this.#anchor?.done === true) this.#anchor = undefined;
     const fed = this.#assembler.feed(event);
     if (fed === undefined || this.#closed) return undefined;
     return isGenerator(fed) ? this.#deliverAll(fed) : this.#deliver(fed);

@@ -5,6 +5,11 @@ import { EVENT, malformed, type BinlogEvent } from './event.ts';
 export interface TransactionStart {
   gtid: string;
   committedAtMs: number;
+  /**
+   * When it was committed, as logged: of another transaction another. `us` of microseconds on the server that it comes from, the same in
+   * the log of every server; `s` of seconds, which a replica may log otherwise.
+   */
+  stamp: string;
   /** What follows is one statement or a pair of BEGIN and COMMIT (MySQL: always; the QUERY_EVENT tells). */
   opensTransaction: boolean;
   /** MariaDB: `formatId:gtrid:bqual` of the XA transaction that this one prepares or ends. */
@@ -33,14 +38,20 @@ function readGtid(event: BinlogEvent): TransactionStart {
   const uuid = uuidText(cursor.slice(16));
   const number = cursor.uint64();
   let committedAtMs = event.timestamp * 1000;
+  let stamp = `s${event.timestamp}`;
   if (cursor.left >= 17 + 7 && cursor.uint8() === 2) {
     cursor.skip(16);
     const low = cursor.uint32();
     // The highest of 56 bits says that the original commit time follows: this server is a replica itself.
-    const high = cursor.uint(3) & 0x7fffff;
-    if (low + high > 0) committedAtMs = (high * 2 ** 32 + low) / 1000;
+    const high = cursor.uint(3);
+    const microseconds = (high & 0x7fffff) * 2 ** 32 + low;
+    if (microseconds > 0) {
+      committedAtMs = microseconds / 1000;
+      const isReplicated = (high & 0x800000) !== 0 && cursor.left >= 7;
+      stamp = `us${isReplicated ? cursor.uint32() + cursor.uint(3) * 2 ** 32 : microseconds}`;
+    }
   }
-  return { gtid: `${uuid}:${number}`, committedAtMs, opensTransaction: false, xid: null, isVoidAlter: false };
+  return { gtid: `${uuid}:${number}`, committedAtMs, stamp, opensTransaction: false, xid: null, isVoidAlter: false };
 }
 
 /**
@@ -58,12 +69,17 @@ function readTaggedGtid(event: BinlogEvent): TransactionStart {
   let number = 0n;
   let tag = '';
   let committedAtMs = event.timestamp * 1000;
+  let stamp = `s${event.timestamp}`;
   while (cursor.at < end && cursor.left > 0) {
     const field = Number(varint(cursor));
     if (field === 1) uuid = uuidText(Buffer.from(Array.from({ length: 16 }, () => Number(varint(cursor)))));
     else if (field === 2) number = signedVarint(cursor);
     else if (field === 3) tag = cursor.latin1(Number(varint(cursor)));
-    else if (field === 6) committedAtMs = Number(varint(cursor)) / 1000;
+    else if (field === 6) {
+      const microseconds = Number(varint(cursor));
+      committedAtMs = microseconds / 1000;
+      stamp = `us${microseconds}`;
+    } else if (field === 7) stamp = `us${varint(cursor)}`;
     else if (field < 6) varint(cursor);
     else break;
   }
@@ -71,6 +87,7 @@ function readTaggedGtid(event: BinlogEvent): TransactionStart {
   return {
     gtid: tag === '' ? `${uuid}:${number}` : `${uuid}:${tag}:${number}`,
     committedAtMs,
+    stamp,
     opensTransaction: false,
     xid: null,
     isVoidAlter: false,
@@ -118,6 +135,7 @@ function readMariadbGtid(event: BinlogEvent): TransactionStart {
   return {
     gtid: `${domain}-${event.serverId}-${sequence}`,
     committedAtMs: event.timestamp * 1000,
+    stamp: `s${event.timestamp}`,
     opensTransaction: (flags & FL_STANDALONE) === 0,
     xid,
     isVoidAlter: (extra & (FL_START_ALTER_E1 | FL_ROLLBACK_ALTER_E1)) !== 0,

@@ -32,8 +32,8 @@ export async function checkStart(
       details: { missing },
     });
   }
-  if (!executed.covers(from)) {
-    const unknown = from instanceof MysqlGtidSet ? from.subtract(executed).toString() : from.toString();
+  if (!executed.covers(has)) {
+    const unknown = has instanceof MysqlGtidSet ? has.subtract(executed).toString() : has.toString();
     throw new AppError('STREAM_DIVERGED', `the server does not have ${unknown}, which was read before`, {
       details: { unknown },
     });

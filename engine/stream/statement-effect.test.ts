@@ -99,6 +99,7 @@ describe('statements that pass', () => {
     "RENAME USER 'a' TO 'b'",
     'FLUSH PRIVILEGES',
     'ANALYZE TABLE orders',
+    'ANALYZE LOCAL TABLE orders',
     'OPTIMIZE TABLE orders',
     'REPAIR TABLE orders',
     "SET PASSWORD FOR 'a'='b'",
@@ -160,6 +161,8 @@ describe('rows changed by a statement', () => {
     'DELETE FROM shop.orders',
     'REPLACE INTO `orders` SELECT 1',
     'CALL p()',
+    // MariaDB executes it.
+    'ANALYZE UPDATE orders SET a = 1',
   ])('%s', (sql) => expect(verdict(sql)).toBe('dml'));
 
   it('by its qualified name from another schema', () => {

@@ -30,7 +30,6 @@ const HARMLESS = new Set([
   'REVOKE',
   'SET',
   'FLUSH',
-  'ANALYZE',
   'OPTIMIZE',
   'REPAIR',
   'CHECK',
@@ -66,6 +65,8 @@ const ROWS = new Set([
   'HANDLER',
   'MERGE',
 ]);
+/** What ANALYZE is about without changing anything. */
+const ANALYZED = new Set(['TABLE', 'TABLES', 'LOCAL', 'NO_WRITE_TO_BINLOG']);
 /** What CREATE, ALTER and DROP may be about, other than tables, indexes, schemas and sequences. */
 const OTHER_OBJECTS = new Set([
   'VIEW',
@@ -142,6 +143,9 @@ class StatementParser {
       case 'SET':
         // MariaDB: SET STATEMENT variable=value FOR statement.
         return this.#word() === 'STATEMENT' ? this.#afterFor() : NONE;
+      case 'ANALYZE':
+        // MariaDB: ANALYZE UPDATE …, which is executed.
+        return ANALYZED.has(this.#word() ?? '') ? NONE : this.effect();
       default:
         if (HARMLESS.has(verb)) return NONE;
         return ROWS.has(verb) ? { kind: 'rows', tables: this.#allNames() } : UNKNOWN;

@@ -1,4 +1,5 @@
 import { AppError } from '../../core/errors.ts';
+import { stampIn } from './anchor.ts';
 import { AnnouncedTables } from './announced-tables.ts';
 import { EVENT, malformed, type BinlogEvent } from './event.ts';
 import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
@@ -62,6 +63,8 @@ export class TransactionAssembler implements Disposable {
   readonly #tables: AnnouncedTables;
   readonly #prepared = new Map<string, PreparedTransaction>();
   #open: OpenTransaction | null = null;
+  /** Of the server whose log is read. */
+  #logServerId = 0;
 
   constructor(scope: StreamScope, partBytesMax: number, isRepeated: (gtid: string) => boolean = () => false) {
     this.#scope = scope;
@@ -113,6 +116,7 @@ export class TransactionAssembler implements Disposable {
       case EVENT.FORMAT_DESCRIPTION:
         // A new file, or the same one again: map ids start anew. A transaction left open was cut off by a crash of
         // the server, which rolled it back.
+        this.#logServerId = event.serverId;
         this.#tables.clear();
         this.#open?.held?.[Symbol.dispose]();
         this.#open = null;
@@ -140,6 +144,7 @@ export class TransactionAssembler implements Disposable {
   #begin(start: TransactionStart): void {
     if (this.#open !== null) throw malformed(`transaction ${start.gtid} within ${this.#open.start.gtid}`);
     this.#open = opened(start, this.#isRepeated(start.gtid));
+    start.stamp = stampIn(this.#logServerId, start);
     // MariaDB tells it here alone.
     if (start.xid !== null) this.#open.held = new HeldEvents();
   }
@@ -422,6 +427,7 @@ function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
   return {
     gtid: start.gtid,
     committedAtMs: start.committedAtMs,
+    stamp: start.stamp,
     prepared,
     ours,
     changes: isKept ? changes : [],

@@ -21,6 +21,8 @@ export interface StreamTransaction {
   gtid: string;
   /** Commit time at the origin, ms since the epoch (MySQL: microsecond timestamps of the GTID event; MariaDB: seconds). */
   committedAtMs: number;
+  /** See `stampIn`. */
+  stamp?: string;
   /**
    * MySQL: the XA PREPARE that this transaction commits or rolls back. It has a GTID of its own and is not given out: were
    * it in a durable position before its end is known, its rows would not be read again after a restart.

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Replication } from '../../engine/replication.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
+import { ServerConnection } from '../../engine/server/connection.ts';
+import { executedPosition } from '../../engine/server/position.ts';
+import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
+import type { RunningServer } from '../../servers/running-server.ts';
+import { startServer } from '../../servers/start-server.ts';
+import { definitionOf, familyOf } from '../support/stream-fixture.ts';
+import { TcpRelay } from '../support/tcp-relay.ts';
+
+let targetServer: RunningServer;
+let target: ServerConnection;
+
+beforeAll(async () => {
+  targetServer = await startServer({ flavor: 'mysql-9.7', role: 'target' });
+  target = await ServerConnection.open(definitionOf(targetServer));
+  await createSidecar(target);
+});
+
+afterAll(async () => {
+  await target?.close();
+  await targetServer?.[Symbol.asyncDispose]();
+});
+
+// As after a crash of its machine with sync_binlog=0.
+describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back without its last transaction', (flavor) => {
+  test('and gives its GTID to another one stops the stream (I4)', async () => {
+    await using server = await startServer({ flavor });
+    await using source = await ServerConnection.open(definitionOf(server));
+    await using relay = await TcpRelay.start(server);
+    const family = familyOf(server);
+    const name = `lost_${family}`;
+    for (const connection of [source, target]) {
+      await connection.write(`CREATE DATABASE ${name}`);
+      await connection.write(`CREATE TABLE ${name}.t (id INT PRIMARY KEY)`);
+    }
+    const position = async () => await executedPosition(source, family);
+    await new ProgressRow(name, 'forward').reset(target, (await position()).toString());
+    const origin = { ...definitionOf(server), host: relay.host, port: relay.port };
+    const controller = new AbortController();
+    const replication = new Replication(
+      {
+        importId: name,
+        direction: 'forward',
+        origin: { ...origin, tls: { mode: 'disabled', minVersion: 'TLSv1.2' } },
+        destination: target.server,
+        flavor: family,
+        database: name,
+        loadTables: () => inspectTables(source, name, 'all'),
+        onDdl: () => Promise.reject(new Error('no DDL was expected')),
+      },
+      controller.signal,
+    );
+    try {
+      await source.write(`INSERT INTO ${name}.t VALUES (1)`);
+      const kept = (await position()).toString();
+      await source.write(`INSERT INTO ${name}.t VALUES (2)`);
+      await replication.waitFor(await position(), AbortSignal.timeout(30_000));
+      const lost = (await position()).toString();
+      relay.refuse();
+      relay.cut('reset');
+
+      const [second] = await source.rows('SELECT NOW()');
+      await expect.poll(async () => await source.rows('SELECT NOW()')).not.toEqual([second]);
+      await source.write('SET SESSION sql_log_bin = 0');
+      await source.write(`DELETE FROM ${name}.t WHERE id = 2`);
+      await source.write('SET SESSION sql_log_bin = 1');
+      if (family === 'mysql') {
+        await source.write('RESET BINARY LOGS AND GTIDS');
+        await source.write(`SET GLOBAL gtid_purged = '${kept}'`);
+      } else {
+        await source.write('RESET MASTER');
+        await source.write(`SET GLOBAL gtid_binlog_state = '${kept}'`);
+      }
+      await source.write(`INSERT INTO ${name}.t VALUES (3)`);
+      expect((await position()).toString()).toBe(lost);
+      await source.write(`INSERT INTO ${name}.t VALUES (4)`);
+      relay.forward();
+      const goesOn = replication.waitFor(await position(), AbortSignal.timeout(30_000));
+      await expect(goesOn).rejects.toMatchObject({ code: 'STREAM_DIVERGED' });
+      expect(await target.rows(`SELECT id FROM ${name}.t ORDER BY id`)).toEqual([['1'], ['2']]);
+    } finally {
+      controller.abort();
+      await replication.done.catch(() => {});
+    }
+  });
+});
