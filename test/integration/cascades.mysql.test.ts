@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
+import { DdlJournal } from '../../engine/ddl-journal.ts';
+import { ddlHandler } from '../../engine/ddl-policy.ts';
 import type { ReplicationOptions } from '../../engine/replication-options.ts';
 import { Replication } from '../../engine/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
@@ -167,6 +169,60 @@ describe.each<[string, Flavor, string[]]>([
       cascades: { settled: false, onSettled: async () => {} },
     });
     await expect(copying).rejects.toMatchObject({ code: 'APPLY_CASCADE_WHILE_COPYING', details: { table: 'a' } });
+  });
+
+  test('foreign keys that come with DDL while the stream goes on are followed from there on', async () => {
+    await database('later');
+    const onDdl = ddlHandler({
+      world: { log: () => {} },
+      journal: new DdlJournal({
+        origin: world.source.server,
+        destination: world.target.server,
+        importId: 'later',
+        direction: 'forward',
+      }),
+      destination: 'target',
+      policy: 'EXEC',
+      takeDecision: () => undefined,
+    });
+    // Those that there are may not be what makes foreign keys followed at all.
+    for (const connection of [world.source, world.target])
+      await connection.batch(['USE later', 'DROP TABLE u, t, n, c, b, a']);
+    await new ProgressRow('later', 'forward').reset(world.target, (await position()).toString());
+    await world.source.batch([
+      'CREATE TABLE p (id INT PRIMARY KEY, v INT) ENGINE=InnoDB',
+      'CREATE TABLE old_child (id INT PRIMARY KEY, p INT) ENGINE=InnoDB',
+      'INSERT INTO p VALUES (1, 0), (2, 0), (3, 0)',
+      'INSERT INTO old_child VALUES (1, 1), (2, 2), (3, 3)',
+    ]);
+    const more = { exactFrom: '', allTables: true, onDdl };
+    await applyAll('later', more);
+    const rounds = [
+      [
+        'CREATE TABLE new_child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE ON UPDATE CASCADE) ENGINE=InnoDB',
+        'INSERT INTO new_child VALUES (1, 1), (2, 2)',
+        'UPDATE p SET id=12 WHERE id=2',
+        'DELETE FROM p WHERE id=1',
+        'DELETE FROM old_child WHERE id IN (1, 2)',
+      ],
+      [
+        'ALTER TABLE old_child ADD FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL',
+        'CREATE TABLE grandchild (id INT PRIMARY KEY, n INT, FOREIGN KEY (n) REFERENCES new_child (id) ON DELETE CASCADE) ENGINE=InnoDB',
+        'INSERT INTO grandchild VALUES (1, 2)',
+        'DELETE FROM p',
+      ],
+    ];
+    for (const statements of rounds) {
+      await world.source.batch(statements);
+      await applyAll('later', more);
+      for (const name of ['p', 'old_child', 'new_child']) {
+        const rowsOf = async (connection: ServerConnection) =>
+          connection.rows(`SELECT * FROM later.${name} ORDER BY id`);
+        expect(await rowsOf(world.target), name).toEqual(await rowsOf(world.source));
+      }
+    }
+    expect(await world.target.rows('SELECT * FROM later.old_child')).toEqual([['3', null]]);
+    expect(await world.target.rows('SELECT * FROM later.grandchild')).toEqual([]);
   });
 
   test('a child that the target alone lacks is told, not passed over', async () => {

@@ -81,6 +81,40 @@ describe('a table that changes between the beginning of the copy and its rows', 
     await expect(copiedAfter(changes)).rejects.toMatchObject({ code: 'COPY_SCHEMA_CHANGED' });
   });
 
+  test('stops: a unique key whose values move afterwards, and goes on without it', async () => {
+    const changes = [
+      'ALTER TABLE t ADD UNIQUE KEY k (x)',
+      'UPDATE t SET x=9 WHERE id=1',
+      'UPDATE t SET x=1 WHERE id=2',
+    ];
+    const between = ['INSERT INTO t (id, x) VALUES (5, 5)'];
+    number += 1;
+    const schema = `during${number}`;
+    await source.write(`CREATE DATABASE ${schema}`);
+    await source.write(`USE ${schema}`);
+    for (const statement of [...TABLES, ...ROWS]) await source.write(statement);
+    const tables = await fixture.prepare(schema);
+    await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+    // A copy of two chunks: row 1 is read first, row 2 behind the moves.
+    await target.write(`INSERT INTO ${schema}.t (id, x) VALUES (1, 1)`);
+    for (const statement of [...changes, ...between]) await source.write(statement);
+    await target.write(`INSERT INTO ${schema}.t (id, x) VALUES (2, 1)`);
+    const until = (await executedPosition(source, 'mysql')).toString();
+    const stream = {
+      source,
+      target,
+      database: schema,
+      copiedUntil: until,
+      exactFrom: until,
+      loadTables: async () => tables,
+    };
+    await expect(applyDdl(stream)).rejects.toMatchObject({ code: 'DDL_FAILED' });
+    await applyDdl({ ...stream, decisions: ['skip'] });
+    const rows = async (connection: ServerConnection) => connection.rows(`SELECT id, x FROM ${schema}.t ORDER BY id`);
+    expect(await rows(target)).toEqual(await rows(source));
+    await target.write(`ALTER TABLE ${schema}.t ADD UNIQUE KEY k (x)`);
+  });
+
   test.each<[what: string, changes: Bytes[]]>([
     ['ENUM members added', ["ALTER TABLE t MODIFY e ENUM('a','b','c','d')", "UPDATE t SET e='b' WHERE id=1"]],
     [
