@@ -208,7 +208,7 @@ export const ERROR_TABLE = {
     meaning:
       'A statement that renames an imported table was skipped (DDL policy IGNORE or EXEC_IGNORE, or --skip-ddl), and the other side still has the old name. Rows under the new name would be lost.',
     remedy:
-      'Rename the table on the other side too and `resume --skip-ddl`, or let Switchyard do it: `resume --apply-ddl`.',
+      'Rename the table on the other side too and `resume --skip-ddl`, or let Switchyard do it: `resume --apply-ddl`. Where a table that is not imported takes the place (an online schema change), see DDL_FAILED.',
   },
   DDL_WITH_ROWS: {
     kind: 'fatal',
@@ -245,7 +245,8 @@ export const ERROR_TABLE = {
   DDL_FAILED: {
     kind: 'fatal',
     meaning: 'A DDL statement from the source failed on the target.',
-    remedy: 'Make the change on the target by hand, then `resume --skip-ddl`.',
+    remedy:
+      'Make the change on the target by hand, then `resume --skip-ddl`. Where RENAME TABLE puts a table that is not imported in the place of one that is (the swap of an online schema change): make that table on the target, CREATE TABLE … LIKE the imported one, the same ALTER TABLE, INSERT … SELECT from the imported one; then `resume --apply-ddl`, and verify.',
   },
   DDL_OUTCOME_UNKNOWN: {
     kind: 'ambiguous',
