@@ -224,6 +224,13 @@ export const ERROR_TABLE = {
     remedy:
       'On the target: ALTER TABLE … CONVERT TO CHARACTER SET, and ALTER DATABASE … CHARACTER SET for the tables to come, as on the source; then resume.',
   },
+  DDL_ENGINE_NOT_TRANSACTIONAL: {
+    kind: 'fatal',
+    meaning:
+      'A table came to be in a storage engine without transactions (MyISAM, MEMORY, Aria) by a DDL statement. A crash would apply rows to it twice, or only some of them. Nothing was applied to it since.',
+    remedy:
+      'On the target: ALTER TABLE … ENGINE = InnoDB, then `resume --skip-ddl`. Do the same on the source too if traffic is ever to be switched back.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

@@ -134,7 +134,25 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   }
   const keyless = [...changed.values()].find((table) => table?.key === null);
   if (keyless != null) throw withoutKey(keyless.name, ddl.sql);
+  await checkEngines(destination, database, [...changed.keys()], ddl.sql);
   return changed;
+}
+
+/** What was applied in part to a table without transactions stays, and its position does not: after a crash it is applied again. */
+async function checkEngines(destination: ServerConnection, database: string, names: string[], sql: string) {
+  const found = await destination.rows(
+    'SELECT t.TABLE_NAME, t.ENGINE FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE ' +
+      `WHERE t.TABLE_SCHEMA = ${quoteText(database)} AND t.TABLE_TYPE = 'BASE TABLE' AND COALESCE(e.TRANSACTIONS, 'NO') <> 'YES'`,
+  );
+  for (const [name, engine] of found) {
+    const table = textOf(name ?? '');
+    if (!names.includes(table)) continue;
+    throw new AppError(
+      'DDL_ENGINE_NOT_TRANSACTIONAL',
+      `table ${table} is a ${textOf(engine ?? 'unknown')} table on the destination after: ${sql.slice(0, 200)}`,
+      { details: { table } },
+    );
+  }
 }
 
 /**

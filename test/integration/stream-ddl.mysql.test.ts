@@ -224,6 +224,27 @@ test('a table that comes with its rows stops the stream (I4)', async () => {
   await expect(start('EXEC').replication.done).rejects.toMatchObject({ code: 'STREAM_SCHEMA_CHANGED' });
 });
 
+test.each([
+  ['CREATE TABLE fresh (id INT PRIMARY KEY) ENGINE=MyISAM', 'INSERT INTO fresh VALUES (1)', 'fresh'],
+  ['CREATE TABLE fresh (id INT PRIMARY KEY) ENGINE=MEMORY', 'INSERT INTO fresh VALUES (1)', 'fresh'],
+  ['ALTER TABLE a ENGINE=MyISAM', "INSERT INTO a VALUES (2, 2, 'w')", 'a'],
+])('a table without transactions stops the stream before its rows: %s', async (ddl, row, table) => {
+  await startAndStop();
+  await run("INSERT INTO a VALUES (1, 1, 'w')", ddl, row);
+  const whole = { allTables: true };
+  const code = 'DDL_ENGINE_NOT_TRANSACTIONAL';
+  await expect(start('EXEC', [], whole).replication.done).rejects.toMatchObject({ code });
+  await expect(start('STOP', ['skip'], whole).replication.done).rejects.toMatchObject({ code });
+  // As on the destination before the statement; what it does not have was not applied.
+  expect(await target.rows(`SELECT COUNT(*) FROM ${table}`)).toEqual([[table === 'a' ? '1' : '0']]);
+  await target.write(`ALTER TABLE ${table} ENGINE=InnoDB`);
+  const { caughtUp, stop } = start('EXEC', ['skip'], whole);
+  await caughtUp();
+  await stop();
+  const all = `SELECT * FROM ${table} ORDER BY 1`;
+  expect(await target.rows(all)).toEqual(await source.rows(all));
+});
+
 describe('of a whole database', () => {
   const whole = { allTables: true };
 
