@@ -288,6 +288,7 @@ export const sessionViewSchema: z.ZodType<SessionView> = z.object({
   side: side.nullable(),
   state: z.enum(['idle', 'busy', 'held', 'moving', 'closing']),
   inTransaction: z.boolean(),
+  transactionAgeMs: z.number().nullable(),
   pins: z.array(z.string()),
   bytesIn: count,
   bytesOut: count,

@@ -24,6 +24,8 @@ export class SessionPortrait {
   }
 
   view(login: SessionLogin, relay: Relay, state: SessionView['state']): SessionView {
+    const nowMs = performance.now();
+    const { transactionSinceMs } = login.state;
     return {
       sessionId: this.#sessionId,
       instanceId: this.#instanceId,
@@ -34,10 +36,11 @@ export class SessionPortrait {
       side: login.backend.destination.side,
       state,
       inTransaction: login.state.inTransaction,
+      transactionAgeMs: transactionSinceMs === null ? null : Math.round(nowMs - transactionSinceMs),
       pins: login.pins(),
       bytesIn: relay.bytesIn,
       bytesOut: relay.bytesOut,
-      ageMs: Math.round(performance.now() - this.#startedAt),
+      ageMs: Math.round(nowMs - this.#startedAt),
     };
   }
 }

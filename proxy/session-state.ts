@@ -92,6 +92,8 @@ export class SessionState implements StateVersions, Reading {
   /** Null after an error: an ERR packet does not tell whether it ended the transaction. */
   statusFlags: number | null = SERVER_STATUS.AUTOCOMMIT;
   lastStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
+  /** Monotonic, milliseconds: when the server first said that the open transaction is one. Null without one. */
+  transactionSinceMs: number | null = null;
   /** Counts changes of what the trackers and the texts tell: variables, schema, statements in SQL, role. */
   structureVersion = 0;
   /** Counts what may have changed a value that only the server knows. */
@@ -151,8 +153,12 @@ export class SessionState implements StateVersions, Reading {
     const wasInTransaction = this.inTransaction;
     this.statusFlags = flags;
     this.lastStatusFlags = flags;
+    const isInTransaction = this.inTransaction;
+    // The clock is read at the beginning alone, not with each answer.
+    if (!isInTransaction) this.transactionSinceMs = null;
+    else if (!wasInTransaction) this.transactionSinceMs = performance.now();
     // SET TRANSACTION is refused within a transaction, so what it said was for the one that has ended.
-    const isUsedUp = wasInTransaction && !this.inTransaction && this.nextTransaction.length > 0;
+    const isUsedUp = wasInTransaction && !isInTransaction && this.nextTransaction.length > 0;
     if (this.hidesUse && isUsedUp) this.#setNextTransaction([]);
   }
 

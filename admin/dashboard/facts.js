@@ -131,7 +131,7 @@ function sessionTable(list) {
     h(
       'tbody',
       {},
-      list.slice(0, SESSIONS_SHOWN).map(({ user, address, role, side, state, pins, inTransaction, bytesOut }) =>
+      list.slice(0, SESSIONS_SHOWN).map(({ user, address, role, side, state, pins, transactionAgeMs, bytesOut }) =>
         h(
           'tr',
           {},
@@ -141,7 +141,7 @@ function sessionTable(list) {
             role,
             side ?? '–',
             state,
-            [...(inTransaction ? ['transaction'] : []), ...pins].join(', ') || '–',
+            [...openTransaction(transactionAgeMs), ...pins].join(', ') || '–',
             bytes(bytesOut),
           ].map((text) => h('td', {}, text)),
         ),
@@ -151,4 +151,8 @@ function sessionTable(list) {
         : null,
     ),
   );
+}
+
+function openTransaction(ageMs) {
+  return ageMs === null ? [] : [`transaction (${duration(ageMs)})`];
 }

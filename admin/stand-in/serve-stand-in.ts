@@ -27,6 +27,7 @@ backend.sessionViews = Array.from({ length: 14 }, (_, at) => ({
   side: 'source',
   state: at % 3 === 0 ? 'busy' : 'idle',
   inTransaction: at % 6 === 0,
+  transactionAgeMs: at % 6 === 0 ? 40_000 * (at + 1) : null,
   pins: at === 6 ? ['temporary table'] : [],
   bytesIn: 120_000 * at,
   bytesOut: 2_400_000 * at,

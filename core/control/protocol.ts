@@ -155,6 +155,8 @@ export interface SessionView {
   side: Side | null;
   state: 'idle' | 'busy' | 'held' | 'moving' | 'closing';
   inTransaction: boolean;
+  /** Since the server said so for the first time; null without a transaction. */
+  transactionAgeMs: number | null;
   pins: string[];
   bytesIn: number;
   bytesOut: number;

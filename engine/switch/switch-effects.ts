@@ -19,6 +19,7 @@ import type { Step, SwitchEvent } from './protocol.ts';
 import {
   fenceContext,
   flavorOf,
+  holdDuring,
   isDecided,
   objectPlace,
   phaseAfter,
@@ -241,16 +242,12 @@ export class SwitchEffects {
   async #beginHold(): Promise<void> {
     const { record, route } = this.#world;
     const { pauseDeadlineMs, drainBudgetMs } = record.document.options;
-    const before = await route.of(record.document.id);
+    const { replica } = await route.of(record.document.id);
+    const hold = holdDuring(record.document, this.#intent, replica);
     this.deadlineMs = Date.now() + Math.max(pauseDeadlineMs, drainBudgetMs);
     this.heldAtMs = systemClock.monotonicMs();
     this.heldFromMs = Date.now();
-    await this.#change({ hold: this.#holdOf(before), deadlineMs: this.deadlineMs, fenced: false });
-  }
-
-  #holdOf(before: RoutingRecord): Hold {
-    if (this.#intent.kind === 'replicas') return 'replica';
-    return replicaSideAfter(this.#world.record.document, this.#intent) === before.replica ? 'primary' : 'all';
+    await this.#change({ hold, deadlineMs: this.deadlineMs, fenced: false });
   }
 
   async #raiseFence(): Promise<void> {

@@ -13,6 +13,7 @@ import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
 import { checkUsers } from './check-users.ts';
 import { checkLeftTables } from './left-tables.ts';
+import { checkOpenTransactions } from './open-transactions.ts';
 import { checkPinned } from './pinned-sessions.ts';
 
 /** Longest wait for rows that were written since the verification to be compared again. */
@@ -63,6 +64,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back, policy }: Sw
   await checkStrayWrites(world, plan, refusals);
   await checkUsers(world, plan, warnings);
   await prepareSessions(world, plan, refusals, warnings);
+  await checkOpenTransactions(world, plan, { refusals, warnings });
   // Last: little is written between this and the pause.
   await checkVerification(world, plan, { refusals, warnings });
   checkCascades(world, plan, refusals);

@@ -1,5 +1,5 @@
 import { otherSide, type Phase, type Side } from '../../core/phase.ts';
-import type { RoutingRecord } from '../../core/routing-record.ts';
+import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
 import type { ImportOptions, ServerFacts, SwitchRequest } from '../api.ts';
 import type { ProxyFleet } from '../control.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
@@ -59,9 +59,18 @@ export function objectPlace({ database, tables }: ImportDocument, connection: Se
 }
 
 /** Primary traffic takes replica traffic along where the two would end up on different sides than before it. */
-export function replicaSideAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Side {
+export function replicaSideAfter(
+  { replicasOnTarget }: ImportDocument,
+  { kind, to }: Pick<SwitchIntent, 'kind' | 'to'>,
+): Side {
   if (to === 'target') return 'target';
   return kind === 'primaries' && replicasOnTarget ? 'target' : 'source';
+}
+
+/** Whose sessions take no new transaction while the switch is under way; `replica` is where replica traffic is before it. */
+export function holdDuring(document: ImportDocument, intent: Pick<SwitchIntent, 'kind' | 'to'>, replica: Side): Hold {
+  if (intent.kind === 'replicas') return 'replica';
+  return replicaSideAfter(document, intent) === replica ? 'primary' : 'all';
 }
 
 export function phaseAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Phase {

@@ -5,7 +5,7 @@ import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { serverBinary } from '../../servers/installation.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
@@ -262,8 +262,16 @@ describe('commands', () => {
     await using connection = await client(proxy.port);
     await connection.beginTransaction();
     await connection.query('INSERT INTO t (n) VALUES (1)');
-    expect((await proxy.sessions()).some(({ inTransaction }) => inTransaction)).toBe(true);
+    const open = async () => (await proxy.sessions()).find(({ inTransaction }) => inTransaction);
+    await vi.waitFor(async () => expect((await open())?.transactionAgeMs).toBeGreaterThan(50));
+    // The answers within it do not make it younger.
+    await connection.query('SELECT 1');
+    expect((await open())?.transactionAgeMs).toBeGreaterThan(50);
     await connection.rollback();
+    expect(await open()).toBeUndefined();
+    expect((await proxy.sessions()).map(({ transactionAgeMs }) => transactionAgeMs)).not.toContainEqual(
+      expect.any(Number),
+    );
     expect(await rowsOf(connection, 'SELECT COUNT(*) AS count FROM t')).toEqual([{ count: 0 }]);
   });
 

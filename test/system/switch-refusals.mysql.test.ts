@@ -166,6 +166,50 @@ test('policy abort: a session that cannot leave its server refuses the switch; f
   await expect(stubborn.query('SELECT 1')).rejects.toThrow(/drain budget|closed/);
 });
 
+test('a transaction that has been open for long refuses the switch before anything is held', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 50 });
+  const { client } = rehearsal.switchyard;
+  await client.createImport(rehearsal.request({ options: { fence: 'triggers', drainBudgetMs: 500 } }));
+  await rehearsal.reach('running');
+  await using forgetful = await session(rehearsal);
+  await forgetful.query('BEGIN');
+  await forgetful.query('SELECT * FROM traffic_counters LIMIT 1');
+  const age = async () => (await client.sessions()).find(({ inTransaction }) => inTransaction)?.transactionAgeMs;
+  await vi.waitFor(async () => expect(await age()).toBeGreaterThan(10_000), { timeout: 60_000, interval: 500 });
+  const before = await client.route();
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({
+    code: 'SWITCH_REFUSED',
+    details: {
+      refusals: [
+        {
+          code: 'TRANSACTIONS_OPEN',
+          forceable: true,
+          message: expect.stringMatching(
+            /: shop from 127\.0\.0\.1:\d+: open transaction, \d+ s old\. .*--policy close-sessions/,
+          ),
+        },
+      ],
+    },
+  });
+  // Each hold is an epoch.
+  expect(await client.route()).toEqual(before);
+  // It is not held where only reads move.
+  expect(await client.switchTraffic(IMPORT, { kind: 'replicas', dryRun: true })).toMatchObject({ refusals: [] });
+  expect(
+    await client.switchTraffic(IMPORT, { kind: 'primaries', policy: 'close-sessions', dryRun: true }),
+  ).toMatchObject({
+    refusals: [],
+    warnings: expect.arrayContaining([expect.stringMatching(/ended by the switch .*: open transaction, \d+ s old$/)]),
+  });
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries', force: true })).rejects.toMatchObject({
+    code: 'SWITCH_ROLLED_BACK',
+    message: expect.stringContaining('open transaction'),
+  });
+  await forgetful.query('COMMIT');
+  expect(await age()).toBeUndefined();
+  expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true });
+});
+
 async function session(
   rehearsal: Rehearsal,
   as?: { user: string; password: string; database: string },

@@ -37,10 +37,14 @@ function sessionsText(sessions: readonly SessionView[]): string {
       session.role,
       session.side ?? '-',
       session.state,
-      [...(session.inTransaction ? ['transaction'] : []), ...session.pins].join(', ') || '-',
+      [...openTransaction(session), ...session.pins].join(', ') || '-',
       formatBytes(session.bytesIn),
       formatBytes(session.bytesOut),
       formatDuration(session.ageMs),
     ]),
   );
+}
+
+function openTransaction({ transactionAgeMs }: SessionView): string[] {
+  return transactionAgeMs === null ? [] : [`transaction (${formatDuration(transactionAgeMs)})`];
 }
