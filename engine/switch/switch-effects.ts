@@ -15,6 +15,7 @@ import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
 import { isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
+import { refusalOfPrepared } from './prepared-transactions.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
 import {
   fenceContext,
@@ -262,12 +263,21 @@ export class SwitchEffects {
     const stream = this.#world.streams.replicationTo(to);
     if (stream === undefined || this.#position === undefined)
       throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${to} is not running`);
-    await stream.waitFor(this.#position, this.#world.signal);
+    // At once: the connection has nothing else to do meanwhile, and the pause does not grow by the question.
+    await Promise.all([stream.waitFor(this.#position, this.#world.signal), this.#refusePrepared()]);
     await this.#world.verification.confirm(this.#verifyBudgetMs());
     if (this.#intent.kind === 'replicas' || to === 'source') return;
     const { from: source, to: target } = this.#open;
     this.#settledAt = await settleWriteBack(this.#world, { source, target, deadlineMs: this.deadlineMs ?? Infinity });
     this.#writtenAtSettling = this.#world.streams.writeBackTally.all;
+  }
+
+  /** One that was prepared since the preflight; its session may have ended, so that no proxy knows of it. */
+  async #refusePrepared(): Promise<void> {
+    if (this.#intent.kind === 'replicas') return;
+    const refusal = await refusalOfPrepared(this.#open.from, this.#from);
+    if (refusal === undefined) return;
+    throw new AppError('SWITCH_ROLLED_BACK', refusal.message, { details: { because: refusal.code } });
   }
 
   /** Of the pause; the rest of it is left for the steps behind. */

@@ -3,7 +3,6 @@ import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
-import { preparedXa } from '../server/prepared-xa.ts';
 import { checkStrayWrites } from '../stray-watch-check.ts';
 import { fenceContext, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
@@ -15,6 +14,7 @@ import { checkUsers } from './check-users.ts';
 import { checkLeftTables } from './left-tables.ts';
 import { checkOpenTransactions } from './open-transactions.ts';
 import { checkPinned } from './pinned-sessions.ts';
+import { refusalOfPrepared } from './prepared-transactions.ts';
 
 /** Longest wait for rows that were written since the verification to be compared again. */
 const VERIFY_DRAIN_MS = 10_000;
@@ -147,13 +147,10 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
   }
 }
 
-/** Its client could commit it on the old primary alone, where it is not application traffic any more. */
 async function checkPrepared(world: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
   await using connection = await world.connect(otherSide(to));
-  const prepared = (await preparedXa(connection)) ?? 0;
-  if (prepared === 0) return;
-  const message = `${prepared} XA transactions are prepared on the ${otherSide(to)}: commit them or roll them back first (XA RECOVER shows them)`;
-  refusals.push({ code: 'XA_PREPARED', message, forceable: false });
+  const refusal = await refusalOfPrepared(connection, otherSide(to));
+  if (refusal !== undefined) refusals.push(refusal);
 }
 
 /** Null when few rows are left: some that are written all the time can be compared behind the fence only. */

@@ -1,3 +1,5 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import mysql from 'mysql2/promise';
 import { expect, test, vi } from 'vitest';
 import { connect, rows } from '../support/query.ts';
@@ -209,6 +211,47 @@ test('a transaction that has been open for long refuses the switch before anythi
   expect(await age()).toBeUndefined();
   expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true });
 });
+
+test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
+  '%s: an XA transaction that is prepared after the preflight undoes the switch',
+  async (source) => {
+    await using rehearsal = await Rehearsal.start({ rows: 50, source });
+    const { switchyard } = rehearsal;
+    const { client } = switchyard;
+    const gate = join(switchyard.dataDir, 'gate');
+    await switchyard.stop();
+    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.intent=wait:${gate}` } });
+    await client.createImport(rehearsal.request({ options: { fence: 'read_only' } }));
+    await rehearsal.reach('running');
+    const [before] = await rehearsal.asApplication('SELECT SUM(value) AS sum FROM traffic_counters');
+    writeFileSync(gate, '');
+    const switching = client.switchTraffic(IMPORT, { kind: 'primaries' }).catch((error: unknown) => error);
+    await vi.waitFor(() => expect(existsSync(`${gate}.reached`)).toBe(true), { timeout: 30_000 });
+    const change = 'UPDATE traffic_counters SET value = value + 1 WHERE session = 1';
+    {
+      // It ends: what is prepared is the server's then, and no drain waits for it.
+      await using application = await session(rehearsal);
+      for (const sql of ["XA START 'late'", change, "XA END 'late'", "XA PREPARE 'late'"]) await application.query(sql);
+    }
+    rmSync(gate);
+    expect(await switching).toMatchObject({
+      code: 'SWITCH_ROLLED_BACK',
+      message: expect.stringContaining('1 XA transactions are prepared on the source'),
+      details: { because: 'XA_PREPARED' },
+    });
+    expect(await client.route()).toMatchObject({ primary: 'source', hold: 'none' });
+    expect(await client.doctor(IMPORT)).toMatchObject({ healthy: true, phase: 'running', intent: null });
+    {
+      // Closed at once: it would be a direct connection.
+      await using onSource = await connect(rehearsal.source);
+      expect((await rows(onSource, 'XA RECOVER')).map(({ data }) => String(data))).toEqual(['late']);
+      await onSource.query("XA COMMIT 'late'");
+    }
+    expect(await client.switchTraffic(IMPORT, { kind: 'primaries' })).toMatchObject({ switched: true });
+    const [after] = await rehearsal.asApplication('SELECT SUM(value) AS sum FROM traffic_counters');
+    expect(Number(after?.['sum'])).toBe(Number(before?.['sum']) + 1);
+  },
+);
 
 async function session(
   rehearsal: Rehearsal,
