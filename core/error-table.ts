@@ -224,6 +224,13 @@ export const ERROR_TABLE = {
     remedy:
       'On the target: ALTER TABLE … CONVERT TO CHARACTER SET, and ALTER DATABASE … CHARACTER SET for the tables to come, as on the source; then resume.',
   },
+  DDL_TABLE_FOREIGN: {
+    kind: 'fatal',
+    meaning:
+      'A DDL statement names, beside imported tables, one that the target has and that is not imported. RENAME TABLE or EXCHANGE PARTITION would put its rows in the place of imported ones, DROP TABLE would take it away. Nothing was run.',
+    remedy:
+      'Look what that table of the target holds. Where the statement may run on it as it stands (the swap of an online schema change, see DDL_FAILED, on a table made for it): `resume --apply-ddl`. Otherwise move it out of the way, or make the change of the imported tables by hand, then `resume --skip-ddl`.',
+  },
   DDL_ENGINE_NOT_TRANSACTIONAL: {
     kind: 'fatal',
     meaning:

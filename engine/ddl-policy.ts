@@ -22,9 +22,9 @@ export interface DdlHandlerOptions {
   takeDecision: () => DdlDecision | undefined;
 }
 
-/** Rejects with DDL_STOPPED or DDL_FAILED; when it resolves the stream goes on behind the statement. */
+/** Rejects with DDL_STOPPED, DDL_TABLE_FOREIGN or DDL_FAILED; when it resolves the stream goes on behind the statement. */
 export function ddlHandler({ world, journal, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
-  return async ({ gtid, ddl }) => {
+  return async ({ gtid, ddl, foreign }) => {
     const { schema, sql, withRows } = ddl;
     const decision = takeDecision();
     if (decision !== 'skip' && (await hasRun(journal, { gtid, ...ddl }, decision))) {
@@ -43,6 +43,10 @@ export function ddlHandler({ world, journal, destination, policy, takeDecision }
         return 'skipped';
       case 'EXEC':
       case 'EXEC_IGNORE':
+        if (foreign.length > 0 && decision !== 'apply') {
+          const message = `DDL at ${gtid} names tables of the ${destination} that are not imported (${foreign.join(', ')}): ${shown}`;
+          throw new AppError('DDL_TABLE_FOREIGN', message, { details: { gtid, schema, sql: shown, tables: foreign } });
+        }
         try {
           if (withRows) throw cameWithRows(sql);
           await journal.run({ gtid, ...ddl });

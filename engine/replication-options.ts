@@ -7,8 +7,14 @@ import type { OwnTables } from './stream/stream-scope.ts';
 import type { LoggedDdl, StreamTransaction } from './stream/transaction.ts';
 import type { WriteBackTally } from './write-back/judged-source.ts';
 
+export interface DdlTransaction extends StreamTransaction {
+  ddl: LoggedDdl;
+  /** See `foreignTables`; none where all tables are imported. */
+  foreign: readonly string[];
+}
+
 /** Does what the policy says with a DDL statement on an imported table; answers whether the destination has executed it. */
-export type DdlHandler = (transaction: StreamTransaction & { ddl: LoggedDdl }) => Promise<'applied' | 'skipped'>;
+export type DdlHandler = (transaction: DdlTransaction) => Promise<'applied' | 'skipped'>;
 
 export interface ReplicationOptions {
   importId: string;

@@ -6,6 +6,7 @@ import type { Cascades } from './apply/cascades.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
 import type { TransactionSource, WindowCollector } from './apply/window-collector.ts';
 import { ApplyWindow } from './apply/window.ts';
+import { foreignTables } from './foreign-tables.ts';
 import { checkDdlDuringCopy } from './ddl-during-copy.ts';
 import type { ReplicationOptions } from './replication-options.ts';
 import { ServerConnection } from './server/connection.ts';
@@ -232,7 +233,7 @@ export class ReplicationSession {
     const { applier, applied, definitions, schema } = this.#parts;
     const { gtid, ddl, committedAtMs, readFrom } = transaction;
     if (ddl === null) return;
-    const outcome = await this.#parts.options.onDdl({ ...transaction, ddl });
+    const outcome = await this.#parts.options.onDdl({ ...transaction, ddl, foreign: await this.#foreignTables(ddl) });
     const changed = await this.#definitionsAfter(definitions, ddl, outcome);
     if (this.#isWithinCopy()) checkDdlDuringCopy(definitions, changed, ddl);
     const position = applied.clone();
@@ -247,6 +248,13 @@ export class ReplicationSession {
   #isWithinCopy(): boolean {
     const { copiedUntil, flavor } = this.#parts.options;
     return copiedUntil !== undefined && !this.#parts.applied.covers(parsePosition(flavor, copiedUntil));
+  }
+
+  async #foreignTables(ddl: LoggedDdl): Promise<string[]> {
+    const { database, allTables = false } = this.#parts.options;
+    if (allTables) return [];
+    await using destination = await ServerConnection.open(this.#parts.options.destination);
+    return await foreignTables(destination, { ddl, database, imported: this.#parts.definitions });
   }
 
   async #definitionsAfter(before: Definitions, ddl: LoggedDdl, outcome: 'applied' | 'skipped'): Promise<Definitions> {

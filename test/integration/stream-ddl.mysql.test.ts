@@ -245,6 +245,24 @@ test.each([
   expect(await target.rows(all)).toEqual(await source.rows(all));
 });
 
+test.each([
+  'RENAME TABLE a TO gone, other TO a',
+  'DROP TABLE a, other',
+  'ALTER TABLE p EXCHANGE PARTITION p0 WITH TABLE other',
+])('what another table of the target has is neither taken for imported rows nor taken away: %s', async (ddl) => {
+  const other = 'CREATE TABLE other (id INT PRIMARY KEY, v INT)';
+  const partitioned = 'CREATE TABLE p (id INT PRIMARY KEY, v INT) PARTITION BY HASH (id) PARTITIONS 1';
+  for (const connection of [source, target]) await connection.write(partitioned);
+  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+  await startAndStop();
+  await run(other, 'INSERT INTO other VALUES (1, 1)', ddl);
+  for (const statement of [other, 'INSERT INTO other VALUES (2, 2)']) await target.write(statement);
+  const code = 'DDL_TABLE_FOREIGN';
+  await expect(start('EXEC').replication.done).rejects.toMatchObject({ code, details: { tables: ['other'] } });
+  await expect(start('EXEC_IGNORE').replication.done).rejects.toMatchObject({ code });
+  expect(await target.rows('SELECT * FROM other')).toEqual([['2', '2']]);
+});
+
 describe('of a whole database', () => {
   const whole = { allTables: true };
 
