@@ -15,6 +15,8 @@ export type RefusalReason =
   | 'old protocol'
   | 'unsupported plugin'
   | 'unsupported command'
+  /** Replica traffic that asked for a writable transaction while it is at another side than the primary's. */
+  | 'replica write'
   | 'TLS required'
   | 'no import'
   | 'server unreachable'
@@ -166,6 +168,13 @@ export const CLIENT_ERROR = {
     code: 1235,
     sqlState: '42000',
     message: 'The @primary/@replica suffix cannot change within a connection to Switchyard: connect again',
+  }),
+  apartFromPrimary: (): OwnError => ({
+    reason: 'replica write',
+    code: 1792,
+    sqlState: '25006',
+    message:
+      'Switchyard: replica traffic cannot write while primary traffic is on the other side (phase switched_replicas); use the primary endpoint',
   }),
   unknownThread: (id: string): ErrPacket => ({ code: 1094, sqlState: 'HY000', message: `Unknown thread id: ${id}` }),
   unknownStatement: (id: number, where: string): ErrPacket => ({

@@ -17,6 +17,7 @@ import {
 import { queryTextOffset } from './query-text.ts';
 import { ResponseWalker, type Replacement } from './response-walker.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
+import { makesWritable } from './read-only-replica.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
@@ -211,6 +212,7 @@ export class CommandTracker {
   #query(packet: Buffer, payload: Buffer): CommandDecision {
     const offset = queryTextOffset(payload, this.#capabilities);
     const sql = payload.toString('latin1', offset);
+    if (this.#isRefused(sql)) return refuse(CLIENT_ERROR.apartFromPrimary());
     const effects = effectsOf(sql, this.#options.state);
     this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
@@ -220,6 +222,12 @@ export class CommandTracker {
     if (rewritten === null) return this.#forward(packet, { command: COMMAND.QUERY, effects });
     const text = Buffer.concat([payload.subarray(0, offset), Buffer.from(rewritten, 'latin1')]);
     return this.#forward(framePacket(text, 0), { command: COMMAND.QUERY, effects, readsDiagnostics: true });
+  }
+
+  #isRefused(text: string | Buffer): boolean {
+    const { state } = this.#options;
+    if (!state.refusesWrites) return false;
+    return makesWritable(typeof text === 'string' ? text : text.toString('latin1'), state);
   }
 
   #initDb(packet: Buffer, payload: Buffer): CommandDecision {
@@ -235,6 +243,7 @@ export class CommandTracker {
     const statement = this.#statementOf(payload);
     if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
     if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
+    if (this.#isRefused(statement.text)) return refuse(CLIENT_ERROR.apartFromPrimary());
     const { wantsCursor, boundFlagOffset, types } = executeLayout(payload, statement, this.#capabilities);
     payload.writeUInt32LE(statement.backendId, 1);
     let sent = packet;

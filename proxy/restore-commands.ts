@@ -5,6 +5,9 @@ import type { BackendConnection } from './backend-connection.ts';
 import { quoteVariable, type CharsetVariables, type SessionSnapshot } from './session-snapshot.ts';
 import type { SessionState, StateVersions } from './session-state.ts';
 
+/** What would let the next transaction write. */
+const READ_WRITE = /\bREAD\s+WRITE\b|_read_only/i;
+
 /** Everything reported by name, the schema, and a flag for the rest. MariaDB knows `*` since 10.3. */
 const TRACKERS = [
   `@@SESSION.session_track_system_variables='*'`,
@@ -88,6 +91,18 @@ function nextTransactionCommands(connection: BackendConnection, state: SessionSt
   return [NEXT_TRANSACTION_TRACKER, ...nextTransaction].map((sql) => ownQuery(connection, sql));
 }
 
+/** Turns our own `transaction_read_only` on, or gives the session back what the client had: its own value, or the server's default. */
+export function readOnlyCommands(connection: BackendConnection, state: SessionState, isOn: boolean): Buffer[] {
+  const name = variableOn(connection, READ_ONLY);
+  const wanted = [...state.systemVariables].findLast(([variable]) => (RENAMED[variable] ?? variable) === READ_ONLY);
+  const own = wanted === undefined ? 'DEFAULT' : systemValue(READ_ONLY, wanted[1].toString('latin1'));
+  const set = ownQuery(connection, `SET @@SESSION.${name}=${isOn ? '1' : own}`);
+  // It has taken the place of what SET TRANSACTION said.
+  const next = state.tracksNextTransaction && !state.inTransaction ? state.nextTransaction : [];
+  const said = isOn ? next.filter((sql) => !READ_WRITE.test(sql)) : next;
+  return [set, ...said.map((sql) => ownQuery(connection, sql))];
+}
+
 function systemAssignments(
   server: BackendConnection,
   { systemVariables }: SessionState,
@@ -98,10 +113,12 @@ function systemAssignments(
     .map(([name, value]) => `@@SESSION.${variableOn(server, name)}=${systemValue(name, textOn(server, name, value))}`);
 }
 
+const READ_ONLY = 'transaction_read_only';
+
 /** MariaDB took the newer names in 11.1, and has kept the older ones; MySQL has the newer ones only. */
 const RENAMED: Record<string, string> = {
   tx_isolation: 'transaction_isolation',
-  tx_read_only: 'transaction_read_only',
+  tx_read_only: READ_ONLY,
 };
 
 function variableOn({ isMariaDb }: BackendConnection, name: string): string {

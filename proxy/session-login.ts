@@ -1,9 +1,11 @@
 import type { Role } from '../core/routing-record.ts';
+import { requireSuccess, runCommands } from './backend-commands.ts';
 import { catchUp } from './catch-up.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
+import { readOnlyCommands } from './restore-commands.ts';
 import { HANDSHAKE_COLLATION_MAX, type RestoredConnection } from './session-carrier.ts';
 import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
@@ -65,6 +67,15 @@ export class SessionLogin {
     await catchUp(this.backend, this.state, this.state.takeCatchUps());
   }
 
+  /** See `refusesWrites`. Between two commands, also within a transaction: it counts from the next one on. */
+  async setReadOnly(isOn: boolean): Promise<void> {
+    const { backend, state, luggage } = this;
+    await luggage.readStatus(backend);
+    requireSuccess(await runCommands(backend, readOnlyCommands(backend, state, isOn)));
+    backend.releaseStream();
+    state.refusesWrites = isOn;
+  }
+
   /** Everything that only this server can tell, while it still can. */
   async readState(blockers: () => string[]): Promise<void> {
     await this.luggage.readStatus(this.backend);
@@ -92,6 +103,7 @@ export class SessionLogin {
   /** Goes on with another connection. */
   rebind(connection: BackendConnection, statementIds: ReadonlyMap<number, number>): void {
     this.backend = connection;
+    this.state.refusesWrites = false;
     noteServer(this.state, connection);
     this.state.diagnostics.onOverwritten();
     this.statements.rebind(statementIds);

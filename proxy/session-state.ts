@@ -35,6 +35,7 @@ const NOT_RESTORED = new Set([
   'collation_database',
 ]);
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
+const READ_ONLY_VARIABLE = /^(?:transaction|tx)_read_only$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
 const MAYBE_RUN = 'one of several statements failed, another one of them may have changed the session';
@@ -85,6 +86,8 @@ export class SessionState implements StateVersions, Reading {
   /** MariaDB 11 reports some variables under the name of another one. */
   misnamesOptions = false;
   role: string | null = null;
+  /** Our own `transaction_read_only` is on, whatever the client wants: see `refusesWrites`. */
+  refusesWrites = false;
   readonly textPrepared = new Map<string, TextStatement>();
   readonly pins = new Pins();
   readonly diagnostics = new StatementDiagnostics();
@@ -258,6 +261,7 @@ export class SessionState implements StateVersions, Reading {
     this.#tracksNextTransaction = false;
     this.#catchUps = [{ kind: 'trackers', names: [] }];
     this.role = null;
+    this.refusesWrites = false;
     this.#expectsStateChange = false;
     this.setStatus(SERVER_STATUS.AUTOCOMMIT);
     this.structureVersion += 1;
@@ -298,6 +302,8 @@ export class SessionState implements StateVersions, Reading {
       if (this.nextTransaction.length > 0) this.pins.add(`${name} was changed after SET TRANSACTION`);
       this.#tracksNextTransaction = false;
     }
+    // The client's value has replaced ours on the server.
+    if (READ_ONLY_VARIABLE.test(name)) this.refusesWrites = false;
     if (CHARSET_VARIABLE.test(name)) this.charsetTouched = true;
     const isRenaming = name === 'character_set_client' && this.systemVariables.get(name)?.equals(value) !== true;
     if (isRenaming && [...this.userVariables].some(hasHighBytes))

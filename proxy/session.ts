@@ -9,6 +9,7 @@ import {
 } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
 import { HoldWait } from './hold-wait.ts';
+import { isWritableTransaction, refusesWrites } from './read-only-replica.ts';
 import { Relay, type RelayOwner } from './relay.ts';
 import type { Router } from './router.ts';
 import { killSession, type KillContext, type KillRequest } from './session-kill.ts';
@@ -176,6 +177,7 @@ export class Session implements RelayOwner, WatchedSession {
     const { destination, held } = this.#context.router.route(this.role);
     if (destination === null) return;
     const mustMove = !isSameDestination(destination, this.#login.backend.destination) || this.#move.backendLost;
+    if (this.#followPrimary({ mayLeave: held || mustMove })) return;
     const blockers = this.#blockers();
     if (blockers.length > 0) {
       // What runs on a server that no longer serves the role: a write could not be told from one before the switch (I1).
@@ -341,7 +343,7 @@ export class Session implements RelayOwner, WatchedSession {
     }
     const { destination, held } = this.#context.router.route(this.role);
     const stays = destination === null || isSameDestination(destination, this.#login.backend.destination);
-    if (held || this.#shuttingDown || !stays) this.reconsider();
+    if (held || this.#shuttingDown || !stays || this.#isOutOfStep()) this.reconsider();
     if (!this.#relay.isEmpty) this.#relay.pump();
   }
 
@@ -351,6 +353,34 @@ export class Session implements RelayOwner, WatchedSession {
     if (this.#relay.isBusy) reasons.push('a command is running');
     if (this.#login.state.inTransaction) reasons.push('open transaction');
     return [...reasons, ...this.pins()];
+  }
+
+  /** Whether its server is to refuse its writes now. */
+  get #mustNotWrite(): boolean {
+    return refusesWrites(this.#context.router, this.role, this.#login.backend.destination.side);
+  }
+
+  #isOutOfStep(): boolean {
+    if (this.role === 'primary') return false;
+    const { refusesWrites: isRefusing, statusFlags } = this.#login.state;
+    return this.#mustNotWrite ? !isRefusing || isWritableTransaction(statusFlags) : isRefusing;
+  }
+
+  /** Replica traffic writes only where primary traffic is. True when something is being done about it. */
+  #followPrimary({ mayLeave }: { mayLeave: boolean }): boolean {
+    if (!this.#isOutOfStep() || this.#relay.isBusy) return false;
+    const { state, backend } = this.#login;
+    if (this.#mustNotWrite && isWritableTransaction(state.statusFlags)) {
+      this.#endUnmoved([
+        `a transaction that may write is open on the ${backend.destination.side}, where primary traffic is not`,
+      ]);
+      return true;
+    }
+    // No command goes to this server any more, or not before this is looked at again. One that is pinned goes on in a hold.
+    if (mayLeave && this.#blockers().length === 0) return false;
+    const mustNotWrite = this.#mustNotWrite;
+    void this.#move.runOwn(async () => this.#login.setReadOnly(mustNotWrite));
+    return true;
   }
 
   #onHeldTooLong(): void {

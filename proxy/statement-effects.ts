@@ -194,7 +194,7 @@ function effectsOfImmediate(tokens: SqlToken[], reading: Reading): StatementEffe
   return [...inner, { kind: 'values' }, { kind: 'last-insert-id' }];
 }
 
-function unescaped(text: string, { escapesByBackslash }: Reading): string {
+export function unescaped(text: string, { escapesByBackslash }: Reading): string {
   const quoted = text.replaceAll(`''`, `'`);
   return escapesByBackslash ? quoted.replaceAll(/\\(.)/gs, '$1') : quoted;
 }

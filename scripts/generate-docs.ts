@@ -92,6 +92,8 @@ ${rows.join('\n')}
 | switched_primaries | target | target | target → source |
 | completed | target | target | none |
 
+Where primary and replica traffic are on different sides, writes over the replica endpoint are refused ([ADR 26](adr/0026-replica-traffic-does-not-write.md)).
+
 With \`reverse: always\` target → source runs as well whenever source → target does, and the source wins; with \`reverse: off\` never.
 `;
 }

@@ -4,7 +4,7 @@ import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
 import { checkStrayWrites } from '../stray-watch-check.ts';
-import { fenceContext, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
+import { fenceContext, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
 import type { FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
@@ -51,6 +51,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back, policy }: Sw
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
   checkReverse(world, plan, { refusals, warnings });
+  warnings.push(...replicaWrites(world, plan));
   await checkLeftFence(world, refusals);
   await checkStream(world, plan, refusals);
   await checkWriteBack(world, plan, refusals);
@@ -98,6 +99,15 @@ function checkReverse(
       'REVERSE_OFF: the import has reverse: off; what is written on the target does not reach the source, and switching back is not possible',
     );
   }
+}
+
+/** The proxy has the server refuse them (ADR 26): said beforehand, since many applications write over either endpoint. */
+function replicaWrites({ record }: SwitchWorld, { kind, to }: SwitchPlan): string[] {
+  const isApart = kind === 'replicas' ? to === 'target' : replicaSideAfter(record.document, { kind, to }) !== to;
+  if (!isApart) return [];
+  return [
+    'REPLICA_WRITES: until replica and primary traffic are on the same side again, writes, SELECT … FOR UPDATE and temporary tables over the replica endpoint are refused (error 1792)',
+  ];
 }
 
 /** Lag is measured, not read: what the old primary has now must be applied within the time allowed. */

@@ -34,27 +34,30 @@ afterAll(async () => {
   await servers?.[Symbol.asyncDispose]();
 });
 
-for (const prepare of [true, false]) {
-  describe(`a moved session is like one that never moved, ${prepare ? 'prepared ahead' : 'at the switch'}`, () => {
+for (const way of ['prepared ahead', 'at the switch', 'over the replica endpoint'] as const) {
+  describe(`a moved session is like one that never moved, ${way}`, () => {
     const moved: Connection[] = [];
     const stayed: Connection[] = [];
 
     beforeAll(async () => {
       for (const { setUp, options } of SESSION_STATES) {
-        moved.push(await client(proxy.port, options));
+        moved.push(await client(way === 'over the replica endpoint' ? proxy.replicaPort : proxy.port, options));
         stayed.push(await client(target.port, options));
         for (const sql of setUp) {
           await outcome(moved.at(-1) as Connection, sql);
           await outcome(stayed.at(-1) as Connection, sql);
         }
       }
-      if (prepare) expect((await proxy.prepare('primary', 'target')).failures).toEqual([]);
+      if (way === 'prepared ahead') expect((await proxy.prepare('primary', 'target')).failures).toEqual([]);
+      // For a while its writes are refused there.
+      if (way === 'over the replica endpoint') await proxy.switchReplicasTo('target');
       await proxy.switchTo('target', { prepare: false });
     });
 
     afterAll(async () => {
       for (const connection of [...moved, ...stayed]) connection.destroy();
       await proxy.switchTo('source');
+      await proxy.switchReplicasTo('source');
     });
 
     for (const [index, { name, probe }] of SESSION_STATES.entries()) {

@@ -162,6 +162,12 @@ export class ProxyHarness implements AsyncDisposable {
     return performance.now() - startedAt;
   }
 
+  /** The same for replica traffic; resolves when every session of it is where it is to be. */
+  async switchReplicasTo(side: Side): Promise<void> {
+    await this.acknowledged(this.push({ hold: 'replica', deadlineMs: Date.now() + 60_000 }), 'drained');
+    await this.acknowledged(this.push({ hold: 'none', deadlineMs: null, replica: side }));
+  }
+
   async prepare(role: Role, to: Side, budgetMs = 30_000): Promise<PrepareReport> {
     return this.#connected().call('prepare', { role, to, budgetMs });
   }

@@ -23,6 +23,16 @@ test('the whole way under traffic: no error, no lost write, and the way back', a
   for (const request of switches) {
     const report = await client.switchTraffic(IMPORT, request);
     expect(report).toMatchObject({ switched: true, refusals: [] });
+    const { primary, replica } = (await client.getImport(IMPORT)).traffic;
+    const isApart = primary !== replica;
+    expect(report.warnings.some((warning) => warning.startsWith('REPLICA_WRITES'))).toBe(isApart);
+    const write = rehearsal.asApplication(
+      'UPDATE traffic_counters SET value = value WHERE 1 = 0',
+      rehearsal.switchyard.replicaPort,
+    );
+    // The fence of the side that primary traffic has left may come first.
+    if (isApart) await expect(write).rejects.toMatchObject({ errno: expect.toBeOneOf([1792, 1290]) });
+    else await write;
   }
   expect((await client.getImport(IMPORT)).traffic).toMatchObject({ primary: 'target', replica: 'target' });
 
