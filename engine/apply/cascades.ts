@@ -1,6 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import { insertColumns, literal } from '../schema/column-sql.ts';
-import { cascadingKeys, serverLogsCascades, type CascadingKey } from '../schema/foreign-keys.ts';
+import { cascadingKeys, selfUpdatingColumns, serverLogsCascades, type CascadingKey } from '../schema/foreign-keys.ts';
 import type { RowImage, Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { RowChange, StreamTransaction } from '../stream/transaction.ts';
@@ -21,13 +21,15 @@ export type Segment = { kind: 'plain'; changes: RowChange[] } | { kind: 'cascadi
 export class Cascades {
   readonly #database: string;
   readonly #keys: readonly CascadingKey[];
+  readonly #selfUpdating: ReadonlyMap<string, readonly string[]>;
   readonly #deletedParents: ReadonlySet<string>;
   readonly #descendants = new Map<string, ReadonlySet<string>>();
   readonly #updatedColumns = new Map<string, Set<string>>();
 
-  constructor(database: string, keys: readonly CascadingKey[]) {
+  constructor(database: string, keys: readonly CascadingKey[], selfUpdating: ReadonlyMap<string, readonly string[]>) {
     this.#database = database;
     this.#keys = keys;
+    this.#selfUpdating = selfUpdating;
     this.#deletedParents = new Set(keys.filter(({ onDelete }) => onDelete !== null).map(({ parent }) => parent));
     for (const { parent, parentColumns, onUpdate } of keys) {
       if (onUpdate === null) continue;
@@ -45,7 +47,8 @@ export class Cascades {
     const keys = await cascadingKeys(destination, database);
     if (keys.length === 0) return null;
     await using asked = await origin();
-    return (await serverLogsCascades(asked)) ? null : new Cascades(database, keys);
+    if (await serverLogsCascades(asked)) return null;
+    return new Cascades(database, keys, await selfUpdatingColumns(destination, database));
   }
 
   concerns({ changes, ours }: StreamTransaction): boolean {
@@ -117,9 +120,11 @@ export class Cascades {
       // The child has no alias: MySQL looks for what is deleted by alias in the schema of the session, and there is none.
       const joined = `${own} LEFT JOIN ${quoteName(this.#database)}.${quoteName(parent)} p ON ${on}`;
       const isOrphan = `${columns.map((name) => `${name} IS NOT NULL`).join(' AND ')} AND p.${quoteName(parentColumns[0] ?? '')} IS NULL`;
-      return onDelete === 'cascade'
-        ? [`DELETE ${own} FROM ${joined} WHERE ${isOrphan}`]
-        : [`UPDATE ${joined} SET ${columns.map((name) => `${name} = NULL`).join(', ')} WHERE ${isOrphan}`];
+      if (onDelete === 'cascade') return [`DELETE ${own} FROM ${joined} WHERE ${isOrphan}`];
+      // A foreign key does not touch them.
+      const kept = (this.#selfUpdating.get(child) ?? []).map((name) => `${own}.${quoteName(name)}`);
+      const set = [...columns.map((name) => `${name} = NULL`), ...kept.map((name) => `${name} = ${name}`)];
+      return [`UPDATE ${joined} SET ${set.join(', ')} WHERE ${isOrphan}`];
     });
   }
 }

@@ -52,6 +52,18 @@ export async function cascadingKeys(connection: ServerConnection, database: stri
   return [...keys.values()].filter(({ onDelete, onUpdate }) => onDelete !== null || onUpdate !== null);
 }
 
+/** Columns that a statement changes with any other one unless it names them (ON UPDATE CURRENT_TIMESTAMP), by table. */
+export async function selfUpdatingColumns(
+  connection: ServerConnection,
+  database: string,
+): Promise<Map<string, string[]>> {
+  const columns = await connection.select<{ table: string; column: string }>(
+    `SELECT TABLE_NAME AS \`table\`, COLUMN_NAME AS \`column\` FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ${quoteText(database)} AND EXTRA LIKE '%on update%'`,
+  );
+  const byTable = Map.groupBy(columns, ({ table }) => table);
+  return new Map([...byTable].map(([table, found]) => [table, found.map(({ column }) => column)]));
+}
+
 /** SET DEFAULT is refused by InnoDB. */
 function actionOf(rule: string): CascadingKey['onDelete'] {
   if (rule === 'CASCADE') return 'cascade';

@@ -154,6 +154,26 @@ describe.each<[string, Flavor, string[]]>([
     expect(settled).toBe(1);
   });
 
+  test.each(['followed', 'removed'])('SET NULL leaves columns with ON UPDATE as they are: %s', async (how) => {
+    const name = `stamped_${how}`;
+    await database(name);
+    const stamped =
+      "CREATE TABLE s (id INT PRIMARY KEY, a INT, at TIMESTAMP NOT NULL DEFAULT '2020-01-01 00:00:00' ON UPDATE CURRENT_TIMESTAMP, `d t` DATETIME(6) ON UPDATE CURRENT_TIMESTAMP(6), FOREIGN KEY (a) REFERENCES a (id) ON DELETE SET NULL) ENGINE=InnoDB";
+    for (const connection of [world.source, world.target]) await connection.batch([`USE ${name}`, stamped]);
+    await new ProgressRow(name, 'forward').reset(world.target, (await position()).toString());
+    await world.source.batch([
+      "INSERT INTO a VALUES (1, 'x', 0), (2, 'y', 0)",
+      'INSERT INTO s (id, a) VALUES (1, 1), (2, 2)',
+      'DELETE FROM a WHERE id = 1',
+    ]);
+    const until = (await position()).toString();
+    const cascades = { settled: false, onSettled: async () => {} };
+    await applyAll(name, how === 'removed' ? { exactFrom: until, copiedUntil: until, cascades } : { exactFrom: '' });
+    const rowsOf = async (connection: ServerConnection) => connection.rows(`SELECT * FROM ${name}.s ORDER BY id`);
+    expect(await rowsOf(world.target)).toEqual(await rowsOf(world.source));
+    expect(await world.target.rows(`SELECT a FROM ${name}.s ORDER BY id`)).toEqual([[null], ['2']]);
+  });
+
   test('a referenced key that changes during the copy stops it', async () => {
     await database('changed');
     await world.source.batch([
