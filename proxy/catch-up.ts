@@ -18,6 +18,12 @@ export async function catchUp(
       case 'trackers':
         await turnTrackersOn(connection, state, item.names);
         break;
+      case 'unscoped':
+        await readUnscoped(connection, state, item.names);
+        break;
+      case 'functions':
+        await lookForFunctions(connection, state, item.names);
+        break;
       case 'next-transaction':
         requireSuccess(await run(connection, [NEXT_TRANSACTION_TRACKER, item.sql]));
         state.onNextTransaction(item.sql);
@@ -40,6 +46,25 @@ async function turnTrackersOn(connection: BackendConnection, state: SessionState
   const [result] = await run(connection, [`SET ${assignments.join(', ')}`]);
   if (result?.kind === 'ok' && result.payload !== null) state.onOk(result.payload, [{ kind: 'sets-state' }]);
   else state.pins.add('variables set together with session_track variables');
+}
+
+/** One by one: a name that is no variable of the session fails, as it did for the client. */
+async function readUnscoped(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
+  const results = await run(
+    connection,
+    names.map((name) => `SET @@SESSION.\`${name}\`=@@SESSION.\`${name}\``),
+  );
+  for (const result of results)
+    if (result.kind === 'ok' && result.payload !== null) state.onOk(result.payload, [{ kind: 'sets-state' }]);
+}
+
+/** Who may call a function sees it there. */
+async function lookForFunctions(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
+  const hex = names.map((name) => `CONVERT(X'${Buffer.from(name, 'latin1').toString('hex')}' USING utf8mb4)`);
+  const sql = `SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_TYPE = 'FUNCTION' AND ROUTINE_NAME IN (${hex.join(', ')})`;
+  const [result] = await run(connection, [sql]);
+  const found = result?.kind === 'rows' ? result.rows[0]?.[0]?.toString('latin1') : undefined;
+  if (found !== '0') state.onRoutine();
 }
 
 async function readPreparedText(

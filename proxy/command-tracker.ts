@@ -73,6 +73,8 @@ const FETCH_BYTES_MIN = 9;
 const RESET_BYTES_MIN = 5;
 const CLOSE_BYTES_MIN = 5;
 const LONG_DATA_BYTES_MIN = 7;
+/** In the answer to a PREPARE. Source: MySQL internals, COM_STMT_PREPARE_OK. */
+const PREPARED_WARNINGS = 10;
 /** Servers count from 1, and say nothing to these commands for a statement that they do not have. */
 const NO_STATEMENT = 0;
 /** What a server of MySQL 8.0.22 and later names in its error. */
@@ -357,6 +359,7 @@ export class CommandTracker {
       backendId: payload.readUInt32LE(1),
     });
     payload.writeUInt32LE(statement.clientId, 1);
+    this.#noteOutcome(payload.readUInt16LE(PREPARED_WARNINGS), 0n);
     state.expectStateChange();
   }
 

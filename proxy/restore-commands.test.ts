@@ -58,7 +58,7 @@ test('every kind of user variable', () => {
     { name: 'f', literal: '1.5e0', collation: null },
     { name: 's', literal: `_latin1 X'E9'`, collation: 'latin1_bin' },
     { name: 'b', literal: `_binary X'00FF'`, collation: null },
-    { name: 'n', literal: 'NULL', collation: null },
+    { name: 'n', literal: 'CAST(NULL AS BINARY)', collation: null },
   ]);
 });
 

@@ -117,6 +117,7 @@ function quitLater(connection: BackendConnection): void {
 
 function noteServer(state: SessionState, { isMariaDb, serverVersion }: BackendConnection): void {
   state.hidesUse = isMariaDb;
+  state.hidesUnscoped = isMariaDb;
   // 5.5.5- stands before the version for the sake of old replicas.
   state.misnamesOptions = isMariaDb && Number.parseInt(serverVersion.replace(/^5\.5\.5-/, ''), 10) >= 11;
 }

@@ -92,6 +92,8 @@ export function parseReadBack(
   return { ...versions, lastInsertId, userVariables, charset };
 }
 
+type ReadLiteral = Pick<SessionSnapshot['userVariables'][number], 'literal' | 'collation'>;
+
 interface ReadValue {
   type: number;
   value: string | null;
@@ -100,14 +102,24 @@ interface ReadValue {
   collation: string | null;
 }
 
-function valueOf({ type, value, hex, charset, collation }: ReadValue): { literal: string; collation: string | null } {
+function valueOf({ type, value, hex, charset, collation }: ReadValue): ReadLiteral {
   const plain = (literal: string) => ({ literal, collation: null });
-  if (value === null || hex === null) return plain('NULL');
+  if (value === null || hex === null) return nullOf(type, charset, collation);
   if (INTEGER_TYPES.has(type) || DECIMAL_TYPES.has(type)) return plain(value);
   // Without an exponent the literal would be a DECIMAL.
   if (DOUBLE_TYPES.has(type)) return plain(/e/i.test(value) ? value : `${value}e0`);
   if (charset === null || charset === 'binary') return plain(`_binary X'${hex}'`);
   return { literal: `_${charset} X'${hex}'`, collation };
+}
+
+/** A NULL keeps the type of what it was: IFNULL(@x, 'a') is a number, or compares as the collation does, because of it. */
+function nullOf(type: number, charset: string | null, collation: string | null): ReadLiteral {
+  const plain = (literal: string) => ({ literal, collation: null });
+  if (INTEGER_TYPES.has(type)) return plain('CAST(NULL AS SIGNED)');
+  if (DECIMAL_TYPES.has(type)) return plain('CAST(NULL AS DECIMAL)');
+  if (DOUBLE_TYPES.has(type)) return plain('NULL + 0e0');
+  if (charset === null || charset === 'binary') return plain('CAST(NULL AS BINARY)');
+  return { literal: `CONVERT(NULL USING ${charset})`, collation };
 }
 
 export function quoteVariable(name: string): string {

@@ -58,6 +58,8 @@ export interface TextStatement {
 export type CatchUp =
   /** Our trackers may be off, and `names` were set while they were. */
   | { kind: 'trackers'; names: string[] }
+  | { kind: 'unscoped'; names: string[] }
+  | { kind: 'functions'; names: string[] }
   | { kind: 'next-transaction'; sql: string }
   | { kind: 'prepared-text'; name: string; variable: string };
 
@@ -83,6 +85,8 @@ export class SessionState implements StateVersions, Reading {
   nextTransaction: readonly string[] = [];
   /** MariaDB does not report that an autocommit statement with rows used up what SET TRANSACTION said. */
   hidesUse = false;
+  /** MariaDB does not report `SET @@x`, without a scope, at all. */
+  hidesUnscoped = false;
   /** MariaDB 11 reports some variables under the name of another one. */
   misnamesOptions = false;
   role: string | null = null;
@@ -104,6 +108,8 @@ export class SessionState implements StateVersions, Reading {
   insertIdVersion = 0;
   /** A statement was prepared or closed: the next state-change report is about that. */
   #expectsStateChange = false;
+  /** Set without a scope by some statement, which may be run again by EXECUTE. */
+  readonly #unscoped = new Set<string>();
   #catchUps: CatchUp[] = [];
   /** Since the first SET TRANSACTION of the session the server tells when it was used up. */
   #tracksNextTransaction = false;
@@ -192,11 +198,15 @@ export class SessionState implements StateVersions, Reading {
       else if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
       else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
       else if (effect.kind === 'values') this.variablesVersion += 1;
+      else if (effect.kind === 'unscoped') for (const name of effect.names) this.#unscoped.add(name);
     }
   }
 
   /** After the statement as a whole; a failed one of several may have run in part, so its pins stay. */
   onEnd(effects: readonly StatementEffect[], { failed }: { failed: boolean }): void {
+    const setsUnscoped = effects.some(({ kind }) => kind === 'unscoped' || kind === 'values');
+    if (this.hidesUnscoped && setsUnscoped && this.#unscoped.size > 0)
+      this.#catchUps.push({ kind: 'unscoped', names: [...this.#unscoped] });
     for (const effect of effects) {
       if (failed) {
         if (effect.kind === 'pin' && effects.length === 1) this.pins.remove(effect.key);
@@ -259,6 +269,7 @@ export class SessionState implements StateVersions, Reading {
     this.lastInsertIdTouched = false;
     this.nextTransaction = [];
     this.#tracksNextTransaction = false;
+    this.#unscoped.clear();
     this.#catchUps = [{ kind: 'trackers', names: [] }];
     this.role = null;
     this.refusesWrites = false;
@@ -281,15 +292,24 @@ export class SessionState implements StateVersions, Reading {
           this.#setNextTransaction(change.sql.match(NEXT_TRANSACTION) ?? []);
       } else if (change.kind === 'state-changed') {
         const isExplained = this.#expectsStateChange || effects.some(({ kind }) => EXPLAINS_STATE_CHANGE.has(kind));
+        const called = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
+        if (isExplained && called.length > 0) this.#catchUps.push({ kind: 'functions', names: called });
         unexplained = !isExplained || effects.some(({ kind }) => kind === 'calls-routine');
         this.#expectsStateChange = false;
       }
     }
     // Something that no tracker and no text names: a routine set a variable or left a temporary table.
-    if (unexplained) this.pins.add('session state changed inside a stored routine');
+    if (unexplained) this.onRoutine();
+  }
+
+  /** A stored routine ran, and the state has changed. */
+  onRoutine(): void {
+    this.pins.add('session state changed inside a stored routine');
   }
 
   #onSystemVariable(name: string, value: Buffer, effects: readonly StatementEffect[]): void {
+    // Read back as LAST_INSERT_ID() is; the report itself may be one of an INSERT.
+    if (name === 'last_insert_id' || name === 'identity') this.#touchLastInsertId();
     if (NOT_RESTORED.has(name)) return;
     if (OUR_TRACKERS.test(name)) {
       // Else a routine did, and what happened in it afterwards is not known.

@@ -1,4 +1,4 @@
-import { isSymbol, rebuild, splitAtCommas } from './sql-pieces.ts';
+import { isSymbol, rebuild, splitAtCommas, writtenName } from './sql-pieces.ts';
 import type { SqlToken } from './sql-tokens.ts';
 import type { StatementEffect } from './statement-effects.ts';
 
@@ -14,7 +14,7 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
       effects.push({ kind: 'next-transaction', sql: `SET @@${variable} = ${rebuild(value)}` });
   }
   if (assignments.some(({ variable }) => TRACKER_VARIABLE.test(variable))) {
-    const names = assignments.map(({ variable }) => variable.replace(/^(?:session|local)\./, ''));
+    const names = assignments.map(({ variable }) => variable.replace(/^session\./, ''));
     effects.push({
       kind: 'trackers',
       names: names.filter(
@@ -23,15 +23,24 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
     });
   }
   for (const { variable, value } of assignments) effects.push(...effectsOfClock(variable, value));
+  const unscoped = assignments
+    .map(({ variable }) => variable)
+    .filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name));
+  if (unscoped.length > 0) effects.push({ kind: 'unscoped', names: unscoped });
   return effects;
 }
 
 const TIMESTAMP_PIN = 'timestamp set by an expression';
 const ONE_TIME_PIN = 'a value for the next statement: ';
 
+const UNSCOPED = /^[a-z]\w*$/;
+/** Nothing that could be set again to what it is. */
+const ONE_TIME =
+  /^(?:(?:transaction|tx)_(?:isolation|read_only)|session_track_\w+|timestamp|insert_id|last_insert_id|identity|rand_seed[12])$/;
+
 /** What the tracker reports of these is no value to set again: the time that it was, or nothing. */
 function effectsOfClock(variable: string, value: SqlToken[]): StatementEffect[] {
-  const name = variable.replace(/^(?:session|local)\./, '');
+  const name = variable.replace(/^session\./, '');
   if (/^(?:insert_id|rand_seed[12])$/.test(name)) return [{ kind: 'pin', key: ONE_TIME_PIN + name }];
   if (name !== 'timestamp') return [];
   const text = value.map((token) => token.text).join('');
@@ -45,7 +54,7 @@ function effectsOfClock(variable: string, value: SqlToken[]): StatementEffect[] 
 
 /** Only with `@@` and without a scope they rule one transaction; without `@@` they are the session's. */
 const ONE_SHOT_VARIABLE = /^(?:transaction|tx)_(?:isolation|read_only)$/;
-const TRACKER_VARIABLE = /^(?:(?:session|local)\.)?session_track_(?:system_variables|schema|state_change)$/;
+const TRACKER_VARIABLE = /^(?:session\.)?session_track_(?:system_variables|schema|state_change)$/;
 
 interface Assignment {
   /** Lower case; `@@` alone is left out where the scope follows, and everything of it for a plain name. */
@@ -58,13 +67,34 @@ function assignmentsOf(tokens: SqlToken[]): Assignment[] {
   const assignments: Assignment[] = [];
   for (const piece of splitAtCommas(tokens.slice(1))) {
     const equals = piece.findIndex((token) => isSymbol(token, '='));
-    const target = piece.slice(0, equals).findLast((token) => token.kind !== 'symbol');
-    if (equals < 1 || target === undefined) continue;
-    const isGlobal = piece[0]?.kind === 'word' && ['GLOBAL', 'PERSIST', 'PERSIST_ONLY'].includes(piece[0].text);
-    if (isGlobal) continue;
-    const value = piece.slice(equals + 1);
-    if (target.kind === 'system-variable') assignments.push({ variable: target.text, value });
-    else if (target.kind === 'word') assignments.push({ variable: `session.${target.text.toLowerCase()}`, value });
+    if (equals < 1) continue;
+    const target = piece.slice(0, equals);
+    // In @@`x` the second sign and the name are taken for a user variable.
+    const [sign] = target;
+    const isDoubled = sign !== undefined && isSymbol(sign, '@');
+    if (!isDoubled && target.some(({ kind }) => kind === 'user-variable')) continue;
+    const variable = variableIn(target);
+    if (variable !== null) assignments.push({ variable, value: piece.slice(equals + 1) });
   }
   return assignments;
+}
+
+/** However it is written: `@@session.x`, @@`x`, `@@local . x`, `SESSION x`, `x`. Null where it is not of the session. */
+function variableIn(target: SqlToken[]): string | null {
+  const names = target.flatMap((token) => {
+    if (token.kind === 'symbol') return [];
+    return writtenName(token)
+      .toLowerCase()
+      .split('.')
+      .filter((name) => name !== '');
+  });
+  const [scope, ...rest] = names;
+  if (scope === undefined) return null;
+  const [name] = rest;
+  if (name === undefined) {
+    const first = target[0];
+    const isUnscoped = first !== undefined && (first.kind === 'system-variable' || isSymbol(first, '@'));
+    return isUnscoped ? scope : `session.${scope}`;
+  }
+  return scope === 'session' || scope === 'local' ? `session.${name}` : null;
 }

@@ -1,5 +1,5 @@
 import { effectsOfSet } from './set-effects.ts';
-import { rebuild, tableNames, writtenName } from './sql-pieces.ts';
+import { isSymbol, rebuild, tableNames, writtenName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 import { hasHighBytes, lowerCase, narrowed, PLAIN_READING, type Reading } from './statement-reading.ts';
 
@@ -24,6 +24,10 @@ export type StatementEffect =
   | { kind: 'next-transaction'; sql: string }
   /** Our trackers may be off after it; the other variables of the same SET may have gone unreported. */
   | { kind: 'trackers'; names: string[] }
+  /** `SET @@x` without a scope, which MariaDB does not report: the server has to be asked for these. */
+  | { kind: 'unscoped'; names: string[] }
+  /** Names that may be stored functions: if the state changed, they may have changed more than the text names. */
+  | { kind: 'calls-functions'; names: string[] }
   | { kind: 'role'; sql: string; isAmongOthers?: true }
   /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
   | { kind: 'values' }
@@ -208,8 +212,15 @@ function isFor(token: SqlToken): boolean {
 export function effectsOfExecution(text: string, reading: Reading): StatementEffect[] {
   return effectsOf(text, reading)
     .map(amongOthers)
-    .filter(({ kind }) => kind === 'pin' || kind === 'temporary-table' || kind === 'user-variable');
+    .filter(({ kind }) => KEPT_FOR_EXECUTION.has(kind));
 }
+
+const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
+  'pin',
+  'temporary-table',
+  'user-variable',
+  'unscoped',
+]);
 
 function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
   const [name] = tableNames(tokens.slice(1));
@@ -241,16 +252,55 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
   const assigns = mayAssign(tokens);
   for (const [index, token] of tokens.entries()) {
     if (token.kind === 'user-variable' && assigns) effects.push({ kind: 'user-variable', name: lowerCase(token.text) });
-    if (token.kind !== 'word') continue;
-    if (token.text === 'GET_LOCK') effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
-    else if (token.text === 'RELEASE_LOCK')
-      effects.push({ kind: 'unpin', key: PIN.userLock + lockName(tokens, index) });
-    else if (token.text === 'RELEASE_ALL_LOCKS') effects.push({ kind: 'unpin-prefix', prefix: PIN.userLock });
-    else if (token.text === 'SQL_CALC_FOUND_ROWS') effects.push({ kind: 'found-rows' });
-    else if (token.text === 'LAST_INSERT_ID') effects.push({ kind: 'last-insert-id' });
+    switch (functionName(tokens, index)) {
+      case 'GET_LOCK':
+        effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
+        break;
+      case 'RELEASE_LOCK':
+        effects.push({ kind: 'unpin', key: PIN.userLock + lockName(tokens, index) });
+        break;
+      case 'RELEASE_ALL_LOCKS':
+        effects.push({ kind: 'unpin-prefix', prefix: PIN.userLock });
+        break;
+      case 'SQL_CALC_FOUND_ROWS':
+        effects.push({ kind: 'found-rows' });
+        break;
+      case 'LAST_INSERT_ID':
+        effects.push({ kind: 'last-insert-id' });
+        break;
+      default:
+    }
   }
+  const definesOrCalls = tokens.some(({ kind, text }) => kind === 'word' && (text === 'CREATE' || text === 'CALL'));
+  const names = definesOrCalls ? [] : calledNames(tokens);
+  if (names.length > 0) effects.push({ kind: 'calls-functions', names });
   return effects;
 }
+
+/** Functions of the server may be called by their names in quotes. */
+function functionName(tokens: SqlToken[], index: number): string {
+  const [token, next] = [tokens[index], tokens[index + 1]];
+  if (token?.kind === 'word') return token.text;
+  return token?.kind === 'quoted-name' && next !== undefined && isSymbol(next, '(') ? token.text.toUpperCase() : '';
+}
+
+/** Only of those that no server has as its own, as far as texts commonly say them; the server knows about the others. */
+function calledNames(tokens: SqlToken[]): string[] {
+  return tokens.flatMap((token, index) => {
+    const next = tokens[index + 1];
+    const isCalled = next !== undefined && isSymbol(next, '(');
+    if (!isCalled || (token.kind !== 'word' && token.kind !== 'quoted-name')) return [];
+    return token.kind === 'word' && NOT_STORED.has(token.text) ? [] : [writtenName(token)];
+  });
+}
+
+const NOT_STORED: ReadonlySet<string> = new Set(
+  `AND OR NOT IN AS ON BY SELECT FROM VALUES VALUE IF IFNULL NULLIF COALESCE CONCAT CONCAT_WS REPLACE CAST CONVERT COUNT MAX MIN SUM AVG
+  NOW UNIX_TIMESTAMP LAST_INSERT_ID ROW_COUNT FOUND_ROWS DATABASE VERSION CONNECTION_ID GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS INT
+  VARCHAR CHAR DECIMAL TABLE KEY UUID RAND LENGTH LOWER UPPER TRIM SUBSTRING HEX UNHEX ABS REPEAT JSON_OBJECT JSON_EXTRACT`.split(
+    /\s+/,
+  ),
+);
 
 /**
  * Whether user variables in a statement may be assigned and not only read. A function that assigns one on the side is

@@ -86,6 +86,32 @@ const CASES: ReadingCase[] = [
     probe: ['SELECT LAST_INSERT_ID()'],
   },
   {
+    name: 'LAST_INSERT_ID set as a variable',
+    setUp: ['SET @@last_insert_id = 17'],
+    probe: ['SELECT LAST_INSERT_ID()'],
+  },
+  {
+    name: 'LAST_INSERT_ID set by a function whose name is quoted',
+    setUp: ['DO `LAST_INSERT_ID`(7)'],
+    probe: ['SELECT LAST_INSERT_ID()'],
+  },
+  {
+    name: 'a NULL that was a number',
+    setUp: ['SET @n = CAST(NULL AS SIGNED), @s = CONVERT(NULL USING latin1)'],
+    probe: [`SELECT IFNULL(@n, 5), CHARSET(@s)`],
+  },
+  {
+    name: 'a rule for one transaction by a variable whose name is quoted',
+    setUp: ['SET @@`transaction_read_only` = 1'],
+    probe: ['INSERT INTO t (n) VALUES (1)'],
+  },
+  {
+    name: 'a variable that a function sets within a SET',
+    setUp: ['SET @a = set_f(3)'],
+    probe: [],
+    pin: 'session state changed inside a stored routine',
+  },
+  {
     name: 'PREPARE, in a character set that was left since',
     setUp: ['SET NAMES utf8mb4', utf8(`PREPARE s FROM 'SELECT ''é'''`), 'SET NAMES latin1'],
     probe: [],
@@ -157,6 +183,8 @@ beforeAll(async () => {
     await root.query(`CREATE ROLE reader; GRANT reader TO app@'%'; SET DEFAULT ROLE reader TO app@'%'`);
     await root.query(`GRANT SESSION_VARIABLES_ADMIN ON *.* TO app@'%'`);
     await root.query('CREATE PROCEDURE app.add_one() INSERT INTO app.t (n) VALUES (1)');
+    await root.query(`SET GLOBAL log_bin_trust_function_creators = 1`);
+    await root.query('CREATE FUNCTION app.set_f(v INT) RETURNS INT NO SQL BEGIN SET @f = v; RETURN v; END');
     // Where nothing is carried over, the procedure has been called by somebody else.
     await root.query('CALL app.add_one()');
   }

@@ -140,6 +140,11 @@ export const SESSION_STATES: SessionStateCase[] = [
     setUp: ['SET autocommit = 0'],
     probe: ['SELECT @@autocommit', 'INSERT INTO t (n) VALUES (99)', 'ROLLBACK', 'SELECT * FROM t WHERE n = 99'],
   },
+  {
+    name: 'variables set by @@ without a scope',
+    setUp: [`SET @@sql_mode = 'ANSI_QUOTES', @@time_zone := '+05:00'`, 'SET @@`div_precision_increment` = 2'],
+    probe: ['SELECT @@sql_mode, @@time_zone, 1/3'],
+  },
   { name: 'the role', setUp: ['SET ROLE reader'], probe: ['SELECT CURRENT_ROLE()'] },
   { name: 'no schema', setUp: [], probe: ['SELECT DATABASE()', 'SELECT * FROM t'], options: { database: '' } },
   { name: 'timestamp', setUp: ['SET timestamp = 1000000000.5'], probe: ['SELECT UNIX_TIMESTAMP(NOW(1))'] },
