@@ -112,11 +112,11 @@ describe.each([
   test('cut with FIN and with RST, again and again: replication goes on where it was', async () => {
     await whileWriting(async () => {
       for (const how of ['fin', 'reset', 'fin', 'reset'] as const) {
+        // Not while it waits between two tries, where there is nothing to cut.
+        await expect.poll(() => replication.applied, { timeout: 20_000 }).toBeDefined();
         const before = retries.length;
-        const { accepted } = relay();
         relay().cut(how);
         await retried(before + 1);
-        await expect.poll(() => relay().accepted, { timeout: 20_000 }).toBeGreaterThan(accepted);
       }
     });
     await expectEqual();
