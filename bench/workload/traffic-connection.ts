@@ -1,4 +1,5 @@
-import mysql from 'mysql2/promise';
+import { createConnection } from 'mysql2';
+import type mysql from 'mysql2/promise';
 import type { ResultSetHeader, RowDataPacket } from 'mysql2/promise';
 import { Backoff } from '../../core/backoff.ts';
 import type { PauseMeter } from './pause-meter.ts';
@@ -98,7 +99,7 @@ export class TrafficConnection {
 
   async #open(): Promise<mysql.Connection> {
     if (this.#connection !== undefined) return this.#connection;
-    const connection = await mysql.createConnection({
+    const core = createConnection({
       ...this.#options.endpoint,
       charset: 'utf8mb4',
       supportBigNumbers: true,
@@ -106,15 +107,20 @@ export class TrafficConnection {
       dateStrings: true,
       connectTimeout: 10_000,
     });
-    // Without a listener an idle connection that breaks would end the process; the next statement reports it.
+    const connection = core.promise();
+    // Without a listener an idle connection that breaks would end the process; the next statement reports it. From the start: a
+    // server may end a session right behind its login.
     let endedWith: Error | undefined;
-    connection.on('error', (error) => {
+    core.on('error', (error) => {
       endedWith ??= error;
       if (this.#connection === connection) this.#endedWith = endedWith;
     });
-    await this.#options.prepareSession(connection).catch((error: unknown) => {
+    try {
+      await connection.connect();
+      await this.#options.prepareSession(connection);
+    } catch (error) {
       throw endedWith ?? error;
-    });
+    }
     this.#connection = connection;
     this.#endedWith = endedWith;
     return connection;
