@@ -69,6 +69,8 @@ export const configSchema = z.strictObject({
         .min(1)
         .max(64)
         .prefault(Math.max(1, availableParallelism() - 1)),
+      /** `batch`: where threads wait for processors, workers let others run on and find more to do at once; on Linux (ADR 29). */
+      scheduling: z.enum(['batch', 'normal']).default('batch'),
       /** Certificate for clients; made by ourselves where none is given. */
       tls: z
         .strictObject({

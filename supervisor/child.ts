@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Logger } from 'pino';
 import { Backoff } from '../core/backoff.ts';
+import { scheduleInBatches } from './scheduling.ts';
 
 export interface ChildOptions {
   name: string;
@@ -10,6 +11,7 @@ export interface ChildOptions {
   mainPath: string;
   environment?: NodeJS.ProcessEnv;
   nodeOptions?: string[];
+  scheduling?: 'batch' | 'normal';
   signal: AbortSignal;
   log: Logger;
   /** Asked before each start after the first; false ends the slot. */
@@ -47,6 +49,7 @@ export class Child {
     mainPath,
     environment = {},
     nodeOptions = [],
+    scheduling = 'normal',
     signal,
     log,
     restart,
@@ -60,6 +63,7 @@ export class Child {
       });
       this.#process = child;
       log.info({ child: name, pid: child.pid }, 'started');
+      if (scheduling === 'batch' && child.pid !== undefined) scheduleInBatches(child.pid, log);
       const [code, killedBy] = (await once(child, 'exit')) as [number | null, string | null];
       this.#process = undefined;
       if (signal.aborted || restart?.() === false) return;

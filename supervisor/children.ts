@@ -1,27 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ENGINE_NODE_OPTIONS } from '../engine/engine-memory.ts';
-import { Child } from './child.ts';
+import { Child, type ChildOptions } from './child.ts';
 import type { ProxyPeer } from './fleet.ts';
+
+export interface ChildrenOptions {
+  mainPath: string;
+  configArguments: string[];
+  workerScheduling: 'batch' | 'normal';
+  log: Logger;
+}
 
 /** The processes that a supervisor started, each started again when it ends by itself. */
 export class Children {
-  readonly #options: { mainPath: string; configArguments: string[]; log: Logger };
+  readonly #options: ChildrenOptions;
   readonly #stop = new AbortController();
   readonly #workers: Child[] = [];
   #engine: Child | undefined;
 
-  constructor(options: { mainPath: string; configArguments: string[]; log: Logger }) {
+  constructor(options: ChildrenOptions) {
     this.#options = options;
   }
 
   startWorker(): void {
+    const { workerScheduling: scheduling } = this.#options;
     const name = `proxy-${this.#workers.length}`;
-    this.#workers.push(this.#start(name, ['run-proxy', '--instance', `proxy-${randomUUID()}`]));
+    this.#workers.push(this.#start(name, ['run-proxy', '--instance', `proxy-${randomUUID()}`], { scheduling }));
   }
 
   startEngine(): void {
-    this.#engine = this.#start('engine', ['run-engine'], ENGINE_NODE_OPTIONS);
+    this.#engine = this.#start('engine', ['run-engine'], { nodeOptions: ENGINE_NODE_OPTIONS });
   }
 
   /** A proxy of a former supervisor has no parent that would start it again: its place is taken when it leaves. */
@@ -55,9 +63,9 @@ export class Children {
     for (const worker of this.#workers.splice(0)) worker.leave();
   }
 
-  #start(name: string, command: string[], nodeOptions: string[] = []): Child {
+  #start(name: string, command: string[], own: Pick<ChildOptions, 'nodeOptions' | 'scheduling'>): Child {
     const { mainPath, configArguments, log } = this.#options;
     const args = [...command, ...configArguments];
-    return new Child({ name, arguments: args, nodeOptions, mainPath, signal: this.#stop.signal, log });
+    return new Child({ name, arguments: args, mainPath, ...own, signal: this.#stop.signal, log });
   }
 }

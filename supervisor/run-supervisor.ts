@@ -73,7 +73,8 @@ export async function runSupervisor({
       return { proxies: fleet.members().map(({ instanceId }) => instanceId) };
     },
   });
-  const children = new Children({ mainPath, configArguments, log });
+  const { scheduling: workerScheduling } = config.proxy;
+  const children = new Children({ mainPath, configArguments, workerScheduling, log });
   let admin: AdminServer | undefined;
   try {
     const { workers: count, listen, replicaListen, drainTimeoutMs } = config.proxy;
