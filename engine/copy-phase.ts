@@ -13,6 +13,7 @@ import type { ImportRecord } from './import-store.ts';
 import type { ImportStreams } from './import-streams.ts';
 import { createPassiveObjects, missingPassiveObjects } from './objects/bring-objects.ts';
 import { finding } from './preflight/finding.ts';
+import { forgetEarlier } from './remove.ts';
 import { createSchema, createTable, openForDdl, targetDdls } from './schema/create-target.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
@@ -103,6 +104,8 @@ async function tablesAtStart(
 ): Promise<Table[]> {
   const { id, database } = record.document;
   const schema = new StreamSchema(id, 'forward');
+  // Ahead of the position: with that stored, what is there is ours.
+  if (record.document.startPosition === null) await forgetEarlier(target, id);
   if (!(await schema.isKept(target))) {
     const { tables, position } = await beginning(record, source);
     await storeStartPosition(record, target, position);

@@ -24,7 +24,7 @@ import type { ImportStreams } from './import-streams.ts';
 import { ImportUsers } from './import-users.ts';
 import type { ImportWorld } from './import-world.ts';
 import { isFinal, nextPhase, TRANSITIONS } from './phase.ts';
-import { removeSidecar, removeTarget } from './remove.ts';
+import { removeState, removeTarget } from './remove.ts';
 import { endpointsOf } from './route.ts';
 import { ServerConnection } from './server/connection.ts';
 import { applyStrayWrites } from './stray-apply.ts';
@@ -157,7 +157,8 @@ export class ImportRequests {
           `${left} stray writes were never applied: they stay in _switchyard.stray_writes on the target`,
         );
       if (document.options.reverse !== 'off')
-        await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));
+        await world.tolerating('the sidecar schema on the source stays', () => removeState(world, 'source'));
+      await world.tolerating('the progress of the import on the target stays', () => removeState(world, 'target'));
       await world.record.update(() => ({
         phase,
         source: { ...document.source, user: null },
@@ -185,8 +186,8 @@ export class ImportRequests {
       if (fence !== null) await world.record.update(() => ({ fence: null, leftFence: { ...fence, threads: [] } }));
       await removeLeftFence(this.#runner.switchWorld);
       await removeTarget(world);
-      if (world.record.document.options.reverse === 'always')
-        await world.tolerating('the sidecar schema on the source stays', () => removeSidecar(world, 'source'));
+      if (world.record.document.options.reverse !== 'off')
+        await world.tolerating('the sidecar schema on the source stays', () => removeState(world, 'source'));
       await world.record.update(() => ({ phase, error: null }));
       await world.eraseSecrets();
       world.log('info', 'cancelled: the tables that Switchyard made on the target are dropped');

@@ -1,6 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { AdminClient } from '../../admin/client.ts';
+import { STRAY_TABLES } from '../../engine/stray-writes.ts';
+import { SwitchyardProcess } from '../../servers/switchyard-process.ts';
+import { compareDatabases } from '../property/compare-databases.ts';
 import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
@@ -113,4 +117,30 @@ test('cancelling removes what Switchyard made, and the source is as it was', asy
   // The name is taken, another one is free: the same import can be made again.
   await expect(client.createImport(rehearsal.request())).rejects.toMatchObject({ code: 'IMPORT_EXISTS' });
   await client.createImport(rehearsal.request({ id: 'again' }));
+  await following(client, 'again');
+
+  // Its data directory is lost, and what it had made on the target is dropped by hand.
+  await rehearsal.switchyard.stop();
+  await using target = await connect(rehearsal.target);
+  for (const statement of STRAY_TABLES) await target.query(statement);
+  await target.query(
+    "DROP DATABASE shop; INSERT INTO _switchyard.stray_writes SET import_id = 'earlier', gtid = '', committed_at_ms = 1, table_name = '', kind = 'ddl', row_key = ''",
+  );
+  await using other = await SwitchyardProcess.start();
+  await other.client.createImport(rehearsal.request({ id: 'again' }));
+  await following(other.client, 'again');
+  expect(await compareDatabases(rehearsal.source, rehearsal.target, 'shop')).toEqual([]);
+  await other.client.cancelImport('again');
+  // What an earlier import has kept for people is not this one's to drop.
+  expect(await rehearsal.schemas(rehearsal.target)).toEqual(['_switchyard']);
+  expect(await rows(target, 'SELECT import_id FROM _switchyard.stray_writes')).toEqual([{ import_id: 'earlier' }]);
+  expect(await rows(target, 'SELECT 1 FROM _switchyard.progress')).toEqual([]);
 });
+
+async function following(client: AdminClient, id: string): Promise<void> {
+  const state = async () => {
+    const { phase, error } = await client.getImport(id);
+    return error ?? phase;
+  };
+  await expect.poll(state, { timeout: 60_000 }).toBe('running');
+}
