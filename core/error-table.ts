@@ -238,6 +238,20 @@ export const ERROR_TABLE = {
     remedy:
       'On the target: ALTER TABLE … ENGINE = InnoDB, then `resume --skip-ddl`. Do the same on the source too if traffic is ever to be switched back.',
   },
+  DDL_PARTITIONED_BY_PADDED_TEXT: {
+    kind: 'fatal',
+    meaning:
+      'By a DDL statement a table came to be partitioned by KEY over text in a UCA collation that pads (…_unicode_ci): of rows whose texts differ in a no-break space at the end MySQL may miss some when it is asked for a range of keys, so that the verification would too. Nothing was applied to it since.',
+    remedy:
+      'On the target: ALTER TABLE … REMOVE PARTITIONING, or PARTITION BY HASH or RANGE over another column; then `resume --skip-ddl`. Better do the same on the source too: a verification reads it by ranges of keys as well.',
+  },
+  DDL_NUMBERS_ROWS: {
+    kind: 'fatal',
+    meaning:
+      'A DDL statement gives numbers to rows that are there (AUTO_INCREMENT, SERIAL), in the order in which the server comes by them, and that order may be another one on the destination: a server of the other family sorts texts otherwise, or the table has no primary key, or it is partitioned. The numbers are not in the log. Nothing was run.',
+    remedy:
+      'Where the numbers do not become the primary key: `resume --apply-ddl`, then `switchyard verify --repair` puts those of the source in their place; do not switch before. Where they do, cancel the import and begin it anew, or have the statement run on the source before.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

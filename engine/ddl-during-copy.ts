@@ -1,4 +1,5 @@
 import { AppError } from '../core/errors.ts';
+import { mayNumberRows } from './ddl-numbering.ts';
 import { enumMembers } from './schema/enum-members.ts';
 import type { Column, Table } from './schema/table.ts';
 import type { Definitions } from './stream-schema.ts';
@@ -44,9 +45,8 @@ function exchanged(sql: string): string | undefined {
       return `${next === 'COLUMN' ? 'a column' : 'a table'} was renamed`;
     if (word === 'CHANGE') return 'a column may have been renamed';
     if (word === 'EXCHANGE') return 'a partition was exchanged';
-    if (word === 'AUTO_INCREMENT' && words.includes('ADD')) return 'rows were numbered';
   }
-  return undefined;
+  return mayNumberRows(sql) ? 'rows were numbered' : undefined;
 }
 
 function otherColumn(old: Table, now: Table): string | undefined {

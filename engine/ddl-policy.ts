@@ -24,7 +24,7 @@ export interface DdlHandlerOptions {
 
 /** Rejects with DDL_STOPPED, DDL_TABLE_FOREIGN or DDL_FAILED; when it resolves the stream goes on behind the statement. */
 export function ddlHandler({ world, journal, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
-  return async ({ gtid, ddl, foreign }) => {
+  return async ({ gtid, ddl, foreign, numbered }) => {
     const { schema, sql, withRows } = ddl;
     const decision = takeDecision();
     if (decision !== 'skip' && (await hasRun(journal, { gtid, ...ddl }, decision))) {
@@ -46,6 +46,10 @@ export function ddlHandler({ world, journal, destination, policy, takeDecision }
         if (foreign.length > 0 && decision !== 'apply') {
           const message = `DDL at ${gtid} names tables of the ${destination} that are not imported (${foreign.join(', ')}): ${shown}`;
           throw new AppError('DDL_TABLE_FOREIGN', message, { details: { gtid, schema, sql: shown, tables: foreign } });
+        }
+        if (numbered !== undefined && decision !== 'apply') {
+          const message = `DDL at ${gtid} numbers the rows of ${numbered}, in an order that may be another one on the ${destination}: ${shown}`;
+          throw new AppError('DDL_NUMBERS_ROWS', message, { details: { gtid, schema, sql: shown, table: numbered } });
         }
         try {
           if (withRows) throw cameWithRows(sql);

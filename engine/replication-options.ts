@@ -11,6 +11,8 @@ export interface DdlTransaction extends StreamTransaction {
   ddl: LoggedDdl;
   /** See `foreignTables`; none where all tables are imported. */
   foreign: readonly string[];
+  /** See `numberedOtherwise`. */
+  numbered?: string | undefined;
 }
 
 /** Does what the policy says with a DDL statement on an imported table; answers whether the destination has executed it. */

@@ -7,8 +7,10 @@ import type { ApplyMode } from './apply/table-statements.ts';
 import type { TransactionSource, WindowCollector } from './apply/window-collector.ts';
 import { ApplyWindow } from './apply/window.ts';
 import { foreignTables } from './foreign-tables.ts';
+import { numberedOtherwise } from './ddl-numbering.ts';
 import { checkDdlDuringCopy } from './ddl-during-copy.ts';
 import type { ReplicationOptions } from './replication-options.ts';
+import { serverFacts } from './schema/inspect.ts';
 import { ServerConnection } from './server/connection.ts';
 import { definitionsAfter, type Definitions, type StreamSchema } from './stream-schema.ts';
 import type { ChangeStream } from './stream/change-stream.ts';
@@ -233,7 +235,13 @@ export class ReplicationSession {
     const { applier, applied, definitions, schema } = this.#parts;
     const { gtid, ddl, committedAtMs, readFrom } = transaction;
     if (ddl === null) return;
-    const outcome = await this.#parts.options.onDdl({ ...transaction, ddl, foreign: await this.#foreignTables(ddl) });
+    const foreign = await this.#foreignTables(ddl);
+    const outcome = await this.#parts.options.onDdl({
+      ...transaction,
+      ddl,
+      foreign,
+      numbered: await this.#numbered(ddl),
+    });
     const changed = await this.#definitionsAfter(definitions, ddl, outcome);
     if (this.#isWithinCopy()) checkDdlDuringCopy(definitions, changed, ddl);
     const position = applied.clone();
@@ -255,6 +263,14 @@ export class ReplicationSession {
     if (allTables) return [];
     await using destination = await ServerConnection.open(this.#parts.options.destination);
     return await foreignTables(destination, { ddl, database, imported: this.#parts.definitions });
+  }
+
+  async #numbered(ddl: LoggedDdl): Promise<string | undefined> {
+    const { flavor, database } = this.#parts.options;
+    await using destination = await ServerConnection.open(this.#parts.options.destination);
+    const isSameFamily = (await serverFacts(destination)).flavor === flavor;
+    const { definitions } = this.#parts;
+    return await numberedOtherwise({ ddl, destination, database, definitions, isSameFamily });
   }
 
   async #definitionsAfter(before: Definitions, ddl: LoggedDdl, outcome: 'applied' | 'skipped'): Promise<Definitions> {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { Flavor } from '../core/gtid.ts';
 import { inspectTables, serverFacts } from './schema/inspect.ts';
+import { paddedPartitionColumns } from './schema/padded-partitions.ts';
 import type { Table } from './schema/table.ts';
 import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
 import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
@@ -135,7 +136,19 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   const keyless = [...changed.values()].find((table) => table?.key === null);
   if (keyless != null) throw withoutKey(keyless.name, ddl.sql);
   await checkEngines(destination, database, [...changed.keys()], ddl.sql);
+  for (const name of changed.keys()) checkPartitions(before.get(name), there.get(name), ddl.sql);
   return changed;
+}
+
+/** As the validation refuses it. What was so before was accepted there. */
+function checkPartitions(known: Table | null | undefined, found: Table | undefined, sql: string): void {
+  const padded = found === undefined ? [] : paddedPartitionColumns(found);
+  if (found === undefined || padded.length === 0 || (known != null && paddedPartitionColumns(known).length > 0)) return;
+  throw new AppError(
+    'DDL_PARTITIONED_BY_PADDED_TEXT',
+    `table ${found.name} is partitioned by KEY over ${padded.join(', ')} on the destination after: ${sql.slice(0, 200)}`,
+    { details: { table: found.name } },
+  );
 }
 
 /** What was applied in part to a table without transactions stays, and its position does not: after a crash it is applied again. */

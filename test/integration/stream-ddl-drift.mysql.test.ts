@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Flavor } from '../../core/gtid.ts';
+import type { DdlDecision } from '../../engine/ddl-policy.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
@@ -47,9 +48,9 @@ class Followed implements AsyncDisposable {
   }
 
   /** Begins where it was before, and is stopped when everything is applied. Rejects with what stops it. */
-  async caughtUp(): Promise<void> {
+  async caughtUp(decisions: DdlDecision[] = []): Promise<void> {
     const { source, target } = this;
-    await applyDdl({ source, target, database: this.#name, flavor: this.#flavor, allTables: true });
+    await applyDdl({ source, target, database: this.#name, flavor: this.#flavor, allTables: true, decisions });
   }
 
   async run(...statements: string[]): Promise<void> {
@@ -100,6 +101,79 @@ describe('from MariaDB, whose definitions are asked for anew behind DDL', () => 
       ['2', '11', '21', '5', '12'],
     ]);
   });
+});
+
+describe('rows that DDL numbers', () => {
+  const UUIDS = [
+    '7c9e6679-7425-40de-944b-e07fc1f90ae7',
+    '6ba7b811-9dad-11d1-80b4-00c04fd430c8',
+    '00000000-0000-1000-8000-000000000002',
+  ];
+
+  test('from MariaDB in an order that MySQL may not have: not without a word; where the order is one, the numbers are', async () => {
+    await using pair = await startServerPair('mariadb-11.8');
+    await using followed = await Followed.begin(pair, 'numbered', [
+      'CREATE TABLE plain (id INT, e ENUM("b", "a"), PRIMARY KEY (e, id))',
+      'CREATE TABLE wider (k VARCHAR(9), id INT AUTO_INCREMENT, PRIMARY KEY (k, id), KEY (id))',
+    ]);
+    // One after the other: see checkPlaces.
+    for (const statement of [
+      'CREATE TABLE t (id UUID PRIMARY KEY)',
+      'ALTER TABLE t ADD COLUMN early INT NOT NULL AUTO_INCREMENT UNIQUE, AUTO_INCREMENT = 5',
+      'ALTER TABLE t DROP COLUMN early',
+      `INSERT INTO t VALUES ${UUIDS.map((id) => `(_latin1'${id}')`).join(', ')}`,
+      'ALTER TABLE t AUTO_INCREMENT = 7',
+      "INSERT INTO plain VALUES (3, 'a'), (1, 'b'), (2, 'a')",
+      'ALTER TABLE plain ADD COLUMN n SERIAL',
+      "INSERT INTO wider (k) VALUES ('z'), ('B'), ('a')",
+      'ALTER TABLE wider MODIFY id BIGINT NOT NULL AUTO_INCREMENT',
+    ]) {
+      await followed.run(statement);
+      await followed.caughtUp();
+    }
+    for (const table of ['plain', 'wider']) {
+      const all = `SELECT * FROM ${table} ORDER BY id`;
+      expect(await followed.target.rows(all)).toEqual(await followed.source.rows(all));
+    }
+    await followed.run('ALTER TABLE t ADD COLUMN n INT NOT NULL AUTO_INCREMENT UNIQUE');
+    await expect(followed.caughtUp()).rejects.toMatchObject({ code: 'DDL_NUMBERS_ROWS', details: { table: 't' } });
+    // They would have been other numbers.
+    await followed.target.write('ALTER TABLE t ADD COLUMN n INT NOT NULL AUTO_INCREMENT UNIQUE');
+    const numbers = 'SELECT LOWER(id), n FROM t ORDER BY n';
+    expect(await followed.target.rows(numbers)).not.toEqual(await followed.source.rows(numbers));
+  });
+
+  test('of tables without a primary key: where there is one order alone', async () => {
+    await using pair = await startServerPair();
+    await using followed = await Followed.begin(pair, 'unnumbered', [
+      'CREATE TABLE one (a INT NOT NULL UNIQUE)',
+      'CREATE TABLE two (a INT NOT NULL UNIQUE, b INT NOT NULL UNIQUE)',
+    ]);
+    await followed.run('INSERT INTO one VALUES (5)', 'ALTER TABLE one ADD COLUMN n SERIAL');
+    await followed.caughtUp();
+    expect(await followed.target.rows('SELECT * FROM one')).toEqual([['5', '1']]);
+    await followed.run('INSERT INTO two VALUES (1, 2), (2, 1)', 'ALTER TABLE two ADD COLUMN n SERIAL');
+    await expect(followed.caughtUp()).rejects.toMatchObject({ code: 'DDL_NUMBERS_ROWS', details: { table: 'two' } });
+  });
+});
+
+test('a table that DDL partitions by padded text stops the stream before its rows', async () => {
+  await using pair = await startServerPair();
+  await using followed = await Followed.begin(pair, 'padded', [
+    'CREATE TABLE t (k VARCHAR(9) COLLATE utf8mb4_unicode_ci PRIMARY KEY)',
+    'CREATE TABLE was (k VARCHAR(9) COLLATE utf8mb4_unicode_ci PRIMARY KEY) PARTITION BY KEY () PARTITIONS 3',
+  ]);
+  // It was accepted.
+  await followed.run('ALTER TABLE was ADD COLUMN v INT', 'ALTER TABLE t ADD COLUMN v INT');
+  await followed.caughtUp();
+  await followed.run('ALTER TABLE t PARTITION BY KEY () PARTITIONS 3', "INSERT INTO t VALUES ('a', 1)");
+  const stopped = { code: 'DDL_PARTITIONED_BY_PADDED_TEXT', details: { table: 't' } };
+  await expect(followed.caughtUp()).rejects.toMatchObject(stopped);
+  await expect(followed.caughtUp()).rejects.toMatchObject(stopped);
+  expect(await followed.target.rows('SELECT * FROM t')).toEqual([]);
+  await followed.target.write('ALTER TABLE t REMOVE PARTITIONING');
+  await followed.caughtUp(['skip']);
+  expect(await followed.target.rows('SELECT * FROM t')).toEqual([['a', '1']]);
 });
 
 describe('a table that is created by the defaults of its database', () => {

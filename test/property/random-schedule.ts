@@ -136,9 +136,11 @@ function faults(random: SeededRandom, count: number, waitMaxMs: number): Step[] 
 
 /** One statement or a few, and now and then a fault right behind them. */
 function change(random: SeededRandom, options: StepOptions & { duringCopy: boolean }): Step[] {
-  const step: Step = { kind: 'ddl', ...randomDdl(random, options) };
-  if (options.freeDdl) return [step, ...(random.chance(0.3) ? [fault(random)] : [])];
-  return [{ kind: 'caught_up' }, step, ...(random.chance(0.3) ? [fault(random)] : []), { kind: 'caught_up' }];
+  const { session, sql } = randomDdl(random, options);
+  const broken = () => (random.chance(0.3) ? [fault(random)] : []);
+  if (options.freeDdl) return [{ kind: 'ddl', session, sql }, ...broken()];
+  const each = sql.flatMap((one): Step[] => [{ kind: 'ddl', session, sql: [one] }, ...broken(), { kind: 'caught_up' }]);
+  return [{ kind: 'caught_up' }, ...each];
 }
 
 function wait(random: SeededRandom, maxMs: number): Step {
