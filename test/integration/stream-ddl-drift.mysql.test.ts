@@ -106,7 +106,7 @@ describe('from MariaDB, whose definitions are asked for anew behind DDL', () => 
 describe('rows that DDL numbers', () => {
   const UUIDS = [
     '7c9e6679-7425-40de-944b-e07fc1f90ae7',
-    '6ba7b811-9dad-11d1-80b4-00c04fd430c8',
+    '6ba7b811-9dad-11d1-80b4-f0c04fd430c8',
     '00000000-0000-1000-8000-000000000002',
   ];
 
