@@ -59,7 +59,7 @@ function isOrderSame({ key, columns, uniqueKeys, createSql }: Table, isSameFamil
 /** By both families. MariaDB sorts UUIDs by parts of them, and addresses as bytes. */
 function isSortedAlike(column: Column | undefined): boolean {
   if (column === undefined || ['uuid', 'inet4', 'inet6'].includes(column.dataType)) return false;
-  return column.collation === null || ['enum', 'set'].includes(column.dataType) || /_bin$/.test(column.collation);
+  return column.collation === null || ['enum', 'set'].includes(column.dataType) || column.collation.endsWith('_bin');
 }
 
 /** A column that counts already numbers a zero anew. */
