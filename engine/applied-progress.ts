@@ -1,7 +1,6 @@
 import { abortable } from '../core/abort.ts';
 import type { StreamPosition } from '../core/gtid.ts';
 import type { StreamView } from './api.ts';
-import { LastApplied } from './last-applied.ts';
 
 /** How far a stream is, as others are told: the sessions of a `Replication` write it, whoever waits for a position reads it. */
 export class AppliedProgress {
@@ -10,7 +9,6 @@ export class AppliedProgress {
   isBehind = false;
   transactions = 0;
   rowChanges = 0;
-  readonly last = new LastApplied();
   /** Commit at the origin of the oldest transaction that is being applied. */
   writingSinceMs: number | undefined;
   #position: StreamPosition | undefined;
@@ -53,11 +51,10 @@ export class AppliedProgress {
     this.#position = undefined;
   }
 
-  /** `stamp`: of the last of them. */
-  advance(gtids: readonly string[], stamp: string | undefined): void {
+  advance(gtids: readonly string[]): void {
     const position = this.#position;
     if (position === undefined) return;
-    this.last.advance(position, gtids, stamp);
+    for (const gtid of gtids) position.advance(gtid);
     if (this.#lanesAhead.length > 0) this.#lanesAhead = this.#lanesAhead.filter((ahead) => !position.covers(ahead));
     this.writingSinceMs = undefined;
     this.#notify();

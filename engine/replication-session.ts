@@ -9,9 +9,11 @@ import { ApplyWindow } from './apply/window.ts';
 import { foreignTables } from './foreign-tables.ts';
 import { numberedOtherwise } from './ddl-numbering.ts';
 import { checkDdlDuringCopy } from './ddl-during-copy.ts';
+import { lastOf, type LastApplied } from './last-applied.ts';
 import type { ReplicationOptions } from './replication-options.ts';
 import { serverFacts } from './schema/inspect.ts';
 import { ServerConnection } from './server/connection.ts';
+import type { DurablePosition } from './sidecar.ts';
 import { definitionsAfter, type Definitions, type StreamSchema } from './stream-schema.ts';
 import type { ChangeStream } from './stream/change-stream.ts';
 import { gtidsOf, type LoggedDdl, type StreamTransaction } from './stream/transaction.ts';
@@ -40,6 +42,8 @@ export interface SessionParts {
   applied: StreamPosition;
   /** Where the stream began to be read, if not there: `DurablePosition`. */
   readFrom: string | undefined;
+  /** Of those in `applied`. */
+  last: LastApplied | undefined;
   schema: StreamSchema;
   /** Of the imported tables, at `applied`. */
   definitions: Definitions;
@@ -50,21 +54,21 @@ export interface SessionParts {
   signal: AbortSignal;
 }
 
-/** Of the last transaction: see `StreamTransaction`. */
-interface Behind {
-  readFrom?: string | undefined;
-  stamp?: string | undefined;
-}
+/** What is durable beside the position behind a transaction. */
+type Behind = Pick<DurablePosition, 'readFrom' | 'last'>;
 
 /** What is done with one pair of connections: transactions are read, gathered into windows, applied, told of. */
 export class ReplicationSession {
   readonly #parts: SessionParts;
   /** Behind `applied`. */
   #readFrom: string | undefined;
+  /** The last one in `applied`. */
+  #last: LastApplied | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.#readFrom = parts.readFrom;
+    this.#last = parts.last;
   }
 
   /** From commit at the origin to now, of the oldest transaction that is not applied; 0 when there is none. */
@@ -95,14 +99,12 @@ export class ReplicationSession {
       } else if (window.transactions > 0) {
         durable = false;
       }
-      this.#advance(window.gtids, { readFrom: this.#readFromBehind(window), stamp: window.stamp });
-      if (durable) progress.last.keep();
+      this.#advance(window.gtids, this.#behind(window));
       if (alone !== undefined && (alone.partial || alone.ddl === null)) {
         // It may be the first one behind the copy.
         await this.#settleCascades();
         const { isDurable, behind } = await this.#applyLarge(alone);
         durable &&= isDurable;
-        if (durable) progress.last.keep();
         if (behind !== undefined) collector.giveBack(behind);
       } else if (alone !== undefined) {
         await this.#handleDdl(alone);
@@ -144,7 +146,7 @@ export class ReplicationSession {
     const { applier, applied, collector, progress } = this.#parts;
     const next = applied.clone();
     for (const gtid of window.gtids) next.advance(gtid);
-    const durable = { position: next.toString(), readFrom: this.#readFromBehind(window) };
+    const durable = { position: next.toString(), ...this.#behind(window) };
     const mode = this.#modeOf();
     const committing = progress.telling(
       () => applier.apply(window, { ...durable, mode, inLanes: progress.isBehind }),
@@ -164,16 +166,20 @@ export class ReplicationSession {
     return isExact ? 'exact' : 'replay';
   }
 
-  #advance(gtids: readonly string[], { readFrom, stamp }: Behind): void {
+  #advance(gtids: readonly string[], { readFrom, last }: Behind): void {
     this.#readFrom = readFrom;
-    this.#parts.progress.advance(gtids, stamp);
+    this.#last = last;
+    this.#parts.progress.advance(gtids);
   }
 
   /** Once, when every row is of the time of the stream. */
   async #settleCascades(): Promise<void> {
     const { applier, applied, cascades, progress, onCascadesSettled } = this.#parts;
     if (!progress.awaitsCascades || cascades === null || this.#isWithinCopy()) return;
-    await applier.repeat({ position: applied.toString(), readFrom: this.#readFrom }, cascades.orphanStatements());
+    await applier.repeat(
+      { position: applied.toString(), readFrom: this.#readFrom, last: this.#last },
+      cascades.orphanStatements(),
+    );
     await onCascadesSettled();
     progress.cascadesSettled();
   }
@@ -184,11 +190,12 @@ export class ReplicationSession {
    */
   async #applyLarge(first: StreamTransaction): Promise<{ isDurable: boolean; behind: StreamTransaction | undefined }> {
     const { source, applier, applied, cascades, progress, signal } = this.#parts;
-    const { gtid, committedAtMs, readFrom } = first;
+    const { gtid, committedAtMs } = first;
     progress.writingSinceMs = committedAtMs;
     const position = applied.clone();
     for (const moved of gtidsOf(first)) position.advance(moved);
-    const durable = { position: position.toString(), readFrom };
+    const behind = this.#behindAlone(first);
+    const durable = { position: position.toString(), ...behind };
     const large = await applier.beginLarge(durable, committedAtMs, this.#modeOf());
     const isFollowed = !this.#isWithinCopy();
     const tables = new Set<string>();
@@ -203,7 +210,7 @@ export class ReplicationSession {
       if (part.gtid === gtid && !part.ours) continue;
       await large.rollback();
       if (part.gtid !== gtid) return { isDurable: true, behind: part };
-      this.#advance(gtidsOf(part), part);
+      this.#advance(gtidsOf(part), { ...this.#behindAlone(first), readFrom: part.readFrom });
       return { isDurable: false, behind: undefined };
     }
     await progress.telling(
@@ -212,8 +219,7 @@ export class ReplicationSession {
     );
     progress.transactions += 1;
     progress.rowChanges += rowChanges;
-    // A large one is not read again for a look at it.
-    this.#advance(gtidsOf(first), { readFrom, stamp: first.partial ? undefined : first.stamp });
+    this.#advance(gtidsOf(first), behind);
     return { isDurable: true, behind: undefined };
   }
 
@@ -233,7 +239,7 @@ export class ReplicationSession {
   /** Position and definitions behind the statement become durable together; the next session reads on with those. */
   async #handleDdl(transaction: StreamTransaction): Promise<void> {
     const { applier, applied, definitions, schema } = this.#parts;
-    const { gtid, ddl, committedAtMs, readFrom } = transaction;
+    const { gtid, ddl, committedAtMs } = transaction;
     if (ddl === null) return;
     const foreign = await this.#foreignTables(ddl);
     const outcome = await this.#parts.options.onDdl({
@@ -246,10 +252,10 @@ export class ReplicationSession {
     if (this.#isWithinCopy()) checkDdlDuringCopy(definitions, changed, ddl);
     const position = applied.clone();
     position.advance(gtid);
-    const durable = { position: position.toString(), readFrom };
+    const behind = this.#behindAlone(transaction);
+    const durable = { position: position.toString(), ...behind };
     await applier.note(durable, committedAtMs, schema.keepStatements(changed));
-    this.#advance([gtid], transaction);
-    this.#parts.progress.last.keep();
+    this.#advance([gtid], behind);
   }
 
   /** Rows that were copied may be of a later time than the stream: what DDL does is looked at, foreign keys are not followed. */
@@ -280,8 +286,15 @@ export class ReplicationSession {
     return await definitionsAfter(before, { ddl, outcome, origin, destination, flavor, database, allTables });
   }
 
-  /** An empty one moves nothing. */
-  #readFromBehind(window: ApplyWindow): string | undefined {
-    return window.transactions === 0 ? this.#readFrom : window.readFrom;
+  /** An empty one moves nothing. Before `applied` is moved. */
+  #behind({ transactions, gtids, readFrom, stamp }: ApplyWindow): Behind {
+    if (transactions === 0) return { readFrom: this.#readFrom, last: this.#last };
+    return { readFrom, last: lastOf(this.#parts.applied, gtids, stamp) };
+  }
+
+  /** The same of one transaction. A large one is not read again for a look at it. */
+  #behindAlone(transaction: StreamTransaction): Behind {
+    const { readFrom, partial, stamp } = transaction;
+    return { readFrom, last: lastOf(this.#parts.applied, gtidsOf(transaction), partial ? undefined : stamp) };
   }
 }

@@ -6,6 +6,7 @@ import { AppliedProgress } from './applied-progress.ts';
 import { Applier } from './apply/applier.ts';
 import { Cascades } from './apply/cascades.ts';
 import { WindowCollector } from './apply/window-collector.ts';
+import { anchorOf } from './last-applied.ts';
 import { reconnecting } from './reconnecting.ts';
 import type { ReplicationOptions } from './replication-options.ts';
 import { ReplicationSession } from './replication-session.ts';
@@ -30,8 +31,8 @@ export class Replication {
   readonly done: Promise<void>;
   #session: ReplicationSession | undefined;
   #areCascadesSettled: boolean;
-  /** The origin may be another one than before, or have another history: see `AnchorCheck`. */
-  #isAgain = false;
+  /** Of the durable position, as long as it is there to be looked at again: see `AnchorCheck`. */
+  #isAnchorPurged = false;
 
   /** Starts at the durable progress row; `done` rejects with what stopped it, and resolves when `stop` did. */
   constructor(options: ReplicationOptions, signal: AbortSignal) {
@@ -86,7 +87,6 @@ export class Replication {
 
   async #run(signal: AbortSignal): Promise<void> {
     const onRetry = (error: AppError) => {
-      this.#isAgain = true;
       this.#progress.state = 'catching_up';
       this.#options.onRetry?.(error);
     };
@@ -104,9 +104,13 @@ export class Replication {
     try {
       await this.#runSession(signal, onOpen);
     } catch (error) {
-      if (!this.#isAgain || !(error instanceof AppError) || error.code !== 'STREAM_PURGED') throw error;
-      this.#isAgain = false;
-      await this.#runSession(signal, onOpen);
+      if (!(error instanceof AppError) || error.code !== 'STREAM_PURGED') throw error;
+      this.#isAnchorPurged = true;
+      try {
+        await this.#runSession(signal, onOpen);
+      } finally {
+        this.#isAnchorPurged = false;
+      }
     }
   }
 
@@ -125,7 +129,7 @@ export class Replication {
     const { definitions, cascades } = await this.#readDestination();
     const { writeBack, importId } = this.#options;
     const ownTables = await writeBack?.ownTables();
-    const { position, readFrom } = applier.start;
+    const { position, readFrom, last } = applier.start;
     const from = parsePosition(flavor, position);
     const controller = childController(signal);
     try {
@@ -134,7 +138,7 @@ export class Replication {
         flavor,
         from,
         readFrom: readFrom === undefined ? undefined : parsePosition(flavor, readFrom),
-        anchor: this.#isAgain ? this.#progress.last.in(from) : undefined,
+        anchor: this.#isAnchorPurged ? undefined : anchorOf(flavor, from, last),
         tableOf: (schema, name) => (schema === database ? (definitions.get(name) ?? undefined) : undefined),
         isImported: (schema, name) => schema === database && definitions.has(name),
         namesImported: (schema, name) =>
@@ -159,6 +163,7 @@ export class Replication {
         applier,
         applied: from,
         readFrom,
+        last,
         schema: this.#schema,
         definitions,
         cascades,

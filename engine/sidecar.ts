@@ -8,6 +8,7 @@ import {
 } from './server/connection.ts';
 import { AppError } from '../core/errors.ts';
 import { parsePosition, type Flavor, type StreamPosition } from '../core/gtid.ts';
+import type { LastApplied } from './last-applied.ts';
 import { readSessions } from './switch/process-list.ts';
 
 /**
@@ -81,6 +82,8 @@ export interface DurablePosition {
   position: string;
   /** MariaDB: where reading begins, to know what is prepared at `position` (`StreamTransaction.readFrom`). Left out: there. */
   readFrom?: string | undefined;
+  /** Left out: not known. */
+  last?: LastApplied | undefined;
 }
 
 /** What the row said when it was taken over. */
@@ -262,17 +265,27 @@ export class ProgressRow {
   }
 }
 
-/** One column has both: the table of an import that is under way does not change with a new version. */
+/** One column has all: the table of an import that is under way does not change with a new version. */
 const READ_FROM = ' read from ';
+const LAST = ' last ';
+const COMMITTED = ' committed ';
+const BEFORE = ' behind ';
 
-function durableText({ position, readFrom }: DurablePosition): string {
-  return readFrom === undefined ? position : `${position}${READ_FROM}${readFrom}`;
+function durableText({ position, readFrom, last }: DurablePosition): string {
+  const from = readFrom === undefined ? '' : `${READ_FROM}${readFrom}`;
+  if (last === undefined) return `${position}${from}`;
+  const before = last.before === undefined ? '' : `${BEFORE}${last.before}`;
+  return `${position}${from}${LAST}${last.gtid}${COMMITTED}${last.stamp}${before}`;
 }
 
 /** As the progress row has it. */
 export function readDurable(text: string): DurablePosition {
-  const [position = '', readFrom] = text.split(READ_FROM);
-  return { position, readFrom };
+  const [where = '', transaction] = text.split(LAST);
+  const [position = '', readFrom] = where.split(READ_FROM);
+  if (transaction === undefined) return { position, readFrom };
+  const [named = '', before] = transaction.split(BEFORE);
+  const [gtid = '', stamp = ''] = named.split(COMMITTED);
+  return { position, readFrom, last: { gtid, stamp, before } };
 }
 
 /** Those of `lanePositions` that `position` does not cover: see `ClaimedProgress`. */

@@ -1,6 +1,6 @@
 import type { ServerFacts } from '../api.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
-import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import { readDurable, SIDECAR_SCHEMA } from '../sidecar.ts';
 import { readAccounts, type AccountName } from '../switch/accounts.ts';
 import type { ServerState } from './doctor-report.ts';
 
@@ -63,9 +63,10 @@ async function lockedAccounts({ connection, flavor, accounts }: ServerQuestion):
 }
 
 async function progressOf(connection: ServerConnection, importId: string): Promise<ServerState['progress']> {
-  return await connection
+  const rows = await connection
     .select<{ direction: string; position: string }>(
       `SELECT direction, position FROM ${SIDECAR_SCHEMA}.progress WHERE import_id = ${quoteText(importId)} ORDER BY 1`,
     )
     .catch(() => []);
+  return rows.map(({ direction, position }) => ({ direction, position: readDurable(position).position }));
 }

@@ -25,12 +25,26 @@ afterAll(async () => {
 
 // As after a crash of its machine with sync_binlog=0.
 describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back without its last transaction', (flavor) => {
-  test('and gives its GTID to another one stops the stream (I4)', async () => {
-    await using server = await startServer({ flavor });
-    await using source = await ServerConnection.open(definitionOf(server));
+  let server: RunningServer;
+  let source: ServerConnection;
+
+  beforeAll(async () => {
+    server = await startServer({ flavor });
+    source = await ServerConnection.open(definitionOf(server));
+  });
+
+  afterAll(async () => {
+    await source?.close();
+    await server?.[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    ['while the engine runs', false],
+    ['while the engine is away', true],
+  ])('and gives its GTID to another one stops the stream: %s (I4)', async (_, isAway) => {
     await using relay = await TcpRelay.start(server);
     const family = familyOf(server);
-    const name = `lost_${family}`;
+    const name = `lost_${family}_${isAway ? 'away' : 'there'}`;
     for (const connection of [source, target]) {
       await connection.write(`CREATE DATABASE ${name}`);
       await connection.write(`CREATE TABLE ${name}.t (id INT PRIMARY KEY)`);
@@ -38,26 +52,29 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back with
     const position = async () => await executedPosition(source, family);
     await new ProgressRow(name, 'forward').reset(target, (await position()).toString());
     const origin = { ...definitionOf(server), host: relay.host, port: relay.port };
+    const start = (signal: AbortSignal) =>
+      new Replication(
+        {
+          importId: name,
+          direction: 'forward',
+          origin: { ...origin, tls: { mode: 'disabled', minVersion: 'TLSv1.2' } },
+          destination: target.server,
+          flavor: family,
+          database: name,
+          loadTables: () => inspectTables(source, name, 'all'),
+          onDdl: () => Promise.reject(new Error('no DDL was expected')),
+        },
+        signal,
+      );
     const controller = new AbortController();
-    const replication = new Replication(
-      {
-        importId: name,
-        direction: 'forward',
-        origin: { ...origin, tls: { mode: 'disabled', minVersion: 'TLSv1.2' } },
-        destination: target.server,
-        flavor: family,
-        database: name,
-        loadTables: () => inspectTables(source, name, 'all'),
-        onDdl: () => Promise.reject(new Error('no DDL was expected')),
-      },
-      controller.signal,
-    );
+    let replication = start(controller.signal);
     try {
       await source.write(`INSERT INTO ${name}.t VALUES (1)`);
       const kept = (await position()).toString();
       await source.write(`INSERT INTO ${name}.t VALUES (2)`);
       await replication.waitFor(await position(), AbortSignal.timeout(30_000));
       const lost = (await position()).toString();
+      if (isAway) await replication.stop();
       relay.refuse();
       relay.cut('reset');
 
@@ -77,6 +94,7 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back with
       expect((await position()).toString()).toBe(lost);
       await source.write(`INSERT INTO ${name}.t VALUES (4)`);
       relay.forward();
+      if (isAway) replication = start(controller.signal);
       const goesOn = replication.waitFor(await position(), AbortSignal.timeout(30_000));
       await expect(goesOn).rejects.toMatchObject({ code: 'STREAM_DIVERGED' });
       expect(await target.rows(`SELECT id FROM ${name}.t ORDER BY id`)).toEqual([['1'], ['2']]);
