@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
+import { rowKey } from '../apply/window.ts';
 import { isLocked } from '../apply/window-writer.ts';
+import { insertColumns } from '../schema/column-sql.ts';
 import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { RowImage, Table } from '../schema/table.ts';
 import { errnoOf, textOf, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
@@ -19,6 +21,8 @@ import {
   namedRow,
   tableName,
   whereKey,
+  whereKeys,
+  type NamedRow,
 } from './source-rows.ts';
 
 /** MariaDB since 11.6, REPEATABLE READ: somebody has changed a row since our transaction began. */
@@ -26,6 +30,8 @@ const CHANGED_SINCE = 1020;
 const NO_SUCH_TABLE = 1146;
 const RETRIES_MAX = 10;
 const RETRY_JITTER_MS = 50;
+/** Asked for at once. */
+const KEYS_MAX = 500;
 
 /**
  * What a server says of a row or a table: duplicates, foreign keys, checks, values, a trigger's own SIGNAL, a table or column
@@ -99,6 +105,7 @@ export class ReturningTransactions {
     await this.#begin(transaction, { kind: 'applied', gtid, seen, sum: sumOf(changes) });
     try {
       for (const change of changes) await this.#change(change);
+      await this.#checkKeys(changes);
     } catch (error) {
       const reason = conflictOf(error);
       if (reason === null || connection.broken) throw error;
@@ -140,9 +147,42 @@ export class ReturningTransactions {
       const texts = (await connection.warnings()).filter((text) => !isHarmlessWarning(text));
       if (texts.length > 0) throw new Conflict(`the source would change a value: ${texts.join('; ')}`);
     }
-    // An update to what the row is already affects none.
-    if (affectedRows > 1 || (affectedRows === 0 && change.kind !== 'update'))
-      throw new Conflict(`${affectedRows} rows of the source would change instead of one`);
+    // An update to what the row is already affects none; one that a trigger of the source has turned back is not logged there either.
+    if (affectedRows > 1 || (affectedRows === 0 && !isVoid(table, { before, after })))
+      throw new Conflict(
+        `${affectedRows} rows of the source would change instead of one (${change.kind} in ${table.name})`,
+      );
+  }
+
+  /**
+   * Each row that the tester has left is there under its key: a trigger of the source that gives it another one would leave the
+   * tester's on the target alone, since what the source logs of it is another row.
+   */
+  async #checkKeys(changes: readonly RowChange[]): Promise<void> {
+    for (const [table, keys] of this.#leftKeys(changes)) {
+      for (let first = 0; first < keys.length; first += KEYS_MAX) {
+        const some = keys.slice(first, first + KEYS_MAX);
+        const [row] = await this.#options.connection.rows(
+          `SELECT COUNT(*) FROM ${tableName(table)} WHERE ${whereKeys(table, some)}`,
+        );
+        if (row?.[0] !== String(some.length))
+          throw new Conflict(`the source has given a row of ${table.name} another key`);
+      }
+    }
+  }
+
+  #leftKeys(changes: readonly RowChange[]): Map<Table, Value[][]> {
+    const left = new Map<Table, Map<string, Value[]>>();
+    for (const change of changes) {
+      const table = this.#tableOf(change);
+      const keys = left.get(table) ?? new Map<string, Value[]>();
+      left.set(table, keys);
+      if (change.kind !== 'insert') keys.delete(rowKey(keyOf(table, namedRow(change.table, change.before))));
+      if (change.kind === 'delete') continue;
+      const key = keyOf(table, namedRow(change.table, change.after));
+      keys.set(rowKey(key), key);
+    }
+    return new Map([...left].map(([table, keys]) => [table, [...keys.values()]]));
   }
 
   /** A condition for the row, which is locked and what the tester found. */
@@ -231,6 +271,12 @@ function changeStatement(table: Table, where: Bytes, values: { column: Bytes; va
     return `UPDATE ${name} SET ${values.map(({ column, value }) => `${column}=${value}`).join(',')}${where}`;
   const columns = values.map(({ column }) => column).join(',');
   return `INSERT INTO ${name} (${columns}) VALUES (${values.map(({ value }) => value).join(',')})`;
+}
+
+/** Whether an update leaves the columns of the source's table as they are. */
+function isVoid(table: Table, { before, after }: { before: NamedRow | null; after: NamedRow | null }): boolean {
+  if (before === null || after === null) return false;
+  return insertColumns(table).every((column) => before.value(column) === after.value(column));
 }
 
 /** Null: it is not about the rows. */

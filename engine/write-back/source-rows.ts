@@ -31,8 +31,12 @@ export function keyOf(table: Table, row: NamedRow): Value[] {
 }
 
 export function whereKey(table: Table, key: Value[]): Bytes {
+  return whereKeys(table, [key]);
+}
+
+export function whereKeys(table: Table, keys: readonly Value[][]): Bytes {
   const columns = (table.key?.columns ?? []).flatMap((index) => table.columns[index] ?? []);
-  return whereValues(columns, [key], columns.some(isCollated) ? 'bytes' : 'collation');
+  return whereValues(columns, keys, columns.some(isCollated) ? 'bytes' : 'collation');
 }
 
 export function tableName({ schema, name }: Table): Bytes {

@@ -11,6 +11,9 @@ const TABLES =
   "INSERT INTO item VALUES (1,'v',NULL),(2,'v',NULL),(3,'v',NULL),(4,'v',NULL),(5,'v',NULL),(6,'v',NULL),(7,'v',NULL),(8,'v',NULL),(9,'v',90);" +
   'CREATE TABLE watched (id INT PRIMARY KEY, v VARCHAR(20) NOT NULL); CREATE TABLE seen (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(20));' +
   "INSERT INTO watched VALUES (1, 'v'); CREATE TRIGGER watch AFTER UPDATE ON watched FOR EACH ROW INSERT INTO seen (v) VALUES (NEW.v);" +
+  'CREATE TABLE guarded (id INT PRIMARY KEY, v VARCHAR(20) NOT NULL); CREATE TABLE numbered (id INT PRIMARY KEY, v VARCHAR(20) NOT NULL);' +
+  "INSERT INTO guarded VALUES (1, 'v'); CREATE TRIGGER guard BEFORE UPDATE ON guarded FOR EACH ROW SET NEW.v = OLD.v;" +
+  'CREATE TRIGGER number BEFORE INSERT ON numbered FOR EACH ROW SET NEW.id = NEW.id + 1000;' +
   'CREATE TABLE doc (name VARCHAR(20) PRIMARY KEY, body JSON NOT NULL);' +
   `INSERT INTO doc VALUES ('a', JSON_OBJECT('d', CAST('2026-01-01' AS DATE)))`;
 
@@ -45,6 +48,13 @@ test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
     await target.query("UPDATE watched SET v = 't' WHERE id = 1");
     await expect.poll(async () => await rows(target, 'SELECT v FROM seen')).toEqual([{ v: 't' }]);
     await expect.poll(equal).toEqual([]);
+
+    // One that turns a change back, or gives a row another key, leaves the source as it was, and the tester is told.
+    await target.query("UPDATE guarded SET v = 't' WHERE id = 1; INSERT INTO numbered VALUES (1, 't')");
+    const refused = async () => await rows(target, 'SELECT table_name AS t FROM _switchyard.conflicts ORDER BY id');
+    await expect.poll(refused).toEqual([{ t: 'guarded' }, { t: 'numbered' }]);
+    await expect.poll(equal).toEqual([]);
+    await target.query('DELETE FROM _switchyard.conflicts');
 
     // While something is prepared on the source, what the target says of the stream to it is of another form (MariaDB).
     await using preparing = await connect(rehearsal.source, 'shop');
