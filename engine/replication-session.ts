@@ -3,6 +3,7 @@ import type { AppliedProgress } from './applied-progress.ts';
 import type { Applier } from './apply/applier.ts';
 import { isBehind } from './apply/backlog.ts';
 import type { Cascades } from './apply/cascades.ts';
+import type { Orphans } from './apply/orphans.ts';
 import type { ApplyMode } from './apply/table-statements.ts';
 import type { TransactionSource, WindowCollector } from './apply/window-collector.ts';
 import { ApplyWindow } from './apply/window.ts';
@@ -174,12 +175,15 @@ export class ReplicationSession {
 
   /** Once, when every row is of the time of the stream. */
   async #settleCascades(): Promise<void> {
-    const { applier, applied, cascades, progress, onCascadesSettled } = this.#parts;
+    const { applier, applied, cascades, definitions, progress, onCascadesSettled } = this.#parts;
     if (!progress.awaitsCascades || cascades === null || this.#isWithinCopy()) return;
-    await applier.repeat(
-      { position: applied.toString(), readFrom: this.#readFrom, last: this.#last },
-      cascades.orphanStatements(),
-    );
+    const durable = { position: applied.toString(), readFrom: this.#readFrom, last: this.#last };
+    await using origin = await ServerConnection.open(this.#parts.options.origin);
+    let orphans: Orphans | undefined;
+    await applier.repeat(durable, async (destination) => {
+      orphans ??= cascades.orphans({ destination, origin, tables: definitions });
+      return await orphans.remove();
+    });
     await onCascadesSettled();
     progress.cascadesSettled();
   }

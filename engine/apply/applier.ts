@@ -91,16 +91,12 @@ export class Applier implements AsyncDisposable {
     await this.#connection.write('COMMIT');
   }
 
-  /** Repeats `statements` in one transaction until none of them changes a row. */
-  async repeat(durable: DurablePosition, statements: Bytes[]): Promise<void> {
+  /** Repeats `work` in one transaction until it has changed no row. */
+  async repeat(durable: DurablePosition, work: (connection: ServerConnection) => Promise<number>): Promise<void> {
     const progress = this.#options.progress.updateStatement(this.#owner, durable, Date.now());
     const begun = await this.#connection.batch(['BEGIN', progress]);
     if (begun.at(-1)?.affectedRows !== 1) throw takenOver();
-    for (let changed = true; changed;) {
-      changed = false;
-      for (const statement of statements)
-        if ((await this.#connection.write(statement)).affectedRows > 0) changed = true;
-    }
+    for (let changed = 1; changed > 0;) changed = await work(this.#connection);
     await this.#connection.write('COMMIT');
   }
 

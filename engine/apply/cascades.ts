@@ -4,6 +4,7 @@ import { cascadingKeys, selfUpdatingColumns, serverLogsCascades, type CascadingK
 import type { RowImage, Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { RowChange, StreamTransaction } from '../stream/transaction.ts';
+import { Orphans, type OrphanOptions } from './orphans.ts';
 import { tableSql } from './table-sql.ts';
 import type { ApplyMode, ApplyStatement } from './table-statements.ts';
 import { keyValues } from './window.ts';
@@ -97,7 +98,7 @@ export class Cascades {
 
   /**
    * While rows are of different times (the copy), a cascade would hit rows that came to the parent later. It is left out then,
-   * and what it should have taken away is left behind without a parent: `orphanStatements` take that away. A changed key
+   * and what it should have taken away is left behind without a parent: `orphans` take that away. A changed key
    * leaves children that nobody could tell from those.
    */
   refuseWhileCopying(changes: readonly RowChange[]): void {
@@ -110,21 +111,13 @@ export class Cascades {
     );
   }
 
-  /** Statements that remove children without a parent, or part them from it; to be repeated until they change nothing. */
-  orphanStatements(): Bytes[] {
-    return this.#keys.flatMap(({ child, parent, childColumns, parentColumns, onDelete }) => {
-      if (onDelete === null) return [];
-      const own = `${quoteName(this.#database)}.${quoteName(child)}`;
-      const columns = childColumns.map((name) => `${own}.${quoteName(name)}`);
-      const on = columns.map((name, i) => `p.${quoteName(parentColumns[i] ?? '')} = ${name}`).join(' AND ');
-      // The child has no alias: MySQL looks for what is deleted by alias in the schema of the session, and there is none.
-      const joined = `${own} LEFT JOIN ${quoteName(this.#database)}.${quoteName(parent)} p ON ${on}`;
-      const isOrphan = `${columns.map((name) => `${name} IS NOT NULL`).join(' AND ')} AND p.${quoteName(parentColumns[0] ?? '')} IS NULL`;
-      if (onDelete === 'cascade') return [`DELETE ${own} FROM ${joined} WHERE ${isOrphan}`];
-      // A foreign key does not touch them.
-      const kept = (this.#selfUpdating.get(child) ?? []).map((name) => `${own}.${quoteName(name)}`);
-      const set = [...columns.map((name) => `${name} = NULL`), ...kept.map((name) => `${name} = ${name}`)];
-      return [`UPDATE ${joined} SET ${set.join(', ')} WHERE ${isOrphan}`];
+  /** See there; once, when the rows are of one time. */
+  orphans(options: Pick<OrphanOptions, 'destination' | 'origin' | 'tables'>): Orphans {
+    return new Orphans({
+      ...options,
+      database: this.#database,
+      keys: this.#keys,
+      selfUpdating: this.#selfUpdating,
     });
   }
 }

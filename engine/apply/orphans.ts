@@ -1,0 +1,115 @@
+import { assert } from '../../core/errors.ts';
+import { normalizer, selectExpression } from '../schema/column-sql.ts';
+import type { CascadingKey } from '../schema/foreign-keys.ts';
+import type { Table } from '../schema/table.ts';
+import { quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
+import { tableSql } from './table-sql.ts';
+import { rowKey } from './window.ts';
+
+/** In one statement. */
+const ROWS_MAX = 500;
+
+export interface OrphanOptions {
+  destination: ServerConnection;
+  origin: ServerConnection;
+  database: string;
+  /** The imported ones. */
+  tables: ReadonlyMap<string, Table | null>;
+  keys: readonly CascadingKey[];
+  /** See `selfUpdatingColumns`. */
+  selfUpdating: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * Takes away what foreign keys should have taken away while rows of different times were copied: children without a parent, or
+ * their tie to it. To be called until it changes nothing, since a row that goes may be a parent.
+ *
+ * Not those that have no parent on the origin either: with foreign_key_checks=0 it takes such rows, and they are its data.
+ * It is asked as it is by now; a row that it has without a parent now, and had to lose before, must have been made anew since,
+ * and what the stream brings of that meets this one.
+ */
+export class Orphans {
+  readonly #options: OrphanOptions;
+  /** By foreign key. */
+  readonly #kept = new Map<CascadingKey, Set<string>>();
+
+  constructor(options: OrphanOptions) {
+    this.#options = options;
+  }
+
+  /** How many rows it has changed. */
+  async remove(): Promise<number> {
+    let changed = 0;
+    for (const key of this.#options.keys) {
+      const table = this.#options.tables.get(key.child);
+      if (key.onDelete !== null && table != null) changed += await this.#removeOf(key, table);
+    }
+    return changed;
+  }
+
+  async #removeOf(key: CascadingKey, table: Table): Promise<number> {
+    const { destination, origin } = this.#options;
+    const kept = this.#kept.get(key) ?? new Set<string>();
+    this.#kept.set(key, kept);
+    const found = await this.#orphans(destination, { key, table });
+    const unknown = found.filter((values) => !kept.has(rowKey(values)));
+    const rowsMax = tableSql(table).isScattered ? 1 : ROWS_MAX;
+    let changed = 0;
+    for (let first = 0; first < unknown.length; first += rowsMax) {
+      const some = unknown.slice(first, first + rowsMax);
+      for (const values of await this.#orphans(origin, { key, table, among: some })) kept.add(rowKey(values));
+      const gone = some.filter((values) => !kept.has(rowKey(values)));
+      if (gone.length === 0) continue;
+      changed += (await destination.write(this.#removal(key, table, gone))).affectedRows;
+    }
+    return changed;
+  }
+
+  /** Keys of children without a parent. */
+  async #orphans(
+    connection: ServerConnection,
+    { key, table, among }: { key: CascadingKey; table: Table; among?: readonly Value[][] },
+  ): Promise<Value[][]> {
+    const { child, parent, childColumns, parentColumns } = key;
+    const schema = quoteName(this.#options.database);
+    const columns = keyColumns(table);
+    const own = childColumns.map((name) => `${schema}.${quoteName(child)}.${quoteName(name)}`);
+    const matches = own.map((name, i) => `p.${quoteName(parentColumns[i] ?? '')} = ${name}`).join(' AND ');
+    const conditions = [
+      ...(among === undefined ? [] : [whereKeys(table, among)]),
+      ...own.map((name) => `${name} IS NOT NULL`),
+      `NOT EXISTS (SELECT 1 FROM ${schema}.${quoteName(parent)} p WHERE ${matches})`,
+    ];
+    const rows = await connection.rows(
+      `SELECT ${columns.map(selectExpression).join(',')} FROM ${schema}.${quoteName(child)} WHERE ${conditions.join(' AND ')}`,
+    );
+    return rows.map((row) =>
+      columns.map((column, i) => {
+        const value = row[i] ?? null;
+        return value === null ? null : (normalizer(column)?.(value) ?? value);
+      }),
+    );
+  }
+
+  #removal({ child, childColumns, onDelete }: CascadingKey, table: Table, gone: readonly Value[][]): Bytes {
+    const { name, deletePrefix } = tableSql(table);
+    const where = whereKeys(table, gone);
+    if (onDelete === 'cascade') return `${deletePrefix}${where}`;
+    // A foreign key does not touch them.
+    const same = (this.#options.selfUpdating.get(child) ?? []).map(quoteName);
+    const set = [
+      ...childColumns.map((column) => `${quoteName(column)} = NULL`),
+      ...same.map((one) => `${one} = ${one}`),
+    ];
+    return `UPDATE ${name} SET ${set.join(', ')} WHERE ${where}`;
+  }
+}
+
+function keyColumns(table: Table) {
+  assert(table.key !== null, 'a table without a key is never applied');
+  return table.key.columns.flatMap((index) => table.columns[index] ?? []);
+}
+
+function whereKeys(table: Table, keys: readonly Value[][]): Bytes {
+  return tableSql(table).whereKeys(keys.map((key) => ({ key: [...key], image: null, existed: true })));
+}
