@@ -382,7 +382,7 @@ export const ERROR_TABLE = {
   STREAM_MIXED_ENGINES: {
     kind: 'fatal',
     meaning:
-      'A transaction with changes of imported tables was rolled back in part, because it mixed tables with and without transactions.',
+      'A transaction with changes of imported tables was rolled back in part, and which of them stay cannot be told: it mixed tables with and without transactions, or is very large, or an XA transaction with a temporary table.',
     remedy: 'Convert the tables without transactions to InnoDB, then start the import again.',
   },
   STREAM_SPILL_FAILED: {

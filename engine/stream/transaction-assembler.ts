@@ -1,4 +1,6 @@
 import { AppError } from '../../core/errors.ts';
+import { afterDefinitions } from '../schema/padded-partitions.ts';
+import type { Table } from '../schema/table.ts';
 import { stampIn } from './anchor.ts';
 import { AnnouncedTables } from './announced-tables.ts';
 import { EVENT, malformed, type BinlogEvent } from './event.ts';
@@ -8,6 +10,7 @@ import { isBegin, readQuery, readXaPrepare, readXaStatement, type LoggedQuery } 
 import type { RowDecoder } from './row-image.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
+import { sqlTokens } from './sql-lexer.ts';
 import { judgeStatement, type StreamScope } from './stream-scope.ts';
 import { readTableName } from './table-map.ts';
 import { payloadEvents, payloadEventsInPieces, readPayload, type Payload } from './transaction-payload.ts';
@@ -28,6 +31,10 @@ interface OpenTransaction {
   bytes: number;
   /** Row changes in scope, those of earlier parts included. */
   rows: number;
+  /** Parts of it were given out. */
+  hasParts: boolean;
+  /** By name, oldest first, how many changes there were. Those from before the last part are gone. */
+  savepoints: Map<string, number>;
   /** Of an XA transaction: its rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
   held: HeldEvents | null;
   /** Applied before, and read again for what it prepares: everything else in it is passed over, unjudged (`ReadAgain`). */
@@ -231,10 +238,15 @@ export class TransactionAssembler implements Disposable {
       case 'COMMIT':
         return this.#finish();
       case 'ROLLBACK':
-        this.#refusePartRollback(open);
-        if (/^ROLLBACK\s+TO\b/i.test(sql)) return undefined;
-        return this.#finish();
-      case 'SAVEPOINT':
+        if (!/^ROLLBACK\s+TO\b/i.test(sql)) return this.#rollBack(open);
+        rollBackTo(open, savepointName(sql));
+        return undefined;
+      case 'SAVEPOINT': {
+        const name = savepointName(sql);
+        open.savepoints.delete(name);
+        open.savepoints.set(name, open.changes.length);
+        return undefined;
+      }
       case 'RELEASE':
         return undefined;
       default:
@@ -360,12 +372,13 @@ export class TransactionAssembler implements Disposable {
     yield cutPart(open, false);
   }
 
-  /** Logged only when tables without transactions took part: which rows stay cannot be told. */
-  #refusePartRollback({ rows, start }: OpenTransaction): void {
-    if (rows === 0) return;
-    throw new AppError('STREAM_MIXED_ENGINES', `transaction ${start.gtid} was rolled back in part`, {
-      details: { gtid: start.gtid },
-    });
+  /** Nothing of it has happened: see `checkRolledBack`. */
+  #rollBack(open: OpenTransaction): Fed {
+    checkRolledBack(open, open.changes);
+    open.changes = [];
+    // Whoever has applied parts of it undoes them.
+    open.ours ||= open.hasParts;
+    return this.#finish();
   }
 
   #payload(payload: Payload): Fed {
@@ -412,9 +425,52 @@ function opened(start: TransactionStart, isRepeated: boolean): OpenTransaction {
     keepsRows: false,
     bytes: TRANSACTION_BYTES,
     rows: 0,
+    hasParts: false,
+    savepoints: new Map(),
     held: null,
     isRepeated,
   };
+}
+
+/** Changes since then are void. */
+function rollBackTo(open: OpenTransaction, name: string): void {
+  const count = open.savepoints.get(name);
+  if (count === undefined) {
+    // Not known, or from before a part that was given out.
+    if (open.rows > 0) throw rolledBackInPart(open);
+    return;
+  }
+  checkRolledBack(open, open.changes.slice(count));
+  open.changes.length = count;
+  const names = [...open.savepoints.keys()];
+  for (const later of names.slice(names.indexOf(name) + 1)) open.savepoints.delete(later);
+}
+
+/**
+ * What is rolled back is logged where something cannot be: tables without transactions, and temporary tables that came or went within
+ * a transaction (MariaDB: also DROP TEMPORARY TABLE IF EXISTS of none). Logged as rows, the changes of tables without transactions are
+ * a transaction of their own, in front, so that all of these are void (use_trans_cache in sql/log.cc). Where a table is none of
+ * InnoDB, or definitions and XA are involved, that is not relied on.
+ */
+function checkRolledBack(open: OpenTransaction, changes: readonly RowChange[]): void {
+  if (open.rows === 0) return;
+  const isVoid = open.ddl === null && open.held === null && changes.every(({ table }) => isInnodb(table));
+  if (!isVoid) throw rolledBackInPart(open);
+}
+
+function isInnodb({ createSql }: Table): boolean {
+  return /\bENGINE=InnoDB\b/i.test(afterDefinitions(createSql));
+}
+
+function rolledBackInPart({ start }: OpenTransaction): AppError {
+  return new AppError('STREAM_MIXED_ENGINES', `transaction ${start.gtid} was rolled back in part`, {
+    details: { gtid: start.gtid },
+  });
+}
+
+/** SAVEPOINT name, ROLLBACK TO name, in any case. */
+function savepointName(sql: string): string {
+  return [...sqlTokens(sql)].at(-1)?.text.toLowerCase() ?? '';
 }
 
 /** Hands out what has come since the last part. */
@@ -424,6 +480,8 @@ function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
   open.changes = [];
   open.own = [];
   open.bytes = TRANSACTION_BYTES;
+  open.hasParts ||= partial;
+  open.savepoints.clear();
   return {
     gtid: start.gtid,
     committedAtMs: start.committedAtMs,
