@@ -12,7 +12,7 @@ export async function mysqldumpPeer({ source, target }: CopyStage): Promise<Copy
   const version = await programVersion(mysqldump, ['--version'], /Ver (\S+)/);
   if (version === null) return null;
   const login = (server: CopyStage['source']) =>
-    `-h${server.host} -P${server.port} -u${server.adminUser} -p${server.adminPassword}`;
+    `-h${server.host} -P${server.port} -u${server.adminUser} -p${server.adminPassword} --ssl-mode=DISABLED --get-server-public-key`;
   const dump = `"${mysqldump}" --no-defaults ${login(source)} --single-transaction --set-gtid-purged=OFF --databases ${SYSBENCH_DATABASE}`;
   const pipe = `set -o pipefail; ${dump} | "${mysql}" --no-defaults ${login(target)}`;
   return { name: 'mysqldump', version, copy: async () => timed(async () => runCommand('bash', ['-c', pipe])) };
