@@ -10,6 +10,12 @@ import { cameWithRows } from './stream-schema.ts';
 /** What the operator decided about the one statement that stopped the stream. */
 export type DdlDecision = 'skip' | 'apply';
 
+/** By the GTID of the statement: the next one is another matter. */
+export interface DecidedDdl {
+  gtid: string;
+  decision: DdlDecision;
+}
+
 export interface DdlWorld {
   log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void;
 }
@@ -19,14 +25,14 @@ export interface DdlHandlerOptions {
   journal: DdlJournal;
   destination: Side;
   policy: ImportOptions['ddl'];
-  takeDecision: () => DdlDecision | undefined;
+  decisionOn: (gtid: string) => DdlDecision | undefined;
 }
 
 /** Rejects with DDL_STOPPED, DDL_TABLE_FOREIGN or DDL_FAILED; when it resolves the stream goes on behind the statement. */
-export function ddlHandler({ world, journal, destination, policy, takeDecision }: DdlHandlerOptions): DdlHandler {
+export function ddlHandler({ world, journal, destination, policy, decisionOn }: DdlHandlerOptions): DdlHandler {
   return async ({ gtid, ddl, foreign, numbered }) => {
     const { schema, sql, withRows } = ddl;
-    const decision = takeDecision();
+    const decision = decisionOn(gtid);
     if (decision !== 'skip' && (await hasRun(journal, { gtid, ...ddl }, decision))) {
       world.log('info', `DDL had been applied to the ${destination} before the engine ended: ${sql.slice(0, 500)}`, {
         gtid,

@@ -19,6 +19,7 @@ import type {
   VerifyRequest,
 } from './api.ts';
 import type { DdlDecision } from './ddl-policy.ts';
+import type { ImportDocument } from './import-document.ts';
 import type { ImportRunner } from './import-runner.ts';
 import type { ImportStreams } from './import-streams.ts';
 import { ImportUsers } from './import-users.ts';
@@ -255,10 +256,19 @@ export class ImportRequests {
       if (error === null) {
         throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${phase}; possible in error`);
       }
-      this.#streams.decideDdl(ddl);
+      this.#streams.decideDdl(ddl === undefined ? undefined : { gtid: stoppedAt(error), decision: ddl });
       await record.update(() => ({ phase: error.fromPhase, error: null }));
       await this.#runner.start();
       return await this.#runner.view();
     });
   }
+}
+
+/** Of the DDL statement that stopped the import. A decision without one would meet whatever statement comes next. */
+function stoppedAt({ code, details: { gtid } }: NonNullable<ImportDocument['error']>): string {
+  if (typeof gtid === 'string') return gtid;
+  throw new AppError(
+    'REQUEST_INVALID',
+    `the import has not stopped at a DDL statement (${code}): resume it without --skip-ddl and --apply-ddl`,
+  );
 }

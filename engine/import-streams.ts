@@ -4,7 +4,7 @@ import { otherSide, type Side } from '../core/phase.ts';
 import type { ConflictsView, StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
 import { DdlJournal } from './ddl-journal.ts';
-import { ddlHandler, type DdlDecision } from './ddl-policy.ts';
+import { ddlHandler, type DdlDecision, type DecidedDdl } from './ddl-policy.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportWorld } from './import-world.ts';
 import { removeTriggers } from './objects/active-objects.ts';
@@ -44,7 +44,7 @@ export class ImportStreams {
   #writeBack: WriteBack | undefined;
   readonly #tally: WriteBackTally = { all: 0, returned: 0 };
   readonly #conflicts: ConflictWatch;
-  #ddlDecision: DdlDecision | undefined;
+  #decidedDdl: DecidedDdl | undefined;
 
   constructor(world: ImportWorld, events: StreamEvents) {
     this.#world = world;
@@ -96,7 +96,7 @@ export class ImportStreams {
         database,
         tables: () => world.record.document.tables,
         allTables: world.record.document.allTables,
-        takeDdlDecision: () => this.#takeDdlDecision(),
+        ddlDecisionOn: (gtid) => this.#decisionOn(gtid),
         onTouched: (table, keys) => {
           for (const listener of this.#touchListeners) listener(table, keys);
         },
@@ -121,9 +121,9 @@ export class ImportStreams {
     return this.#strayWatch?.view() ?? null;
   }
 
-  /** For the next DDL statement that a stream meets. */
-  decideDdl(decision: DdlDecision | undefined): void {
-    this.#ddlDecision = decision;
+  /** Until the next one is decided: a stream that loses a connection meets the statement again. */
+  decideDdl(decided: DecidedDdl | undefined): void {
+    this.#decidedDdl = decided;
   }
 
   /** The running stream that is applied to `side`. */
@@ -151,7 +151,7 @@ export class ImportStreams {
       }),
       destination: side,
       policy: document.options.ddl,
-      takeDecision: () => this.#takeDdlDecision(),
+      decisionOn: (gtid) => this.#decisionOn(gtid),
     });
     const stream = new Replication(
       {
@@ -377,10 +377,8 @@ export class ImportStreams {
     }));
   }
 
-  #takeDdlDecision(): DdlDecision | undefined {
-    const decision = this.#ddlDecision;
-    this.#ddlDecision = undefined;
-    return decision;
+  #decisionOn(gtid: string): DdlDecision | undefined {
+    return this.#decidedDdl?.gtid === gtid ? this.#decidedDdl.decision : undefined;
   }
 }
 

@@ -9,7 +9,7 @@ import type { WriteBackTally } from './write-back/judged-source.ts';
 
 export interface DdlTransaction extends StreamTransaction {
   ddl: LoggedDdl;
-  /** See `foreignTables`; none where all tables are imported. */
+  /** See `foreignTables`. */
   foreign: readonly string[];
   /** See `numberedOtherwise`. */
   numbered?: string | undefined;

@@ -1,3 +1,4 @@
+import { AppError } from '../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { AppliedProgress } from './applied-progress.ts';
 import type { Applier } from './apply/applier.ts';
@@ -108,7 +109,11 @@ export class ReplicationSession {
         durable &&= isDurable;
         if (behind !== undefined) collector.giveBack(behind);
       } else if (alone !== undefined) {
-        await this.#handleDdl(alone);
+        try {
+          await this.#handleDdl(alone);
+        } catch (error) {
+          throw atStatement(error, alone.gtid);
+        }
         return;
       }
     }
@@ -269,8 +274,7 @@ export class ReplicationSession {
   }
 
   async #foreignTables(ddl: LoggedDdl): Promise<string[]> {
-    const { database, allTables = false } = this.#parts.options;
-    if (allTables) return [];
+    const { database } = this.#parts.options;
     await using destination = await ServerConnection.open(this.#parts.options.destination);
     return await foreignTables(destination, { ddl, database, imported: this.#parts.definitions });
   }
@@ -301,4 +305,10 @@ export class ReplicationSession {
     const { readFrom, partial, stamp } = transaction;
     return { readFrom, last: lastOf(this.#parts.applied, gtidsOf(transaction), partial ? undefined : stamp) };
   }
+}
+
+/** What the operator decides of the statement is decided of this one. */
+function atStatement(error: unknown, gtid: string): unknown {
+  if (!(error instanceof AppError)) return error;
+  return new AppError(error.code, error.message, { cause: error.cause, details: { gtid, ...error.details } });
 }

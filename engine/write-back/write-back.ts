@@ -38,7 +38,7 @@ export interface WriteBackOptions {
   tables: () => readonly string[];
   /** Every table of the source is imported, also one that is not among `tables` yet. */
   allTables: boolean;
-  takeDdlDecision: () => DdlDecision | undefined;
+  ddlDecisionOn: (gtid: string) => DdlDecision | undefined;
   /** Hears the keys of every tester's transaction before it counts as read. */
   onTouched: TouchListener;
   onChanged: () => void;
@@ -286,7 +286,7 @@ export class WriteBack {
     const effect = statementEffect(ddl);
     // A tester's own table: nothing of it is imported.
     if (effect.kind === 'tables' && !effect.tables.some(({ name }) => concerns(name))) return;
-    if (this.#options.takeDdlDecision() !== 'skip') {
+    if (this.#options.ddlDecisionOn(gtid) !== 'skip') {
       throw new AppError('WRITE_BACK_DDL', `DDL on the target at ${gtid}, which is not the source's: ${shown}`, {
         details: { gtid, sql: shown },
       });

@@ -133,7 +133,7 @@ describe.each([
       }),
       destination: 'target',
       policy: 'EXEC',
-      takeDecision: () => undefined,
+      decisionOn: () => undefined,
     });
     const table = 'CREATE TABLE t (id INT PRIMARY KEY, `j s` JSON NOT NULL, json JSON COMMENT "JSON")';
     for (const statements of [['ALTER TABLE t ADD `j s` JSON, ADD json JSON DEFAULT NULL'], ['DROP TABLE t', table]]) {

@@ -211,7 +211,7 @@ describe.each<[string, Flavor, string[]]>([
       }),
       destination: 'target',
       policy: 'EXEC',
-      takeDecision: () => undefined,
+      decisionOn: () => undefined,
     });
     // Those that there are may not be what makes foreign keys followed at all.
     for (const connection of [world.source, world.target])

@@ -295,6 +295,18 @@ describe('of a whole database', () => {
     expect(names.toSorted()).toEqual(['a', 'another', 'b', 'c', 'fresh']);
   });
 
+  test('a table that the target alone has is not taken for one that is created', async () => {
+    await startAndStop();
+    await target.write('CREATE TABLE theirs (id INT PRIMARY KEY)');
+    await target.write('INSERT INTO theirs VALUES (2)');
+    await run('CREATE TABLE IF NOT EXISTS theirs (id INT PRIMARY KEY)');
+    const { replication, stop } = start('EXEC', [], whole);
+    const end = replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(30_000));
+    await expect(end).rejects.toMatchObject({ code: 'DDL_TABLE_FOREIGN' });
+    await stop();
+    expect(await target.rows('SELECT * FROM theirs')).toEqual([['2']]);
+  });
+
   test('with STOP, a table that is created stops the stream at its place; applied or made by hand, it is followed', async () => {
     await startAndStop();
     await run('CREATE TABLE one (id INT PRIMARY KEY)', 'INSERT INTO one VALUES (1)');

@@ -42,7 +42,7 @@ export function replicateDdl({
         journal: new DdlJournal(stream),
         destination: 'target',
         policy,
-        takeDecision: () => decisions.shift(),
+        decisionOn: () => decisions.shift(),
       }),
       ...more,
     },

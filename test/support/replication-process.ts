@@ -38,7 +38,7 @@ const replication = new Replication(
       journal: new DdlJournal({ origin, destination, importId, direction: 'forward' }),
       destination: 'target',
       policy: 'EXEC',
-      takeDecision: () => undefined,
+      decisionOn: () => undefined,
     }),
     onRetry: (error) => console.error(`${error.code}: ${error.message}`),
   },
