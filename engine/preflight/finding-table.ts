@@ -41,6 +41,13 @@ export const FINDINGS = {
     meaning: 'Source and target are the same server.',
     fix: 'Name another server as the target.',
   },
+  SOURCE_WRITTEN_BY_SWITCHYARD: {
+    severity: 'error',
+    skippable: false,
+    meaning:
+      'A stream of another import writes to the source. Its transactions look like those of this import, which would not bring them to the target.',
+    fix: 'Complete or cancel the other import first; where it is no more, delete its row in `_switchyard.progress` on the source.',
+  },
   TARGET_NOT_MYSQL: {
     severity: 'error',
     skippable: false,

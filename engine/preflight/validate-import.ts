@@ -10,6 +10,7 @@ import { checkDefinitions } from './check-definitions.ts';
 import { checkForeignKeys, foreignKeysOf, type ForeignKey } from './check-foreign-keys.ts';
 import { checkGrants } from './check-grants.ts';
 import { checkObjects } from './check-objects.ts';
+import { checkOtherStreams } from './check-other-streams.ts';
 import { checkPair, checkVersion } from './check-servers.ts';
 import { checkTables, enginesOf } from './check-tables.ts';
 import { checkUsers } from './check-users.ts';
@@ -79,7 +80,7 @@ export async function validateServer(
   findings: Finding[],
 ): Promise<void> {
   findings.push(...checkGrants(view, await Grants.read(view.connection), { database, tables, reverse }));
-  findings.push(...(await checkBinlog(view, database)));
+  findings.push(...(await checkBinlog(view, database)), ...(await checkOtherStreams(view)));
 }
 
 interface ImportedSchema {

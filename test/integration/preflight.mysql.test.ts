@@ -176,6 +176,15 @@ describe('settings of the source', () => {
     await provoke('XA_PREPARED', source, setup, ["XA ROLLBACK 'p'"]);
   });
 
+  test('a stream of another import that is applied to the source', async () => {
+    const setup = [
+      'CREATE DATABASE _switchyard',
+      'CREATE TABLE _switchyard.progress (import_id VARCHAR(63), direction VARCHAR(8))',
+      "INSERT INTO _switchyard.progress VALUES ('earlier', 'forward')",
+    ];
+    await provoke('SOURCE_WRITTEN_BY_SWITCHYARD', source, setup, ['DROP DATABASE _switchyard']);
+  });
+
   test('settings of the target', async () => {
     await provoke('LOCAL_INFILE_OFF', target, ['SET GLOBAL local_infile = OFF'], ['SET GLOBAL local_infile = ON']);
     const { message } = await provoke(
