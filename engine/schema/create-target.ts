@@ -20,6 +20,11 @@ export async function openForDdl(target: ServerDefinition): Promise<ServerConnec
     await connection.write('SET SESSION sql_generate_invisible_primary_key = 0').catch((error: unknown) => {
       if (errnoOf(error) !== 1193 && errnoOf(error) !== 1227) throw error;
     });
+    // Without it a TIMESTAMP NOT NULL would get defaults that the source's does not have, and change with every UPDATE.
+    await connection.write('SET SESSION explicit_defaults_for_timestamp = 1').catch(async (error: unknown) => {
+      const [row] = await connection.rows("SHOW VARIABLES LIKE 'explicit_defaults_for_timestamp'");
+      if (row?.[1] !== 'ON' && errnoOf(error) === 1227) throw error;
+    });
   } catch (error) {
     connection.destroy();
     throw error;

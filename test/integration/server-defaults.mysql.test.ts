@@ -10,7 +10,11 @@ const DEFAULTS = ['--autocommit=0', '--completion-type=CHAIN'];
 let target: RunningServer;
 
 beforeAll(async () => {
-  target = await startServer({ flavor: 'mysql-9.7', role: 'target', options: DEFAULTS });
+  target = await startServer({
+    flavor: 'mysql-9.7',
+    role: 'target',
+    options: [...DEFAULTS, '--explicit-defaults-for-timestamp=OFF'],
+  });
 });
 
 afterAll(async () => {
@@ -45,6 +49,21 @@ describe.each([
     } finally {
       await fixture.onSource('SET GLOBAL sql_select_limit = 18446744073709551615');
     }
+  });
+
+  test('a TIMESTAMP NOT NULL does not become one that changes with every UPDATE', async () => {
+    const fixture = new CopyFixture(source, target);
+    await fixture.onSource(
+      'CREATE DATABASE stamps',
+      'CREATE TABLE stamps.t (id INT PRIMARY KEY, at TIMESTAMP NOT NULL)',
+    );
+    await fixture.prepare('stamps');
+    await using connection = await ServerConnection.open(definitionOf(target));
+    const columns = await connection.rows(
+      "SELECT COLUMN_DEFAULT, EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA='stamps' AND COLUMN_NAME='at'",
+    );
+    expect(columns[0]).toEqual([null, '']);
+    await connection.write('DROP DATABASE stamps');
   });
 
   test('a connection sees what was committed since it looked last', async () => {
