@@ -259,6 +259,7 @@ function longValue(random: SeededRandom): ColumnKind {
         [8, 3],
         [2, 50],
         [1, type.startsWith('TINY') ? 40 : 3000],
+        [0.2, /^TINY|^TEXT|^BLOB/.test(type) ? 40 : 60_000],
       ] as const)})`;
     },
     keyable: false,

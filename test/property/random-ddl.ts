@@ -17,10 +17,12 @@ export interface DdlOptions {
   duringCopy: boolean;
 }
 
+type Make = (random: SeededRandom, table: RandomTable, family: Family, tables: readonly RandomTable[]) => string[];
+
 /** Statements that leave the columns that writers know; some fail, as those of applications do. */
 export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: DdlOptions): DdlStatements {
   const table = random.pick(tables);
-  const make = random.weighted<(random: SeededRandom, table: RandomTable, family: Family) => string[]>([
+  const make = random.weighted<Make>([
     [10, extraColumn],
     [4, indexes],
     [3, truncate],
@@ -33,10 +35,14 @@ export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: 
           [3, thereAndBack],
           [2, uniqueness],
           [1, numbers],
+          [2, otherForm],
+          [2, otherKey],
+          [2, goneAndBack],
+          [1, swapped],
         ] as const)),
     [2, others],
   ]);
-  return { session: session(random, family), sql: make(random, table, family) };
+  return { session: session(random, family), sql: make(random, table, family, tables) };
 }
 
 function session(random: SeededRandom, family: Family): string[] {
@@ -128,7 +134,7 @@ function options(random: SeededRandom, table: RandomTable): string[] {
     `${alter(table)} ${random.pick(["COMMENT = 'it''s; new'", 'FORCE', 'ENGINE=InnoDB', 'AUTO_INCREMENT = 400'])}`,
     ...(table.partitioned
       ? [
-          `${alter(table)} ${random.pick(['COALESCE PARTITION 1', 'ADD PARTITION PARTITIONS 1', 'TRUNCATE PARTITION p0'])}`,
+          `${alter(table)} ${random.pick(['COALESCE PARTITION 1', 'ADD PARTITION PARTITIONS 1', 'TRUNCATE PARTITION p0', 'DROP PARTITION p1', 'REMOVE PARTITIONING'])}`,
         ]
       : []),
   ];
@@ -165,11 +171,72 @@ function uniqueness(random: SeededRandom, table: RandomTable, family: Family): s
   ];
 }
 
-function numbers(_: SeededRandom, table: RandomTable): string[] {
+/** Where the order of the rows is one on both sides: otherwise it stops (DDL_NUMBERS_ROWS). */
+function numbers(random: SeededRandom, table: RandomTable): string[] {
+  const isInOrder =
+    /PRIMARY KEY/.test(table.createSql) && !table.key.some(({ kind }) => /CHARACTER SET/.test(kind.type));
+  if (!isInOrder || table.partitioned) return options(random, table);
   return [
     `${alter(table)} ADD COLUMN numbered BIGINT NOT NULL AUTO_INCREMENT UNIQUE`,
     `${alter(table)} DROP COLUMN numbered`,
   ];
+}
+
+/** The same columns, in other types or charsets that hold their values. */
+function otherForm(random: SeededRandom, table: RandomTable): string[] {
+  const column = random.pick(table.columns);
+  const type = column.kind.type
+    .replace(/^(TINY|SMALL|MEDIUM)?INT\b/, 'BIGINT')
+    .replace(/^(VAR)?CHAR\(\d+\)/, 'VARCHAR(40)')
+    .replace(/^VARBINARY\(\d+\)/, 'VARBINARY(40)');
+  const isFree = !column.counted && column.name !== 'parent_id' && type !== column.kind.type;
+  return [
+    isFree && random.chance(0.6)
+      ? `${alter(table)} MODIFY COLUMN ${q(column.name)} ${type} ${column.nullable ? 'NULL' : 'NOT NULL'}${random.pick(['', ' FIRST'])}`
+      : `${alter(table)} CONVERT TO CHARACTER SET utf8mb4 COLLATE ${random.pick(['utf8mb4_bin', 'utf8mb4_general_ci'])}`,
+  ];
+}
+
+/** What addresses a row. */
+function otherKey(random: SeededRandom, table: RandomTable): string[] {
+  const columns = random.sample(table.key, 9).map(({ name }) => q(name));
+  const more = random.sample(
+    table.columns.filter(({ nullable, kind }) => !nullable && kind.keyable),
+    1,
+  );
+  const list = [...new Set([...columns, ...(random.chance(0.4) ? more.map(({ name }) => q(name)) : [])])].join(', ');
+  const anew = `ADD PRIMARY KEY (${list})`;
+  const isOfUnique = /only_key/.test(table.createSql);
+  return [
+    isOfUnique
+      ? `${alter(table)} ${random.pick([anew, 'DROP PRIMARY KEY'])}`
+      : `${alter(table)} DROP PRIMARY KEY, ${anew}`,
+  ];
+}
+
+/** What writers write fails for a while; then the columns stand in another order. */
+function goneAndBack(random: SeededRandom, table: RandomTable): string[] {
+  const { columns, key, unique, foreignKey } = table;
+  const [free] = random.sample(
+    columns.filter((one) => one.nullable && one.name !== 'parent_id' && !key.includes(one) && !unique.includes(one)),
+    1,
+  );
+  const ofKey =
+    foreignKey === null ? [] : [[`DROP FOREIGN KEY ${q(`fk_${table.name}`)}`, `ADD ${foreignKey}`] as const];
+  const ofColumn =
+    free === undefined
+      ? []
+      : [[`DROP COLUMN ${q(free.name)}`, `ADD COLUMN ${q(free.name)} ${free.kind.type} NULL`] as const];
+  const [gone, back] = random.sample([...ofKey, ...ofColumn], 1)[0] ?? ['FORCE', 'ENGINE=InnoDB'];
+  return [`${alter(table)} ${gone}`, `${alter(table)} ${back}`];
+}
+
+/** Two tables have each other's names for a moment. */
+function swapped(random: SeededRandom, table: RandomTable, _: Family, tables: readonly RandomTable[]): string[] {
+  const other = random.pick(tables);
+  if (other === table) return thereAndBack(random, table);
+  const swap = `RENAME TABLE ${q(table.name)} TO swapping, ${q(other.name)} TO ${q(table.name)}, swapping TO ${q(other.name)}`;
+  return [swap, swap];
 }
 
 /** Tables that are not imported (their names begin with `extra `); with the last statement they are gone. */

@@ -29,7 +29,7 @@ export function randomSchedule(
   const random = new SeededRandom(seed);
   const { family } = FLAVOR_SPECS[source];
   const { xa = true, freeDdl = family === 'mysql' } = options;
-  const [forTables, forWriters, forSteps] = [random.fork(), random.fork(), random.fork()];
+  const [forTables, forWriters, forSteps, forLog] = [random.fork(), random.fork(), random.fork(), random.fork()];
   const through = writersThrough ?? random.pick(['server', 'server', 'proxy'] as const);
   const ddl = random.chance(0.5) ? 'EXEC' : 'STOP';
   const tables: RandomTable[] = [];
@@ -50,11 +50,13 @@ export function randomSchedule(
       ddl,
       fence: random.pick(['auto', 'read_only', 'triggers', 'accounts', 'lock_tables'] as const),
     },
+    settings: logSettings(forLog, family),
     tables: tables.map((table) => ({
       name: table.name,
       statements: [
         ...table.session,
         table.createSql,
+        ...triggers(forTables, table),
         ...forTables.times(forTables.int(0, 8), () =>
           insert(forTables, table, { verb: 'INSERT IGNORE INTO', rows: forTables.int(5, 60) }),
         ),
@@ -69,6 +71,41 @@ export function randomSchedule(
     })),
     steps: steps(forSteps, { through, family, ddl: ddl === 'EXEC', freeDdl, tables, quick }),
   };
+}
+
+/** Every one of them each time: servers are used again. */
+function logSettings(random: SeededRandom, family: Family): string[] {
+  const settings: (readonly [name: string, values: readonly string[]])[] = [
+    ['max_binlog_size', ['1073741824', '1073741824', '65536']],
+    ['binlog_checksum', ['CRC32', 'CRC32', 'CRC32', 'NONE']],
+    ['time_zone', ["'SYSTEM'", "'+03:00'"]],
+    ...(family === 'mysql'
+      ? ([
+          ['binlog_row_metadata', ['FULL', 'MINIMAL']],
+          ['binlog_transaction_compression', ['OFF', 'OFF', 'ON']],
+          ['binlog_rows_query_log_events', ['OFF', 'ON']],
+        ] as const)
+      : ([
+          ['binlog_row_metadata', ['FULL', 'MINIMAL', 'NO_LOG']],
+          ['log_bin_compress', ['OFF', 'ON']],
+          ['log_bin_compress_min_len', ['256', '10']],
+          ['binlog_annotate_row_events', ['ON', 'OFF']],
+          ['binlog_alter_two_phase', ['OFF', 'ON']],
+        ] as const)),
+  ];
+  return settings.map(([name, values]) => `SET GLOBAL ${name} = ${random.pick(values)}`);
+}
+
+/** What they do is in the log; they go with the primary. */
+function triggers(random: SeededRandom, { name, columns, key, unique }: RandomTable): string[] {
+  const column = columns.find(
+    (one) => one.nullable && !key.includes(one) && !unique.includes(one) && one.name !== 'parent_id',
+  );
+  if (column === undefined || !random.chance(0.08)) return [];
+  const event = random.pick(['INSERT', 'UPDATE']);
+  return [
+    `CREATE TRIGGER \`of ${name}\` BEFORE ${event} ON \`${name}\` FOR EACH ROW SET NEW.\`${column.name}\` = COALESCE(NEW.\`${column.name}\`, ${column.kind.value(random)})`,
+  ];
 }
 
 /** As applications of many kinds set up their sessions. */

@@ -17,6 +17,8 @@ export interface RandomTable {
   key: RandomColumn[];
   unique: RandomColumn[];
   partitioned: boolean;
+  /** Its definition, where there is one. */
+  foreignKey: string | null;
   createSql: string;
   /** `CREATE` needs it. */
   session: string[];
@@ -59,6 +61,7 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
   );
   const columns = random.sample([...key, ...unique, ...reference, ...payload], 100);
   const generated = generatedColumns(random, columns);
+  const foreignKey = parent === undefined ? null : foreignKeySql(random, name, parent);
   const definitions = [
     ...random.sample([...columns.map((one) => columnSql(random, one)), ...generated.map(({ sql }) => sql)], 100),
     ...keySql(form, key),
@@ -66,7 +69,7 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     ...uniqueExpressionSql(random, [...unique, ...payload], family),
     ...generated.flatMap(({ index }) => (index === null ? [] : [index])),
     ...indexSql(random, [...payload, ...key, ...unique], family),
-    ...(parent === undefined ? [] : [foreignKeySql(random, name, parent)]),
+    ...(foreignKey === null ? [] : [foreignKey]),
   ];
   // A partitioned table has no foreign keys, and its columns must be in every unique key.
   const partitioned =
@@ -85,9 +88,24 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     key,
     unique,
     partitioned,
-    createSql: `CREATE TABLE ${q(name)} (${definitions.join(', ')}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci${partitioned ? ' PARTITION BY KEY() PARTITIONS 3' : ''}`,
+    foreignKey,
+    createSql: `CREATE TABLE ${q(name)} (${definitions.join(', ')}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci${partitioned ? partitionsSql(random, key) : ''}`,
     session: form === 'hidden' ? ['SET SESSION sql_generate_invisible_primary_key=ON'] : [],
   };
+}
+
+function partitionsSql(random: SeededRandom, key: RandomColumn[]): string {
+  const number = key.find(({ kind }) => /INT/.test(kind.type));
+  const by = number === undefined ? '' : q(number.name);
+  return random.pick([
+    ' PARTITION BY KEY() PARTITIONS 3',
+    ...(by === ''
+      ? []
+      : [
+          ` PARTITION BY HASH (${by}) PARTITIONS 3`,
+          ` PARTITION BY RANGE (${by}) (PARTITION p0 VALUES LESS THAN (40), PARTITION p1 VALUES LESS THAN (90), PARTITION p2 VALUES LESS THAN MAXVALUE)`,
+        ]),
+  ]);
 }
 
 function column(name: string, kind: ColumnKind, nullable = false, counted = false): RandomColumn {

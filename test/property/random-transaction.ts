@@ -23,8 +23,15 @@ export function randomTransaction(
           [1, random.int(20, 60)],
         ] as const);
   const own = random.chance(0.5) ? [random.pick(tables)] : tables;
-  const statements = random.times(size, () => randomStatements(random, random.pick(own))).flat();
-  const end = begin !== 'autocommit' && random.chance(0.2) ? 'rollback' : 'commit';
+  const statements = random
+    .times(size, () => (random.chance(0.08) ? severalTables(random, own) : randomStatements(random, random.pick(own))))
+    .flat();
+  const end =
+    begin !== 'autocommit' && random.chance(0.2)
+      ? 'rollback'
+      : begin === 'xa' && random.chance(0.3)
+        ? 'one_phase'
+        : 'commit';
   return {
     begin,
     statements: begin === 'begin' && random.chance(0.3) ? withSavepoint(random, statements) : statements,
@@ -66,6 +73,42 @@ function randomStatements(random: SeededRandom, table: RandomTable): string[] {
   return make(random, table);
 }
 
+/** One statement that changes rows of two tables, or makes rows of one out of another; through a temporary table, too. */
+function severalTables(random: SeededRandom, tables: readonly RandomTable[]): string[] {
+  const [a, b] = [random.pick(tables), random.pick(tables)];
+  const from = `${q(a.name)} AS a JOIN ${q(b.name)} AS b`;
+  const both = `${placeOf(random, a, 'a')} AND ${placeOf(random, b, 'b')}`;
+  const what = random.pick(['update', 'update', 'delete', 'select', 'temporary'] as const);
+  switch (what) {
+    case 'update':
+      return [`UPDATE ${from} SET ${assignments(random, a, 'a.')}, ${assignments(random, b, 'b.')} WHERE ${both}`];
+    case 'delete':
+      return [`DELETE ${random.pick(['a', 'b', 'a, b'])} FROM ${from} WHERE ${both}`];
+    case 'select': {
+      const columns = writtenColumns(random, a);
+      const values = columns.map((column) => valueOf(random, column)).join(',');
+      return [
+        `INSERT IGNORE INTO ${q(a.name)} (${columns.map(({ name }) => q(name)).join(',')}) SELECT ${values} FROM ${q(b.name)} AS b LIMIT ${random.int(1, 9)}`,
+      ];
+    }
+    case 'temporary': {
+      const columns = a.columns.map(({ name }) => q(name)).join(',');
+      return [
+        `CREATE TEMPORARY TABLE aside AS SELECT ${columns} FROM ${q(a.name)} LIMIT ${random.int(1, 9)}`,
+        `REPLACE INTO ${q(a.name)} (${columns}) SELECT ${columns} FROM aside`,
+        'DROP TEMPORARY TABLE aside',
+      ];
+    }
+    default:
+      throw new Error(`no such statement: ${String(what satisfies never)}`);
+  }
+}
+
+function placeOf(random: SeededRandom, { key, columns }: RandomTable, alias: string): string {
+  const by = key.length > 0 ? random.sample(key, 1) : random.sample(columns, 1);
+  return by.map(({ name, kind }) => `${alias}.${q(name)} = ${kind.value(random)}`).join(' AND ');
+}
+
 function insertOne(random: SeededRandom, table: RandomTable): string[] {
   return [insert(random, table, { verb: 'INSERT INTO', rows: 1 })];
 }
@@ -99,10 +142,10 @@ function insertOrUpdate(random: SeededRandom, table: RandomTable): string[] {
   ];
 }
 
-function assignments(random: SeededRandom, table: RandomTable): string {
+function assignments(random: SeededRandom, table: RandomTable, alias = ''): string {
   const free = table.columns.filter((column) => !table.key.includes(column));
   const changed = random.sample(free.length > 0 ? free : table.columns, random.int(1, 3));
-  return changed.map((column) => `${q(column.name)} = ${valueOf(random, column)}`).join(', ');
+  return changed.map((column) => `${alias}${q(column.name)} = ${valueOf(random, column)}`).join(', ');
 }
 
 function updateOne(random: SeededRandom, table: RandomTable): string[] {

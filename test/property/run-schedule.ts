@@ -184,6 +184,7 @@ export class ScheduleRun {
   async #prepare(): Promise<void> {
     await this.stage.clear();
     await using connection = await connect(this.stage.servers.source, DATABASE);
+    for (const setting of this.schedule.settings) await connection.query(setting);
     await connection.query(`CREATE TABLE ${COUNTERS} (id INT PRIMARY KEY, n BIGINT NOT NULL)`);
     const list = this.schedule.writers.map((_, id) => `(${id}, 0)`);
     if (list.length > 0) await connection.query(`INSERT INTO ${COUNTERS} VALUES ${list.join(',')}`);

@@ -6,7 +6,8 @@ import { FLAVORS } from '../../servers/flavor.ts';
 const transactionSchema = z.strictObject({
   begin: z.enum(['autocommit', 'begin', 'xa']),
   statements: z.array(z.string()),
-  end: z.enum(['commit', 'rollback']),
+  /** `one_phase`: of XA alone, as a commit for others. */
+  end: z.enum(['commit', 'rollback', 'one_phase']),
 });
 
 const stepSchema = z.discriminatedUnion('kind', [
@@ -40,6 +41,8 @@ export const scheduleSchema = z.strictObject({
     ddl: z.enum(['STOP', 'EXEC']),
     fence: z.enum(FENCES),
   }),
+  /** Of the source, run in order before anything else: what its log looks like. A restart forgets them. */
+  settings: z.array(z.string()).default([]),
   /** Run in order on the source before anything else: tables with their first rows. */
   tables: z.array(z.strictObject({ name: z.string(), statements: z.array(z.string()) })),
   writers: z.array(

@@ -91,6 +91,10 @@ export class Writer {
     for (const statement of statements) await this.#statement(connection, statement);
     await this.#count(connection);
     await connection.query(`XA END ${xid}`);
+    if (end === 'one_phase') {
+      await this.#commit(connection, `XA COMMIT ${xid} ONE PHASE`);
+      return;
+    }
     await connection.query(`XA PREPARE ${xid}`);
     if (end === 'rollback') await connection.query(`XA ROLLBACK ${xid}`);
     else await this.#commit(connection, `XA COMMIT ${xid}`);
