@@ -64,7 +64,8 @@ export class TableChunks {
   async #bound(gap: Gap, reader: ServerConnection): Promise<Bound | null> {
     if (this.table.bytes <= this.#chunkBytes && gap.lower === null && gap.upper === null) return null;
     if (this.#arithmetic === undefined) this.#arithmetic = await this.#decide(reader);
-    if (this.#arithmetic !== null && gap.upper === null) return this.#nextInteger(gap, reader);
+    const integer = gap.upper === null ? await this.#nextInteger(gap, reader) : null;
+    if (integer !== null) return integer;
     const [row] = await reader.rows(
       `SELECT ${this.#key.map(selectExpression).join(',')} FROM ${tableByKey(this.table)}${rangePredicate(this.#key, gap)} ORDER BY ${this.#order()} LIMIT 1 OFFSET ${this.#rowsPerChunk - 1}`,
     );
@@ -87,20 +88,18 @@ export class TableChunks {
     return { largest: extremes.largest };
   }
 
+  /**
+   * Null: the rest is cut by counting rows. Behind what was the largest key there is what was added since, and it may be far away (one
+   * row with the largest number that there is): by arithmetic the way there has no end.
+   */
   async #nextInteger(gap: Gap, reader: ServerConnection): Promise<Bound | null> {
-    const arithmetic = this.#arithmetic;
-    if (arithmetic === null || arithmetic === undefined) return null;
+    if (this.#arithmetic == null) return null;
     const step = BigInt(Math.ceil(this.#rowsPerChunk * this.#keysPerRow));
-    let from = gap.lower?.[0] === undefined ? null : BigInt(gap.lower[0]);
-    if (from === null || from + step >= arithmetic.largest) {
-      // Rows were added since the first look: without another one the last chunk would hold them all.
-      const extremes = await this.#extremes(reader);
-      if (extremes === null) return null;
-      arithmetic.largest = extremes.largest;
-      from ??= extremes.smallest - 1n;
-    }
-    const upper = from + step;
-    return upper >= arithmetic.largest ? null : [String(upper)];
+    const from = gap.lower?.[0] ?? (await this.#extremes(reader))?.smallest;
+    const upper = from === undefined ? null : BigInt(from) + step - (gap.lower === null ? 1n : 0n);
+    if (upper !== null && upper < this.#arithmetic.largest) return [String(upper)];
+    this.#arithmetic = null;
+    return null;
   }
 
   async #extremes(reader: ServerConnection): Promise<{ smallest: bigint; largest: bigint } | null> {

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COPY_TABLES, landedChunks, type LandedChunk } from '../../engine/copy/copy-chunks-table.ts';
+import { gapsOf } from '../../engine/copy/chunk.ts';
 import { CopyRun } from '../../engine/copy/copy-run.ts';
 import { CopyPair } from '../../engine/copy/copy-pair.ts';
 import type { TableProgress } from '../../engine/copy/copy-progress.ts';
 import type { CopyOptions, CopyResult } from '../../engine/copy/run-copy.ts';
+import { TableChunks } from '../../engine/copy/table-chunks.ts';
 import { tablePlan } from '../../engine/copy/table-plan.ts';
 import { Turns } from '../../engine/copy/turns.ts';
 import { holdsTyped, holdsTypedBefore8 } from '../../engine/copy/typed-json.ts';
@@ -172,6 +174,25 @@ describe.each(['mysql', 'mariadb'] as const)('chunks of keys of every kind from 
       expect([table.name, Math.max(...chunks.map((chunk) => chunk.rows)) <= 2500]).toEqual([table.name, true]);
     }
   });
+});
+
+test('a key far behind the others that comes while the table is copied does not make chunks of all that could be between', async () => {
+  await using source = await connect(mysql);
+  await source.write('CREATE DATABASE far');
+  await source.write('CREATE TABLE far.t (id BIGINT PRIMARY KEY, v CHAR(200))');
+  await source.write(`INSERT INTO far.t SELECT n, REPEAT('x', 200) FROM ${numbers(2000)}`);
+  await source.write('ANALYZE TABLE far.t');
+  const [table] = await inspectTables(source, 'far', 'all');
+  if (table === undefined) throw new Error('no table');
+  const chunks = new TableChunks(table, gapsOf([]), 16 * 1024);
+  const first = await chunks.next(source);
+  expect(first?.upper).not.toBeNull();
+  await source.write("INSERT INTO far.t VALUES (9223372036854775807, 'far')");
+  const bounds = [first?.upper];
+  while (chunks.open && bounds.length < 1000) bounds.push((await chunks.next(source))?.upper);
+  expect(bounds.length).toBeGreaterThan(10);
+  expect(bounds.length).toBeLessThan(100);
+  expect(bounds.at(-1)).toBeNull();
 });
 
 describe('a table of 200,000 rows', () => {
