@@ -36,7 +36,7 @@ export async function isSameOnOrigin(options: SameOnOriginOptions): Promise<bool
     const there = await keyParts(destination, name);
     return (
       JSON.stringify(parts) === JSON.stringify(there) &&
-      (await columnWords(origin, table)) === (await columnWords(destination, table)) &&
+      areAlike(await columnWords(origin, table), await columnWords(destination, table)) &&
       (await isMysql(origin)) &&
       (await isMysql(destination))
     );
@@ -45,6 +45,11 @@ export async function isSameOnOrigin(options: SameOnOriginOptions): Promise<bool
     if (error instanceof AppError && error.code === 'SERVER_ERROR') return false;
     throw error;
   }
+}
+
+/** What one side alone has (the other has not come to the statement) is in no expression that both have. */
+function areAlike(here: ReadonlyMap<string, string>, there: ReadonlyMap<string, string>): boolean {
+  return [...here].every(([name, words]) => (there.get(name) ?? words) === words);
 }
 
 async function isMysql(connection: ServerConnection): Promise<boolean> {

@@ -24,13 +24,21 @@ export async function keyParts(connection: ServerConnection, { schema, table, in
   });
 }
 
-/** Types, collations and expressions of the columns, as text: whatever an expression over them may depend on. */
-export async function columnWords(connection: ServerConnection, { schema, name }: { schema: string; name: string }) {
+/** Type, collation and expression of each column, as text: whatever an expression over them may depend on. */
+export async function columnWords(
+  connection: ServerConnection,
+  { schema, name }: { schema: string; name: string },
+): Promise<Map<string, string>> {
   const rows = await readWords(
     connection,
-    `COLUMNS WHERE TABLE_SCHEMA = ${quoteText(schema)} AND TABLE_NAME = ${quoteText(name)} ORDER BY ORDINAL_POSITION`,
+    `COLUMNS WHERE TABLE_SCHEMA = ${quoteText(schema)} AND TABLE_NAME = ${quoteText(name)}`,
   );
-  const words = ['COLUMN_NAME', 'COLUMN_TYPE', 'COLLATION_NAME', 'GENERATION_EXPRESSION'];
+  const words = ['COLUMN_TYPE', 'COLLATION_NAME', 'GENERATION_EXPRESSION'];
   // The display width, which MySQL 8 dropped, is no matter.
-  return JSON.stringify(rows.map((row) => words.map((word) => row[word]?.replace(/^(\w*int)\(\d+\)/, '$1'))));
+  return new Map(
+    rows.map((row) => [
+      row['COLUMN_NAME'] ?? '',
+      JSON.stringify(words.map((word) => row[word]?.replace(/^(\w*int)\(\d+\)/, '$1'))),
+    ]),
+  );
 }
