@@ -161,6 +161,12 @@ export class ScheduleRun {
     const { traffic } = await this.view();
     const primary: Side = traffic.primary;
     const flavor = primary === 'source' ? FLAVOR_SPECS[this.schedule.source].family : 'mysql';
+    // A PREPARE whose writer is gone would be waited for for ever: it is part of no position until it ends.
+    while (this.#writers.some(({ isWaiting }) => !isWaiting)) {
+      this.signal.throwIfAborted();
+      await delay(20);
+    }
+    await this.#endPrepared(this.stage.servers[primary]);
     const position = await this.#position(primary, flavor);
     await this.until(({ streams }) => {
       const direction = primary === 'source' ? 'forward' : 'reverse';

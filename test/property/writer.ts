@@ -33,6 +33,8 @@ export class Writer {
   acknowledged = 0;
   unknown = 0;
   statements = 0;
+  /** At the gate, with no transaction under way. */
+  isWaiting = false;
   readonly errors = new Map<string, number>();
   readonly #options: WriterOptions;
   #connection: mysql.Connection | undefined;
@@ -50,12 +52,15 @@ export class Writer {
     const cut = () => this.#connection?.destroy();
     while (!signal.aborted) {
       for (const transaction of script.transactions) {
+        this.isWaiting = true;
         await this.#options.gate();
+        this.isWaiting = false;
         if (signal.aborted) break;
         await this.#transaction(transaction).catch((error: unknown) => this.#failed(error as ServerFailure));
         await delay(script.pauseMs, undefined, { signal }).catch(() => {});
       }
     }
+    this.isWaiting = true;
     const timer = setTimeout(cut, 5000);
     await this.#connection?.end().catch(() => {});
     clearTimeout(timer);
