@@ -252,6 +252,13 @@ export const ERROR_TABLE = {
     remedy:
       'Where the numbers do not become the primary key: `resume --apply-ddl`, then `switchyard verify --repair` puts those of the source in their place; do not switch before. Where they do, cancel the import and begin it anew, or have the statement run on the source before.',
   },
+  DDL_CONVERTS_OTHERWISE: {
+    kind: 'fatal',
+    meaning:
+      'A DDL statement has given a column another type, and MariaDB and MySQL do not convert all values of the old one alike: one cuts off where the other rounds, they read dates, numbers and bytes differently. The statement has run on the destination.',
+    remedy:
+      '`resume --skip-ddl` (it has run), then `switchyard verify --repair` puts the values of the source in the place of those that differ; do not switch before.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

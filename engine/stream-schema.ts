@@ -4,7 +4,8 @@ import type { Flavor } from '../core/gtid.ts';
 import { inspectTables, serverFacts } from './schema/inspect.ts';
 import { paddedPartitionColumns } from './schema/padded-partitions.ts';
 import type { Table } from './schema/table.ts';
-import { quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
+import { convertedOtherwise, type ConversionContext } from './ddl-conversion.ts';
+import { quoteName, quoteText, textOf, type Bytes, type ServerConnection } from './server/connection.ts';
 import { STREAM_SCHEMA, type Direction } from './sidecar.ts';
 import type { LoggedDdl } from './stream/transaction.ts';
 import { sqlTokens } from './stream/sql-lexer.ts';
@@ -127,7 +128,16 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
     if (known === undefined && ddl.withRows) throw cameWithRows(ddl.sql);
     const onOrigin = now.get(name);
     if (isMysql && known == null) checkCharsets(found, onOrigin, ddl.sql);
-    if (!isMysql && outcome === 'applied') checkPlaces(found, onOrigin);
+    if (!isMysql && outcome === 'applied') {
+      checkPlaces(found, onOrigin);
+      if (known != null && found !== undefined && onOrigin !== undefined)
+        await checkConversion(destination, {
+          before: known,
+          after: [onOrigin, found],
+          ddl,
+          isOfMariadb: flavor === 'mariadb',
+        });
+    }
     if (found === undefined) changed.set(name, null);
     else if (known == null) changed.set(name, isMysql ? found : (onOrigin ?? found));
     else if (isMysql && (outcome === 'applied' || !sameShape(found, known))) changed.set(name, found);
@@ -138,6 +148,20 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   await checkEngines(destination, database, [...changed.keys()], ddl.sql);
   for (const name of changed.keys()) checkPartitions(before.get(name), there.get(name), ddl.sql);
   return changed;
+}
+
+/** The statement has run. Where there was no row there is none to convert: everything that the origin had then is here. */
+async function checkConversion(destination: ServerConnection, context: ConversionContext): Promise<void> {
+  const { before, ddl } = context;
+  const column = convertedOtherwise(context);
+  if (column === undefined) return;
+  const rows = await destination.rows(`SELECT 1 FROM ${quoteName(before.schema)}.${quoteName(before.name)} LIMIT 1`);
+  if (rows.length === 0) return;
+  throw new AppError(
+    'DDL_CONVERTS_OTHERWISE',
+    `the values of ${before.name}.${column} may have become other ones than on the origin by: ${ddl.sql.slice(0, 200)}`,
+    { details: { table: before.name, column } },
+  );
 }
 
 /** As the validation refuses it. What was so before was accepted there. */

@@ -103,6 +103,39 @@ describe('from MariaDB, whose definitions are asked for anew behind DDL', () => 
   });
 });
 
+test('a conversion of which MariaDB and MySQL make different values stops behind the statement; others go on', async () => {
+  await using pair = await startServerPair('mariadb-11.8');
+  await using followed = await Followed.begin(pair, 'converted', [
+    'CREATE TABLE t (id INT PRIMARY KEY, n INT, v VARCHAR(40), d TIME(3))',
+    'CREATE TABLE none (id INT PRIMARY KEY, d TIME(3))',
+  ]);
+  const contents = (connection: ServerConnection) => connection.rows('SELECT * FROM t');
+  await followed.run(
+    "SET SESSION sql_mode = 'STRICT_TRANS_TABLES'",
+    "INSERT INTO t VALUES (1, 5, '2024-01-02 03:04:05', '12:34:56.789')",
+    'ALTER TABLE none MODIFY d INT',
+    'ALTER TABLE t MODIFY n BIGINT, MODIFY v DATETIME',
+  );
+  await followed.caughtUp();
+  await followed.run('ALTER TABLE t MODIFY v VARCHAR(60)');
+  await followed.caughtUp();
+  expect(await contents(followed.target)).toEqual(await contents(followed.source));
+  for (const [settings, statement, column] of [
+    [[], 'ALTER TABLE t CHANGE d s INT', 'd'],
+    [["SET SESSION sql_mode = ''", "UPDATE t SET v = '1.5'"], 'ALTER TABLE t MODIFY v INT', 'v'],
+  ] as const) {
+    await followed.run(...settings, statement);
+    const stopped = { code: 'DDL_CONVERTS_OTHERWISE', details: { table: 't', column } };
+    await expect(followed.caughtUp()).rejects.toMatchObject(stopped);
+    await expect(followed.caughtUp()).rejects.toMatchObject(stopped);
+    expect(await contents(followed.target)).not.toEqual(await contents(followed.source));
+    await followed.caughtUp(['skip']);
+    await followed.run('UPDATE t SET s = 1, v = 1, n = n + 1');
+    await followed.caughtUp();
+    expect(await contents(followed.target)).toEqual(await contents(followed.source));
+  }
+});
+
 describe('rows that DDL numbers', () => {
   const UUIDS = [
     '7c9e6679-7425-40de-944b-e07fc1f90ae7',
