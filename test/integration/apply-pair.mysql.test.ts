@@ -220,7 +220,7 @@ test('a stale row gives way in a key over an expression while the source has col
     }),
     destination: 'target',
     policy: 'EXEC',
-    takeDecision: () => undefined,
+    decisionOn: () => undefined,
   });
   await database.applyAll(false, undefined, onDdl);
   await database.run(['INSERT INTO e VALUES (1, 10)'], ['UPDATE e SET v=20'], ['INSERT INTO e VALUES (2, 11)']);
