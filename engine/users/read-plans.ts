@@ -87,9 +87,12 @@ async function readBoth(
       unreadable.push(...error.sides);
       return [];
     });
-  const found = [await read(servers[0]), await read(servers[1])] satisfies [ServerUser[], ServerUser[]];
-  if (unreadable.length > 0) throw new UsersUnreadable(unreadable);
-  return [found[0], found[1]];
+  // Two statements an account, one after the other: with thousands of accounts that is what takes the time.
+  const found = await Promise.all([read(servers[0]), read(servers[1])]);
+  if (unreadable.length > 0) {
+    throw new UsersUnreadable(servers.flatMap(({ side }) => unreadable.filter((one) => one.side === side)));
+  }
+  return found;
 }
 
 /** Those that are concerned by themselves, and whoever has one of them as a role. */
