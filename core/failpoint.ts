@@ -36,6 +36,7 @@ export const FAILPOINTS = [
   'verify.recheck',
   'write_back.before_commit',
   'write_back.after_commit',
+  'import.failed',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

@@ -1,5 +1,6 @@
 import { isAbort } from '../core/abort.ts';
 import { AppError, serializeError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 import type { ImportView } from './api.ts';
 import { ImportPhases } from './import-phases.ts';
 import { ImportRequests } from './import-requests.ts';
@@ -28,6 +29,8 @@ export class ImportRunner {
   #exclusive: string | undefined;
   #fenceWatch: FenceWatch | undefined;
   #heldBackFailure: unknown;
+  /** While it stops with an error: whatever is asked meanwhile finds it stopped. */
+  #entering: Promise<void> | undefined;
 
   constructor(options: ImportWorldOptions) {
     const onFailed = (error: unknown) => this.#fail(error);
@@ -103,6 +106,7 @@ export class ImportRunner {
 
   /** One at a time: OPERATION_IN_PROGRESS, naming what runs. */
   async exclusively<T>(what: string, work: () => Promise<T>): Promise<T> {
+    await this.#entering;
     if (this.#exclusive !== undefined) {
       throw new AppError(
         'OPERATION_IN_PROGRESS',
@@ -151,12 +155,18 @@ export class ImportRunner {
       this.#heldBackFailure ??= error;
       return;
     }
-    void this.#enterError(error);
+    this.#entering = this.#stopWith(error);
+  }
+
+  async #stopWith(error: unknown): Promise<void> {
+    await this.#entering;
+    await this.#enterError(error);
   }
 
   async #enterError(error: unknown): Promise<void> {
     const { record } = this.world;
     const { code, message, details } = serializeError(error);
+    await failpoint('import.failed');
     // Stray writes are watched for on: what reaches the old primary does not wait for the remedy.
     await this.phases.stop();
     await this.stopFenceWatch();

@@ -1,10 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { connect, rows } from '../support/query.ts';
 import { compareDatabases } from '../property/compare-databases.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const TABLES =
   'CREATE TABLE item (id INT PRIMARY KEY, v VARCHAR(20) NOT NULL, u INT NULL UNIQUE);' +
@@ -206,14 +207,26 @@ test('the engine killed between the steps of the write-back, and a switch forth 
 }, 240_000);
 
 test('DDL on the target stops the write-back, and is passed over on request', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 200 });
+  using folder = temporaryFolder();
+  const gate = join(folder.path, 'failed');
+  await using rehearsal = await Rehearsal.start({
+    rows: 200,
+    environment: { SWITCHYARD_FAILPOINTS: `import.failed=wait:${gate}` },
+  });
   const { client } = rehearsal.switchyard;
   await started(rehearsal);
   await using source = await connect(rehearsal.source, 'shop');
   await using target = await connect(rehearsal.target, 'shop');
   // A table of a tester's own is nobody's matter.
   await target.query('CREATE TABLE scratch (id INT PRIMARY KEY); INSERT INTO scratch VALUES (1); DROP TABLE scratch');
+  // What is asked for while the import stops finds it stopped.
+  writeFileSync(gate, '');
   await target.query('ALTER TABLE item ADD COLUMN mine INT');
+  await expect.poll(() => existsSync(`${gate}.reached`)).toBe(true);
+  const asked = client.setReplicaHost(IMPORT, null);
+  await expect.poll(() => rehearsal.switchyard.log()).toContain('asked to set the replica host');
+  rmSync(gate);
+  expect((await asked).phase).toBe('error');
   await expect.poll(async () => (await client.getImport(IMPORT)).error?.code).toBe('WRITE_BACK_DDL');
   await target.query('ALTER TABLE item DROP COLUMN mine');
   await client.resume(IMPORT, 'skip');
