@@ -23,6 +23,9 @@ const MAY_STOP: Record<string, (schedule: Schedule) => boolean> = {
         steps.findIndex(({ kind }) => kind === 'running'),
       )
       .some(({ kind }) => kind === 'ddl'),
+  DDL_CONVERTS_OTHERWISE: ({ source, steps }) =>
+    FLAVOR_SPECS[source].family === 'mariadb' &&
+    steps.some((step) => step.kind === 'ddl' && step.sql.some((sql) => /\b(MODIFY|CHANGE)\b/.test(sql))),
 };
 
 export class ImportStopped extends Error {
