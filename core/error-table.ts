@@ -259,6 +259,12 @@ export const ERROR_TABLE = {
     remedy:
       '`resume --skip-ddl` (it has run), then `switchyard verify --repair` puts the values of the source in the place of those that differ; do not switch before.',
   },
+  CANCEL_UNFINISHED: {
+    kind: 'fatal',
+    meaning:
+      'Cancelling has begun and was ended on its way (a server was away, the engine ended): a part may be removed.',
+    remedy: 'Cancel the import again.',
+  },
   DDL_STOPPED: {
     kind: 'fatal',
     meaning: 'A DDL statement on an imported table arrived, and the DDL policy is STOP.',

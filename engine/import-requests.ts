@@ -185,6 +185,7 @@ export class ImportRequests {
       // Of a switch back: with the import its reason is gone, and no later import could tell whose it was.
       const { fence } = world.record.document;
       if (fence !== null) await world.record.update(() => ({ fence: null, leftFence: { ...fence, threads: [] } }));
+      await this.#beginRemoval();
       await removeLeftFence(this.#runner.switchWorld);
       await removeTarget(world);
       if (world.record.document.options.reverse !== 'off')
@@ -194,6 +195,24 @@ export class ImportRequests {
       world.log('info', 'cancelled: the tables that Switchyard made on the target are dropped');
       return await this.#runner.view();
     });
+  }
+
+  /**
+   * Before anything is removed: whatever ends this on its way, the import must not go on. Tables that are gone would be made
+   * again, and the chunks that were copied into them be taken for done.
+   */
+  async #beginRemoval(): Promise<void> {
+    const message = 'cancelling has begun and has not come to its end';
+    await this.#world.record.update(({ phase, error }) => ({
+      phase: 'error',
+      error: {
+        code: 'CANCEL_UNFINISHED',
+        message,
+        details: {},
+        fromPhase: error?.fromPhase ?? (phase === 'verifying_data' ? 'running' : phase),
+        atMs: Date.now(),
+      },
+    }));
   }
 
   async listStrayWrites({ after, limit, unapplied }: StrayListRequest): Promise<StrayWriteView[]> {
@@ -256,6 +275,8 @@ export class ImportRequests {
       if (error === null) {
         throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${phase}; possible in error`);
       }
+      if (error.code === 'CANCEL_UNFINISHED')
+        throw new AppError('PHASE_REFUSED', 'the import is half removed: it can only be cancelled, again');
       this.#streams.decideDdl(ddl === undefined ? undefined : { gtid: stoppedAt(error), decision: ddl });
       await record.update(() => ({ phase: error.fromPhase, error: null }));
       await this.#runner.start();

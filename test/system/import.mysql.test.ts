@@ -119,6 +119,16 @@ test('cancelling removes what Switchyard made, and the source is as it was', asy
   await client.createImport(rehearsal.request({ id: 'again' }));
   await following(client, 'again');
 
+  // Not to its end: it must not go on then with what is left.
+  await rehearsal.target.stop();
+  await expect(client.cancelImport('again')).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+  expect(await client.getImport('again')).toMatchObject({ phase: 'error', error: { code: 'CANCEL_UNFINISHED' } });
+  await rehearsal.target.start();
+  await expect(client.resume('again')).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+  expect((await client.cancelImport('again')).phase).toBe('cancelled');
+  await client.createImport(rehearsal.request({ id: 'anew' }));
+  await following(client, 'anew');
+
   // Its data directory is lost, and what it had made on the target is dropped by hand.
   await rehearsal.switchyard.stop();
   await using target = await connect(rehearsal.target);
@@ -127,10 +137,10 @@ test('cancelling removes what Switchyard made, and the source is as it was', asy
     "DROP DATABASE shop; INSERT INTO _switchyard.stray_writes SET import_id = 'earlier', gtid = '', committed_at_ms = 1, table_name = '', kind = 'ddl', row_key = ''",
   );
   await using other = await SwitchyardProcess.start();
-  await other.client.createImport(rehearsal.request({ id: 'again' }));
-  await following(other.client, 'again');
+  await other.client.createImport(rehearsal.request({ id: 'anew' }));
+  await following(other.client, 'anew');
   expect(await compareDatabases(rehearsal.source, rehearsal.target, 'shop')).toEqual([]);
-  await other.client.cancelImport('again');
+  await other.client.cancelImport('anew');
   // What an earlier import has kept for people is not this one's to drop.
   expect(await rehearsal.schemas(rehearsal.target)).toEqual(['_switchyard']);
   expect(await rows(target, 'SELECT import_id FROM _switchyard.stray_writes')).toEqual([{ import_id: 'earlier' }]);
