@@ -88,6 +88,13 @@ export const ERROR_TABLE = {
     meaning: 'The state changed between reading and writing it: somebody else was faster.',
     remedy: 'Look at the state now and repeat the request if it still makes sense.',
   },
+  STATE_OUTDATED: {
+    kind: 'fatal',
+    meaning:
+      'The servers tell of a decision about traffic (a switch) that the state of this Switchyard does not know: its data directory is an old copy, or was restored from an old backup. Traffic is held, nothing runs, and nothing is repaired.',
+    remedy:
+      'Make sure that no other Switchyard runs this import: if one does, end this one. Put the newest data directory back if there is one. Otherwise `switchyard doctor ID --repair` takes over what the servers tell. Where the servers are wrong, delete the row of the import from `_switchyard.route` on both, then `switchyard resume ID`.',
+  },
   // servers
   SERVER_UNREACHABLE: {
     kind: 'retryable',

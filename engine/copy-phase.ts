@@ -38,6 +38,8 @@ export interface CopyPhaseOptions {
   streams: ImportStreams;
   credentials: ImportSecrets;
   signal: AbortSignal;
+  /** See `StreamEvents`. */
+  mayBegin: () => Promise<void>;
   /** At every change; the views are made for those who look. */
   onTables: (tables: () => TableView[]) => void;
 }
@@ -61,8 +63,9 @@ export async function runCopyPhase(options: CopyPhaseOptions): Promise<void> {
   }
 }
 
-async function copyOnce({ world, streams, credentials, signal, onTables }: CopyPhaseOptions): Promise<void> {
+async function copyOnce({ world, streams, credentials, signal, mayBegin, onTables }: CopyPhaseOptions): Promise<void> {
   const { record } = world;
+  await mayBegin();
   if (record.document.copiedPosition === null) {
     const { tables, ddls } = await prepareTarget(world, credentials);
     await copyRows({ world, credentials, signal, onTables, tables, ddls });
@@ -217,7 +220,7 @@ async function createMissing(target: ServerDefinition, ddls: TargetDdl[]): Promi
   if (failed?.status === 'rejected') throw failed.reason;
 }
 
-interface CopyRowsOptions extends Omit<CopyPhaseOptions, 'streams'> {
+interface CopyRowsOptions extends Omit<CopyPhaseOptions, 'streams' | 'mayBegin'> {
   tables: Table[];
   ddls: TargetDdl[];
 }

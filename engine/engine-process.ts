@@ -101,6 +101,7 @@ async function startService(
     fleet: new RemoteFleet(supervisor),
     defaultTarget: defaultTarget(config),
     publish,
+    onRouteChecked: () => supervisor.notify('routeChecked', undefined),
     signal,
   });
 }

@@ -109,6 +109,13 @@ export const importDocumentSchema = z.strictObject({
   /** Triggers and events as they were on the old primary when the last switch began. */
   activeObjects: activeObjectsSchema.default(NO_ACTIVE_OBJECTS),
   intent: intentSchema.nullable(),
+  /**
+   * What this state knows to have been decided, oldest first: its switches, and those of former imports that the servers still told
+   * of when it was created. A server that tells of another one knows more than this state (ADR 27).
+   */
+  decisions: z
+    .array(z.strictObject({ id: z.string(), epoch: z.int(), isFormer: z.boolean().default(false) }))
+    .default([]),
   /** The last verification, as people see it. */
   verify: z.unknown().transform((stored) => storedVerify(stored as VerifyView | null | undefined)),
   switches: z.array(

@@ -12,6 +12,10 @@ export interface PhaseParts {
   streams: ImportStreams;
   verification: ImportVerification;
   onFailed: (error: unknown) => void;
+  /** See `StreamEvents`. */
+  mayBegin: () => Promise<void>;
+  /** The target follows the source now. */
+  onCopied: () => void;
 }
 
 /** Runs what the phase of an import needs by itself: the copy, a verification, the streams. */
@@ -19,14 +23,18 @@ export class ImportPhases {
   readonly #world: ImportWorld;
   readonly #streams: ImportStreams;
   readonly #onFailed: (error: unknown) => void;
+  readonly #mayBegin: () => Promise<void>;
+  readonly #onCopied: () => void;
   readonly #verification: ImportVerification;
   #tables: () => TableView[] = () => [];
   #background: { controller: AbortController; done: Promise<void> } | undefined;
 
-  constructor({ world, streams, verification, onFailed }: PhaseParts) {
+  constructor({ world, streams, verification, onFailed, mayBegin, onCopied }: PhaseParts) {
     this.#world = world;
     this.#streams = streams;
     this.#onFailed = onFailed;
+    this.#mayBegin = mayBegin;
+    this.#onCopied = onCopied;
     this.#verification = verification;
   }
 
@@ -91,6 +99,7 @@ export class ImportPhases {
       streams: this.#streams,
       credentials: world.credentials,
       signal,
+      mayBegin: this.#mayBegin,
       onTables: (tables) => {
         this.#tables = tables;
         world.changed();
@@ -98,6 +107,7 @@ export class ImportPhases {
     });
     await this.#enter('copied');
     this.#streams.followSource();
+    this.#onCopied();
     world.log('info', 'the copy is complete and the target follows the source');
   }
 

@@ -270,18 +270,26 @@ export class ImportRequests {
 
   async resume(ddl: DdlDecision | undefined): Promise<ImportView> {
     const { record } = this.#world;
-    return await this.#runner.exclusively('resuming', async () => {
-      const { error, phase } = record.document;
-      if (error === null) {
-        throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${phase}; possible in error`);
-      }
-      if (error.code === 'CANCEL_UNFINISHED')
-        throw new AppError('PHASE_REFUSED', 'the import is half removed: it can only be cancelled, again');
-      this.#streams.decideDdl(ddl === undefined ? undefined : { gtid: stoppedAt(error), decision: ddl });
-      await record.update(() => ({ phase: error.fromPhase, error: null }));
-      await this.#runner.start();
-      return await this.#runner.view();
-    });
+    return await this.#runner.exclusively(
+      'resuming',
+      async () => {
+        const { error, phase } = record.document;
+        if (error === null) {
+          throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${phase}; possible in error`);
+        }
+        if (error.code === 'CANCEL_UNFINISHED')
+          throw new AppError('PHASE_REFUSED', 'the import is half removed: it can only be cancelled, again');
+        const wasOutdated = error.code === 'STATE_OUTDATED';
+        // The one that told of it may be away.
+        if (wasOutdated) await this.#runner.marker.settledAnew();
+        this.#streams.decideDdl(ddl === undefined ? undefined : { gtid: stoppedAt(error), decision: ddl });
+        await record.update(() => ({ phase: error.fromPhase, error: null }));
+        await this.#runner.start();
+        if (wasOutdated) await this.#runner.release();
+        return await this.#runner.view();
+      },
+      { isRemedy: true },
+    );
   }
 }
 

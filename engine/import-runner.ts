@@ -8,11 +8,15 @@ import { ImportStreams } from './import-streams.ts';
 import { ImportVerification } from './import-verification.ts';
 import { importView } from './import-view.ts';
 import { ImportWorld, type ImportWorldOptions } from './import-world.ts';
+import { adoptMarker, holdOutdated } from './marker/adopt-marker.ts';
+import { MarkerKeeper } from './marker/marker-keeper.ts';
 import { isFinal } from './phase.ts';
 import { FenceWatch } from './switch/fence-watch.ts';
 import { persistFence } from './switch/fence.ts';
 import { fenceContext, type SwitchWorld } from './switch/switch-world.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
+
+const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
 
 /**
  * The life of one import: brings it to where its phase says it is after a start, stops it with a reason when something
@@ -25,6 +29,7 @@ export class ImportRunner {
   readonly phases: ImportPhases;
   readonly verification: ImportVerification;
   readonly requests: ImportRequests;
+  readonly marker: MarkerKeeper;
   readonly switchWorld: SwitchWorld;
   #exclusive: string | undefined;
   #fenceWatch: FenceWatch | undefined;
@@ -35,20 +40,28 @@ export class ImportRunner {
   constructor(options: ImportWorldOptions) {
     const onFailed = (error: unknown) => this.#fail(error);
     this.world = new ImportWorld(options, () => this.view());
+    this.marker = new MarkerKeeper(this.world, onFailed);
+    const mayBegin = () => this.marker.settled();
     this.streams = new ImportStreams(this.world, {
+      mayBegin,
       onFailed,
       onDiverged: (reason) => this.verification.diverged(reason),
-      onReconnect: () => this.#fenceWatch?.poke(),
+      onReconnect: () => {
+        this.marker.askAgain();
+        this.#fenceWatch?.poke();
+      },
     });
     this.verification = new ImportVerification(this.world, this.streams);
     const { world, streams, verification } = this;
-    this.phases = new ImportPhases({ world, streams, verification, onFailed });
+    const onCopied = () => this.marker.poke();
+    this.phases = new ImportPhases({ world, streams, verification, onFailed, mayBegin, onCopied });
     this.switchWorld = {
       record: world.record,
       route: world.route,
       fleet: world.fleet,
       streams,
       verification,
+      marker: this.marker,
       signal: world.signal,
       connect: (side, options) => world.connect(side, options),
       log: (level, message, details) => world.log(level, message, details),
@@ -56,20 +69,66 @@ export class ImportRunner {
     this.requests = new ImportRequests(this);
   }
 
-  /** Goes on where the stored phase says. Called after each start of the engine, and by `resume`. */
-  async start(): Promise<void> {
+  /**
+   * Whether the servers that answer know more than the stored state does: traffic is held then, and `start` begins nothing. The
+   * others are asked once they answer.
+   */
+  async check(): Promise<void> {
     const { record, route } = this.world;
     const { document } = record;
+    if (isFinal(document.phase)) return;
+    if ((await route.read())?.importId !== document.id) await route.begin(document);
+    const outdated = await this.marker.outdated();
+    if (outdated !== undefined) await this.enterOutdated(outdated);
+  }
+
+  /** Goes on where the stored phase says. Called after each start of the engine, and by `resume`; behind `check`. */
+  async start(): Promise<void> {
+    const { document } = this.world.record;
     if (isFinal(document.phase)) {
       await this.world.eraseSecrets();
       return;
     }
-    if ((await route.read())?.importId !== document.id) await route.begin(document);
+    if (this.isOutdated) return;
     const { intent } = document;
     if (intent !== null) await this.recoverSwitch();
     this.phases.goOn();
     this.watchFence();
+    this.marker.start();
     this.world.changed();
+  }
+
+  get isOutdated(): boolean {
+    return this.world.record.document.error?.code === 'STATE_OUTDATED';
+  }
+
+  /** Fails closed: what the state says about primary, fence and streams may be the opposite of what is so. */
+  async enterOutdated({ code, message, details }: AppError): Promise<void> {
+    const { record } = this.world;
+    // Traffic first: everything else may take its time.
+    await holdOutdated(this.world);
+    await Promise.all([this.phases.stop(), this.stopFenceWatch(), this.marker.stop(), this.streams.stop()]);
+    const { phase, error } = record.document;
+    // What is half removed must not be resumed: that reason stays, and the traffic is held all the same.
+    if (isFinal(phase) || this.isOutdated || error?.code === 'CANCEL_UNFINISHED') return;
+    const fromPhase = error?.fromPhase ?? phase;
+    await record.update(() => ({ phase: 'error', error: { code, message, details, fromPhase, atMs: Date.now() } }));
+    this.world.log('error', `${code}: ${message}`);
+  }
+
+  /** Brings the import to where the servers tell that traffic was sent, and goes on from there. */
+  async adopt(): Promise<void> {
+    await adoptMarker(this.world, await this.marker.read());
+    await this.verification.forget('it is of the time before an old state was put back');
+    await this.start();
+    await this.release();
+  }
+
+  /** Ends the hold of an outdated state, on the side that the route names. */
+  async release(): Promise<void> {
+    const { route, record } = this.world;
+    const { epoch, hold } = await route.of(record.document.id);
+    if (hold !== 'none') await route.change(epoch, RELEASED);
   }
 
   /** Brings a switch to an end that was under way: finishes what was decided, undoes what was not. */
@@ -90,6 +149,7 @@ export class ImportRunner {
   async stop(): Promise<void> {
     await this.phases.stop();
     await this.stopFenceWatch();
+    await this.marker.stop();
     await this.streams.stop();
   }
 
@@ -104,8 +164,11 @@ export class ImportRunner {
     });
   }
 
-  /** One at a time: OPERATION_IN_PROGRESS, naming what runs. */
-  async exclusively<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * One at a time: OPERATION_IN_PROGRESS, naming what runs. With an outdated state only what ends that goes: `isRemedy`. Else both
+   * servers are asked first, since another Switchyard may have switched in the meantime.
+   */
+  async exclusively<T>(what: string, work: () => Promise<T>, { isRemedy = false } = {}): Promise<T> {
     await this.#entering;
     if (this.#exclusive !== undefined) {
       throw new AppError(
@@ -115,6 +178,7 @@ export class ImportRunner {
     }
     this.#exclusive = what;
     try {
+      if (!isRemedy) await this.#refuseOutdated();
       return await work();
     } finally {
       this.#exclusive = undefined;
@@ -128,7 +192,7 @@ export class ImportRunner {
   /** What stands on the old primary is guarded, whatever else has stopped. */
   watchFence(): void {
     const { fence, leftFence, phase } = this.world.record.document;
-    if ((fence === null && leftFence === null) || isFinal(phase)) return;
+    if ((fence === null && leftFence === null) || isFinal(phase) || this.isOutdated) return;
     this.#fenceWatch ??= new FenceWatch(this.switchWorld, this.world.signal);
   }
 
@@ -146,6 +210,15 @@ export class ImportRunner {
       await using connection = await this.world.connect(primary);
       await persistFence('read_only', fenceContext(record.document, primary, connection), false);
     });
+  }
+
+  async #refuseOutdated(): Promise<void> {
+    const { error } = this.world.record.document;
+    if (this.isOutdated && error !== null) throw new AppError('STATE_OUTDATED', error.message);
+    const outdated = await this.marker.outdated();
+    if (outdated === undefined) return;
+    await this.enterOutdated(outdated);
+    throw outdated;
   }
 
   /** Stops with a reason; traffic stays on the last committed route. During a request it waits for the request's end. */
@@ -167,6 +240,12 @@ export class ImportRunner {
     const { record } = this.world;
     const { code, message, details } = serializeError(error);
     await failpoint('import.failed');
+    // Another Switchyard may have the import, and have switched it.
+    const outdated = code === 'STATE_OUTDATED' ? (error as AppError) : await this.marker.outdated();
+    if (outdated !== undefined) {
+      await this.enterOutdated(outdated);
+      return;
+    }
     // Stray writes are watched for on: what reaches the old primary does not wait for the remedy.
     await this.phases.stop();
     await this.stopFenceWatch();

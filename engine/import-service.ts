@@ -32,9 +32,11 @@ import { NO_ACTIVE_OBJECTS } from './objects/stored-object.ts';
 import type { ImportRequests } from './import-requests.ts';
 import { ImportRunner } from './import-runner.ts';
 import { noSuchImport, type ImportRecord, type ImportStore } from './import-store.ts';
+import { readMarkers } from './marker/route-marker.ts';
 import { isFinal } from './phase.ts';
 import { validateImport } from './preflight/validate-import.ts';
 import type { Route } from './route.ts';
+import { ServerConnection } from './server/connection.ts';
 
 export interface ServiceOptions {
   imports: ImportStore;
@@ -43,6 +45,8 @@ export interface ServiceOptions {
   /** Where imports go that name no target. */
   defaultTarget: ServerDefinition | undefined;
   publish: (event: PublishedEvent) => void;
+  /** The route has been compared with what the servers tell of it, as far as they answer. */
+  onRouteChecked: () => void;
   signal: AbortSignal;
 }
 
@@ -62,8 +66,11 @@ export class ImportService implements EngineApi {
   /** Goes on with every import that has not ended. */
   static async start(options: ServiceOptions): Promise<ImportService> {
     const service = new ImportService(options);
-    for (const record of await options.imports.list()) {
-      const runner = await service.#run(record);
+    for (const record of await options.imports.list()) await service.#run(record);
+    // Proxies wait for it, so it is not to wait for anything that a phase does.
+    await Promise.all(Array.from(service.#runners.values(), (runner) => runner.check()));
+    options.onRouteChecked();
+    for (const runner of service.#runners.values()) {
       try {
         await runner.start();
       } catch (error) {
@@ -93,11 +100,15 @@ export class ImportService implements EngineApi {
           details: { findings: report.findings },
         });
       }
-      const document = newDocument(request, actor, { ...report, source: report.source, target: report.target });
+      const document = {
+        ...newDocument(request, actor, { ...report, source: report.source, target: report.target }),
+        decisions: await formerDecisions(request),
+      };
       await this.#options.imports.eraseSecrets(request.id);
       const record = await this.#options.imports.create(document, { source: request.source, target: request.target });
       const runner = await this.#run(record);
       runner.world.log('info', `import created by ${actor}`);
+      await runner.check();
       await runner.start();
       return await runner.view();
     } finally {
@@ -277,6 +288,7 @@ function newDocument(
     fence: null,
     leftFence: null,
     intent: null,
+    decisions: [],
     verify: null,
     switches: [],
     error: null,
@@ -284,6 +296,18 @@ function newDocument(
     createdBy: actor,
     updatedAtMs: now,
   };
+}
+
+/** Of imports that have ended, or that the operator puts this one in the place of. */
+async function formerDecisions({ source, target }: TargetedRequest): Promise<ImportDocument['decisions']> {
+  const told = await Promise.all(
+    [source, target].map(async (server) => {
+      await using connection = await ServerConnection.open(server);
+      return await readMarkers(connection);
+    }),
+  );
+  const ids = new Map(told.flat().map(({ decision, epoch }) => [decision, epoch]));
+  return Array.from(ids, ([id, epoch]) => ({ id, epoch, isFormer: true }));
 }
 
 /** Without anything secret: the client key stays with the credentials. */

@@ -23,6 +23,8 @@ import { MESSAGES_DDL, MESSAGES_TABLE } from './write-back/message.ts';
 import { WriteBack } from './write-back/write-back.ts';
 
 export interface StreamEvents {
+  /** Before anything reads from a server or claims a place on one; rejects where the state may be too old for that (ADR 27). */
+  mayBegin: () => Promise<void>;
   /** A stream stopped with a reason. */
   onFailed: (error: unknown) => void;
   /** What is on the source alone from now on, or may be; told before it is noted. */
@@ -97,11 +99,15 @@ export class ImportStreams {
         tables: () => world.record.document.tables,
         allTables: world.record.document.allTables,
         ddlDecisionOn: (gtid) => this.#decisionOn(gtid),
+        mayBegin: () => this.#events.mayBegin(),
         onTouched: (table, keys) => {
           for (const listener of this.#touchListeners) listener(table, keys);
         },
         onChanged: () => world.changed(),
-        onRetry: (error) => world.log('warn', `the write-back to the source reconnects: ${error.message}`),
+        onRetry: (error) => {
+          world.log('warn', `the write-back to the source reconnects: ${error.message}`);
+          this.#events.onReconnect();
+        },
         log: (level, message, details) => world.log(level, message, details),
       },
       world.signal,
@@ -169,6 +175,7 @@ export class ImportStreams {
           return await inspectTables(connection, document.database, document.tables);
         },
         onTables: (names) => this.#keepTables(side, names),
+        mayBegin: () => this.#events.mayBegin(),
         beforeSession: async () => {
           await this.#clearTriggers(side);
           if (side === 'target' && this.#isWrittenBack) await this.#conflicts.prepare();
@@ -247,6 +254,7 @@ export class ImportStreams {
           return (await inspectTables(connection, database, 'all')).filter(({ name }) => tables.includes(name));
         },
         log: (level, message, details) => world.log(level, message, details),
+        mayBegin: () => this.#events.mayBegin(),
         onDiverged: (reason) => this.#events.onDiverged(reason),
         onChanged: () => world.changed(),
       },

@@ -235,6 +235,14 @@ export class ImportVerification {
     if (this.#view?.state === 'equal') await this.#goStale(new AppError('VERIFY_STALE', reason));
   }
 
+  /** What is known is of another time than the one that the import is brought to. */
+  async forget(reason: string): Promise<void> {
+    if (this.#view === null) return;
+    await this.stop();
+    this.#view = { ...this.#view, ...STILL, state: 'stale', reason, position: null };
+    await this.#store();
+  }
+
   /** The phase that goes with it, once a switch has ended. */
   async settlePhase(): Promise<void> {
     if (this.#view?.state === 'equal') await this.#store();

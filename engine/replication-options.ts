@@ -44,6 +44,8 @@ export interface ReplicationOptions {
   loadTables: () => Promise<Table[]>;
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
   onTables?: (names: string[]) => Promise<void>;
+  /** Before every session, while nothing has been claimed yet; what it rejects with ends the session. */
+  mayBegin?: () => Promise<void>;
   /** At the beginning of every session, before anything is applied; what it rejects with ends the session. */
   beforeSession?: () => Promise<void>;
   onDdl: DdlHandler;

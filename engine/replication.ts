@@ -118,6 +118,7 @@ export class Replication {
   async #runSession(signal: AbortSignal, onOpen: () => void): Promise<void> {
     const { origin, destination, flavor, database, allTables = false, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
+    await this.#options.mayBegin?.();
     await using applier = await Applier.open({
       origin,
       destination,

@@ -47,6 +47,23 @@ export class Route {
 
   /** Applies `change` if the epoch still is `expectedEpoch`; STORE_CONFLICT otherwise. Returns the new record. */
   async change(expectedEpoch: number, change: Partial<Omit<RoutingRecord, 'epoch'>>): Promise<RoutingRecord> {
+    return await this.#change(expectedEpoch, expectedEpoch + 1, change);
+  }
+
+  /** As `change`, to an epoch that is also above `above`: of a decision that this store has not seen. */
+  async overtake(
+    expectedEpoch: number,
+    above: number,
+    change: Partial<Omit<RoutingRecord, 'epoch'>>,
+  ): Promise<RoutingRecord> {
+    return await this.#change(expectedEpoch, Math.max(expectedEpoch, above) + 1, change);
+  }
+
+  async #change(
+    expectedEpoch: number,
+    epoch: number,
+    change: Partial<Omit<RoutingRecord, 'epoch'>>,
+  ): Promise<RoutingRecord> {
     const written = this.#written?.record.epoch === expectedEpoch ? this.#written : undefined;
     this.#written = undefined;
     const before = written ?? (await this.#read());
@@ -56,7 +73,7 @@ export class Route {
         `the route is at epoch ${before?.record.epoch ?? 'none'}, not ${expectedEpoch}`,
       );
     }
-    const record = { ...before.record, ...change, epoch: expectedEpoch + 1 };
+    const record = { ...before.record, ...change, epoch };
     const revision = await this.#store.compareAndSet(KEY, before.revision, record);
     this.#written = { record, revision };
     return record;

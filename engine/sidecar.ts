@@ -21,6 +21,8 @@ export const SIDECAR_SCHEMA = '_switchyard';
 export const STREAM_SCHEMA = `${SIDECAR_SCHEMA}.stream_schema`;
 /** `DdlJournal` */
 export const DDL_JOURNAL = `${SIDECAR_SCHEMA}.ddl_journal`;
+/** `route-marker.ts` */
+export const ROUTE_MARKER = `${SIDECAR_SCHEMA}.route`;
 
 const LOCK_WAIT_TIMEOUT = 1205;
 const CLAIM_WAIT_SECONDS = 3;
@@ -66,10 +68,23 @@ const DDL_JOURNAL_DDL = `CREATE TABLE IF NOT EXISTS ${DDL_JOURNAL} (
   PRIMARY KEY (import_id, direction)
 ) ENGINE=InnoDB COMMENT='Switchyard: the DDL statement of a stream that is being executed here'`;
 
+const ROUTE_MARKER_DDL = `CREATE TABLE IF NOT EXISTS ${ROUTE_MARKER} (
+  import_id VARCHAR(63) CHARACTER SET ascii NOT NULL,
+  database_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  created_at_ms BIGINT UNSIGNED NOT NULL,
+  decision VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  epoch BIGINT UNSIGNED NOT NULL,
+  primary_side VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  replica_side VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  written_at_ms BIGINT UNSIGNED NOT NULL,
+  state LONGTEXT CHARACTER SET utf8mb4 NOT NULL,
+  PRIMARY KEY (import_id)
+) ENGINE=InnoDB COMMENT='Switchyard: where traffic was sent by the last decision'`;
+
 /** Creates what is missing; `tables` are the CREATE TABLE IF NOT EXISTS statements of other parts. */
 export async function createSidecar(connection: ServerConnection, tables: Bytes[] = []): Promise<void> {
   await connection.write(`CREATE DATABASE IF NOT EXISTS ${SIDECAR_SCHEMA}`);
-  for (const ddl of [PROGRESS_DDL, LANES_DDL, STREAM_SCHEMA_DDL, DDL_JOURNAL_DDL, ...tables])
+  for (const ddl of [PROGRESS_DDL, LANES_DDL, STREAM_SCHEMA_DDL, DDL_JOURNAL_DDL, ROUTE_MARKER_DDL, ...tables])
     await connection.write(ddl);
 }
 

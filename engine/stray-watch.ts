@@ -47,6 +47,8 @@ export interface StrayWatchOptions {
   /** The imported tables as they are on the old primary now; read again after DDL. */
   loadTables: () => Promise<Table[]>;
   log: AlarmLog;
+  /** See `ReplicationOptions`. */
+  mayBegin: () => Promise<void>;
   /** Before strays are kept, and where they cannot be looked for. */
   onDiverged: (reason: string) => Promise<void>;
   onChanged: () => void;
@@ -134,6 +136,8 @@ export class StrayWatch {
         if (signal.aborted || isAbort(error)) break;
         const { code, message, entry } =
           error instanceof AppError ? error : new AppError('INTERNAL', String(error), { cause: error });
+        // The import says so, and ends this watch with everything else.
+        if (code === 'STATE_OUTDATED') return;
         this.#state = entry.kind === 'retryable' ? 'catching_up' : 'failed';
         this.#options.log(
           this.#state === 'failed' ? 'error' : 'warn',
@@ -156,6 +160,7 @@ export class StrayWatch {
   /** Until something fails, or after DDL, since tables are then read anew. */
   async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
     const { importId, newPrimary, oldPrimary, flavor, database, allTables, loadTables, onChanged } = this.#options;
+    await this.#options.mayBegin();
     const tables = new Map((await loadTables()).map((table) => [table.name, table]));
     await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
     await createSidecar(connection, STRAY_TABLES);

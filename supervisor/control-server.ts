@@ -14,6 +14,7 @@ import type {
 import type { RoutingRecord } from '../core/routing-record.ts';
 import type { StateStore } from '../core/store/state-store.ts';
 import type { Fleet } from './fleet.ts';
+import type { RouteGate } from './route-gate.ts';
 
 export type EnginePeer = Peer<EngineMethods, never>;
 
@@ -21,6 +22,7 @@ export interface ControlServerOptions {
   socketPath: string;
   store: StateStore;
   fleet: Fleet;
+  gate: RouteGate;
   onPublish: (event: PublishedEvent) => void;
   onHello: (hello: Hello) => void;
   /** See `SupervisorMethods.handOver`. */
@@ -89,7 +91,7 @@ export class ControlServer {
   }
 
   async #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): Promise<Welcome> {
-    const { store, fleet, onHello } = this.#options;
+    const { store, fleet, gate, onHello } = this.#options;
     let place = { slot: 0, ownsSocket: false };
     if (hello.role === 'proxy') {
       place = fleet.join(hello.instanceId, peer, hello.former);
@@ -101,14 +103,18 @@ export class ControlServer {
       });
     }
     onHello(hello);
+    // One that outlived its supervisor has a route of its own, and serves.
+    if (hello.role === 'proxy' && hello.former === undefined && (await store.get('route')) !== undefined)
+      await gate.passed();
     return { ...place, route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null };
   }
 
   #handlers(register: (hello: Hello) => Promise<Welcome>): Handlers<SupervisorMethods> {
-    const { store, fleet, onPublish, onHandOver } = this.#options;
+    const { store, fleet, gate, onPublish, onHandOver } = this.#options;
     return {
       hello: register,
       handOver: onHandOver,
+      routeChecked: () => gate.open(),
       proxyListens: ({ instanceId }) => fleet.onListening(instanceId),
       storeGet: async ({ key }) => (await store.get(key)) ?? null,
       storeList: ({ prefix }) => store.list(prefix),

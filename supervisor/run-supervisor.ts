@@ -14,6 +14,7 @@ import { adminBackend, EventHub } from './admin-backend.ts';
 import { Children } from './children.ts';
 import { ControlServer } from './control-server.ts';
 import { Fleet } from './fleet.ts';
+import { RouteGate } from './route-gate.ts';
 import { retireInTurn, takeOver, untilReturned } from './takeover.ts';
 
 export interface SupervisorOptions {
@@ -50,6 +51,9 @@ export async function runSupervisor({
   const fleet = new Fleet();
   const former = replace ? await takeOver(controlSocketPath) : [];
   fleet.retire(former);
+  const gate = new RouteGate(log);
+  // What was served until now is the newest there is.
+  if (former.length > 0) gate.open();
   using logs = new LogStore(join(config.dataDir, 'logs.sqlite'));
   const hub = new EventHub(logs);
   using store = new SqliteStore(join(config.dataDir, 'state.sqlite'), (key, value) => {
@@ -61,6 +65,7 @@ export async function runSupervisor({
     socketPath: controlSocketPath,
     store,
     fleet,
+    gate,
     onPublish: (event) => hub.publish(event),
     onHello: ({ role, instanceId, pid }) => log.info({ role, instanceId, pid }, 'connected'),
     onHandOver: async () => {

@@ -41,6 +41,11 @@ export interface SupervisorMethods {
   fleetCloseSessions(params: { sessionIds: string[] }): void;
   /** See `ProxyMethods.locateSession`, over all proxies. */
   locateSession(params: { id: number }): SessionLocation | null;
+  /**
+   * The engine has compared the route with what the servers tell of it, and holds traffic where they know more (ADR 27). Until
+   * then a supervisor that has just been started gives it to no proxy.
+   */
+  routeChecked(params: undefined): void;
   /** A proxy accepts clients now. */
   proxyListens(params: { instanceId: string }): void;
   /**

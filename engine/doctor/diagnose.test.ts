@@ -69,6 +69,7 @@ const sound: Examination = {
   ],
   strayWrites: null,
   proxies: [{ instanceId: 'p', epoch: 7, state: 'applied', sessions: 1, undrained: [] }],
+  outdated: null,
   isBusy: false,
 };
 const intent: NonNullable<ImportDocument['intent']> = {
@@ -127,6 +128,11 @@ const CASES: [string, Partial<Examination>, string[]][] = [
     ['ROUTE_AND_PHASE_DIFFER'],
   ],
   ['no stream', { streams: [] }, ['STREAM_STOPPED']],
+  [
+    'an old state: nothing is judged by it',
+    { outdated: 'told', streams: [], route: { ...route, primary: 'source', hold: 'all' } },
+    ['STATE_OUTDATED'],
+  ],
   [
     'a proxy behind',
     { proxies: [{ instanceId: 'p', epoch: 6, state: 'applied', sessions: 1, undrained: [] }] },

@@ -16,6 +16,8 @@ export interface Examination {
   streams: StreamView[];
   strayWrites: StrayWritesView | null;
   proxies: ProxyAck[];
+  /** What the servers tell and the state does not know (ADR 27); null: nothing. */
+  outdated: string | null;
   /** A request is under way: a hold, an intent and fences are then as they should be. */
   isBusy: boolean;
 }
@@ -28,6 +30,12 @@ export interface Symptom {
 
 /** Pure: from what was looked at to what is wrong. */
 export function diagnose(examination: Examination): Symptom[] {
+  const { outdated } = examination;
+  // Measured by a state that is not true, right would look wrong: a fence that must stand, a stream that must not run.
+  if (outdated !== null) {
+    const symptom = { code: 'STATE_OUTDATED' as const, side: null, message: outdated };
+    return [symptom, ...serverSymptoms(examination), ...proxySymptoms(examination)];
+  }
   return [
     ...serverSymptoms(examination),
     ...routeSymptoms(examination),

@@ -28,28 +28,30 @@ export class Doctor {
 
   /** One repair after the other, each on what is found at its time: a repair can bring or heal another symptom. */
   async repair(): Promise<DoctorReport> {
-    return await this.#runner.exclusively('repair', async () => {
-      const treated: { symptom: Symptom; outcome: 'repaired' | 'failed' }[] = [];
+    const treated: Treatment[] = [];
+    const repairAll = async () => {
       for (;;) {
         const examination = await this.#look(false);
         const next = diagnose(examination).find(
           (symptom) => isRepairable(symptom) && !treated.some((other) => isSame(other.symptom, symptom)),
         );
         if (next === undefined) return reportOf(examination, null, treated);
-        treated.push({ symptom: next, outcome: await this.#treat(next) });
+        treated.push(await this.#treat(next));
       }
-    });
+    };
+    return await this.#runner.exclusively('repair', repairAll, { isRemedy: true });
   }
 
-  async #treat(symptom: Symptom): Promise<'repaired' | 'failed'> {
+  async #treat(symptom: Symptom): Promise<Treatment> {
     const { world } = this.#runner;
     try {
       await this.#repairOne(symptom);
       world.log('warn', `doctor: ${symptom.code} repaired: ${symptom.message}`);
-      return 'repaired';
+      return { symptom, outcome: 'repaired', reason: null };
     } catch (error) {
-      world.log('error', `doctor: ${symptom.code} could not be repaired: ${(error as Error).message}`);
-      return 'failed';
+      const reason = (error as Error).message;
+      world.log('error', `doctor: ${symptom.code} could not be repaired: ${reason}`);
+      return { symptom, outcome: 'failed', reason };
     }
   }
 
@@ -57,6 +59,9 @@ export class Doctor {
     const { world, streams, switchWorld } = this.#runner;
     const { document } = world.record;
     switch (code) {
+      case 'STATE_OUTDATED':
+        await this.#runner.adopt();
+        return;
       case 'SWITCH_INTERRUPTED':
         await this.#runner.recoverSwitch();
         return;
@@ -125,6 +130,7 @@ export class Doctor {
 
   async #look(isBusy: boolean): Promise<Examination> {
     const { world, streams } = this.#runner;
+    const outdated = await this.#outdated(isBusy);
     const { document } = world.record;
     const [route, fleet] = [await world.route.of(document.id), await world.fleet.report()];
     const states = world.hasCredentials ? await Promise.all(SIDES.map((side) => this.#stateOf(side))) : [];
@@ -136,8 +142,19 @@ export class Doctor {
       streams: streams.views(),
       strayWrites: streams.strayWrites(),
       proxies: fleet.proxies,
+      outdated,
       isBusy,
     };
+  }
+
+  /** Found here for the first time, it is acted upon at once. */
+  async #outdated(isBusy: boolean): Promise<string | null> {
+    const runner = this.#runner;
+    const found = await runner.marker.outdated();
+    if (found !== undefined && !isBusy && !runner.isOutdated) await runner.enterOutdated(found);
+    const { error } = runner.world.record.document;
+    // The server that told of it may be away by now.
+    return found?.message ?? (runner.isOutdated ? (error?.message ?? null) : null);
   }
 
   async #stateOf(side: Side): Promise<ServerState> {
@@ -163,14 +180,24 @@ function isSame(one: Symptom, other: Symptom): boolean {
   return one.code === other.code && one.side === other.side;
 }
 
+interface Treatment {
+  symptom: Symptom;
+  outcome: 'repaired' | 'failed';
+  /** Why not. */
+  reason: string | null;
+}
+
 function reportOf(
   { document, route, servers, streams, strayWrites, proxies, ...rest }: Examination,
   busyWith: string | null,
-  treated: { symptom: Symptom; outcome: 'repaired' | 'failed' }[],
+  treated: Treatment[],
 ): DoctorReport {
   const left = diagnose({ document, route, servers, streams, strayWrites, proxies, ...rest });
   const findings: DoctorReport['findings'] = [
-    ...treated.map(({ symptom, outcome }) => findingOf(symptom, outcome)),
+    ...treated.map(({ symptom, outcome, reason }) => {
+      const message = reason === null ? symptom.message : `${symptom.message}. Not repaired: ${reason}`;
+      return findingOf({ ...symptom, message }, outcome);
+    }),
     ...left
       .filter((symptom) => !treated.some((other) => isSame(other.symptom, symptom)))
       .map((symptom) => findingOf(symptom, 'found')),

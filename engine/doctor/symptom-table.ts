@@ -26,6 +26,14 @@ export const SYMPTOM_TABLE = {
     remedy: 'Remove the reason, then `switchyard resume`.',
     repair: null,
   },
+  STATE_OUTDATED: {
+    severity: 'error',
+    meaning:
+      'The servers tell of a decision about traffic that this Switchyard does not know: its data directory is an old copy, or was restored from an old backup. Traffic is held, nothing else is judged or repaired.',
+    remedy:
+      'First make sure that no other Switchyard runs this import: if one does, end this one. Put the newest data directory back if there is one. Otherwise repair: route, phase and fence become what the servers tell, and everything goes on from there; verify anew.',
+    repair: 'take over route, phase and fence from the servers, where they tell one thing',
+  },
   SWITCH_INTERRUPTED: {
     severity: 'error',
     meaning: 'A switch was begun and not brought to an end, and none is running now.',

@@ -64,6 +64,9 @@ export class FenceWatch {
 
   /** Rejects when a server cannot be asked: then soon again. */
   async #check(): Promise<void> {
+    const { fence, leftFence } = this.#world.record.document;
+    // What stands there may be the fence of a switch that this state does not know.
+    for (const place of [leftFence, fence]) if (place !== null) await this.#world.marker.settled([place.side]);
     await removeLeftFence(this.#world);
     await this.#checkStanding();
   }

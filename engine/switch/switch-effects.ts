@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import { otherSide, type Side } from '../../core/phase.ts';
 import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
-import type { SwitchIntent } from '../import-document.ts';
+import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import { createTriggers, disableEvents, enableEvents } from '../objects/active-objects.ts';
 import { nextPhase } from '../phase.ts';
 import { executedPosition } from '../server/position.ts';
@@ -375,7 +375,7 @@ export class SwitchEffects {
   /** The old primary is fenced, the new one free, the stream of the other direction runs. */
   async #finish(): Promise<void> {
     const { record, streams } = this.#world;
-    const { kind, to, fence } = this.#intent;
+    const { kind, to } = this.#intent;
     await this.#connections?.fencing.close();
     if (kind === 'primaries') {
       await streams.stopReplicationTo(to);
@@ -388,10 +388,21 @@ export class SwitchEffects {
         streams.followSource();
       }
     }
-    const former = record.document.fence;
-    await record.update((document) => ({
+    // Before the intent is gone: a crash in between writes it again, and until then the intent explains it.
+    const change = this.#changeAtEnd();
+    await this.#world.marker.write({ ...record.document, ...change });
+    await record.update(() => change);
+    await this.#world.verification.settlePhase();
+  }
+
+  #changeAtEnd(): Partial<ImportDocument> {
+    const { document } = this.#world.record;
+    const { switchId, kind, to, fence } = this.#intent;
+    const former = document.fence;
+    return {
       phase: phaseAfter(document, this.#intent),
       intent: null,
+      decisions: [...document.decisions, { id: switchId, epoch: this.#epoch, isFormer: false }],
       replicasOnTarget: kind === 'replicas' ? to === 'target' : document.replicasOnTarget,
       fence: standingAfter(document, this.#intent),
       ...(this.#isUnsure && former?.side === to ? { leftFence: { ...former, threads: [] } } : {}),
@@ -405,8 +416,7 @@ export class SwitchEffects {
           fence: kind === 'primaries' ? fence : 'none',
         },
       ],
-    }));
-    await this.#world.verification.settlePhase();
+    };
   }
 
   /** Behind the decision. Until then an event of the old primary that gets past the fence is a stray write. */

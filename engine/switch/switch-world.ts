@@ -6,6 +6,7 @@ import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import type { ImportRecord } from '../import-store.ts';
 import type { ImportStreams } from '../import-streams.ts';
 import type { ImportVerification } from '../import-verification.ts';
+import type { MarkerKeeper } from '../marker/marker-keeper.ts';
 import type { ObjectPlace } from '../objects/read-objects.ts';
 import type { Route } from '../route.ts';
 import type { OpenOptions, ServerConnection } from '../server/connection.ts';
@@ -19,6 +20,7 @@ export interface SwitchWorld {
   readonly fleet: ProxyFleet;
   readonly streams: ImportStreams;
   readonly verification: ImportVerification;
+  readonly marker: MarkerKeeper;
   /** Aborts when the engine ends: what is under way is then left to the next one. */
   readonly signal: AbortSignal;
   connect(side: Side, options?: OpenOptions): Promise<ServerConnection>;

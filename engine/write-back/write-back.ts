@@ -39,6 +39,8 @@ export interface WriteBackOptions {
   /** Every table of the source is imported, also one that is not among `tables` yet. */
   allTables: boolean;
   ddlDecisionOn: (gtid: string) => DdlDecision | undefined;
+  /** See `ReplicationOptions`. */
+  mayBegin: () => Promise<void>;
   /** Hears the keys of every tester's transaction before it counts as read. */
   onTouched: TouchListener;
   onChanged: () => void;
@@ -154,6 +156,7 @@ export class WriteBack {
   /** One pair of connections, from the durable position on; ends after DDL too, since tables are then read anew. */
   async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
     const { source, target, flavor, database, tables, allTables } = this.#options;
+    await this.#options.mayBegin();
     // Not asked for by name: one may be missing for now on the side that DDL has not come to.
     const onSource = (all: Table[]) => (allTables ? all : all.filter(({ name }) => tables().includes(name)));
     // Unlike other streams this one has foreign keys checked: the source is the applications'.

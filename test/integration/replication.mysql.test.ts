@@ -200,6 +200,7 @@ test('a stray watch that is waited for while it begins has seen what there is, t
         return await inspectTables(connection, 'shop', 'all');
       },
       log: () => {},
+      mayBegin: async () => {},
       onDiverged: async () => {},
       onChanged: () => {},
     },
