@@ -98,7 +98,7 @@ const verifyTableView = z.object({
 });
 
 const verifyView = z.object({
-  state: z.enum(['running', 'paused', 'equal', 'different', 'failed', 'stale']),
+  state: z.enum(['running', 'paused', 'equal', 'different', 'failed', 'stale', 'rechecking']),
   reason: z.string().nullable(),
   startedAtMs: z.number(),
   finishedAtMs: z.number().nullable(),

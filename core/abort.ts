@@ -22,6 +22,8 @@ export function isAbort(error: unknown): boolean {
 
 /** Rejects with an `AbortError` when `signal` aborts before `promise` settles; the work itself is not stopped. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody waits for it any more: its failure must not end the process.
+  if (signal.aborted) promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () =>

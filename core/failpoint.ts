@@ -34,6 +34,7 @@ export const FAILPOINTS = [
   'lanes.ended',
   'ddl.executed',
   'verify.recheck',
+  'verify.paired_anew',
   'write_back.before_commit',
   'write_back.after_commit',
   'import.failed',

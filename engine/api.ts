@@ -227,9 +227,13 @@ export interface VerifyRepairReport {
 }
 
 export interface VerifyView {
-  /** `stale`: it was `equal` once, and nobody has compared since what was written later. */
-  state: 'running' | 'paused' | 'equal' | 'different' | 'failed' | 'stale';
-  /** Why it failed, or is stale. */
+  /**
+   * `stale`: it was `equal` once, and nobody compares what was written later. `rechecking`: it was `equal`, and is again once those of
+   * `tables` that are `waiting` or `verifying` have been compared anew, which DDL has changed since, or what was written while
+   * nobody compared.
+   */
+  state: 'running' | 'paused' | 'equal' | 'different' | 'failed' | 'stale' | 'rechecking';
+  /** Why it failed, is stale, or is compared anew. */
   reason: string | null;
   startedAtMs: number;
   finishedAtMs: number | null;

@@ -10,13 +10,14 @@ import type { ImportWorld } from './import-world.ts';
 import { removeTriggers } from './objects/active-objects.ts';
 import type { ReplicationOptions, WriteBackSide } from './replication-options.ts';
 import { Replication } from './replication.ts';
+import type { Definitions } from './stream-schema.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
 import { createSidecar, ProgressRow, SIDECAR_SCHEMA } from './sidecar.ts';
 import type { OwnTables } from './stream/stream-scope.ts';
 import { StrayWatch } from './stray-watch.ts';
-import type { Follower, TouchListener } from './verify/follower.ts';
+import type { DdlListener, Follower, TouchListener } from './verify/follower.ts';
 import { ConflictWatch } from './write-back/conflict-watch.ts';
 import type { WriteBackTally } from './write-back/judged-source.ts';
 import { MESSAGES_DDL, MESSAGES_TABLE } from './write-back/message.ts';
@@ -41,7 +42,7 @@ export class ImportStreams {
   readonly #events: StreamEvents;
   readonly #running = new Map<Side, Replication>();
   readonly #touchListeners = new Set<TouchListener>();
-  readonly #ddlListeners = new Set<(sql: string) => void>();
+  readonly #ddlListeners = new Set<DdlListener>();
   #strayWatch: StrayWatch | undefined;
   #writeBack: WriteBack | undefined;
   readonly #tally: WriteBackTally = { all: 0, returned: 0 };
@@ -182,9 +183,10 @@ export class ImportStreams {
         },
         ...(side === 'target' && this.#isWrittenBack ? { writeBack: this.#writeBackSide() } : {}),
         onDdl: async (transaction) => {
-          for (const listener of this.#ddlListeners) listener(transaction.ddl.sql);
+          for (const { begins } of this.#ddlListeners) begins(transaction.ddl);
           return await onDdl(transaction);
         },
+        onRedefined: (changed) => this.#onRedefined(changed),
         onApplied: (tables) => this.#onApplied(tables),
         onAppliedLarge: (tables) => {
           for (const name of tables) for (const listener of this.#touchListeners) listener(name, 'every');
@@ -371,6 +373,12 @@ export class ImportStreams {
       }
     }
     this.#world.changed();
+  }
+
+  #onRedefined(changed: Definitions): void {
+    const named = (isThere: boolean) =>
+      [...changed].filter(([, table]) => (table !== null) === isThere).map(([name]) => name);
+    for (const { ends } of this.#ddlListeners) ends({ there: named(true), gone: named(false) });
   }
 
   /** DDL that was replicated may have renamed, dropped or made again imported tables. */

@@ -3,23 +3,26 @@ import { Backoff } from '../core/backoff.ts';
 import { AppError } from '../core/errors.ts';
 import type { StreamPosition } from '../core/gtid.ts';
 import type { CopyThrottle, ServerDefinition, VerifyView } from './api.ts';
-import { keyColumns } from './copy/key-range.ts';
 import { Throttle } from './copy/throttle.ts';
 import type { Table } from './schema/table.ts';
 import type { ServerConnection } from './server/connection.ts';
+import type { LoggedQuery } from './stream/query-event.ts';
+import { statementEffect } from './stream/statement-effect.ts';
+import { isSameName } from './stream/stream-scope.ts';
 import { mirroredDifference, type RowDifference } from './verify/compare-digests.ts';
+import { ComparedTables } from './verify/compared-tables.ts';
 import { ConnectionPair, type Flavors } from './verify/connection-pair.ts';
 import { DirtyKeys } from './verify/dirty-keys.ts';
 import { DirtyRecheck } from './verify/dirty-recheck.ts';
 import type { OwnTables } from './stream/stream-scope.ts';
 import type { Follower } from './verify/follower.ts';
 import { appliedNow } from './verify/recheck-keys.ts';
+import { pairAnew } from './verify/pair-anew.ts';
 import { repairRows, type RepairResult } from './verify/repair-rows.ts';
-import { prepareTables } from './verify/prepare-tables.ts';
-import type { TablePair } from './verify/table-pair.ts';
+import { selfTests } from './verify/prepare-tables.ts';
+import { pairTables, targetOf, type Aggregates, type TablePair } from './verify/table-pair.ts';
 import type { TableVerification } from './verify/table-verification.ts';
 import { ddlSince, touchedSince } from './verify/touched-since.ts';
-import { TableProgress } from './verify/verify-progress.ts';
 
 /** For rows that change all the time. */
 const SETTLE_MS_MAX = 60_000;
@@ -42,6 +45,8 @@ export interface KeptVerificationOptions {
   onThrottle: (reason: string | null) => void;
   onDifferences: (table: string, differences: RowDifference[]) => void;
   onChanged: () => void;
+  /** A table has become pending, or known again. */
+  onPending: () => void;
 }
 
 export type TableRepair = RepairResult & { table: string };
@@ -49,13 +54,16 @@ export type TableRepair = RepairResult & { table: string };
 /** What was compared once, as of a position. */
 export interface ComparedState {
   position: StreamPosition;
+  /** The imported tables; those that there are by now. */
+  names: readonly string[];
   sourceTables: Table[];
   targetTables: Table[];
 }
 
 /**
  * One verification from the moment at which its pass begins, or goes on after a restart: hears of every row that is written,
- * has it compared again, and knows what differs. Ends with a failure where that is not possible any more.
+ * has it compared again, and knows what differs. Tables that DDL touches behind the pass are compared anew (`ComparedTables`).
+ * Ends with a failure where that is not possible any more.
  */
 export class KeptVerification {
   readonly flavors: Flavors;
@@ -66,9 +74,13 @@ export class KeptVerification {
   readonly #throttle: Throttle;
   readonly #failure = Promise.withResolvers<never>();
   readonly #ready = Promise.withResolvers<DirtyRecheck>();
-  readonly #progress = new Map<string, TableProgress>();
-  readonly #tables = new Map<string, TablePair>();
+  readonly #tables: ComparedTables;
+  /** Within the pass: what it compares by is of its beginning. */
+  #isPassing = true;
   #recheck: DirtyRecheck | undefined;
+  /** Something may have been written while nobody listened; touches up to `#gap` are what the log says of it. */
+  #mayBeBehind = false;
+  #gap: number | undefined;
   #base: StreamPosition | undefined;
   #failed: unknown;
 
@@ -78,7 +90,13 @@ export class KeptVerification {
     this.flavors = options.flavors;
     this.#controller = childController(signal);
     this.#dirty = new DirtyKeys(follower);
-    this.#ddl = follower.onDdl((sql) => this.#fail(ddlSince(sql)));
+    this.#tables = new ComparedTables(this.#dirty, () => options.onPending());
+    this.#ddl = follower.onDdl({
+      begins: (ddl) => this.#redefine(ddl),
+      ends: (tables) => {
+        if (!this.signal.aborted) this.#tables.ended(tables);
+      },
+    });
     this.#throttle = new Throttle({
       server: source,
       limits: throttle,
@@ -111,6 +129,20 @@ export class KeptVerification {
     return this.#recheck?.position ?? this.#base;
   }
 
+  /** What was written while nobody listened has not been looked up and compared yet. */
+  get isBehind(): boolean {
+    return this.#mayBeBehind && (this.#gap === undefined || !this.#dirty.isAnswered(this.#gap));
+  }
+
+  /** Tables that are compared anew since DDL touched them. */
+  get pending(): string[] {
+    return this.#tables.pending;
+  }
+
+  get pendingReason(): string | null {
+    return this.#tables.pendingReason;
+  }
+
   /** Of what is written behind the position that it resolves with, nothing is missed. */
   async begins(): Promise<StreamPosition> {
     const applied = await appliedSoon(this.#options.follower, this.signal);
@@ -118,7 +150,7 @@ export class KeptVerification {
     return applied;
   }
 
-  /** The same for what was written behind `position` before it was made. Rejects as `touchedSince`. */
+  /** The same for what was written behind `position` before it was made. Rejects as `touchedSince`, or fails of DDL. */
   async heardSince(position: StreamPosition, tables: readonly Table[]): Promise<void> {
     const { source, database, flavors, follower, ownTables } = this.#options;
     await touchedSince({
@@ -130,20 +162,35 @@ export class KeptVerification {
       tables,
       dirty: this.#dirty,
       ownTables: await ownTables(),
+      onDdl: (ddl) => {
+        this.#redefine(ddl);
+        this.signal.throwIfAborted();
+      },
+      onRedefined: (table) => this.#tables.redefine(table, null),
+      isRedefined: (table) => this.#tables.pairOf(table) === 'later',
       signal: this.signal,
     });
     this.#base = position;
+    this.#gap = this.#dirty.mark;
   }
 
   /** The pass begins; what it finds is in these tables. */
   begin(tables: readonly TableVerification[]): void {
-    for (const { table, progress } of tables) this.#progress.set(table.name, progress);
-    this.#start(tables.map(({ table }) => table));
+    this.#tables.begin(tables);
+    this.#start();
   }
 
-  /** There was a pass before. */
-  goOn(view: VerifyView, load: () => Promise<ComparedState>): void {
-    this.#catchUp(view, load).catch((error: unknown) => {
+  /** The pass has ended: what DDL touches from now on is compared anew. */
+  passed(): void {
+    this.#isPassing = false;
+  }
+
+  /** There was a pass before; `mayBeBehind`: something may have been written while nobody listened. */
+  goOn(view: VerifyView, mayBeBehind: boolean, load: () => Promise<ComparedState>): void {
+    this.#mayBeBehind = mayBeBehind;
+    this.#isPassing = false;
+    this.#tables.restore(view.tables);
+    this.#catchUp(load).catch((error: unknown) => {
       if (!this.signal.aborted) this.#fail(error);
     });
   }
@@ -151,7 +198,7 @@ export class KeptVerification {
   shownIn(view: VerifyView): VerifyView {
     return {
       ...view,
-      tables: view.tables.map((table) => this.#progress.get(table.name)?.view ?? table),
+      tables: this.#tables.isEmpty ? view.tables : this.#tables.views,
       position: this.position?.toString() ?? view.position,
       recheck: this.#recheck?.view ?? {
         keys: this.#dirty.size,
@@ -176,27 +223,26 @@ export class KeptVerification {
     const { signal } = this;
     using pair = new ConnectionPair({ flavors, source, target, signal });
     const repairs: TableRepair[] = [];
-    for (const [name, progress] of this.#progress) {
-      const table = this.#tables.get(name);
-      if (table === undefined || progress.known.size === 0) continue;
+    for (const { pair: table, progress } of this.#tables.known()) {
+      if (progress.known.size === 0) continue;
       const keys = new Map([...progress.known].map(([key, difference]) => [key, difference.key]));
       const result = await pair.use((open) =>
         repairRows({ ...asked, pair: open, table, flavors, follower, signal }, keys),
       );
       progress.resolve([...result.repaired, ...result.already]);
-      repairs.push({ table: name, ...result });
+      repairs.push({ table: table.name, ...result });
     }
     return repairs;
   }
 
   /** Differing rows that can be repaired: of others, found before a restart of the engine or past a bound, the text is known at most. */
   get repairable(): number {
-    return this.#progress.values().reduce((sum, { known }) => sum + known.size, 0);
+    return this.#tables.known().reduce((sum, { progress }) => sum + progress.known.size, 0);
   }
 
   /** Rows that differ, but for those that a look has found the same since. */
   get differencesTotal(): number {
-    return this.#progress.values().reduce((sum, { differencesTotal }) => sum + differencesTotal, 0);
+    return this.#tables.differencesTotal;
   }
 
   hurry(): Disposable | undefined {
@@ -244,9 +290,27 @@ export class KeptVerification {
     this.#controller.abort();
   }
 
-  #start(tables: readonly TablePair[]): void {
-    for (const table of tables) this.#tables.set(table.name, table);
-    const { source, target, flavors, follower, onChanged, onDifferences } = this.#options;
+  /** DDL that is about to be replicated, or was while nobody listened. */
+  #redefine(ddl: LoggedQuery): void {
+    if (this.signal.aborted) return;
+    const { database } = this.#options;
+    const effect = statementEffect(ddl);
+    // What else it may have changed is not known.
+    if (this.#isPassing || effect.kind !== 'tables') {
+      this.#fail(ddlSince(ddl.sql));
+      return;
+    }
+    const named = effect.tables.filter(({ schema }) => isSameName(schema, database)).map(({ name }) => name);
+    this.#tables.redefineNamed(named, ddl.sql);
+  }
+
+  #start(): void {
+    const { source, target, flavors, follower, database, onChanged, onDifferences } = this.#options;
+    const { signal } = this;
+    const tables = this.#tables;
+    pairAnew({ tables, database, flavors, source, target, follower, signal }).catch((error: unknown) => {
+      if (!signal.aborted) this.#fail(error);
+    });
     const recheck = new DirtyRecheck({
       dirty: this.#dirty,
       tables,
@@ -255,10 +319,10 @@ export class KeptVerification {
       target,
       follower,
       pace: (signal) => this.pace(signal),
-      signal: this.signal,
+      signal,
       onDifferences: (table, found) => {
         const differences = this.#options.mirrored ? found.map(mirroredDifference) : found;
-        this.#progress.get(table)?.add(differences);
+        tables.add(table, differences);
         onDifferences(table, differences);
       },
       onChanged,
@@ -269,11 +333,11 @@ export class KeptVerification {
   }
 
   /** Servers that are away are waited for. */
-  async #catchUp(view: VerifyView, load: () => Promise<ComparedState>): Promise<void> {
+  async #catchUp(load: () => Promise<ComparedState>): Promise<void> {
     const backoff = new Backoff({ initialMs: 200, maxMs: 10_000 });
     for (;;) {
       try {
-        await this.#catchUpOnce(view, load);
+        await this.#catchUpOnce(load);
         return;
       } catch (error) {
         this.signal.throwIfAborted();
@@ -284,19 +348,43 @@ export class KeptVerification {
     }
   }
 
-  async #catchUpOnce(view: VerifyView, load: () => Promise<ComparedState>): Promise<void> {
-    const { source, target, flavors } = this.#options;
+  async #catchUpOnce(load: () => Promise<ComparedState>): Promise<void> {
+    const { source, target, flavors, follower } = this.#options;
     const { signal } = this;
-    const { position, sourceTables, targetTables } = await load();
+    // From here on it is known which tables are imported as of what is applied, and DDL behind it is heard of.
+    await appliedSoon(follower, signal);
+    const { position, names, sourceTables, targetTables } = await load();
     using pair = new ConnectionPair({ flavors, source, target, signal });
-    const tables = await prepareTables(pair, { flavors, sourceTables, targetTables });
-    await this.heardSince(position, sourceTables);
-    for (const table of view.tables) {
-      const found = tables.find(({ name }) => name === table.name);
-      if (found !== undefined)
-        this.#progress.set(table.name, TableProgress.restored(table, keyColumns(found.source.table)));
+    const aggregates = await pair.use(async (open) => await selfTests(open, flavors));
+    const tables = this.#tables;
+    tables.keepOnly(names);
+    for (const name of names) {
+      if (tables.pending.includes(name)) continue;
+      const found = pairIfAlike(
+        sourceTables.find((table) => table.name === name),
+        targetOf(name, targetTables),
+        aggregates,
+      );
+      // One side may have run a statement that the other has not: it is paired again when both have.
+      if (found === undefined) tables.redefine(name, null);
+      else tables.paired(found);
     }
-    this.#start(tables);
+    await this.heardSince(position, sourceTables);
+    this.#start();
+  }
+}
+
+function pairIfAlike(
+  source: Table | undefined,
+  target: Table | undefined,
+  aggregates: Aggregates,
+): TablePair | undefined {
+  if (source === undefined) return undefined;
+  try {
+    return pairTables(source, target, aggregates);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'VERIFY_TABLES_DIFFER') return undefined;
+    throw error;
   }
 }
 

@@ -3,6 +3,7 @@ import type { ServerDefinition, ServerFacts } from './api.ts';
 import type { ApplyWindow, TableWindow } from './apply/window.ts';
 import type { Table } from './schema/table.ts';
 import type { Direction } from './sidecar.ts';
+import type { Definitions } from './stream-schema.ts';
 import type { OwnTables } from './stream/stream-scope.ts';
 import type { LoggedDdl, StreamTransaction } from './stream/transaction.ts';
 import type { WriteBackTally } from './write-back/judged-source.ts';
@@ -49,6 +50,8 @@ export interface ReplicationOptions {
   /** At the beginning of every session, before anything is applied; what it rejects with ends the session. */
   beforeSession?: () => Promise<void>;
   onDdl: DdlHandler;
+  /** Hears what a DDL statement has made of the imported tables, before its position counts as applied; perhaps more than once. */
+  onRedefined?: (changed: Definitions) => void;
   /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
   /** The same for a transaction in parts, whose keys are too many to be remembered: any key of these tables. */

@@ -9,6 +9,7 @@ const HEADLINE = {
   failed: ['bad', 'Not finished'],
   stale: ['warn', 'Stale'],
   paused: ['warn', 'Paused'],
+  rechecking: ['info', 'Comparing anew…'],
 };
 
 export function verification(view) {

@@ -185,10 +185,10 @@ async function checkVerification(
   { to }: SwitchPlan,
   { refusals, warnings }: { refusals: SwitchRefusal[]; warnings: string[] },
 ): Promise<void> {
-  if (to !== verification.view?.primary && verification.view?.state === 'equal') {
-    const left = await compareLast(verification);
-    if (left !== null) refusals.push({ code: 'VERIFICATION_BEHIND', message: left, forceable: true });
-  }
+  const { state, primary } = verification.view ?? {};
+  const isKept = state === 'equal' || state === 'rechecking';
+  const left = isKept && to !== primary ? await compareLast(verification) : null;
+  if (left !== null) refusals.push({ code: 'VERIFICATION_BEHIND', message: left, forceable: true });
   const { view } = verification;
   if (view === null) return;
   switch (view.state) {
@@ -205,6 +205,10 @@ async function checkVerification(
     case 'stale':
       warnings.push(`VERIFICATION_STALE: the last verification is of an earlier time: ${view.reason ?? ''}`);
       return;
+    case 'rechecking':
+      if (left === null)
+        refusals.push({ code: 'VERIFICATION_BEHIND', message: `not all is compared: ${view.reason}`, forceable: true });
+      return;
     case 'equal':
     case 'running':
       return;
@@ -219,7 +223,7 @@ function checkCascades({ record, verification }: SwitchWorld, { to }: SwitchPlan
   const isConcerned = findings.some(({ code, side }) => code === 'FOREIGN_KEY_CASCADES' && side === 'source');
   const state = verification.view?.state;
   // What is different is refused already.
-  const isCompared = state === 'equal' || state === 'stale' || state === 'different';
+  const isCompared = state === 'equal' || state === 'rechecking' || state === 'stale' || state === 'different';
   if (to === 'source' || !isConcerned || isCompared || switches.some(({ kind }) => kind === 'primaries')) return;
   const message =
     'the source does not log what its foreign keys change (CASCADE, SET NULL), and the rows have not been verified since the copy';

@@ -54,3 +54,18 @@ test('every row at once: a touch during the look leaves the table dirty', () => 
   expect(dirty.isAnswered(mark)).toBe(true);
   expect(dirty.everyTables()).toEqual(['t']);
 });
+
+test('a table that is defined anew keeps its oldest touch and no key; one that is gone holds nobody up', () => {
+  using dirty = new DirtyKeys(quiet);
+  dirty.touch('t', [key('1')]);
+  const mark = dirty.mark;
+  dirty.redefine('t');
+  expect(dirty.size).toBe(0);
+  expect(dirty.isAnswered(mark)).toBe(false);
+  dirty.answerEvery('t', mark);
+  expect(dirty.isTableAnswered('t', mark)).toBe(true);
+  expect(dirty.everyTables()).toEqual(['t']);
+  dirty.forget('t');
+  expect(dirty.isAnswered(dirty.mark)).toBe(true);
+  expect(dirty.oldestMs).toBe(null);
+});

@@ -68,7 +68,7 @@ export class DirtyKeys implements Disposable {
         }
       }
     }
-    while (this.#bytes > this.#bytesMax) this.#giveUpKeys(sinceMs);
+    while (this.#bytes > this.#bytesMax) this.#giveUpKeysOfLargest(sinceMs);
     this.#touched.resolve();
     this.#touched = Promise.withResolvers<void>();
   }
@@ -130,13 +130,31 @@ export class DirtyKeys implements Disposable {
     else table.every = undefined;
   }
 
+  /** Every row, and no key by itself any more: its columns may not be those of the table's key from now on. */
+  redefine(name: string): void {
+    this.touch(name, 'every');
+    this.#giveUpKeys(this.#table(name), performance.now());
+  }
+
+  /** The table is gone, and its rows with it. */
+  forget(name: string): void {
+    const table = this.#tables.get(name);
+    if (table === undefined) return;
+    this.#size -= table.keys.size;
+    this.#bytes -= table.bytes;
+    this.#tables.delete(name);
+  }
+
   /** Whether every touch up to `upTo` is answered. */
   isAnswered(upTo: number): boolean {
-    for (const { keys, every } of this.#tables.values()) {
-      if (every !== undefined && every.first <= upTo) return false;
-      for (const { first } of keys.values()) if (first <= upTo) return false;
-    }
-    return true;
+    return this.#tables.keys().every((name) => this.isTableAnswered(name, upTo));
+  }
+
+  isTableAnswered(name: string, upTo: number): boolean {
+    const table = this.#tables.get(name);
+    if (table === undefined) return true;
+    if (table.every !== undefined && table.every.first <= upTo) return false;
+    return table.keys.values().every(({ first }) => first > upTo);
   }
 
   /** How long the oldest touch waits for its answer; null: none does. */
@@ -177,19 +195,22 @@ export class DirtyKeys implements Disposable {
     this.#size -= 1;
   }
 
-  #giveUpKeys(sinceMs: number): void {
+  #giveUpKeysOfLargest(sinceMs: number): void {
     const [largest] = [...this.#tables.values()].sort((a, b) => b.bytes - a.bytes);
-    if (largest === undefined || largest.keys.size === 0) return;
-    let first = largest.every?.first ?? Number.POSITIVE_INFINITY;
-    let oldestMs = largest.every?.sinceMs ?? sinceMs;
-    for (const key of largest.keys.values()) {
+    if (largest !== undefined && largest.keys.size > 0) this.#giveUpKeys(largest, sinceMs);
+  }
+
+  #giveUpKeys(table: DirtyTable, sinceMs: number): void {
+    let first = table.every?.first ?? Number.POSITIVE_INFINITY;
+    let oldestMs = table.every?.sinceMs ?? sinceMs;
+    for (const key of table.keys.values()) {
       first = Math.min(first, key.first);
       oldestMs = Math.min(oldestMs, key.sinceMs);
     }
-    this.#size -= largest.keys.size;
-    this.#bytes -= largest.bytes;
-    largest.keys.clear();
-    largest.bytes = 0;
-    largest.every = { first, last: this.#touches, sinceMs: oldestMs };
+    this.#size -= table.keys.size;
+    this.#bytes -= table.bytes;
+    table.keys.clear();
+    table.bytes = 0;
+    table.every = { first, last: this.#touches, sinceMs: oldestMs };
   }
 }

@@ -6,9 +6,11 @@ import { failpoint } from '../../core/failpoint.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition, VerifyRecheckView } from '../api.ts';
 import type { RowDifference } from './compare-digests.ts';
+import type { ComparedTables } from './compared-tables.ts';
 import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { DirtyKeys } from './dirty-keys.ts';
 import type { Follower } from './follower.ts';
+import { executedPosition } from '../server/position.ts';
 import { appliedNow, KEYS_MAX, keyBatches, recheckKeys, type Keys } from './recheck-keys.ts';
 import type { TablePair } from './table-pair.ts';
 import { TableVerification } from './table-verification.ts';
@@ -23,7 +25,7 @@ const SETTLE_ROUNDS = 5;
 
 export interface DirtyRecheckOptions {
   dirty: DirtyKeys;
-  tables: readonly TablePair[];
+  tables: ComparedTables;
   flavors: Flavors;
   source: ServerDefinition;
   target: ServerDefinition;
@@ -43,7 +45,6 @@ export interface DirtyRecheckOptions {
 export class DirtyRecheck {
   readonly #options: DirtyRecheckOptions;
   readonly #controller: AbortController;
-  readonly #tables: ReadonlyMap<string, TablePair>;
   /** Rejects with what cannot be compared any more; resolves when stopped. */
   readonly done: Promise<void>;
   #hurried = 0;
@@ -57,7 +58,6 @@ export class DirtyRecheck {
   constructor(options: DirtyRecheckOptions) {
     this.#options = options;
     this.#controller = childController(options.signal);
-    this.#tables = new Map(options.tables.map((pair) => [pair.name, pair]));
     this.done = this.#run(this.#controller.signal);
     this.done.catch(() => {});
   }
@@ -90,13 +90,13 @@ export class DirtyRecheck {
     };
   }
 
-  /** Resolves when everything that was touched before the call has been compared. Rejects when `signal` aborts first. */
+  /** Resolves when everything that was touched before the call has been compared, and no table is pending. Rejects when `signal` aborts first. */
   async drain(signal: AbortSignal): Promise<void> {
     using _hurry = this.hurry();
-    const { dirty, follower } = this.#options;
+    const { dirty, follower, tables } = this.#options;
     const applied = await appliedNow(follower);
     const { mark } = dirty;
-    while (!dirty.isAnswered(mark)) {
+    while (!dirty.isAnswered(mark) || tables.pending.length > 0) {
       await abortable(Promise.race([this.#ended.promise, this.done]), signal);
       this.#controller.signal.throwIfAborted();
     }
@@ -155,11 +155,12 @@ export class DirtyRecheck {
   }
 
   async #keysRound(pair: ConnectionPair, signal: AbortSignal): Promise<void> {
-    const { dirty, pace } = this.#options;
+    const { dirty, pace, tables } = this.#options;
     const found = dirty.keys(dirty.mark);
     if (found.size > 0) await failpoint('verify.recheck');
     for (const [name, keys] of found) {
-      const table = this.#tables.get(name);
+      const table = tables.pairOf(name);
+      if (table === 'later') continue;
       if (table === undefined) {
         dirty.answer(name, keys.keys(), dirty.mark);
         continue;
@@ -176,9 +177,11 @@ export class DirtyRecheck {
     const { dirty, flavors, follower, onDifferences } = this.#options;
     const { signal } = this.#controller;
     const { mark } = dirty;
-    const { differences, unsure } = await pair.use(
-      async (open) => await recheckKeys({ pair: open, table, flavors, follower, signal }, keys),
+    const result = await this.#asPaired(pair, table, async () =>
+      pair.use(async (open) => await recheckKeys({ pair: open, table, flavors, follower, signal }, keys)),
     );
+    if (result === undefined) return;
+    const { differences, unsure } = result;
     const sure = [...keys.keys()].filter((key) => !unsure.has(key));
     // Told before it is answered: whoever waits for the answer must know of the difference by then.
     if (differences.length > 0) onDifferences(table.name, differences);
@@ -188,40 +191,69 @@ export class DirtyRecheck {
 
   /** Tables of which any row may have changed, as a whole. */
   async #tablesRound(pair: ConnectionPair, signal: AbortSignal): Promise<void> {
-    const { dirty } = this.#options;
+    const { dirty, tables } = this.#options;
     for (const name of dirty.everyTables()) {
       const { mark } = dirty;
-      const table = this.#tables.get(name);
-      if (table !== undefined) await this.#compareTable(pair, table, signal);
-      dirty.answerEvery(name, mark);
+      const table = tables.pairOf(name);
+      if (table === 'later') continue;
+      const isCompared =
+        table === undefined || (await this.#asPaired(pair, table, () => this.#compareTable(pair, table, signal)));
+      if (isCompared === true) dirty.answerEvery(name, mark);
     }
   }
 
-  async #compareTable(pair: ConnectionPair, table: TablePair, signal: AbortSignal): Promise<void> {
-    const { dirty, flavors, follower, pace, onDifferences, chunkBytes = CHUNK_BYTES } = this.#options;
+  /** Undefined where DDL on the table was heard of meanwhile: what was read may be of two definitions, and an error of the statement. */
+  async #asPaired<T>(pair: ConnectionPair, table: TablePair, work: () => Promise<T>): Promise<T | undefined> {
+    const { flavors, follower, tables } = this.#options;
+    const { signal } = this.#controller;
+    try {
+      const result = await work();
+      return tables.isPaired(table) ? result : undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isLasting(error) && tables.isPaired(table)) {
+        // The source has run the statement, and the stream may not have come to it.
+        await follower.waitFor(await pair.use(({ source }) => executedPosition(source, flavors.source)), signal);
+      }
+      if (tables.isPaired(table)) throw error;
+      return undefined;
+    }
+  }
+
+  /** False where DDL came in between. */
+  async #compareTable(pair: ConnectionPair, table: TablePair, signal: AbortSignal): Promise<boolean> {
+    const { dirty, flavors, follower, pace, tables, onDifferences, chunkBytes = CHUNK_BYTES } = this.#options;
     const verification = new TableVerification(table, {
       chunkBytes,
-      onFound: (found) => onDifferences(table.name, found),
+      onFound: (found) => {
+        if (tables.isPaired(table)) onDifferences(table.name, found);
+      },
     });
     const context = { flavors, follower, signal };
     for (;;) {
       if (this.#hurried === 0) await pace(signal);
       const range = await pair.use(({ source }) => verification.nextChunk(source));
+      if (!tables.isPaired(table)) return false;
       if (range === null) break;
       await this.#resting(signal, async () => {
         await pair.use((open) => verification.check({ ...context, pair: open }, range));
       });
+      tables.comparing(table.name, verification.progress.view);
     }
     const backoff = new Backoff({ initialMs: 5, maxMs: 500 });
     for (let round = 0; round < SETTLE_ROUNDS && verification.unsure.size > 0; round += 1) {
       await backoff.wait(signal);
       await pair.use((open) => verification.settle({ ...context, pair: open }));
     }
+    if (!tables.isPaired(table)) return false;
     dirty.touch(
       table.name,
       [...verification.unsure].map(([key, values]) => ({ key, values })),
     );
     this.#compared += verification.progress.view.rows;
+    tables.comparing(table.name, verification.progress.view);
+    tables.compared(table.name);
+    return true;
   }
 
   async #resting(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
@@ -236,7 +268,8 @@ export class DirtyRecheck {
   }
 
   #endRound(): void {
-    const { dirty } = this.#options;
+    const { dirty, tables } = this.#options;
+    tables.settle();
     if (this.#next !== undefined && dirty.isAnswered(this.#next.mark)) {
       this.#position = this.#next.applied;
       this.#next = undefined;

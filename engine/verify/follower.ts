@@ -1,6 +1,7 @@
 import type { StreamPosition } from '../../core/gtid.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { Value } from '../server/connection.ts';
+import type { LoggedQuery } from '../stream/query-event.ts';
 
 /**
  * `every`: any key of the table may have been written, too many to name them. `some`: foreign keys that the origin does not
@@ -8,6 +9,21 @@ import type { Value } from '../server/connection.ts';
  */
 export type TouchedRows = Iterable<{ key: RowKey; values: Value[] }> | 'every' | 'some';
 export type TouchListener = (tableName: string, keys: TouchedRows) => void;
+
+export interface DdlListener {
+  /** A statement on imported tables is about to be replicated; some day it may have been, after a failure. */
+  begins: (ddl: LoggedQuery) => void;
+  /**
+   * Behind it, before it counts as applied, perhaps more than once: of the imported tables that it has to do with, those that
+   * there are, as they are called now, and those that are gone.
+   */
+  ends: (tables: DdlOutcome) => void;
+}
+
+export interface DdlOutcome {
+  there: string[];
+  gone: string[];
+}
 
 /**
  * What verification needs to know of the replication that keeps the target up to date; `Replication` has it all. The
@@ -26,8 +42,7 @@ export interface Follower {
    * it may have happened.
    */
   onTouched(listener: TouchListener): Disposable;
-  /** A DDL statement on an imported table is about to be replicated; some day it may have been, after a failure. */
-  onDdl(listener: (sql: string) => void): Disposable;
+  onDdl(listener: DdlListener): Disposable;
   /**
    * Resolves when whatever was being written to the target at the time of the call has been told to the listeners: a window
    * that is being committed, and testers' transactions that are not on the source yet.

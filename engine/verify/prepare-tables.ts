@@ -1,7 +1,7 @@
 import type { Table } from '../schema/table.ts';
-import type { ConnectionPair, Flavors } from './connection-pair.ts';
+import type { ConnectionPair, Flavors, OpenPair } from './connection-pair.ts';
 import { selfTest } from './pair-self-test.ts';
-import { pairAll, type TablePair } from './table-pair.ts';
+import { pairAll, type Aggregates, type TablePair } from './table-pair.ts';
 
 export interface TablesOfBothSides {
   flavors: Flavors;
@@ -14,10 +14,15 @@ export async function prepareTables(
   pair: ConnectionPair,
   { flavors, sourceTables, targetTables }: TablesOfBothSides,
 ): Promise<TablePair[]> {
-  const aggregates = await pair.use(async ({ source, target }) => ({
-    source: await selfTest(source, flavors.source),
-    target: await selfTest(target, flavors.target),
-  }));
+  const aggregates = await pair.use(async (open) => await selfTests(open, flavors));
   const largestFirst = [...sourceTables].sort((a, b) => b.bytes - a.bytes);
   return pairAll(largestFirst, targetTables, aggregates);
+}
+
+/** Rejects with VERIFY_PAIR_UNEQUAL. */
+export async function selfTests({ source, target }: OpenPair, flavors: Flavors): Promise<Aggregates> {
+  return {
+    source: await selfTest(source, flavors.source),
+    target: await selfTest(target, flavors.target),
+  };
 }

@@ -16,16 +16,18 @@ export interface TablePair {
   columns: string[];
 }
 
+export interface Aggregates {
+  source: Aggregate;
+  target: Aggregate;
+}
+
 /**
  * Pairs the columns that are stored, by name. Generated ones too: what they are computed from may be the same, and the session
  * that computed them not (a date of a TIMESTAMP is one of its time zone). Throws VERIFY_TABLES_DIFFER where the tables could
  * not hold the same rows.
  */
-export function pairTables(
-  source: Table,
-  target: Table,
-  aggregates: { source: Aggregate; target: Aggregate },
-): TablePair {
+export function pairTables(source: Table, target: Table | undefined, aggregates: Aggregates): TablePair {
+  if (target === undefined) throw differ(source, 'the other side does not have it');
   // All of them: the key may be a stored generated column.
   const targets = new Map(target.columns.map((column) => [column.name.toLowerCase(), column]));
   const counterpart = (column: Column): Column => {
@@ -67,18 +69,16 @@ export function pairTables(
 }
 
 /** Pairs every source table. Throws VERIFY_TABLES_DIFFER where the target has none of that name. */
-export function pairAll(
-  sources: Table[],
-  targets: Table[],
-  aggregates: { source: Aggregate; target: Aggregate },
-): TablePair[] {
-  return sources.map((source) => {
-    const target =
-      targets.find(({ name }) => name === source.name) ??
-      targets.find(({ name }) => name.toLowerCase() === source.name.toLowerCase());
-    if (target === undefined) throw differ(source, 'the other side does not have it');
-    return pairTables(source, target, aggregates);
-  });
+export function pairAll(sources: Table[], targets: Table[], aggregates: Aggregates): TablePair[] {
+  return sources.map((source) => pairTables(source, targetOf(source.name, targets), aggregates));
+}
+
+/** Names that differ in case are one, unless there are both. */
+export function targetOf(name: string, targets: readonly Table[]): Table | undefined {
+  return (
+    targets.find((target) => target.name === name) ??
+    targets.find((target) => target.name.toLowerCase() === name.toLowerCase())
+  );
 }
 
 function sameKey(a: Column[], b: Column[]): boolean {

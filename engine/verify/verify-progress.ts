@@ -66,6 +66,11 @@ export class TableProgress {
     this.#view.rows += rows;
   }
 
+  /** It is compared as a whole by somebody else, who has come so far. */
+  follow({ rows, chunksDone, chunksTotal }: Pick<VerifyTableView, 'rows' | 'chunksDone' | 'chunksTotal'>): void {
+    Object.assign(this.#view, { state: 'verifying', rows, chunksDone, chunksTotal });
+  }
+
   /** The same row may be found more than once. */
   add(differences: readonly RowDifference[]): void {
     for (const difference of differences) {

@@ -128,13 +128,12 @@ export class Rehearsal implements AsyncDisposable {
     }
   }
 
-  /**
-   * The verification says so, and the import has come to the phase that goes with it: a verdict is seen a moment before it is
-   * stored, and until then the pass that found it is under way.
-   */
+  /** The verification says so; the import is in the phase that goes with it, since both come to be seen together. */
   async verdict(state: 'equal' | 'different', timeoutMs = 120_000): Promise<ImportView> {
-    const isIn = (phase: Phase) => (state === 'equal' ? phase === 'verified_data' : phase === 'running');
-    return await this.until(({ phase, verify }) => verify?.state === state && isIn(phase), timeoutMs);
+    const view = await this.until(({ verify }) => verify?.state === state, timeoutMs);
+    const phase = state === 'equal' ? 'verified_data' : 'running';
+    if (view.phase !== phase) throw new Error(`the verification says ${state} in phase ${view.phase}`);
+    return view;
   }
 
   /** Everything that `from` has executed by now is applied on the other side. */

@@ -115,22 +115,6 @@ test('rows that were written before an engine was killed are compared by the nex
   expect(verify?.tables.find(({ name }) => name === 'customers')?.differencesTotal).toBe(10);
 });
 
-test('DDL behind a verification makes it stale', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 500 });
-  const { client } = rehearsal.switchyard;
-  await client.createImport(rehearsal.request({ options: { ddl: 'EXEC' } }));
-  await rehearsal.reach('running');
-  await client.verify(IMPORT);
-  await rehearsal.reach('verified_data');
-  await on(rehearsal.source, 'ALTER TABLE customers ADD COLUMN added INT NOT NULL DEFAULT 7');
-  const { verify } = await rehearsal.reach('running');
-  expect(verify).toMatchObject({ state: 'stale', reason: expect.stringContaining('ALTER TABLE') });
-  // It is stale before the statement has run on the target, and both tables must be the same to be compared.
-  await rehearsal.caughtUpWith(rehearsal.source);
-  await client.verify(IMPORT);
-  expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
-});
-
 test('what replication does not write is not looked at again: only the next verification finds it', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 500 });
   const { client } = rehearsal.switchyard;

@@ -49,7 +49,7 @@ export function addVerify(program: Command): void {
         const display = new ProgressDisplay({ silent: output.json });
         const view = await followImport(client, id, {
           onView: (now) => display.show(now),
-          done: ({ phase }) => phase !== 'verifying_data',
+          done: ({ phase, verify }) => phase !== 'verifying_data' && verify?.state !== 'rechecking',
         });
         output.result(view.verify, () => verifyText(view));
         assertNoError(view);
