@@ -3,6 +3,7 @@ import type { BackendConnection } from './backend-connection.ts';
 import { NEXT_TRANSACTION_TRACKER, trackerCommand } from './restore-commands.ts';
 import type { CatchUp, SessionState } from './session-state.ts';
 import { quoteVariable } from './session-snapshot.ts';
+import { askForLocksSql, userLockPin } from './user-locks.ts';
 
 /**
  * Runs on the session's server what has to be asked for, or said again, right after a command of the client: later,
@@ -23,6 +24,9 @@ export async function catchUp(
         break;
       case 'functions':
         await lookForFunctions(connection, state, item.names);
+        break;
+      case 'user-locks':
+        await askForLocks(connection, state, item.names);
         break;
       case 'next-transaction':
         requireSuccess(await run(connection, [NEXT_TRANSACTION_TRACKER, item.sql]));
@@ -65,6 +69,20 @@ async function lookForFunctions(connection: BackendConnection, state: SessionSta
   const [result] = await run(connection, [sql]);
   const found = result?.kind === 'rows' ? result.rows[0]?.[0]?.toString('latin1') : undefined;
   if (found !== '0') state.onRoutine();
+}
+
+/**
+ * Without a row, where sql_select_limit is 0, nothing is known. Nor is it asked where the client may read more of its
+ * statement than can be put back: the next statement on locks leads here again, until then the session stays.
+ */
+async function askForLocks(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
+  const { isPlain, hasRows } = state.diagnostics;
+  if (!isPlain) return;
+  // DO leaves ROW_COUNT() at 0.
+  const [result] = await run(connection, [askForLocksSql(names), ...(hasRows ? [] : ['DO 0'])]);
+  const row = result?.kind === 'rows' ? result.rows[0] : undefined;
+  for (const [index, name] of names.entries())
+    if (row?.[index]?.toString('latin1') === '0') state.pins.remove(userLockPin(name));
 }
 
 async function readPreparedText(

@@ -6,9 +6,11 @@ import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
+import { inSchema, withExecutions } from './execution-effects.ts';
 import { clearChangeFlag, glanceAtOk } from './ok-glance.ts';
 import {
   executeLayout,
+  firstTextParameter,
   statementIdOf,
   withParameterTypes,
   type PreparedStatement,
@@ -22,6 +24,7 @@ import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
 import { meaningOf } from './statement-reading.ts';
+import { withLockName } from './user-locks.ts';
 
 /** What the session does with a command that may go on. */
 export type CommandDecision =
@@ -194,7 +197,8 @@ export class CommandTracker {
     current: Pick<CurrentCommand, 'command' | 'effects'> &
       Partial<Pick<CurrentCommand, 'statement' | 'text' | 'readsDiagnostics'>>,
   ): CommandDecision {
-    const { command, effects, statement = null, text = null, readsDiagnostics = false } = current;
+    const { command, statement = null, text = null, readsDiagnostics = false } = current;
+    const effects = withExecutions(current.effects, this.#options.state.textPrepared);
     // Written out: spreading defaults took longer than the rest of this function.
     this.#current = {
       command,
@@ -246,7 +250,9 @@ export class CommandTracker {
     if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
     if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
     if (this.#isRefused(statement.text)) return refuse(CLIENT_ERROR.apartFromPrimary());
-    const { wantsCursor, boundFlagOffset, types } = executeLayout(payload, statement, this.#capabilities);
+    const layout = executeLayout(payload, statement, this.#capabilities);
+    const { wantsCursor, boundFlagOffset, types } = layout;
+    const effects = withLockName(statement.effects, () => firstTextParameter(payload, layout, statement));
     payload.writeUInt32LE(statement.backendId, 1);
     let sent = packet;
     if (types !== null) {
@@ -264,7 +270,7 @@ export class CommandTracker {
     statement.typesKnown = true;
     statement.hasLongData = false;
     statement.hasCursor = wantsCursor;
-    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects: statement.effects, statement });
+    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects, statement });
   }
 
   #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
@@ -353,7 +359,7 @@ export class CommandTracker {
     const statement = statements.add({
       text,
       schema: state.schema,
-      effects: effectsOf(sql, state),
+      effects: inSchema(effectsOf(sql, state), state.schema),
       meaning: meaningOf(sql, state),
       parameterCount: payload.readUInt16LE(7),
       backendId: payload.readUInt32LE(1),

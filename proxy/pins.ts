@@ -1,14 +1,14 @@
-/** What keeps a session on its server, by a text that people understand, with how often it was taken. */
+/** What keeps a session on its server, by a text that people understand. */
 export class Pins {
-  readonly #counts = new Map<string, number>();
+  readonly #keys = new Set<string>();
   readonly #permanent = new Set<string>();
 
   get isEmpty(): boolean {
-    return this.#counts.size === 0;
+    return this.#keys.size === 0;
   }
 
   has(key: string): boolean {
-    return this.#counts.has(key);
+    return this.#keys.has(key);
   }
 
   /** As long as the login lasts. */
@@ -18,25 +18,23 @@ export class Pins {
   }
 
   add(key: string): void {
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+    this.#keys.add(key);
   }
 
   remove(key: string): void {
-    const count = this.#counts.get(key) ?? 0;
-    if (count <= 1) this.#counts.delete(key);
-    else this.#counts.set(key, count - 1);
+    this.#keys.delete(key);
   }
 
   removePrefix(prefix: string): void {
-    for (const key of this.#counts.keys()) if (key.startsWith(prefix)) this.#counts.delete(key);
+    for (const key of this.#keys) if (key.startsWith(prefix)) this.#keys.delete(key);
   }
 
   /** Those that a reset of the session releases. */
   removeReleasable(): void {
-    for (const key of this.#counts.keys()) if (!this.#permanent.has(key)) this.#counts.delete(key);
+    for (const key of this.#keys) if (!this.#permanent.has(key)) this.#keys.delete(key);
   }
 
   reasons(): string[] {
-    return [...this.#counts.keys()];
+    return [...this.#keys];
   }
 }

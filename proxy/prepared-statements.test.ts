@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { CAPABILITY } from '../core/wire/capabilities.ts';
-import { PreparedStatements, executeLayout, withParameterTypes } from './prepared-statements.ts';
+import { PreparedStatements, executeLayout, firstTextParameter, withParameterTypes } from './prepared-statements.ts';
 import { queryTextOffset } from './query-text.ts';
 
 function statementWith(parameterCount: number) {
@@ -22,10 +22,11 @@ test('where the types of an execution are, and how they are put into one without
   const types = Buffer.of(8, 0, 253, 0);
   const values = Buffer.of(1, 2, 3);
   const bound = Buffer.concat([head(0), Buffer.of(0, 1), types, values]);
-  expect(executeLayout(bound, statement, 0)).toEqual({ wantsCursor: false, boundFlagOffset: 11, types });
+  const told = executeLayout(bound, statement, 0);
+  expect(told).toEqual({ wantsCursor: false, boundFlagOffset: 11, types, nullBitsOffset: 10 });
   const unbound = Buffer.concat([head(1), Buffer.of(0, 0), values]);
   const layout = executeLayout(unbound, statement, 0);
-  expect(layout).toEqual({ wantsCursor: true, boundFlagOffset: 11, types: null });
+  expect(layout).toEqual({ wantsCursor: true, boundFlagOffset: 11, types: null, nullBitsOffset: 10 });
   expect(withParameterTypes(unbound, 11, types)).toEqual(Buffer.concat([head(1), Buffer.of(0, 1), types, values]));
 });
 
@@ -37,8 +38,22 @@ test('with query attributes the packet tells its number of parameters, and their
     wantsCursor: false,
     boundFlagOffset: 12,
     types: typesAndNames,
+    nullBitsOffset: 11,
   });
-  expect(executeLayout(head(0), statement, 0)).toEqual({ wantsCursor: false, boundFlagOffset: null, types: null });
+  const none = { wantsCursor: false, boundFlagOffset: null, types: null, nullBitsOffset: 10 };
+  expect(executeLayout(head(0), statement, 0)).toEqual(none);
+});
+
+test.each([
+  ['a text', [0, 1, 253, 0, 8, 0, 2, 97, 98, 5, 0], 'ab'],
+  ['NULL', [1, 1, 253, 0, 8, 0, 5, 0], null],
+  ['a number', [0, 1, 8, 0, 253, 0, 2, 97, 98], null],
+  ['a text that is cut off', [0, 1, 253, 0, 8, 0, 9, 97, 98], null],
+  ['a text of which the types are not told', [0, 0, 2, 97, 98], null],
+] as const)('the first parameter where it is %s', (_, bytes, expected) => {
+  const statement = statementWith(2);
+  const payload = Buffer.concat([head(0), Buffer.from(bytes)]);
+  expect(firstTextParameter(payload, executeLayout(payload, statement, 0), statement)).toBe(expected);
 });
 
 test('ids of our own are never given twice, also after a move', () => {

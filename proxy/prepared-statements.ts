@@ -29,6 +29,10 @@ export const OTHER_MEANING_PIN = 'a statement that was prepared under another ch
 /** EXECUTE flag: the packet tells its number of parameters (query attributes). */
 const PARAMETER_COUNT_AVAILABLE = 0x08;
 const CURSOR_FLAGS = 0x07;
+/** VARCHAR, the BLOBs, VAR_STRING, STRING. Source: MySQL internals, enum_field_types. */
+const TEXT_TYPES: ReadonlySet<number> = new Set([15, 249, 250, 251, 252, 253, 254]);
+/** From here on a length takes more than its first byte. */
+const LONGER_LENGTH = 0xfb;
 
 /**
  * The statements of a session. Clients see ids of our own, so that those of a server that the session left never
@@ -106,6 +110,8 @@ export interface ExecuteLayout {
   boundFlagOffset: number | null;
   /** Types (and names, with query attributes), present only when the flag is 1. */
   types: Buffer | null;
+  /** Where the bits of the parameters that are NULL begin. */
+  nullBitsOffset: number;
 }
 
 /** Where things are in a COM_STMT_EXECUTE payload. Source: MySQL internals, COM_STMT_EXECUTE. */
@@ -118,16 +124,32 @@ export function executeLayout(payload: Buffer, statement: PreparedStatement, cap
   const tellsCount = hasAttributes && (flags & PARAMETER_COUNT_AVAILABLE) !== 0;
   let count = statement.parameterCount;
   if (tellsCount) count = reader.lenenc();
-  if (count === 0) return { wantsCursor, boundFlagOffset: null, types: null };
+  const nullBitsOffset = reader.offset;
+  if (count === 0) return { wantsCursor, boundFlagOffset: null, types: null, nullBitsOffset };
   reader.skip((count + 7) >> 3);
   const boundFlagOffset = reader.offset;
-  if (reader.uint8() !== 1) return { wantsCursor, boundFlagOffset, types: null };
+  if (reader.uint8() !== 1) return { wantsCursor, boundFlagOffset, types: null, nullBitsOffset };
   const start = reader.offset;
   for (let index = 0; index < count; index += 1) {
     reader.skip(2);
     if (tellsCount) reader.skip(reader.lenenc());
   }
-  return { wantsCursor, boundFlagOffset, types: payload.subarray(start, reader.offset) };
+  return { wantsCursor, boundFlagOffset, types: payload.subarray(start, reader.offset), nullBitsOffset };
+}
+
+/** As latin1; null where it is no text, or does not stand in this packet. Source: MySQL internals, COM_STMT_EXECUTE. */
+export function firstTextParameter(
+  payload: Buffer,
+  { boundFlagOffset, types, nullBitsOffset }: ExecuteLayout,
+  { parameterTypes, hasLongData }: PreparedStatement,
+): string | null {
+  const told = types ?? parameterTypes;
+  if (boundFlagOffset === null || told === null || hasLongData) return null;
+  const isNull = (payload.readUInt8(nullBitsOffset) & 1) !== 0;
+  if (isNull || !TEXT_TYPES.has(told.readUInt8(0))) return null;
+  const reader = new ByteReader(payload, boundFlagOffset + 1 + (types?.length ?? 0));
+  const isShort = reader.remaining > 0 && payload.readUInt8(reader.offset) <= reader.remaining - 1;
+  return isShort && payload.readUInt8(reader.offset) < LONGER_LENGTH ? reader.lenencBytes().toString('latin1') : null;
 }
 
 /** The same execution with the parameter types in it, for a server that has not heard them. */

@@ -82,7 +82,7 @@ export async function readPendingTrackers(connection: BackendConnection, state: 
 
 /** SHOW WARNINGS leaves FOUND_ROWS() as it is, and not the other way round. */
 export async function readDiagnostics(connection: BackendConnection, diagnostics: StatementDiagnostics): Promise<void> {
-  const statements = ['SHOW WARNINGS', ...(diagnostics.countsFoundRows ? ['SELECT FOUND_ROWS()'] : [])];
+  const statements = ['SHOW WARNINGS', 'SELECT FOUND_ROWS()'];
   const commands = statements.map((sql) => ownQuery(connection, sql));
   const [shown, found] = await runCommands(connection, commands);
   requireQuiet(connection);

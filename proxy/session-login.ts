@@ -6,7 +6,7 @@ import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
 import { readOnlyCommands } from './restore-commands.ts';
-import { HANDSHAKE_COLLATION_MAX, type RestoredConnection } from './session-carrier.ts';
+import { HANDSHAKE_COLLATION_MAX, readDiagnostics, type RestoredConnection } from './session-carrier.ts';
 import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
 
@@ -61,10 +61,12 @@ export class SessionLogin {
     return [...this.state.reasons(), ...this.statements.pins(this.state)];
   }
 
-  /** What has to be asked for right after a command. */
+  /** What has to be asked for right after a command; an answer may lead to another question. */
   async catchUp(): Promise<void> {
-    this.state.diagnostics.onOverwritten();
-    await catchUp(this.backend, this.state, this.state.takeCatchUps());
+    const { backend, state } = this;
+    if (state.diagnostics.needsReading || state.asksForRows) await readDiagnostics(backend, state.diagnostics);
+    state.diagnostics.onOverwritten();
+    while (state.needsCatchUp) await catchUp(backend, state, state.takeCatchUps());
   }
 
   /** See `refusesWrites`. Between two commands, also within a transaction: it counts from the next one on. */

@@ -2,6 +2,8 @@ import { parseOk, type OkPacket } from '../core/wire/ok-packet.ts';
 import { parseSessionStateChanges } from '../core/wire/session-state-change.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { ClientTrackers } from './client-trackers.ts';
+import { EffectPins } from './effect-pins.ts';
+import { inSchema } from './execution-effects.ts';
 import { Pins } from './pins.ts';
 import { OTHER_MEANING_PIN } from './prepared-statements.ts';
 import { StatementDiagnostics } from './statement-diagnostics.ts';
@@ -16,6 +18,7 @@ import {
   type Reading,
   type TextMeaning,
 } from './statement-reading.ts';
+import { askedLocks } from './user-locks.ts';
 
 const AUTOCOMMIT: number = SERVER_STATUS.AUTOCOMMIT;
 
@@ -52,6 +55,8 @@ export interface TextStatement {
   schema: string | null;
   restore: string[];
   meaning: TextMeaning;
+  /** Of each execution. */
+  effects: readonly StatementEffect[];
 }
 
 /** What has to be asked for, or said again, right after the client's command, or the state would not be known. */
@@ -60,6 +65,7 @@ export type CatchUp =
   | { kind: 'trackers'; names: string[] }
   | { kind: 'unscoped'; names: string[] }
   | { kind: 'functions'; names: string[] }
+  | { kind: 'user-locks'; names: string[] }
   | { kind: 'next-transaction'; sql: string }
   | { kind: 'prepared-text'; name: string; variable: string };
 
@@ -94,6 +100,7 @@ export class SessionState implements StateVersions, Reading {
   refusesWrites = false;
   readonly textPrepared = new Map<string, TextStatement>();
   readonly pins = new Pins();
+  readonly #effectPins = new EffectPins(this.pins);
   readonly diagnostics = new StatementDiagnostics();
   readonly clientTrackers = new ClientTrackers();
   /** Null after an error: an ERR packet does not tell whether it ended the transaction. */
@@ -180,6 +187,11 @@ export class SessionState implements StateVersions, Reading {
     return this.#catchUps.length > 0;
   }
 
+  /** What is caught up with overwrites FOUND_ROWS(). */
+  get asksForRows(): boolean {
+    return this.#catchUps.some(({ kind }) => ASKS_FOR_ROWS.has(kind));
+  }
+
   takeCatchUps(): CatchUp[] {
     const taken = this.#catchUps;
     this.#catchUps = [];
@@ -192,10 +204,10 @@ export class SessionState implements StateVersions, Reading {
 
   /** Before the statement runs: everything that may keep the session where it is. */
   onStart(effects: readonly StatementEffect[]): void {
+    if (effects.length === 0) return;
+    this.#effectPins.onStart(effects, this.schema);
     for (const effect of effects) {
-      if (effect.kind === 'pin') this.pins.add(effect.key);
-      else if (effect.kind === 'temporary-table') this.#addTemporaryTable(effect);
-      else if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
+      if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
       else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
       else if (effect.kind === 'values') this.variablesVersion += 1;
       else if (effect.kind === 'unscoped') for (const name of effect.names) this.#unscoped.add(name);
@@ -204,21 +216,23 @@ export class SessionState implements StateVersions, Reading {
 
   /** After the statement as a whole; a failed one of several may have run in part, so its pins stay. */
   onEnd(effects: readonly StatementEffect[], { failed }: { failed: boolean }): void {
-    const setsUnscoped = effects.some(({ kind }) => kind === 'unscoped' || kind === 'values');
-    if (this.hidesUnscoped && setsUnscoped && this.#unscoped.size > 0)
+    if (effects.length === 0) return;
+    const kinds = new Set(effects.map(({ kind }) => kind));
+    if (this.hidesUnscoped && (kinds.has('unscoped') || kinds.has('values')) && this.#unscoped.size > 0)
       this.#catchUps.push({ kind: 'unscoped', names: [...this.#unscoped] });
-    for (const effect of effects) {
-      if (failed) {
-        if (effect.kind === 'pin' && effects.length === 1) this.pins.remove(effect.key);
-        else if (effect.kind === 'temporary-table' && effects.length === 1 && !effect.ifNotExists)
-          this.pins.remove(this.#temporaryTable(effect));
+    if (failed) {
+      this.#effectPins.onFailure(effects);
+      for (const effect of effects) {
         // A SET of several variables fails as a whole, but a text of several statements may have got that far.
-        else if (effect.kind === 'trackers') this.#catchUps.push(effect);
+        if (effect.kind === 'trackers') this.#catchUps.push(effect);
         else if ('isAmongOthers' in effect) this.pins.add(MAYBE_RUN);
-      } else {
-        this.#onSuccess(effect);
       }
+    } else {
+      this.#effectPins.onSuccess(effects, this.schema);
+      for (const effect of effects) this.#onSuccess(effect);
     }
+    const locks = kinds.has('user-lock') || kinds.has('releases-locks') ? askedLocks(this.pins.reasons()) : [];
+    if (locks.length > 0) this.#catchUps.push({ kind: 'user-locks', names: locks });
   }
 
   /** `effects` are those of the statement that this packet answers. */
@@ -246,9 +260,11 @@ export class SessionState implements StateVersions, Reading {
     // In hexadecimal, it is read alike everywhere; what is in it is not.
     const sql = text.toString('latin1');
     const { modes } = meaningOf(sql, this);
-    this.textPrepared.set(name, { schema: this.schema, restore, meaning: { charset: null, modes } });
+    const found = effectsOfExecution(sql, { ...PLAIN_READING, escapesByBackslash: this.escapesByBackslash });
+    const effects = inSchema(found, this.schema);
+    this.textPrepared.set(name, { schema: this.schema, restore, meaning: { charset: null, modes }, effects });
     this.structureVersion += 1;
-    this.onStart(effectsOfExecution(sql, { ...PLAIN_READING, escapesByBackslash: this.escapesByBackslash }));
+    this.onStart(effects);
   }
 
   /** `sql` was said again with the tracker on that tells when it is used up. */
@@ -335,15 +351,6 @@ export class SessionState implements StateVersions, Reading {
 
   #onSuccess(effect: StatementEffect): void {
     switch (effect.kind) {
-      case 'unpin':
-        this.pins.remove(effect.key);
-        return;
-      case 'unpin-prefix':
-        this.pins.removePrefix(effect.prefix);
-        return;
-      case 'drop-table':
-        this.pins.remove(this.#temporaryTable(effect));
-        return;
       case 'trackers':
         this.clientTrackers.onChosen();
         this.#catchUps.push(effect);
@@ -351,7 +358,8 @@ export class SessionState implements StateVersions, Reading {
       case 'text-prepare': {
         const restore = [`PREPARE \`${effect.name.replaceAll('`', '``')}\` FROM '${effect.text}'`];
         const meaning = meaningOf(effect.name + effect.text, this);
-        this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning });
+        const effects = inSchema(effect.inner, this.schema);
+        this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning, effects });
         break;
       }
       case 'text-prepare-from':
@@ -381,16 +389,6 @@ export class SessionState implements StateVersions, Reading {
     this.structureVersion += 1;
   }
 
-  /** Two of the same name in one schema there cannot be: IF NOT EXISTS made none where there was one. */
-  #addTemporaryTable(table: { schema: string | null; name: string; ifNotExists: boolean }): void {
-    const key = this.#temporaryTable(table);
-    if (!table.ifNotExists || !this.pins.has(key)) this.pins.add(key);
-  }
-
-  #temporaryTable({ schema, name }: { schema: string | null; name: string }): string {
-    return `temporary table ${schema ?? this.schema ?? ''}.${name}`;
-  }
-
   #addUserVariable(name: string): void {
     if (this.userVariables.size >= USER_VARIABLES_MAX) this.pins.add('more user variables than can be carried over');
     else this.userVariables.add(name);
@@ -403,6 +401,8 @@ export class SessionState implements StateVersions, Reading {
   }
 }
 
+const ASKS_FOR_ROWS: ReadonlySet<CatchUp['kind']> = new Set(['functions', 'user-locks', 'prepared-text']);
+
 /** Statements that change the state in ways that are tracked by name: their report of a change needs no other reason. */
 const EXPLAINS_STATE_CHANGE: ReadonlySet<StatementEffect['kind']> = new Set([
   'sets-state',
@@ -412,6 +412,7 @@ const EXPLAINS_STATE_CHANGE: ReadonlySet<StatementEffect['kind']> = new Set([
   'text-deallocate',
   'temporary-table',
   'drop-table',
+  'rename-table',
   'pin',
   'unpin',
   'role',

@@ -2,7 +2,8 @@
 export type SqlToken =
   /** Upper case in `text`. */
   | { kind: 'word'; text: string; written: string }
-  | { kind: 'string'; text: string }
+  /** With ANSI_QUOTES one in double quotes is a name. */
+  | { kind: 'string'; text: string; inDoubleQuotes?: true }
   | { kind: 'quoted-name'; text: string }
   /** `@name`, without the sign. */
   | { kind: 'user-variable'; text: string }
@@ -61,6 +62,8 @@ export function* sqlTokens(text: string, escapesByBackslash = true): Generator<S
     else if (variable !== undefined) yield { kind: 'user-variable', text: variable };
     else if (groups['system'] !== undefined) yield { kind: 'system-variable', text: groups['system'].toLowerCase() };
     else if (groups['name'] !== undefined) yield { kind: 'quoted-name', text: groups['name'].replaceAll('``', '`') };
+    else if (groups['string2'] !== undefined && string !== undefined)
+      yield { kind: 'string', text: string, inDoubleQuotes: true };
     else if (string !== undefined) yield { kind: 'string', text: string };
   }
 }

@@ -45,8 +45,15 @@ export class StatementDiagnostics {
     return !this.#isOverwritten && (failed || warnings > 0 || countsFoundRows);
   }
 
-  get countsFoundRows(): boolean {
-    return this.#outcome.countsFoundRows;
+  /** There is nothing but a row count, which statements of our own can leave alike. */
+  get isPlain(): boolean {
+    const { failed, warnings, countsFoundRows, affectedRows } = this.#outcome;
+    return !failed && warnings === 0 && !countsFoundRows && (affectedRows === null || affectedRows === 0n);
+  }
+
+  /** ROW_COUNT() is -1 after rows, as after our SELECT, and 0 after a statement that changed none. */
+  get hasRows(): boolean {
+    return this.#outcome.affectedRows === null;
   }
 
   onStatement(outcome: StatementOutcome): void {

@@ -13,7 +13,7 @@ const brief = (effect: StatementEffect): string => {
           : 'names' in effect
             ? effect.names.join()
             : 'name' in effect
-              ? effect.name
+              ? (effect.name ?? '?')
               : 'statement' in effect
                 ? effect.statement
                 : 'sql' in effect
@@ -38,10 +38,17 @@ test.each<[string, string[]]>([
   ['CREATE TABLE temporary_things (a INT)', []],
   ['DROP TEMPORARY TABLE IF EXISTS a, app.b', ['drop-table ?.a', 'drop-table app.b']],
   ['DROP TABLE scratch', ['drop-table ?.scratch']],
-  ["SELECT GET_LOCK('mine', 10)", ['pin user lock mine']],
-  ["DO RELEASE_LOCK('mine')", ['unpin user lock mine']],
-  ['SELECT release_all_locks()', ['unpin-prefix user lock']],
-  ['SELECT GET_LOCK(CONCAT(a, b), 1) FROM t', ['pin user lock (named by an expression)']],
+  ["SELECT GET_LOCK('mine', 10)", ['user-lock mine']],
+  ["SELECT GET_LOCK('a' 'b', 10)", ['user-lock ?']],
+  [`SELECT GET_LOCK("a", 10) FROM t`, ['user-lock ?']],
+  ["DO RELEASE_LOCK('mine')", ['releases-locks']],
+  ['SELECT release_all_locks() AS n', ['unpin-prefix user lock']],
+  ['SELECT RELEASE_ALL_LOCKS() FROM t', ['releases-locks']],
+  ['SELECT IF(0, RELEASE_ALL_LOCKS(), 1)', ['releases-locks']],
+  ['SELECT GET_LOCK(CONCAT(a, b), 1) FROM t', ['user-lock ?']],
+  ['ALTER TABLE a RENAME COLUMN b TO c, RENAME AS d', ['rename-table ?.a']],
+  ['ALTER TABLE a RENAME INDEX b TO c', []],
+  ['RENAME TABLE a TO b, app.c TO d', ['rename-table ?.a', 'rename-table app.c']],
   ['LOCK TABLES t READ', ['pin LOCK TABLES']],
   ['UNLOCK TABLES', ['unpin-prefix LOCK TABLES', 'unpin-prefix FLUSH TABLES WITH READ LOCK']],
   ['FLUSH TABLES WITH READ LOCK', ['pin FLUSH TABLES WITH READ LOCK']],
@@ -60,10 +67,10 @@ test.each<[string, string[]]>([
   ['PREPARE s FROM @sql', ['text-prepare-from s']],
   [
     'SET @a = 1; PREPARE s FROM @sql',
-    ['sets-state', 'user-variable a', 'pin PREPARE s FROM a variable, among other statements'],
+    ['sets-state', 'user-variable a', 'pin PREPARE s FROM a variable, among other statements', 'several'],
   ],
   ["PREPARE s FROM 'SELECT ''a'', @x := 1'", ['text-prepare s', 'user-variable x']],
-  ['EXECUTE s USING @x', ['sets-state', 'values', 'last-insert-id']],
+  ['EXECUTE s USING @x', ['sets-state', 'values', 'last-insert-id', 'text-execute s']],
   [`EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE a (b INT)'`, ['temporary-table ?.a', 'values', 'last-insert-id']],
   ['EXECUTE IMMEDIATE @sql', ['pin EXECUTE IMMEDIATE of a text that is not written out']],
   ['SET STATEMENT max_statement_time = 1 FOR CREATE TEMPORARY TABLE a (b INT)', ['temporary-table ?.a']],
@@ -81,7 +88,7 @@ test.each<[string, string[]]>([
   ],
   [`SET transaction_isolation = 'SERIALIZABLE'`, ['sets-state']],
   [`SET @@SESSION.transaction_isolation = 'SERIALIZABLE'`, ['sets-state']],
-  ['SET TRANSACTION READ ONLY; BEGIN', ['sets-state', 'pin SET TRANSACTION among other statements']],
+  ['SET TRANSACTION READ ONLY; BEGIN', ['sets-state', 'pin SET TRANSACTION among other statements', 'several']],
   [
     `SET autocommit = 1, session_track_schema=1, @@session.sql_mode = CONCAT('a', 'b'), @x = 1`,
     ['sets-state', 'trackers autocommit,sql_mode', 'user-variable x'],
@@ -99,7 +106,7 @@ test.each<[string, string[]]>([
   ['CALL p(@out)', ['calls-routine', 'last-insert-id', 'user-variable out']],
   ['SELECT LAST_INSERT_ID(5)', ['last-insert-id']],
   ['/*!50003 SET @old = 1 */', ['sets-state', 'user-variable old']],
-  ["INSERT INTO t VALUES ('it''s; @a'); SET @b = 1", ['sets-state', 'user-variable b']],
+  ["INSERT INTO t VALUES ('it''s; @a'); SET @b = 1", ['sets-state', 'user-variable b', 'several']],
   ['KILL QUERY 5', ['kill KILL QUERY']],
   ['kill /* it */ 7;', ['kill kill']],
   ['KILL QUERY ID 5', []],
@@ -111,14 +118,14 @@ test.each<[string, string[]]>([
 
 test('a name with a string literal that holds both quotes is written out again as it was', () => {
   expect(effectsOf(`PREPARE s FROM "SELECT 'a', ""b"""`)).toEqual([
-    { kind: 'text-prepare', name: 's', text: `SELECT ''a'', "b"` },
+    { kind: 'text-prepare', name: 's', text: `SELECT ''a'', "b"`, inner: [] },
   ]);
 });
 
 test('where a backslash does not escape, it does not hide what follows', () => {
   const reading = { ...PLAIN_READING, escapesByBackslash: false };
   const sql = String.raw`SELECT 'C:\', GET_LOCK('a', 1)`;
-  expect(effectsOf(sql, reading).map(brief)).toEqual(['pin user lock a']);
+  expect(effectsOf(sql, reading).map(brief)).toEqual(['user-lock a']);
   expect(effectsOf(sql).map(brief)).toEqual([]);
 });
 

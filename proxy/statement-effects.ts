@@ -1,7 +1,8 @@
 import { effectsOfSet } from './set-effects.ts';
-import { isSymbol, rebuild, tableNames, writtenName } from './sql-pieces.ts';
+import { isSymbol, rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 import { hasHighBytes, lowerCase, narrowed, PLAIN_READING, type Reading } from './statement-reading.ts';
+import { effectOfLockFunction } from './user-locks.ts';
 
 /**
  * What a statement may do to the session beyond what the server's trackers report. The inspection only ever adds
@@ -12,11 +13,19 @@ export type StatementEffect =
   | { kind: 'pin'; key: string }
   | { kind: 'unpin'; key: string }
   | { kind: 'unpin-prefix'; prefix: string }
-  /** Dropping it by the same name releases it; the schema is null where the text names none. */
-  | { kind: 'temporary-table'; schema: string | null; name: string; ifNotExists: boolean }
+  /** Dropping it by the same name releases it; the schema is null where the text names none. `mayExist`: it need not be made by this statement. */
+  | { kind: 'temporary-table'; schema: string | null; name: string; mayExist: boolean }
   | { kind: 'drop-table'; schema: string | null; name: string }
+  /** `isOfTemporary`: a temporary table of the first name is the one that is renamed. */
+  | { kind: 'rename-table'; schema: string | null; name: string; to: TableName; isOfTemporary: boolean }
+  /** May take a lock; the name is null where it cannot be told. */
+  | { kind: 'user-lock'; name: string | null; isFirstParameter: boolean }
+  /** May release locks: the server is asked which are left. */
+  | { kind: 'releases-locks' }
   | { kind: 'user-variable'; name: string }
-  | { kind: 'text-prepare'; name: string; text: string; isAmongOthers?: true }
+  /** `inner`: what each execution may do. */
+  | { kind: 'text-prepare'; name: string; text: string; inner: readonly StatementEffect[]; isAmongOthers?: true }
+  | { kind: 'text-execute'; name: string }
   /** PREPARE … FROM @variable: the text has to be asked for. */
   | { kind: 'text-prepare-from'; name: string; variable: string }
   | { kind: 'text-deallocate'; name: string }
@@ -38,6 +47,8 @@ export type StatementEffect =
   | { kind: 'calls-routine' }
   /** A statement that is known to change the state in ways that trackers report by name. */
   | { kind: 'sets-state' }
+  /** There are several statements in the text. */
+  | { kind: 'several' }
   /** SQL_CALC_FOUND_ROWS: the next statement is likely to read FOUND_ROWS(). */
   | { kind: 'found-rows' }
   /** `statement` is the text up to the id. */
@@ -46,7 +57,6 @@ export type StatementEffect =
 export const NO_EFFECTS: readonly StatementEffect[] = [];
 
 const PIN = {
-  userLock: 'user lock ',
   lockTables: 'LOCK TABLES',
   flushTables: 'FLUSH TABLES WITH READ LOCK',
   lockInstance: 'LOCK INSTANCE',
@@ -74,12 +84,13 @@ export function effectsOf(text: string, reading: Reading = PLAIN_READING): reado
   const statements = sqlStatements(seen, reading.escapesByBackslash);
   const found = statements.flatMap((tokens) => [...effectsOfTokens(tokens, reading), ...effectsOfExpressions(tokens)]);
   const effects = seen === inspected ? found : found.map(withoutWideText);
-  return statements.length === 1 ? effects : effects.map(amongOthers);
+  if (statements.length === 1 || effects.length === 0) return effects;
+  return [...effects.map(amongOthers), { kind: 'several' }];
 }
 
 /** What was narrowed to be looked at is no name or text any more that could be said again. */
 function withoutWideText(effect: StatementEffect): StatementEffect {
-  const said = 'name' in effect ? effect.name : 'sql' in effect ? effect.sql : '';
+  const said = 'name' in effect ? (effect.name ?? '') : 'sql' in effect ? effect.sql : '';
   return hasHighBytes(said + ('text' in effect ? effect.text : '')) ? { kind: 'pin', key: PIN.wideText } : effect;
 }
 
@@ -107,6 +118,9 @@ function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[
   switch (word(0)) {
     case 'CREATE':
       return effectsOfCreate(tokens);
+    case 'ALTER':
+    case 'RENAME':
+      return effectsOfRename(tokens);
     case 'DROP':
       return word(1) === 'PREPARE' ? effectsOfDeallocate(tokens) : effectsOfDrop(tokens);
     case 'DEALLOCATE':
@@ -122,7 +136,12 @@ function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[
       return [{ kind: 'calls-routine' }, { kind: 'last-insert-id' }];
     case 'EXECUTE':
       if (word(1) === 'IMMEDIATE') return effectsOfImmediate(tokens, reading);
-      return [{ kind: 'sets-state' }, { kind: 'values' }, { kind: 'last-insert-id' }];
+      return [
+        { kind: 'sets-state' },
+        { kind: 'values' },
+        { kind: 'last-insert-id' },
+        { kind: 'text-execute', name: nameAt(tokens, 1) },
+      ];
     case 'USE':
       return [{ kind: 'sets-state' }];
     case 'LOCK':
@@ -161,7 +180,29 @@ function effectsOfCreate(tokens: SqlToken[]): StatementEffect[] {
   if (temporary === -1 || table === -1 || table < temporary || temporary > 3) return [];
   const ifNotExists = tokens[table + 1]?.kind === 'word' && tokens[table + 1]?.text === 'IF';
   const [first] = tableNames(tokens.slice(table + 1));
-  return [{ kind: 'temporary-table', ...(first ?? { schema: null, name: '' }), ifNotExists }];
+  const mayExist =
+    ifNotExists || tokens.slice(0, table).some((token) => token.kind === 'word' && token.text === 'REPLACE');
+  return [{ kind: 'temporary-table', ...(first ?? { schema: null, name: '' }), mayExist }];
+}
+
+/** ALTER TABLE a RENAME b; RENAME TABLE a TO b, c TO d, by which MySQL renames no temporary tables, and MariaDB does. */
+function effectsOfRename(tokens: SqlToken[]): StatementEffect[] {
+  const isWord = (token: SqlToken | undefined, ...texts: string[]) =>
+    token?.kind === 'word' && texts.includes(token.text);
+  const table = tokens.findIndex((token) => isWord(token, 'TABLE', 'TABLES'));
+  if (table === -1 || table > 3) return [];
+  const isAlter = isWord(tokens[0], 'ALTER');
+  const pairs = isAlter ? [tokens.slice(table + 1)] : splitAtCommas(tokens.slice(table + 1));
+  return pairs.flatMap((pair): StatementEffect[] => {
+    const at = pair.findIndex(
+      (token, index) =>
+        isWord(token, isAlter ? 'RENAME' : 'TO') && !isWord(pair[index + 1], 'COLUMN', 'INDEX', 'KEY', 'CONSTRAINT'),
+    );
+    const isFiller = isWord(pair[at + 1], 'TO', 'AS') || pair[at + 1]?.text === '=';
+    const [[from], [to]] = [tableNames(pair), tableNames(pair.slice(at + (isFiller ? 2 : 1)))];
+    if (at === -1 || from === undefined || to === undefined) return [];
+    return [{ kind: 'rename-table', ...from, to, isOfTemporary: isAlter }];
+  });
 }
 
 function effectsOfDrop(tokens: SqlToken[]): StatementEffect[] {
@@ -187,7 +228,9 @@ function effectsOfPrepare(tokens: SqlToken[], reading: Reading): StatementEffect
   if (text?.kind !== 'string') return [];
   // What its execution may do counts from now on.
   const inner = effectsOfExecution(unescaped(text.text, reading), reading);
-  return [{ kind: 'text-prepare', name, text: text.text }, ...inner];
+  // The report of this statement's own change is explained by it.
+  const now = inner.filter(({ kind }) => kind !== 'calls-routine' && kind !== 'calls-functions');
+  return [{ kind: 'text-prepare', name, text: text.text, inner }, ...now];
 }
 
 /** MariaDB: prepared, executed and forgotten. */
@@ -212,14 +255,20 @@ function isFor(token: SqlToken): boolean {
 export function effectsOfExecution(text: string, reading: Reading): StatementEffect[] {
   return effectsOf(text, reading)
     .map(amongOthers)
-    .filter(({ kind }) => KEPT_FOR_EXECUTION.has(kind));
+    .filter(({ kind }) => KEPT_FOR_EXECUTION.has(kind))
+    .map((effect) => (effect.kind === 'temporary-table' ? { ...effect, mayExist: true } : effect));
 }
 
 const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
   'pin',
   'temporary-table',
+  'rename-table',
+  'user-lock',
+  'releases-locks',
   'user-variable',
   'unscoped',
+  'calls-functions',
+  'calls-routine',
 ]);
 
 function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
@@ -252,24 +301,11 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
   const assigns = mayAssign(tokens);
   for (const [index, token] of tokens.entries()) {
     if (token.kind === 'user-variable' && assigns) effects.push({ kind: 'user-variable', name: lowerCase(token.text) });
-    switch (functionName(tokens, index)) {
-      case 'GET_LOCK':
-        effects.push({ kind: 'pin', key: PIN.userLock + lockName(tokens, index) });
-        break;
-      case 'RELEASE_LOCK':
-        effects.push({ kind: 'unpin', key: PIN.userLock + lockName(tokens, index) });
-        break;
-      case 'RELEASE_ALL_LOCKS':
-        effects.push({ kind: 'unpin-prefix', prefix: PIN.userLock });
-        break;
-      case 'SQL_CALC_FOUND_ROWS':
-        effects.push({ kind: 'found-rows' });
-        break;
-      case 'LAST_INSERT_ID':
-        effects.push({ kind: 'last-insert-id' });
-        break;
-      default:
-    }
+    const name = functionName(tokens, index);
+    const lock = effectOfLockFunction(name, tokens, index);
+    if (lock !== null) effects.push(lock);
+    else if (name === 'SQL_CALC_FOUND_ROWS') effects.push({ kind: 'found-rows' });
+    else if (name === 'LAST_INSERT_ID') effects.push({ kind: 'last-insert-id' });
   }
   const definesOrCalls = tokens.some(({ kind, text }) => kind === 'word' && (text === 'CREATE' || text === 'CALL'));
   const names = definesOrCalls ? [] : calledNames(tokens);
@@ -317,12 +353,6 @@ function mayAssign(tokens: SqlToken[]): boolean {
 }
 
 const ASSIGNING_STATEMENTS: ReadonlySet<string> = new Set(['SET', 'CALL', 'GET', 'LOAD', 'IMPORT', 'FETCH']);
-
-/** A lock whose name is not written out can only be released by RELEASE_ALL_LOCKS, as far as we can see. */
-function lockName(tokens: SqlToken[], index: number): string {
-  const name = tokens[index + 2];
-  return name?.kind === 'string' ? lowerCase(name.text) : '(named by an expression)';
-}
 
 function nameAt(tokens: SqlToken[], index: number): string {
   const token = tokens[index];

@@ -6,6 +6,7 @@ import { startServerPair } from '../../servers/start-server.ts';
 import { createAppSchema, direct } from '../support/proxy-clients.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { readableAnswer, type StepAnswer } from '../session-state/readable-answer.ts';
 
 /**
  * State that is set up by texts which are read in a way of their own: by sql_mode, by the client's character set, or by
@@ -19,6 +20,12 @@ interface ReadingCase {
   collation?: number;
   /** Why it stays. */
   pin?: string;
+  /** For which the server has to say 1 to the session: it does hold what it stays for. */
+  held?: string;
+  /** Asked before the move, right behind the set-up, with the answer of a server. */
+  before?: string;
+  /** The proxy answers it by a statement of its own, whose columns are defined otherwise. */
+  isRewritten?: true;
 }
 
 const utf8 = (text: string) => Buffer.from(text).toString('latin1');
@@ -29,7 +36,172 @@ const WIDE = '\x95\x5c';
 const prepare = (sql: string) => Buffer.concat([Buffer.of(COMMAND.STMT_PREPARE), Buffer.from(sql, 'latin1')]);
 const EXECUTE_FIRST = Buffer.of(COMMAND.STMT_EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0);
 
+const ROUTINE = 'session state changed inside a stored routine';
+const TWO_ROWS = '(SELECT 1 AS n UNION ALL SELECT 2) AS two';
+const holdsLock = (name: string) => `SELECT IS_USED_LOCK('${name}') <=> CONNECTION_ID()`;
+const hasTable = (name: string) => `SELECT COUNT(*) + 1 FROM ${name}`;
+const execute = (id: number, ...texts: string[]) => {
+  const values = texts.map((text) => Buffer.from(`${String.fromCodePoint(text.length)}${text}`, 'latin1'));
+  const bound = texts.length === 0 ? [] : [Buffer.of(0, 1), ...texts.map(() => Buffer.of(253, 0)), ...values];
+  return Buffer.concat([Buffer.of(COMMAND.STMT_EXECUTE, id, 0, 0, 0, 0, 1, 0, 0, 0), ...bound]);
+};
+
+/** What is held on the server, however often the text that took or released it ran. */
+const HELD: ReadingCase[] = [
+  {
+    name: 'a lock that was taken for each row, and released once',
+    setUp: [`SELECT GET_LOCK('rows', 0) FROM ${TWO_ROWS}`, `SELECT RELEASE_LOCK('rows')`],
+    probe: [],
+    pin: 'user lock rows',
+    held: holdsLock('rows'),
+  },
+  {
+    name: 'a lock whose release was not reached',
+    setUp: [`SELECT GET_LOCK('branch', 0)`, `SELECT IF(0, RELEASE_LOCK('branch'), 1)`],
+    probe: [],
+    pin: 'user lock branch',
+    held: holdsLock('branch'),
+  },
+  {
+    name: 'a lock that RELEASE_ALL_LOCKS did not reach',
+    setUp: [`SELECT GET_LOCK('none', 0)`, `SELECT RELEASE_ALL_LOCKS() FROM ${TWO_ROWS} WHERE n > 5`],
+    probe: [],
+    pin: 'user lock none',
+    held: holdsLock('none'),
+  },
+  {
+    name: 'a lock of which another name was released',
+    setUp: [`SELECT GET_LOCK(CONCAT('a', 'b'), 0)`, `SELECT RELEASE_LOCK(CONCAT('a', 'c'))`],
+    probe: [],
+    pin: 'user lock (named by an expression)',
+    held: holdsLock('ab'),
+  },
+  {
+    name: 'a lock taken by a statement that failed',
+    setUp: [`SELECT GET_LOCK('failed', 0), (SELECT 1 FROM ${TWO_ROWS} WHERE n < 3 + RAND())`],
+    probe: [],
+    pin: 'user lock failed',
+    held: holdsLock('failed'),
+  },
+  {
+    name: 'a lock that was released and taken in one text',
+    setUp: [`SELECT RELEASE_ALL_LOCKS(); SELECT GET_LOCK('after', 0)`],
+    probe: [],
+    pin: 'user lock after',
+    held: holdsLock('after'),
+  },
+  {
+    name: 'a lock that a prepared statement takes again',
+    setUp: [`PREPARE s FROM 'DO GET_LOCK(''again'', 0)'`, 'EXECUTE s', `DO RELEASE_LOCK('again')`, 'EXECUTE s'],
+    probe: [],
+    pin: 'user lock again',
+    held: holdsLock('again'),
+  },
+  {
+    name: 'a lock whose name is bound to a statement, of two of which one was released',
+    setUp: [
+      prepare('SELECT GET_LOCK(?, 0)'),
+      prepare('SELECT RELEASE_LOCK(?)'),
+      execute(1, 'bound'),
+      execute(1, 'left'),
+      execute(2, 'bound'),
+    ],
+    probe: [],
+    pin: 'user lock left',
+    held: holdsLock('left'),
+  },
+  {
+    name: 'locks that were released: by their names, bound, all of them',
+    setUp: [
+      prepare('SELECT GET_LOCK(?, 0)'),
+      prepare('SELECT RELEASE_LOCK(?)'),
+      execute(1, 'bound'),
+      execute(2, 'bound'),
+      `SELECT GET_LOCK('Twice', 0), GET_LOCK('twice', 0)`,
+      `DO RELEASE_LOCK('twice'), RELEASE_LOCK('TWICE')`,
+      `SELECT GET_LOCK(CONCAT('x', n), 0) FROM ${TWO_ROWS}`,
+      'SELECT RELEASE_ALL_LOCKS() AS released',
+    ],
+    probe: ['SELECT 1'],
+  },
+  {
+    name: 'ROW_COUNT() behind DO RELEASE_LOCK, read in a way that the proxy does not see',
+    setUp: [`SELECT GET_LOCK('counted', 0)`, `DO RELEASE_LOCK('counted')`],
+    probe: [],
+    before: 'SELECT ROW_COUNT() + 0',
+  },
+  {
+    name: 'FOUND_ROWS() behind a lock for each row',
+    setUp: [`SELECT GET_LOCK('found', 0), RELEASE_LOCK('found') FROM ${TWO_ROWS}`],
+    probe: [],
+    before: 'SELECT FOUND_ROWS()',
+  },
+  {
+    name: 'a temporary table that a prepared statement makes again',
+    setUp: [
+      `PREPARE s FROM 'CREATE TEMPORARY TABLE made (a INT)'`,
+      'EXECUTE s',
+      'DROP TABLE made',
+      'USE other',
+      'EXECUTE s',
+    ],
+    probe: [],
+    pin: 'temporary table app.made',
+    held: hasTable('app.made'),
+  },
+  {
+    name: 'a temporary table that is dropped and made again in one text',
+    setUp: ['DROP TEMPORARY TABLE IF EXISTS scratch; CREATE TEMPORARY TABLE scratch (a INT)'],
+    probe: [],
+    pin: 'temporary table app.scratch',
+    held: hasTable('scratch'),
+  },
+  {
+    name: 'a temporary table that is made by a text whose end fails',
+    setUp: ['CREATE TEMPORARY TABLE scratch (a INT); SELECT * FROM missing'],
+    probe: [],
+    pin: 'temporary table app.scratch',
+    held: hasTable('scratch'),
+  },
+  {
+    name: 'a temporary table that has another name by now',
+    setUp: [
+      'CREATE TEMPORARY TABLE scratch (a INT)',
+      'ALTER TABLE scratch RENAME kept',
+      'DROP TABLE IF EXISTS scratch',
+    ],
+    probe: [],
+    pin: 'temporary table app.kept',
+    held: hasTable('kept'),
+  },
+  {
+    name: 'one that was dropped by its other name',
+    setUp: ['CREATE TEMPORARY TABLE scratch (a INT)', 'ALTER TABLE scratch RENAME TO kept', 'DROP TABLE kept'],
+    probe: ['SELECT * FROM kept'],
+  },
+  {
+    name: 'a temporary table of a procedure that a prepared statement calls',
+    setUp: [`PREPARE s FROM 'CALL leave_temporary()'`, 'EXECUTE s'],
+    probe: [],
+    pin: ROUTINE,
+    held: hasTable('left_behind'),
+  },
+];
+
 const CASES: ReadingCase[] = [
+  ...HELD,
+  {
+    name: 'warnings of a PREPARE',
+    setUp: [prepare('SELECT @a := 3')],
+    probe: ['SHOW WARNINGS'],
+    isRewritten: true,
+  },
+  {
+    name: 'an error of a SET after which the trackers are looked after',
+    setUp: ['SET session_track_schema = 1, sql_select_limit = NULL'],
+    probe: ['SHOW WARNINGS'],
+    isRewritten: true,
+  },
   {
     name: 'a variable behind a string that ends in a backslash',
     setUp: [NO_ESCAPES, String.raw`SET @path = 'C:\', @b = 7`],
@@ -183,6 +355,7 @@ beforeAll(async () => {
     await root.query(`CREATE ROLE reader; GRANT reader TO app@'%'; SET DEFAULT ROLE reader TO app@'%'`);
     await root.query(`GRANT SESSION_VARIABLES_ADMIN ON *.* TO app@'%'`);
     await root.query('CREATE PROCEDURE app.add_one() INSERT INTO app.t (n) VALUES (1)');
+    await root.query('CREATE PROCEDURE app.leave_temporary() CREATE TEMPORARY TABLE left_behind (a INT)');
     await root.query(`SET GLOBAL log_bin_trust_function_creators = 1`);
     await root.query('CREATE FUNCTION app.set_f(v INT) RETURNS INT NO SQL BEGIN SET @f = v; RETURN v; END');
     // Where nothing is carried over, the procedure has been called by somebody else.
@@ -199,7 +372,7 @@ afterAll(async () => {
 async function setUpOn(port: number, { setUp, collation }: ReadingCase): Promise<RawClient> {
   const capabilities = [CAPABILITY.DEPRECATE_EOF, CAPABILITY.MULTI_STATEMENTS];
   const session = await RawClient.open(port, { capabilities, ...(collation === undefined ? {} : { collation }) });
-  for (const text of setUp) await session.ask(commandOf(text));
+  for (const text of setUp) await session.askAlone(commandOf(text));
   return session;
 }
 
@@ -207,20 +380,43 @@ function commandOf(text: string | Buffer): Buffer {
   return typeof text === 'string' ? Buffer.concat([Buffer.of(COMMAND.QUERY), Buffer.from(text, 'latin1')]) : text;
 }
 
+function rowsIn(answer: StepAnswer = []): string[] {
+  return readableAnswer(answer).filter((line) => !line.startsWith('column'));
+}
+
+/** FOUND_ROWS() warns of its age, what the proxy has answered in its place does not. */
+function isRow(line: string): boolean {
+  return line.startsWith('row');
+}
+
+async function askRows(session: RawClient, commands: Buffer[]): Promise<string[]> {
+  const lines: string[] = [];
+  for (const command of commands) lines.push(...rowsIn(await session.askAlone(command)).filter(isRow));
+  return lines;
+}
+
 test.each(CASES.filter(({ pin }) => pin !== undefined))('$name: stays', async (staying) => {
-  await using _session = await setUpOn(proxy.port, staying);
-  expect((await proxy.sessions()).map(({ pins }) => pins)).toEqual([[staying.pin]]);
+  await using session = await setUpOn(proxy.port, staying);
+  // What is asked for behind the last answer.
+  await expect.poll(async () => (await proxy.sessions()).map(({ pins }) => pins)).toEqual([[staying.pin]]);
+  if (staying.held === undefined) return;
+  const answer = await session.ask(commandOf(staying.held));
+  expect(answer.map((packet) => packet.toString('latin1'))).toContain('\x011');
 });
 
 describe('moves', () => {
   const moving = CASES.filter(({ pin }) => pin === undefined);
   const moved: RawClient[] = [];
   const stayed: RawClient[] = [];
+  const answersBefore: string[][][] = [];
 
   beforeAll(async () => {
     for (const one of moving) {
-      moved.push(await setUpOn(proxy.port, one));
-      stayed.push(await setUpOn(target.port, one));
+      const pair = [await setUpOn(proxy.port, one), await setUpOn(target.port, one)] as const;
+      moved.push(pair[0]);
+      stayed.push(pair[1]);
+      const asked = one.before === undefined ? [] : [commandOf(one.before)];
+      answersBefore.push(await Promise.all(pair.map(async (each) => askRows(each, asked))));
     }
     await proxy.switchTo('target', { prepare: false });
   });
@@ -229,11 +425,15 @@ describe('moves', () => {
     for (const session of [...moved, ...stayed]) await session[Symbol.asyncDispose]();
   });
 
-  for (const [index, { name, probe }] of moving.entries()) {
+  for (const [index, { name, probe, isRewritten }] of moving.entries()) {
     test(name, async () => {
+      const [answered, expectedBefore] = answersBefore[index] ?? [];
+      expect(answered).toEqual(expectedBefore);
       for (const text of probe) {
-        const expected = await stayed[index]?.ask(commandOf(text));
-        expect([text, await moved[index]?.ask(commandOf(text))]).toEqual([text, expected]);
+        const expected = await stayed[index]?.askAlone(commandOf(text));
+        const answer = await moved[index]?.askAlone(commandOf(text));
+        if (isRewritten !== true) expect([text, answer]).toEqual([text, expected]);
+        else expect(rowsIn(answer)).toEqual(rowsIn(expected));
       }
     });
   }

@@ -1,14 +1,17 @@
+import { Socket } from 'node:net';
 import { AUTH_MESSAGE, CACHING_SHA2, parseAuthSwitch } from '../../core/wire/auth-exchange.ts';
 import { ByteWriter } from '../../core/wire/byte-writer.ts';
 import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
 import { COMMAND } from '../../core/wire/command.ts';
 import { cachingSha2Response } from '../../core/wire/scramble.ts';
+import { framePacket } from '../../core/wire/packet.ts';
 import { BackendConnection } from '../../proxy/backend-connection.ts';
-import type { MessageStream } from '../../proxy/message-stream.ts';
+import { ConnectionLostError, type MessageStream } from '../../proxy/message-stream.ts';
+import { ResponseWalker } from '../../proxy/response-walker.ts';
 
 const SENTINEL = Buffer.from('the end of the answer before this one');
 
-/** A client that says what it is told, byte by byte, and hands back the packets of the answer. */
+/** A client that says what it is told, byte by byte, and hands back the packets of the answer. `askAlone`: with DEPRECATE_EOF only. */
 export class RawClient implements AsyncDisposable {
   readonly #connection: BackendConnection;
   readonly #stream: MessageStream;
@@ -21,7 +24,11 @@ export class RawClient implements AsyncDisposable {
 
   static async open(
     port: number,
-    { capabilities = [], collation = 45 }: { capabilities?: number[]; collation?: number } = {},
+    {
+      capabilities = [],
+      collation = 45,
+      database = 'app',
+    }: { capabilities?: number[]; collation?: number; database?: string } = {},
   ): Promise<RawClient> {
     const credentials = { user: Buffer.from('app'), password: Buffer.from('app-password') };
     const flags = combine(
@@ -46,7 +53,7 @@ export class RawClient implements AsyncDisposable {
         collation,
         attributes: null,
       },
-      Buffer.from('app'),
+      Buffer.from(database),
     );
     return new RawClient(connection);
   }
@@ -70,6 +77,51 @@ export class RawClient implements AsyncDisposable {
       packets.push('closed');
     }
     return packets;
+  }
+
+  /** Of this end of the connection. */
+  get localPort(): number {
+    const { socket } = this.#connection;
+    return socket instanceof Socket ? (socket.localPort ?? 0) : 0;
+  }
+
+  /** The same, with nothing sent behind the command: what the server remembers of it stays. */
+  async askAlone(command: Buffer): Promise<(Buffer | 'closed')[]> {
+    const packets: (Buffer | 'closed')[] = [];
+    const response = { isFinished: false };
+    const walker = new ResponseWalker(
+      {
+        forward: () => {},
+        ok: () => null,
+        status: () => {},
+        error: () => {},
+        prepared: () => {},
+        localInfile: () => {},
+        unsolicited: () => {},
+        finished: () => {
+          response.isFinished = true;
+        },
+      },
+      { deprecateEof: true },
+    );
+    walker.begin(command.readUInt8(0));
+    try {
+      this.#stream.writeCommand(command);
+      for (let sequence = 1; !response.isFinished; sequence += 1) {
+        const packet = Buffer.from(await this.#stream.next());
+        packets.push(packet);
+        walker.feed(framePacket(packet, sequence));
+      }
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError)) throw error;
+      packets.push('closed');
+    }
+    return packets;
+  }
+
+  /** A command that has no answer. */
+  tell(command: Buffer): void {
+    this.#stream.writeCommand(command);
   }
 
   /** COM_CHANGE_USER of the same user; returns the first byte of the last answer. `whenAsked`: before the password is told. */
