@@ -33,8 +33,8 @@ export default defineConfig({
           globalSetup: './test/support/compiled-modules.ts',
           testTimeout: 300_000,
           hookTimeout: 180_000,
-          // They wait more than they compute; a third one would make them wait for each other.
-          maxWorkers: 2,
+          // They wait more than they compute: one more than the two cores that we have.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

@@ -7,7 +7,7 @@ import { connect as connectTls } from 'node:tls';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import mysql from 'mysql2/promise';
+import { createConnection, type ConnectionOptions } from 'mysql2';
 import { expect, test } from 'vitest';
 import { selfSignedCertificate } from '../../proxy/self-signed-certificate.ts';
 import { sslRequest } from '../support/ssl-request.ts';
@@ -24,7 +24,7 @@ class Visitors {
   readonly #running: Promise<void>[];
   served = 0;
 
-  constructor(options: mysql.ConnectionOptions, count: number) {
+  constructor(options: ConnectionOptions, count: number) {
     this.#running = Array.from({ length: count }, async () => {
       while (!this.#stop.signal.aborted) await this.#visit(options);
     });
@@ -35,21 +35,20 @@ class Visitors {
     await Promise.all(this.#running);
   }
 
-  async #visit(options: mysql.ConnectionOptions): Promise<void> {
-    // What it is told between its login and its statement: the statement then fails in the driver's words.
+  async #visit(options: ConnectionOptions): Promise<void> {
+    // What it is told between its login and its statement, or right behind the login: the statement then fails in the driver's words.
     let told: Error | undefined;
+    const connection = createConnection(options);
+    connection.on('error', (error) => (told ??= error));
     try {
-      const connection = await mysql.createConnection(options);
-      connection.on('error', (error) => (told ??= error));
-      try {
-        await connection.query('SELECT 1');
-        this.served += 1;
-      } finally {
-        connection.destroy();
-      }
+      await connection.promise().connect();
+      await connection.promise().query('SELECT 1');
+      this.served += 1;
     } catch (error) {
       const { errno, code } = (told ?? error) as { errno?: number; code?: unknown };
       if (errno !== SHUTDOWN && Number(code) !== SHUTDOWN) this.unexpected.push(String(told ?? error));
+    } finally {
+      connection.destroy();
     }
   }
 }
