@@ -47,6 +47,9 @@ export const routingRecordSchema = z.strictObject({
 });
 export type RoutingRecord = z.infer<typeof routingRecordSchema>;
 
+/** No hold: traffic goes where the record says. */
+export const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
+
 /** The two kinds of traffic; the application chooses by listener or by a suffix on the database name. */
 export const ROLES = ['primary', 'replica'] as const;
 export type Role = (typeof ROLES)[number];

@@ -1,7 +1,9 @@
+import type { Flavor } from '../core/gtid.ts';
 import { isWord } from './schema/ddl-lexer.ts';
 import { definitionName, parseCreate } from './schema/create-statement.ts';
 import { afterDefinitions } from './schema/padded-partitions.ts';
-import { inspectTables } from './schema/inspect.ts';
+import { existingTables } from './schema/existing-tables.ts';
+import { serverFacts } from './schema/inspect.ts';
 import type { Column, Table } from './schema/table.ts';
 import { quoteName, type ServerConnection } from './server/connection.ts';
 import type { Definitions } from './stream-schema.ts';
@@ -27,7 +29,8 @@ export interface NumberingContext {
   database: string;
   /** Of the origin, at this position. */
   definitions: Definitions;
-  isSameFamily: boolean;
+  /** Of the origin. */
+  flavor: Flavor;
 }
 
 /**
@@ -35,13 +38,14 @@ export interface NumberingContext {
  * Servers number the rows as they come by them: by the primary key. The rows of the destination are those that the origin had then.
  */
 export async function numberedOtherwise(context: NumberingContext): Promise<string | undefined> {
-  const { ddl, destination, database, definitions, isSameFamily } = context;
+  const { ddl, destination, database, definitions, flavor } = context;
   if (!mayNumberRows(ddl.sql)) return undefined;
+  const isSameFamily = (await serverFacts(destination)).flavor === flavor;
   const effect = statementEffect(ddl);
   const named = effect.kind === 'tables' ? effect.tables.map(({ name }) => name) : [...definitions.keys()];
   for (const [name, known] of definitions) {
     if (known === null || !named.some((written) => isSameName(written, name))) continue;
-    const [there] = (await inspectTables(destination, database, 'all')).filter((table) => table.name === name);
+    const [there] = await existingTables(destination, database, [name]);
     if (there === undefined || (isOrderSame(known, isSameFamily) && isOrderSame(there, isSameFamily))) continue;
     if (await hasRowsToNumber(destination, there, ddl.sql)) return name;
   }

@@ -1,5 +1,6 @@
 import { isAbort } from '../core/abort.ts';
 import { AppError, serializeError } from '../core/errors.ts';
+import { RELEASED } from '../core/routing-record.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { ImportView } from './api.ts';
 import { ImportPhases } from './import-phases.ts';
@@ -15,8 +16,6 @@ import { FenceWatch } from './switch/fence-watch.ts';
 import { persistFence } from './switch/fence.ts';
 import { fenceContext, type SwitchWorld } from './switch/switch-world.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
-
-const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
 
 /**
  * The life of one import: brings it to where its phase says it is after a start, stops it with a reason when something
@@ -124,7 +123,7 @@ export class ImportRunner {
     await this.release();
   }
 
-  /** Ends the hold of an outdated state, on the side that the route names. */
+  /** Ends a hold, on the side that the route names. */
   async release(): Promise<void> {
     const { route, record } = this.world;
     const { epoch, hold } = await route.of(record.document.id);

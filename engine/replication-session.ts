@@ -13,7 +13,6 @@ import { numberedOtherwise } from './ddl-numbering.ts';
 import { checkDdlDuringCopy } from './ddl-during-copy.ts';
 import { lastOf, type LastApplied } from './last-applied.ts';
 import type { ReplicationOptions } from './replication-options.ts';
-import { serverFacts } from './schema/inspect.ts';
 import { ServerConnection } from './server/connection.ts';
 import type { DurablePosition } from './sidecar.ts';
 import { definitionsAfter, type Definitions, type StreamSchema } from './stream-schema.ts';
@@ -250,13 +249,7 @@ export class ReplicationSession {
     const { applier, applied, definitions, schema } = this.#parts;
     const { gtid, ddl, committedAtMs } = transaction;
     if (ddl === null) return;
-    const foreign = await this.#foreignTables(ddl);
-    const outcome = await this.#parts.options.onDdl({
-      ...transaction,
-      ddl,
-      foreign,
-      numbered: await this.#numbered(ddl),
-    });
+    const outcome = await this.#parts.options.onDdl({ ...transaction, ddl, ...(await this.#seenThere(ddl)) });
     const changed = await this.#definitionsAfter(definitions, ddl, outcome);
     if (this.#isWithinCopy()) checkDdlDuringCopy(definitions, changed, ddl);
     // Not behind `note`: where that has no answer, the next session may begin behind the statement.
@@ -275,18 +268,15 @@ export class ReplicationSession {
     return copiedUntil !== undefined && !this.#parts.applied.covers(parsePosition(flavor, copiedUntil));
   }
 
-  async #foreignTables(ddl: LoggedDdl): Promise<string[]> {
-    const { database } = this.#parts.options;
-    await using destination = await ServerConnection.open(this.#parts.options.destination);
-    return await foreignTables(destination, { ddl, database, imported: this.#parts.definitions });
-  }
-
-  async #numbered(ddl: LoggedDdl): Promise<string | undefined> {
-    const { flavor, database } = this.#parts.options;
-    await using destination = await ServerConnection.open(this.#parts.options.destination);
-    const isSameFamily = (await serverFacts(destination)).flavor === flavor;
-    const { definitions } = this.#parts;
-    return await numberedOtherwise({ ddl, destination, database, definitions, isSameFamily });
+  /** What the policy has to know of the destination. */
+  async #seenThere(ddl: LoggedDdl): Promise<{ foreign: string[]; numbered: string | undefined }> {
+    const { definitions, options } = this.#parts;
+    const { flavor, database } = options;
+    await using destination = await ServerConnection.open(options.destination);
+    return {
+      foreign: await foreignTables(destination, { ddl, database, imported: definitions }),
+      numbered: await numberedOtherwise({ ddl, destination, database, definitions, flavor }),
+    };
   }
 
   async #definitionsAfter(before: Definitions, ddl: LoggedDdl, outcome: 'applied' | 'skipped'): Promise<Definitions> {

@@ -1,4 +1,4 @@
-import { assert } from '../../core/errors.ts';
+import { keyColumns } from '../copy/key-range.ts';
 import { normalizer, selectExpression } from '../schema/column-sql.ts';
 import type { CascadingKey } from '../schema/foreign-keys.ts';
 import type { Table } from '../schema/table.ts';
@@ -103,11 +103,6 @@ export class Orphans {
     ];
     return `UPDATE ${name} SET ${set.join(', ')} WHERE ${where}`;
   }
-}
-
-function keyColumns(table: Table) {
-  assert(table.key !== null, 'a table without a key is never applied');
-  return table.key.columns.flatMap((index) => table.columns[index] ?? []);
 }
 
 function whereKeys(table: Table, keys: readonly Value[][]): Bytes {

@@ -11,7 +11,6 @@ import { readServerState, unansweredState } from './read-server-state.ts';
 import { SYMPTOM_TABLE, type SymptomEntry } from './symptom-table.ts';
 
 const CONNECT_MS = 3000;
-const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
 
 /** Looks at everything that a switch touches, tells what is wrong, and repairs what can be repaired without a decision. */
 export class Doctor {
@@ -65,11 +64,9 @@ export class Doctor {
       case 'SWITCH_INTERRUPTED':
         await this.#runner.recoverSwitch();
         return;
-      case 'TRAFFIC_HELD': {
-        const { epoch } = await world.route.of(document.id);
-        await world.route.change(epoch, RELEASED);
+      case 'TRAFFIC_HELD':
+        await this.#runner.release();
         return;
-      }
       case 'FENCE_LEFT':
         await removeLeftFence(switchWorld);
         return;

@@ -4,7 +4,7 @@ import type { PinnedSession } from '../../core/control/protocol.ts';
 import { AppError } from '../../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import { otherSide, type Side } from '../../core/phase.ts';
-import type { Hold, RoutingRecord } from '../../core/routing-record.ts';
+import { RELEASED, type Hold, type RoutingRecord } from '../../core/routing-record.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import { createTriggers, disableEvents, enableEvents } from '../objects/active-objects.ts';
 import { nextPhase } from '../phase.ts';
@@ -44,7 +44,6 @@ const CONFIRM_MS = 1000;
 const ANNOUNCE_MS = 2000;
 /** For the rows that were written last; most have been compared before the hold. */
 const VERIFY_MS_MAX = 2000;
-const RELEASED = { hold: 'none', deadlineMs: null, fenced: false } as const;
 
 /** What each step of the protocol does to the world. Every effect can be done twice. */
 export class SwitchEffects {
