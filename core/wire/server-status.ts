@@ -6,6 +6,8 @@ export const SERVER_STATUS = {
   CURSOR_EXISTS: 0x0040,
   LAST_ROW_SENT: 0x0080,
   NO_BACKSLASH_ESCAPES: 0x0200,
+  /** A prepared statement has other columns than when it was prepared. */
+  METADATA_CHANGED: 0x0400,
   /** In the EOF packet after the columns of a procedure's OUT parameters. */
   PS_OUT_PARAMS: 0x1000,
   IN_READONLY_TRANSACTION: 0x2000,

@@ -1,9 +1,25 @@
-/** `npm run fuzz -- [--cases 1000000] [--seed N]`: prints the seed first, memory as it goes, and the report. */
+/**
+ * `npm run fuzz -- [--cases 1000000] [--seed N]`: prints the seed first, memory as it goes, and the report.
+ * `npm run fuzz -- --state [--minutes N] [--seed N] [--source FLAVOR]`: state of sessions on real servers.
+ */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { runStateFuzz } from '../session-state/run.ts';
 import { fuzzProxy } from './fuzz-proxy.ts';
 
-const { values } = parseArgs({ options: { cases: { type: 'string', default: '1000000' }, seed: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    cases: { type: 'string', default: '1000000' },
+    seed: { type: 'string' },
+    state: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '10' },
+    source: { type: 'string', multiple: true, default: ['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] },
+  },
+});
+if (values.state) {
+  const only = values.seed === undefined ? null : Number(values.seed);
+  process.exit(await runStateFuzz({ minutes: Number(values.minutes), seed: only, sources: values.source }));
+}
 const seed = Number(values.seed ?? randomInt(2 ** 31));
 const cases = Number(values.cases);
 console.log(`seed ${seed}, ${cases} cases`);

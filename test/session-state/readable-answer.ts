@@ -7,8 +7,9 @@ import { SERVER_STATUS } from '../../core/wire/server-status.ts';
 export type StepAnswer = (Buffer | 'closed')[];
 
 /**
- * What a client takes from an answer, line by line. Without the trackers' reports, which the client did not ask for, and
- * without the sizes of columns, which are another for a variable that was assigned another literal of the same value.
+ * What a client takes from an answer, line by line. Without the trackers' reports, which the client did not ask for,
+ * without the flag for a prepared statement's new columns, since a session that moved has prepared it anew, without the numbers of
+ * those that are closed, and without the sizes of columns, which are another for a variable that was assigned another literal of the same value.
  */
 export function readableAnswer(answer: StepAnswer, { isPrepare = false } = {}): string[] {
   const lines: string[] = [];
@@ -21,7 +22,7 @@ export function readableAnswer(answer: StepAnswer, { isPrepare = false } = {}): 
       lines.push(columnOf(packet));
       columnsLeft -= 1;
       inRows = columnsLeft === 0;
-    } else if (packet[0] === ERR_HEADER) lines.push(packet.toString('latin1', 1));
+    } else if (packet[0] === ERR_HEADER) lines.push(packet.toString('latin1', 1).replace(/handler \(\d+\)/, 'handler'));
     else if (inRows && packet[0] !== EOF_HEADER) lines.push(`row ${packet.toString('latin1')}`);
     else if (packet[0] === OK_HEADER || packet[0] === EOF_HEADER) {
       lines.push(okOf(packet));
@@ -33,7 +34,7 @@ export function readableAnswer(answer: StepAnswer, { isPrepare = false } = {}): 
 
 function okOf(packet: Buffer): string {
   const { affectedRows, lastInsertId, statusFlags, warnings } = parseOk(packet);
-  const flags = statusFlags & ~SERVER_STATUS.SESSION_STATE_CHANGED;
+  const flags = statusFlags & ~(SERVER_STATUS.SESSION_STATE_CHANGED | SERVER_STATUS.METADATA_CHANGED);
   return `ok ${affectedRows} rows, id ${lastInsertId}, status ${flags.toString(16)}, ${warnings} warnings`;
 }
 
