@@ -77,7 +77,7 @@ export class ImportRunner {
     const { document } = record;
     if (isFinal(document.phase)) return;
     if ((await route.read())?.importId !== document.id) await route.begin(document);
-    const outdated = await this.marker.outdated();
+    const outdated = await this.marker.outdatedAtStart();
     if (outdated !== undefined) await this.enterOutdated(outdated);
   }
 

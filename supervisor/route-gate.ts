@@ -1,10 +1,11 @@
 import type { Logger } from 'pino';
 
 /**
- * The engine asks the servers first whether the route is true (ADR 27): some tenths of a second. Where it cannot, traffic
- * goes on without it, since the engine is no part of the way of a query.
+ * The engine asks the servers first whether the route is true (ADR 27): some tenths of a second, or
+ * `START_MS` of it while a server does not answer. Where it cannot, traffic goes on without it, since the engine is no part of
+ * the way of a query.
  */
-const CHECK_MS_MAX = 10_000;
+const CHECK_MS_MAX = 15_000;
 
 /** Keeps a route that may be of an old backup from proxies until the engine has compared it with what the servers tell. */
 export class RouteGate {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { abortable, childController } from '../../core/abort.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { AppError } from '../../core/errors.ts';
@@ -12,6 +13,9 @@ import { markerOf, readMarkers, writeMarker, type RouteMarker } from './route-ma
 const CONNECT_MS = 2000;
 /** Reading or writing, with the connection that it takes: nobody waits longer for a server that has stopped answering. */
 const SIDE_MS = 3000;
+/** At a start traffic waits for the answer: so long for a server that is slow, stalled or just starting, too. */
+const START_MS = 8000;
+const START_PAUSE_MS = 200;
 
 /**
  * Asks the servers whether the stored state knows the last decision about traffic, and tells them of it. A server that was
@@ -44,6 +48,26 @@ export class MarkerKeeper {
   async outdated(): Promise<AppError | undefined> {
     if (!this.#world.hasCredentials || isFinal(this.#world.record.document.phase)) return undefined;
     return await this.#judge(await this.read());
+  }
+
+  /**
+   * As `outdated`, while traffic waits: a server that does not answer is asked again for a while, since what it alone was told
+   * would be missed. Then it counts as away.
+   */
+  async outdatedAtStart(): Promise<AppError | undefined> {
+    const deadline = AbortSignal.any([this.#world.signal, AbortSignal.timeout(START_MS)]);
+    for (let isFirst = true; ; isFirst = false) {
+      const outdated = await this.outdated();
+      const silent = this.#world.hasCredentials ? SIDES.filter((side) => !this.#asked.has(side)) : [];
+      if (outdated !== undefined || silent.length === 0) return outdated;
+      const names = silent.join(' and the ');
+      if (deadline.aborted) {
+        this.#world.log('warn', `the ${names} did not say where traffic belongs: it goes where the state says`);
+        return undefined;
+      }
+      if (isFirst) this.#world.log('warn', `traffic waits for the ${names} to say where it belongs`);
+      await delay(START_PAUSE_MS);
+    }
   }
 
   /** Resolves when these servers have been asked. Rejects with STATE_OUTDATED, or with what keeps one from answering. */

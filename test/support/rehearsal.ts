@@ -85,7 +85,15 @@ export class Rehearsal implements AsyncDisposable {
 
   /** A new connection to the proxy. */
   async application(port = this.switchyard.primaryPort): Promise<mysql.Connection> {
-    const connection = await mysql.createConnection({ host: '127.0.0.1', port, database: 'shop', ...APP_USER });
+    // A login that is held waits for the end of the hold, not for mysql2's ten seconds.
+    const patient = { connectTimeout: 60_000 };
+    const connection = await mysql.createConnection({
+      host: '127.0.0.1',
+      port,
+      database: 'shop',
+      ...APP_USER,
+      ...patient,
+    });
     // What ends it is the test's matter.
     connection.on('error', () => {});
     return connection;
