@@ -1,45 +1,25 @@
 import { AppError } from '../../core/errors.ts';
-import { afterDefinitions } from '../schema/padded-partitions.ts';
-import type { Table } from '../schema/table.ts';
 import { stampIn } from './anchor.ts';
 import { AnnouncedTables } from './announced-tables.ts';
 import { EVENT, malformed, type BinlogEvent } from './event.ts';
 import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
 import { HeldEvents } from './held-events.ts';
+import {
+  cutPart,
+  openTransaction,
+  rollBack,
+  rollBackTo,
+  setSavepoint,
+  type OpenTransaction,
+} from './open-transaction.ts';
 import { isBegin, readQuery, readXaPrepare, readXaStatement, type LoggedQuery } from './query-event.ts';
 import type { RowDecoder } from './row-image.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { isRowsEvent, readRows } from './rows-event.ts';
-import { sqlTokens } from './sql-lexer.ts';
 import { judgeStatement, type StreamScope } from './stream-scope.ts';
 import { readTableName } from './table-map.ts';
 import { payloadEvents, payloadEventsInPieces, readPayload, type Payload } from './transaction-payload.ts';
-import type { RowChange, StreamTransaction } from './transaction.ts';
-
-interface OpenTransaction {
-  start: TransactionStart;
-  /** Between BEGIN and its end; otherwise one statement is all. */
-  begun: boolean;
-  ddl: StreamTransaction['ddl'];
-  prepared: string | null;
-  ours: boolean;
-  /** Since the last part. */
-  changes: RowChange[];
-  own: RowChange[];
-  /** Though it is ours. */
-  keepsRows: boolean;
-  bytes: number;
-  /** Row changes in scope, those of earlier parts included. */
-  rows: number;
-  /** Parts of it were given out. */
-  hasParts: boolean;
-  /** By name, oldest first, how many changes there were. Those from before the last part are gone. */
-  savepoints: Map<string, number>;
-  /** Of an XA transaction: its rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
-  held: HeldEvents | null;
-  /** Applied before, and read again for what it prepares: everything else in it is passed over, unjudged (`ReadAgain`). */
-  isRepeated: boolean;
-}
+import type { StreamTransaction } from './transaction.ts';
 
 interface PreparedTransaction {
   /** Of the XA PREPARE, where that was withheld. */
@@ -51,8 +31,7 @@ interface PreparedTransaction {
 /** At once, or one after the other as they are asked for. */
 export type Fed = StreamTransaction | AsyncGenerator<StreamTransaction, void, void> | undefined;
 
-/** What a transaction, a change and a value occupy in memory beside their bytes, about. */
-const TRANSACTION_BYTES = 256;
+/** What a change and a value occupy in memory beside their bytes, about. */
 const CHANGE_BYTES = 128;
 const VALUE_BYTES = 32;
 /** Compressed transactions up to this size are decompressed at once. */
@@ -150,7 +129,7 @@ export class TransactionAssembler implements Disposable {
 
   #begin(start: TransactionStart): void {
     if (this.#open !== null) throw malformed(`transaction ${start.gtid} within ${this.#open.start.gtid}`);
-    this.#open = opened(start, this.#isRepeated(start.gtid));
+    this.#open = openTransaction(start, this.#isRepeated(start.gtid));
     start.stamp = stampIn(this.#logServerId, start);
     // MariaDB tells it here alone.
     if (start.xid !== null) this.#open.held = new HeldEvents();
@@ -238,15 +217,15 @@ export class TransactionAssembler implements Disposable {
       case 'COMMIT':
         return this.#finish();
       case 'ROLLBACK':
-        if (!/^ROLLBACK\s+TO\b/i.test(sql)) return this.#rollBack(open);
-        rollBackTo(open, savepointName(sql));
+        if (/^ROLLBACK\s+TO\b/i.test(sql)) {
+          rollBackTo(open, sql);
+          return undefined;
+        }
+        rollBack(open);
+        return this.#finish();
+      case 'SAVEPOINT':
+        setSavepoint(open, sql);
         return undefined;
-      case 'SAVEPOINT': {
-        const name = savepointName(sql);
-        open.savepoints.delete(name);
-        open.savepoints.set(name, open.changes.length);
-        return undefined;
-      }
       case 'RELEASE':
         return undefined;
       default:
@@ -372,15 +351,6 @@ export class TransactionAssembler implements Disposable {
     yield cutPart(open, false);
   }
 
-  /** Nothing of it has happened: see `checkRolledBack`. */
-  #rollBack(open: OpenTransaction): Fed {
-    checkRolledBack(open, open.changes);
-    open.changes = [];
-    // Whoever has applied parts of it undoes them.
-    open.ours ||= open.hasParts;
-    return this.#finish();
-  }
-
   #payload(payload: Payload): Fed {
     if (payload.size > PAYLOAD_AT_ONCE_BYTES_MAX) return this.#payloadInPieces(payload);
     const transactions: StreamTransaction[] = [];
@@ -411,89 +381,6 @@ export class TransactionAssembler implements Disposable {
       }
     }
   }
-}
-
-function opened(start: TransactionStart, isRepeated: boolean): OpenTransaction {
-  return {
-    start,
-    begun: start.opensTransaction,
-    ddl: null,
-    prepared: null,
-    ours: false,
-    changes: [],
-    own: [],
-    keepsRows: false,
-    bytes: TRANSACTION_BYTES,
-    rows: 0,
-    hasParts: false,
-    savepoints: new Map(),
-    held: null,
-    isRepeated,
-  };
-}
-
-/** Changes since then are void. */
-function rollBackTo(open: OpenTransaction, name: string): void {
-  const count = open.savepoints.get(name);
-  if (count === undefined) {
-    // Not known, or from before a part that was given out.
-    if (open.rows > 0) throw rolledBackInPart(open);
-    return;
-  }
-  checkRolledBack(open, open.changes.slice(count));
-  open.changes.length = count;
-  const names = [...open.savepoints.keys()];
-  for (const later of names.slice(names.indexOf(name) + 1)) open.savepoints.delete(later);
-}
-
-/**
- * What is rolled back is logged where something cannot be: tables without transactions, and temporary tables that came or went within
- * a transaction (MariaDB: also DROP TEMPORARY TABLE IF EXISTS of none). Logged as rows, the changes of tables without transactions are
- * a transaction of their own, in front, so that all of these are void (use_trans_cache in sql/log.cc). Where a table is none of
- * InnoDB, or definitions and XA are involved, that is not relied on.
- */
-function checkRolledBack(open: OpenTransaction, changes: readonly RowChange[]): void {
-  if (open.rows === 0) return;
-  const isVoid = open.ddl === null && open.held === null && changes.every(({ table }) => isInnodb(table));
-  if (!isVoid) throw rolledBackInPart(open);
-}
-
-function isInnodb({ createSql }: Table): boolean {
-  return /\bENGINE=InnoDB\b/i.test(afterDefinitions(createSql));
-}
-
-function rolledBackInPart({ start }: OpenTransaction): AppError {
-  return new AppError('STREAM_MIXED_ENGINES', `transaction ${start.gtid} was rolled back in part`, {
-    details: { gtid: start.gtid },
-  });
-}
-
-/** SAVEPOINT name, ROLLBACK TO name, in any case. */
-function savepointName(sql: string): string {
-  return [...sqlTokens(sql)].at(-1)?.text.toLowerCase() ?? '';
-}
-
-/** Hands out what has come since the last part. */
-function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
-  const { start, ddl, prepared, ours, changes, own, bytes } = open;
-  const isKept = !ours || open.keepsRows;
-  open.changes = [];
-  open.own = [];
-  open.bytes = TRANSACTION_BYTES;
-  open.hasParts ||= partial;
-  open.savepoints.clear();
-  return {
-    gtid: start.gtid,
-    committedAtMs: start.committedAtMs,
-    stamp: start.stamp,
-    prepared,
-    ours,
-    changes: isKept ? changes : [],
-    ...(own.length === 0 ? {} : { own }),
-    ddl,
-    bytes: isKept ? bytes : TRANSACTION_BYTES,
-    partial,
-  };
 }
 
 export function isGenerator(fed: Exclude<Fed, undefined>): fed is AsyncGenerator<StreamTransaction, void, void> {
