@@ -3,6 +3,7 @@ import type { BackendConnection } from './backend-connection.ts';
 import { NEXT_TRANSACTION_TRACKER, trackerCommand } from './restore-commands.ts';
 import type { CatchUp, SessionState } from './session-state.ts';
 import { quoteVariable } from './session-snapshot.ts';
+import type { TableName } from './sql-pieces.ts';
 import { askForLocksSql, userLockPin } from './user-locks.ts';
 
 /**
@@ -62,13 +63,30 @@ async function readUnscoped(connection: BackendConnection, state: SessionState, 
     if (result.kind === 'ok' && result.payload !== null) state.onOk(result.payload, [{ kind: 'sets-state' }]);
 }
 
-/** Who may call a function sees it there. */
-async function lookForFunctions(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
-  const hex = names.map((name) => `CONVERT(X'${Buffer.from(name, 'latin1').toString('hex')}' USING utf8mb4)`);
-  const sql = `SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_TYPE = 'FUNCTION' AND ROUTINE_NAME IN (${hex.join(', ')})`;
-  const [result] = await run(connection, [sql]);
-  const found = result?.kind === 'rows' ? result.rows[0]?.[0]?.toString('latin1') : undefined;
-  if (found !== '0') state.onRoutine();
+/** ER_SP_DOES_NOT_EXIST, ER_NO_DB_ERROR */
+const ASCII = /^[\x20-\x7e]+$/;
+const NO_FUNCTION: ReadonlySet<number> = new Set([1305, 1046]);
+
+/**
+ * Who may call a function sees it there. It is no look into a table: that would begin a transaction, or use up what was
+ * said about the next one.
+ */
+async function lookForFunctions(
+  connection: BackendConnection,
+  state: SessionState,
+  names: readonly TableName[],
+): Promise<void> {
+  const quoted = (name: string) => `\`${name.replaceAll('`', '``')}\``;
+  const asked = names.map(({ schema, name }) =>
+    schema === null || schema === state.schema ? quoted(name) : `${quoted(schema)}.${quoted(name)}`,
+  );
+  const results = await run(
+    connection,
+    asked.map((name) => `SHOW CREATE FUNCTION ${name}`),
+  );
+  const isNone = (result: CommandResult) => result.kind === 'error' && NO_FUNCTION.has(result.error.packet.code);
+  // Other names are those of no functions of the server; and a schema's may have come in another character set.
+  if (!results.every(isNone) || !asked.every((name) => ASCII.test(name))) state.onRoutine();
 }
 
 /**

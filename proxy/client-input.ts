@@ -82,6 +82,12 @@ export class ClientInput {
     return passesInPieces && command !== COMMAND.STMT_PREPARE ? command : undefined;
   }
 
+  /** The same packet as `takeCommand` gives; it stays. */
+  peekPacket(): Buffer {
+    const bytes = this.#bytes ?? Buffer.alloc(0);
+    return bytes.subarray(0, HEADER_BYTES + bytes.readUIntLE(0, 3));
+  }
+
   /** The packet of the command that was peeked at; of a large one its beginning, the rest is an upload. */
   takeCommand(): Buffer {
     const bytes = this.takeLent();

@@ -23,6 +23,7 @@ import { makesWritable } from './read-only-replica.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
+import { explainsStateChange } from './unreported-changes.ts';
 import { meaningOf } from './statement-reading.ts';
 import { withLockName } from './user-locks.ts';
 
@@ -36,13 +37,21 @@ export type CommandDecision =
   | { kind: 'change-user'; payload: Buffer }
   | { kind: 'quit' };
 
+/** What the session does on the server before a command. */
+export type Errand =
+  /** It has not told yet what a statement did that failed. */
+  | { kind: 'report' }
+  /** The statement could not be prepared when the session came to this server. */
+  | { kind: 'prepare'; statement: PreparedStatement };
+
 interface CurrentCommand {
   command: number;
   effects: readonly StatementEffect[];
   statement: PreparedStatement | null;
   /** Of a PREPARE. */
   text: Buffer | null;
-  failed: boolean;
+  /** Null where it did not fail. */
+  errorCode: number | null;
   warnings: number;
   /** Null for rows, and before an OK packet came. */
   affectedRows: bigint | null;
@@ -67,8 +76,16 @@ export interface CommandTrackerOptions {
 /** Unknown command, packet too large, packets out of order, malformed packet. */
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([1047, 1153, 1156, 1835]);
 
+const EXECUTING_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE]);
 /** After these a server remembers something of the statement. */
 const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
+
+const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
+  COMMAND.STMT_EXECUTE,
+  COMMAND.STMT_FETCH,
+  COMMAND.STMT_RESET,
+  COMMAND.STMT_SEND_LONG_DATA,
+]);
 
 /** Command, statement, flags, iterations; with the number of rows; alone. Source: MySQL internals, "Prepared Statements". */
 const EXECUTE_BYTES_MIN = 10;
@@ -192,6 +209,35 @@ export class CommandTracker {
     }
   }
 
+  /**
+   * What has to be done on the server before the command may go there; `packet` is as for `start`, and stays. Asked before
+   * every command, most of which it says nothing of.
+   */
+  beforeStart(command: number, peek: () => Buffer): Errand | null {
+    const { state, statements } = this.#options;
+    if (state.unreported.isDue && this.#wouldExplain(command, peek)) return { kind: 'report' };
+    return statements.hasMissing && STATEMENT_ID_COMMANDS.has(command) ? this.#missing(command, peek()) : null;
+  }
+
+  #wouldExplain(command: number, peek: () => Buffer): boolean {
+    const { state } = this.#options;
+    if (command === COMMAND.INIT_DB) return true;
+    if (!EXECUTING_COMMANDS.has(command)) return false;
+    const payload = peek().subarray(HEADER_BYTES);
+    const effects =
+      command === COMMAND.QUERY
+        ? effectsOf(payload.toString('latin1', queryTextOffset(payload, this.#capabilities)), state)
+        : (this.#statementOf(payload)?.effects ?? NO_EFFECTS);
+    return explainsStateChange(withExecutions(effects, state.textPrepared));
+  }
+
+  #missing(command: number, packet: Buffer): Errand | null {
+    const statement = this.#statementOf(packet.subarray(HEADER_BYTES));
+    if (statement === undefined || statement.backendId !== null || statement.refusal !== null) return null;
+    // What was sent ahead is lost.
+    return statement.hasLongData && command !== COMMAND.STMT_RESET ? null : { kind: 'prepare', statement };
+  }
+
   #forward(
     packet: Buffer,
     current: Pick<CurrentCommand, 'command' | 'effects'> &
@@ -205,7 +251,7 @@ export class CommandTracker {
       effects,
       statement,
       text,
-      failed: false,
+      errorCode: null,
       warnings: 0,
       affectedRows: null,
       readsDiagnostics,
@@ -248,7 +294,7 @@ export class CommandTracker {
     if (payload.length < EXECUTE_BYTES_MIN) return refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
-    if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
+    if (statement.backendId === null) return refuse(takeRefusal(statement));
     if (this.#isRefused(statement.text)) return refuse(CLIENT_ERROR.apartFromPrimary());
     const layout = executeLayout(payload, statement, this.#capabilities);
     const { wantsCursor, boundFlagOffset, types } = layout;
@@ -278,7 +324,7 @@ export class CommandTracker {
     if (payload.length < bytesMin) return refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
-    if (statement.backendId === null) return refuse(CLIENT_ERROR.statementLost());
+    if (statement.backendId === null) return refuse(takeRefusal(statement));
     payload.writeUInt32LE(statement.backendId, 1);
     if (command === COMMAND.STMT_RESET) {
       statement.hasLongData = false;
@@ -298,7 +344,6 @@ export class CommandTracker {
       if (command === COMMAND.STMT_SEND_LONG_DATA) statement.hasLongData = true;
       else {
         this.#options.statements.remove(statement.clientId);
-        this.#options.state.expectStateChange();
       }
     }
     return { kind: 'forward', packet, isAnswered: false };
@@ -314,6 +359,7 @@ export class CommandTracker {
     const { state } = this.#options;
     const glance = glanceAtOk(payload);
     if (glance !== null) {
+      state.unreported.clear();
       this.#noteOutcome(glance.warnings, payload[0] === OK_HEADER ? BigInt(glance.affectedRows) : null);
       this.#onStatus(glance.statusFlags);
       const { strippedBytes, statusFlags } = glance;
@@ -348,7 +394,7 @@ export class CommandTracker {
     if (payload.length > 2 && PROTOCOL_ERRORS.has(payload.readUInt16LE(1))) this.#options.onProtocolError();
     const current = this.#current;
     if (current === null) return;
-    current.failed = true;
+    current.errorCode = payload.readUInt16LE(1);
     if (current.command === COMMAND.STMT_EXECUTE && current.statement !== null) current.statement.hasCursor = false;
   }
 
@@ -356,24 +402,27 @@ export class CommandTracker {
     const { state, statements } = this.#options;
     const text = this.#current?.text ?? Buffer.alloc(0);
     const sql = text.toString('latin1');
+    const effects = inSchema(effectsOf(sql, state), state.schema);
+    state.onPrepared(effects);
     const statement = statements.add({
       text,
       schema: state.schema,
-      effects: inSchema(effectsOf(sql, state), state.schema),
+      effects,
       meaning: meaningOf(sql, state),
       parameterCount: payload.readUInt16LE(7),
       backendId: payload.readUInt32LE(1),
     });
     payload.writeUInt32LE(statement.clientId, 1);
     this.#noteOutcome(payload.readUInt16LE(PREPARED_WARNINGS), 0n);
-    state.expectStateChange();
   }
 
   #onFinished(): void {
     const current = this.#current;
     this.#current = null;
     if (current !== null) {
-      const { command, effects, failed, text } = current;
+      const { command, effects, errorCode, text } = current;
+      const failed = errorCode !== null;
+      if (failed && EXECUTING_COMMANDS.has(command)) this.#options.state.onFailure(effects, errorCode);
       this.#options.state.onEnd(effects, { failed });
       if (STATEMENT_COMMANDS.has(command) && !current.readsDiagnostics) {
         const countsFoundRows = effects.some(({ kind }) => kind === 'found-rows');
@@ -395,6 +444,13 @@ export class CommandTracker {
     this.#capabilities = (isOn ? this.#capabilities | flag : this.#capabilities & ~flag) >>> 0;
     this.#options.state.structureVersion += 1;
   }
+}
+
+/** What the server said to the attempt to prepare it; the next one asks again. */
+function takeRefusal(statement: PreparedStatement): OwnError {
+  const { refusal } = statement;
+  statement.refusal = null;
+  return refusal === null || statement.hasLongData ? CLIENT_ERROR.statementLost() : refusal;
 }
 
 function refuse(error: OwnError): CommandDecision {

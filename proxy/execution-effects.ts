@@ -1,4 +1,4 @@
-import type { StatementEffect } from './statement-effects.ts';
+import { amongOthers, type StatementEffect } from './statement-effects.ts';
 
 /** With what the executions of SQL's PREPARE in it may do. `prepared`: those that the session has before the text. */
 export function withExecutions(
@@ -8,14 +8,20 @@ export function withExecutions(
   if (!effects.some(({ kind }) => kind === 'text-execute')) return effects;
   // By an earlier statement of the same text.
   const own = new Map<string, readonly StatementEffect[]>();
+  const isAmongOthers = effects.some(({ kind }) => kind === 'several');
   return effects.flatMap((effect) => {
     if (effect.kind === 'text-prepare') own.set(effect.name, effect.inner);
     if (effect.kind !== 'text-execute') return [effect];
-    return [effect, ...(own.get(effect.name) ?? prepared.get(effect.name)?.effects ?? [])];
+    const executed = own.get(effect.name) ?? prepared.get(effect.name)?.effects ?? [];
+    return [effect, ...(isAmongOthers ? executed.map(amongOthers) : executed)];
   });
 }
 
 /** Names without a schema are resolved where a statement is prepared. */
 export function inSchema(effects: readonly StatementEffect[], schema: string | null): readonly StatementEffect[] {
-  return effects.map((effect) => ('schema' in effect && effect.schema === null ? { ...effect, schema } : effect));
+  return effects.map((effect) => {
+    if (effect.kind === 'calls-functions')
+      return { ...effect, names: effect.names.map((called) => ({ ...called, schema: called.schema ?? schema })) };
+    return 'schema' in effect && effect.schema === null ? { ...effect, schema } : effect;
+  });
 }

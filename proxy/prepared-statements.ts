@@ -1,6 +1,7 @@
 import { ByteReader } from '../core/wire/byte-reader.ts';
 import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
+import type { OwnError } from './client-error.ts';
 import type { StatementEffect } from './statement-effects.ts';
 import { stillMeansTheSame, type Reading, type TextMeaning } from './statement-reading.ts';
 
@@ -15,6 +16,8 @@ export interface PreparedStatement {
   parameterCount: number;
   /** Its id on the server that the session uses now; null until it is prepared there. */
   backendId: number | null;
+  /** Why it could not be prepared there, said to the command that wanted it. */
+  refusal: OwnError | null;
   /** As the client bound them last; drivers send them with the first execution only. */
   parameterTypes: Buffer | null;
   /** The server on which the parameter types were told; a new one has not heard them. */
@@ -41,9 +44,15 @@ const LONGER_LENGTH = 0xfb;
 export class PreparedStatements {
   readonly #byClientId = new Map<number, PreparedStatement>();
   #lastClientId = 0;
+  /** Some could not be prepared on the server that the session came to. */
+  #hasMissing = false;
 
   get size(): number {
     return this.#byClientId.size;
+  }
+
+  get hasMissing(): boolean {
+    return this.#hasMissing;
   }
 
   get(clientId: number): PreparedStatement | undefined {
@@ -63,6 +72,7 @@ export class PreparedStatements {
     const statement: PreparedStatement = {
       ...prepared,
       clientId: this.#lastClientId,
+      refusal: null,
       parameterTypes: null,
       typesKnown: false,
       hasLongData: false,
@@ -86,6 +96,7 @@ export class PreparedStatements {
       statement.backendId = ids.get(statement.clientId) ?? null;
       statement.typesKnown = false;
     }
+    this.#hasMissing = this.all().some(({ backendId }) => backendId === null);
   }
 
   /** Why the session cannot leave its server because of its statements. */

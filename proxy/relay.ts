@@ -7,19 +7,24 @@ import { framePacket } from '../core/wire/packet.ts';
 import type { BackendConnection } from './backend-connection.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
 import { ClientInput } from './client-input.ts';
-import type { CommandTracker } from './command-tracker.ts';
+import type { CommandTracker, Errand } from './command-tracker.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { pourInto, sendBytes, stopPouring } from './wire-socket.ts';
 
 /** What the session decides and does; the relay only moves bytes. */
 export interface RelayOwner {
-  /** Asked before each command: may it go to the server now? */
-  mayPass(): boolean;
-  /** False while our own statements use the connection, so that its back-pressure says nothing about the client's bytes. */
+  /**
+   * Asked before each command: may it go to the server now? False while our own statements use the connection, so that
+   * its back-pressure says nothing about the client's bytes.
+   */
   isRelaying(): boolean;
+  /** A command goes to the server. */
+  onCommand(): void;
   /** A command stands first and may not pass. */
   onCommandWaits(): void;
+  /** Something is to be done on the server before the command that stands first. */
+  onErrand(errand: Errand): void;
   /** A command went that has no answer. */
   onUnanswered(): void;
   onKill(request: KillRequest): void;
@@ -172,6 +177,8 @@ export class Relay {
     this.#input.keep();
   };
 
+  #peek = (): Buffer => this.#input.peekPacket();
+
   #onClientDrain = (): void => {
     if (this.#owner.isRelaying()) this.#backend.socket.resume();
   };
@@ -220,7 +227,13 @@ export class Relay {
     if (this.#tracker.isBusy) return false;
     const command = this.#input.peekCommand();
     if (command === undefined) return false;
-    if (!this.#owner.mayPass()) return this.#whileWaiting(command);
+    if (!this.#owner.isRelaying()) return this.#whileWaiting(command);
+    const errand = this.#tracker.beforeStart(command, this.#peek);
+    if (errand !== null) {
+      this.#owner.onErrand(errand);
+      return false;
+    }
+    this.#owner.onCommand();
     this.#dispatch(this.#input.takeCommand());
     return true;
   }

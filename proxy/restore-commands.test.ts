@@ -3,7 +3,13 @@ import { buildOk } from '../core/wire/ok-packet.ts';
 import { ByteWriter } from '../core/wire/byte-writer.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import type { BackendConnection } from './backend-connection.ts';
-import { resetCommands, restoreCommands, valueCommands } from './restore-commands.ts';
+import {
+  closingCommands,
+  resetCommands,
+  restoreCommands,
+  valueCommands,
+  writableCommands,
+} from './restore-commands.ts';
 import { emptySnapshot, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
 import { SessionState } from './session-state.ts';
 import { effectsOf } from './statement-effects.ts';
@@ -72,12 +78,16 @@ test('a statement of SQL, the role and the next transaction are given again', ()
   expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toEqual([
     `\x03SET ROLE admin , 'other'@'%'`,
     `\x03PREPARE \`s\` FROM 'SELECT ''a'''`,
+  ]);
+  expect(texts(writableCommands(connection, state))).toEqual(['\x03SET @@SESSION.transaction_read_only=0']);
+  expect(texts(closingCommands(connection, state))).toEqual([
     `\x03SET @@SESSION.session_track_transaction_info='CHARACTERISTICS'`,
     '\x03SET TRANSACTION READ ONLY',
   ]);
   // The tracker of transactions: nothing rules the next one any more.
   state.onOk(buildOk({ statusFlags: SERVER_STATUS.SESSION_STATE_CHANGED, stateChanges: Buffer.of(4, 1, 0) }), []);
-  expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toHaveLength(3);
+  expect(texts(closingCommands(connection, state))).toHaveLength(1);
+  expect(writableCommands(connection, state)).toEqual([]);
 });
 
 test('after a reset the character set of the old connection is set, then everything else', () => {
@@ -120,11 +130,15 @@ test('on a server of the other family: its names of the isolation, and the colla
   state.charsetTouched = true;
   const charset = ['utf8mb4', 'utf8mb4', 'utf8mb4', 'utf8mb4_uca1400_ai_ci'];
   const snapshot = snapshotOf(state, ['0', ...charset, 'x', '78', 'utf8mb4', 'utf8mb4_uca1400_ai_ci']);
-  const on = (isMariaDb: boolean) =>
-    texts(restoreCommands({ capabilities: 0, isMariaDb } as BackendConnection, state, snapshot)).join();
-  expect(on(false)).toContain(`@@SESSION.transaction_isolation='READ-COMMITTED', @@SESSION.transaction_read_only=1`);
+  const on = (isMariaDb: boolean) => {
+    const server = { capabilities: 0, isMariaDb } as BackendConnection;
+    return texts([...restoreCommands(server, state, snapshot), ...closingCommands(server, state)]).join();
+  };
+  expect(on(false)).toContain(`@@SESSION.transaction_isolation='READ-COMMITTED'`);
+  expect(on(false)).toMatch(/SET @@SESSION.transaction_read_only=1$/);
   expect(on(false)).toContain('@@SESSION.collation_connection=utf8mb4_0900_ai_ci');
   expect(on(false)).toContain(`@\`s\`=_utf8mb4 X'78' COLLATE utf8mb4_0900_ai_ci`);
-  expect(on(true)).toContain(`@@SESSION.tx_isolation='READ-COMMITTED', @@SESSION.tx_read_only=1`);
+  expect(on(true)).toContain(`@@SESSION.tx_isolation='READ-COMMITTED'`);
+  expect(on(true)).toMatch(/SET @@SESSION.tx_read_only=1$/);
   expect(on(true)).toContain('@@SESSION.collation_connection=utf8mb4_uca1400_ai_ci');
 });

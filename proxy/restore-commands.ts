@@ -1,3 +1,4 @@
+import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { collationOfSession } from '../core/collation.ts';
 import { ownQuery } from './backend-commands.ts';
@@ -7,6 +8,8 @@ import type { SessionState, StateVersions } from './session-state.ts';
 
 /** What would let the next transaction write. */
 const READ_WRITE = /\bREAD\s+WRITE\b|_read_only/i;
+/** What would not let it, among other things. */
+const READ_ONLY_NEXT = /\bREAD\s+ONLY\b|_read_only/i;
 
 /** Everything reported by name, the schema, and a flag for the rest. MariaDB knows `*` since 10.3. */
 const TRACKERS = [
@@ -42,7 +45,7 @@ export function restoreCommands(
   ]) {
     if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
   }
-  return [...commands, ...textStatementCommands(connection, state), ...nextTransactionCommands(connection, state)];
+  return [...commands, ...textStatementCommands(connection, state)];
 }
 
 /** A statement resolves its names against the schema in which it was prepared. */
@@ -82,13 +85,32 @@ export function valueCommands(
   }
   if (known.insertIdVersion !== snapshot.insertIdVersion) assignments.push(...insertIdAssignments(snapshot));
   if (assignments.length === 0) return [];
-  return [ownQuery(connection, `SET ${assignments.join(', ')}`), ...nextTransactionCommands(connection, state)];
+  return [ownQuery(connection, `SET ${assignments.join(', ')}`)];
 }
 
-function nextTransactionCommands(connection: BackendConnection, state: SessionState): Buffer[] {
-  const { tracksNextTransaction, nextTransaction } = state;
-  if (!tracksNextTransaction) return [];
-  return [NEXT_TRANSACTION_TRACKER, ...nextTransaction].map((sql) => ownQuery(connection, sql));
+/** What the next transactions may do, and the next one: on a connection that has all the rest already. */
+export function closingCommands(connection: BackendConnection, state: SessionState): Buffer[] {
+  const { tracksNextTransaction, nextTransaction, inTransaction } = state;
+  const readOnly = wantsReadOnly(state) ? [`SET @@SESSION.${variableOn(connection, READ_ONLY)}=1`] : [];
+  const next = tracksNextTransaction && !inTransaction ? [NEXT_TRANSACTION_TRACKER, ...nextTransaction] : [];
+  return [...readOnly, ...next].map((sql) => ownQuery(connection, sql));
+}
+
+/** Takes back what `closingCommands` has said, as far as statements that write could not be prepared with it. */
+export function writableCommands(connection: BackendConnection, state: SessionState): Buffer[] {
+  const mayNotWrite = wantsReadOnly(state) || state.nextTransaction.some((sql) => READ_ONLY_NEXT.test(sql));
+  return mayNotWrite ? [ownQuery(connection, `SET @@SESSION.${variableOn(connection, READ_ONLY)}=0`)] : [];
+}
+
+/** COM_SET_OPTION: whether several statements may stand in one text. A reset leaves it as it is. */
+export function optionCommands(capabilities: number): Buffer[] {
+  const isOn = hasCapability(capabilities, CAPABILITY.MULTI_STATEMENTS);
+  return [Buffer.of(COMMAND.SET_OPTION, isOn ? 0 : 1, 0)];
+}
+
+function wantsReadOnly({ systemVariables }: SessionState): boolean {
+  const wanted = [...systemVariables].findLast(([name]) => (RENAMED[name] ?? name) === READ_ONLY);
+  return wanted !== undefined && !/^(?:0|OFF)$/i.test(wanted[1].toString('latin1'));
 }
 
 /** Turns our own `transaction_read_only` on, or gives the session back what the client had: its own value, or the server's default. */
@@ -103,13 +125,11 @@ export function readOnlyCommands(connection: BackendConnection, state: SessionSt
   return [set, ...said.map((sql) => ownQuery(connection, sql))];
 }
 
-function systemAssignments(
-  server: BackendConnection,
-  { systemVariables }: SessionState,
-  charset: CharsetVariables | null,
-): string[] {
-  return [...systemVariables]
+function systemAssignments(server: BackendConnection, state: SessionState, charset: CharsetVariables | null): string[] {
+  const isReadOnly = wantsReadOnly(state);
+  return [...state.systemVariables]
     .filter(([name]) => charset === null || !READ_BACK_CHARSET.test(name))
+    .filter(([name]) => (RENAMED[name] ?? name) !== READ_ONLY || !isReadOnly)
     .map(([name, value]) => `@@SESSION.${variableOn(server, name)}=${systemValue(name, textOn(server, name, value))}`);
 }
 

@@ -4,7 +4,16 @@ import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
 import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
-import { initDbCommand, resetCommands, restoreCommands, trackerCommand, valueCommands } from './restore-commands.ts';
+import {
+  closingCommands,
+  initDbCommand,
+  optionCommands,
+  resetCommands,
+  restoreCommands,
+  trackerCommand,
+  valueCommands,
+  writableCommands,
+} from './restore-commands.ts';
 import { isCurrent, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
 import type { SessionState, StateVersions } from './session-state.ts';
 import type { StatementDiagnostics } from './statement-diagnostics.ts';
@@ -63,14 +72,16 @@ export async function openBackend(
 }
 
 /**
- * Whether a transaction is open, after an ERR packet that did not tell. COM_PING's OK carries the status flags and
- * changes nothing.
+ * What an ERR packet did not tell: whether a transaction is open, and what had changed until then. ROW_COUNT() is -1 after an
+ * error: COM_PING makes it 0, SHOW WARNINGS -1 again, and both leave the rest of what the server remembers of the statement.
  */
-export async function probeStatus(connection: BackendConnection): Promise<number> {
-  const [result] = await runCommands(connection, [Buffer.of(COMMAND.PING)]);
+export async function readReport(connection: BackendConnection, state: SessionState): Promise<void> {
+  const again = ownQuery(connection, 'SHOW WARNINGS LIMIT 0');
+  const [pong] = await runCommands(connection, [Buffer.of(COMMAND.PING), again]);
   requireQuiet(connection);
-  if (result?.kind !== 'ok') throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
-  return result.statusFlags;
+  if (pong?.kind !== 'ok' || pong.payload === null)
+    throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
+  state.onReport(pong.payload);
 }
 
 /** An EOF packet carries no trackers: what they have to tell comes with the next OK packet. */
@@ -136,7 +147,7 @@ export async function openRestored(
  */
 export async function refresh(
   prepared: RestoredConnection,
-  { state, statements }: Carried,
+  { profile, state, statements }: Carried,
   snapshot: SessionSnapshot,
 ): Promise<void> {
   const { connection, statementIds } = prepared;
@@ -147,11 +158,12 @@ export async function refresh(
     // It came after the values were read, and a reset without them would lose the character set.
     if (snapshot.charset === null) throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
     statementIds.clear();
-    commands = resetCommands(connection, state, snapshot);
+    commands = [...optionCommands(profile.capabilities), ...resetCommands(connection, state, snapshot)];
   } else {
     commands = valueCommands(connection, { state, snapshot, known: prepared });
   }
   const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
+  if (missing.length > 0) commands.push(...writableCommands(connection, state));
   for (const [clientId, id] of await restore(connection, commands, { state, statements: missing }))
     statementIds.set(clientId, id);
   prepared.structureVersion = structureVersion;
@@ -166,7 +178,20 @@ export function isUpToDate(prepared: RestoredConnection, carried: Carried): bool
   );
 }
 
-/** Runs `commands`, then prepares `statements`, all sent at once. */
+/** On the session's own server: one that could not be prepared when the session came there. */
+export async function prepareMissing(
+  connection: BackendConnection,
+  state: SessionState,
+  statement: PreparedStatement,
+): Promise<void> {
+  const ids = await restore(connection, writableCommands(connection, state), { state, statements: [statement] });
+  statement.backendId = ids.get(statement.clientId) ?? null;
+}
+
+/**
+ * Runs `commands`, then prepares `statements`, all sent at once. What keeps transactions from writing comes last: a statement
+ * that writes cannot be prepared where the next one may not.
+ */
 async function restore(
   connection: BackendConnection,
   commands: Buffer[],
@@ -185,13 +210,15 @@ async function restore(
     sent.push(prepareCommand(statement.text));
   }
   if (schema !== state.schema && state.schema !== null) sent.push(initDbCommand(state.schema));
+  if (sent.length > 0) sent.push(...closingCommands(connection, state));
   const results = await runCommands(connection, sent);
   requireQuiet(connection);
   const ids = new Map<number, number>();
   for (const [index, result] of results.entries()) {
     const statement = prepareAt.get(index);
     if (result.kind === 'prepared' && statement !== undefined) ids.set(statement.clientId, result.statementId);
-    // A statement that cannot be prepared any more (its table is gone) fails when it is executed, as it would have.
+    // One that cannot be prepared any more (its table is gone) fails when it is executed, as it would have; or can be by then.
+    else if (result.kind === 'error' && statement !== undefined) statement.refusal = result.error.packet;
     else if (result.kind === 'error' && statement === undefined) throw result.error;
   }
   return ids;

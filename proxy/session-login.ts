@@ -3,10 +3,16 @@ import { requireSuccess, runCommands } from './backend-commands.ts';
 import { catchUp } from './catch-up.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
-import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
+import { CommandTracker, type CommandTrackerOptions, type Errand } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
 import { readOnlyCommands } from './restore-commands.ts';
-import { HANDSHAKE_COLLATION_MAX, readDiagnostics, type RestoredConnection } from './session-carrier.ts';
+import {
+  HANDSHAKE_COLLATION_MAX,
+  prepareMissing,
+  readDiagnostics,
+  readReport,
+  type RestoredConnection,
+} from './session-carrier.ts';
 import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
 
@@ -64,9 +70,22 @@ export class SessionLogin {
   /** What has to be asked for right after a command; an answer may lead to another question. */
   async catchUp(): Promise<void> {
     const { backend, state } = this;
+    // What comes with the answers to other questions would be lost.
+    if (state.unreported.isDue) await readReport(backend, state);
+    if (!state.needsCatchUp) return;
     if (state.diagnostics.needsReading || state.asksForRows) await readDiagnostics(backend, state.diagnostics);
     state.diagnostics.onOverwritten();
     while (state.needsCatchUp) await catchUp(backend, state, state.takeCatchUps());
+  }
+
+  /** Before a command that needs it. */
+  async run(errand: Errand): Promise<void> {
+    const { backend, state } = this;
+    await this.catchUp();
+    if (errand.kind === 'report') return;
+    if (state.diagnostics.needsReading) await readDiagnostics(backend, state.diagnostics);
+    state.diagnostics.onOverwritten();
+    await prepareMissing(backend, state, errand.statement);
   }
 
   /** See `refusesWrites`. Between two commands, also within a transaction: it counts from the next one on. */
@@ -120,6 +139,7 @@ function quitLater(connection: BackendConnection): void {
 function noteServer(state: SessionState, { isMariaDb, serverVersion }: BackendConnection): void {
   state.hidesUse = isMariaDb;
   state.hidesUnscoped = isMariaDb;
+  state.reportsFailures = !isMariaDb;
   // 5.5.5- stands before the version for the sake of old replicas.
   state.misnamesOptions = isMariaDb && Number.parseInt(serverVersion.replace(/^5\.5\.5-/, ''), 10) >= 11;
 }

@@ -3,10 +3,10 @@ import { LoginGate } from './login-gate.ts';
 import { PreparedMove } from './prepared-move.ts';
 import {
   openRestored,
-  probeStatus,
   readBack,
   readDiagnostics,
   readPendingTrackers,
+  readReport,
   type Carried,
   type RestoredConnection,
 } from './session-carrier.ts';
@@ -31,17 +31,23 @@ export class SessionLuggage {
 
   /** True when the old server has to be asked before the session can leave it. */
   needsToRead(): boolean {
-    const { statusFlags, nextTransaction, diagnostics } = this.#carried().state;
-    return statusFlags === null || diagnostics.needsReading || nextTransaction.length > 0 || this.#needsSnapshot();
+    const { statusFlags, nextTransaction, diagnostics, unreported } = this.#carried().state;
+    return (
+      statusFlags === null ||
+      unreported.isDue ||
+      diagnostics.needsReading ||
+      nextTransaction.length > 0 ||
+      this.#needsSnapshot()
+    );
   }
 
   /** Asks what the last answer may not have told: whether a transaction is open, and whether SET TRANSACTION is used up. */
   async readStatus(connection: BackendConnection): Promise<void> {
     const { state } = this.#carried();
-    // First: everything else overwrites it.
+    // First, since the answers to other questions would carry it; and what the statement before left is overwritten by those.
+    if (state.statusFlags === null || state.unreported.isDue) await readReport(connection, state);
     if (state.diagnostics.needsReading) await readDiagnostics(connection, state.diagnostics);
     state.diagnostics.onOverwritten();
-    if (state.statusFlags === null) state.setStatus(await probeStatus(connection));
     if (state.nextTransaction.length > 0) await readPendingTrackers(connection, state);
   }
 

@@ -18,6 +18,8 @@ import {
   type Reading,
   type TextMeaning,
 } from './statement-reading.ts';
+import { UnreportedChanges, explainsStateChange } from './unreported-changes.ts';
+import type { TableName } from './sql-pieces.ts';
 import { askedLocks } from './user-locks.ts';
 
 const AUTOCOMMIT: number = SERVER_STATUS.AUTOCOMMIT;
@@ -49,6 +51,8 @@ const WITHOUT_TABLES = /^\s*(?:SET|DO|SELECT|BEGIN|START|COMMIT|ROLLBACK|USE)\b(
 const MISNAMED =
   /^\s*SET\b[^]*\b(?:unique_checks|check_constraint_checks|sql_(?:safe_updates|auto_is_null|big_selects|buffer_result|notes|warnings|quote_show_create))\b/i;
 const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
+/** ER_QUERY_INTERRUPTED */
+const INTERRUPTED = 1317;
 
 /** A statement of SQL's PREPARE, as it is made again: in its schema, by these statements. */
 export interface TextStatement {
@@ -64,7 +68,7 @@ export type CatchUp =
   /** Our trackers may be off, and `names` were set while they were. */
   | { kind: 'trackers'; names: string[] }
   | { kind: 'unscoped'; names: string[] }
-  | { kind: 'functions'; names: string[] }
+  | { kind: 'functions'; names: readonly TableName[] }
   | { kind: 'user-locks'; names: string[] }
   | { kind: 'next-transaction'; sql: string }
   | { kind: 'prepared-text'; name: string; variable: string };
@@ -93,6 +97,8 @@ export class SessionState implements StateVersions, Reading {
   hidesUse = false;
   /** MariaDB does not report `SET @@x`, without a scope, at all. */
   hidesUnscoped = false;
+  /** MySQL tells with a later OK packet what a statement did that failed; MariaDB does not. */
+  reportsFailures = true;
   /** MariaDB 11 reports some variables under the name of another one. */
   misnamesOptions = false;
   role: string | null = null;
@@ -103,6 +109,7 @@ export class SessionState implements StateVersions, Reading {
   readonly #effectPins = new EffectPins(this.pins);
   readonly diagnostics = new StatementDiagnostics();
   readonly clientTrackers = new ClientTrackers();
+  readonly unreported = new UnreportedChanges();
   /** Null after an error: an ERR packet does not tell whether it ended the transaction. */
   statusFlags: number | null = SERVER_STATUS.AUTOCOMMIT;
   lastStatusFlags: number = SERVER_STATUS.AUTOCOMMIT;
@@ -113,8 +120,6 @@ export class SessionState implements StateVersions, Reading {
   /** Counts what may have changed a value that only the server knows. */
   variablesVersion = 0;
   insertIdVersion = 0;
-  /** A statement was prepared or closed: the next state-change report is about that. */
-  #expectsStateChange = false;
   /** Set without a scope by some statement, which may be run again by EXECUTE. */
   readonly #unscoped = new Set<string>();
   #catchUps: CatchUp[] = [];
@@ -184,7 +189,7 @@ export class SessionState implements StateVersions, Reading {
 
   /** True while something has to be asked for before the state is known. */
   get needsCatchUp(): boolean {
-    return this.#catchUps.length > 0;
+    return this.#catchUps.length > 0 || this.unreported.isToBeAsked;
   }
 
   /** What is caught up with overwrites FOUND_ROWS(). */
@@ -198,10 +203,6 @@ export class SessionState implements StateVersions, Reading {
     return taken;
   }
 
-  expectStateChange(): void {
-    this.#expectsStateChange = true;
-  }
-
   /** Before the statement runs: everything that may keep the session where it is. */
   onStart(effects: readonly StatementEffect[]): void {
     if (effects.length === 0) return;
@@ -211,6 +212,24 @@ export class SessionState implements StateVersions, Reading {
       else if (effect.kind === 'last-insert-id') this.#touchLastInsertId();
       else if (effect.kind === 'values') this.variablesVersion += 1;
       else if (effect.kind === 'unscoped') for (const name of effect.names) this.#unscoped.add(name);
+    }
+  }
+
+  /** A statement of the binary protocol was prepared: the variables that it assigns exist from now on. */
+  onPrepared(effects: readonly StatementEffect[]): void {
+    for (const effect of effects) if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
+  }
+
+  /** A statement failed, or one of several in its text. */
+  onFailure(effects: readonly StatementEffect[], errorCode: number): void {
+    if (this.reportsFailures) this.unreported.onFailure(effects);
+    for (const effect of effects) {
+      if (effect.kind !== 'text-prepare' && effect.kind !== 'text-prepare-from') continue;
+      if (!this.textPrepared.has(effect.name)) continue;
+      // Before it was begun, or behind the removal of the former statement: nobody can tell.
+      if (errorCode === INTERRUPTED) this.pins.add(MAYBE_RUN);
+      this.textPrepared.delete(effect.name);
+      this.structureVersion += 1;
     }
   }
 
@@ -239,9 +258,15 @@ export class SessionState implements StateVersions, Reading {
   onOk(payload: Buffer, effects: readonly StatementEffect[]): OkPacket {
     const ok = parseOk(payload);
     this.setStatus(ok.statusFlags);
+    this.unreported.clear();
     if (ok.lastInsertId !== 0n) this.#touchLastInsertId();
     if (ok.stateChanges !== null) this.#onStateChanges(ok.stateChanges, effects);
     return ok;
+  }
+
+  /** The OK packet of a question that has no other purpose. */
+  onReport(payload: Buffer): void {
+    this.onOk(payload, this.unreported.take());
   }
 
   /** BEGIN: the server gave the table locks back. */
@@ -287,10 +312,9 @@ export class SessionState implements StateVersions, Reading {
     this.#tracksNextTransaction = false;
     this.#unscoped.clear();
     this.#catchUps = [{ kind: 'trackers', names: [] }];
-    this.role = null;
     this.refusesWrites = false;
-    this.#expectsStateChange = false;
-    this.setStatus(SERVER_STATUS.AUTOCOMMIT);
+    // By the server's default, which another server need not have. A role, the reset leaves as it is.
+    if ((this.lastStatusFlags & AUTOCOMMIT) === 0) this.systemVariables.set('autocommit', Buffer.from('OFF'));
     this.structureVersion += 1;
   }
 
@@ -307,11 +331,13 @@ export class SessionState implements StateVersions, Reading {
         if (this.#tracksNextTransaction && !this.inTransaction)
           this.#setNextTransaction(change.sql.match(NEXT_TRANSACTION) ?? []);
       } else if (change.kind === 'state-changed') {
-        const isExplained = this.#expectsStateChange || effects.some(({ kind }) => EXPLAINS_STATE_CHANGE.has(kind));
+        const isExplained = explainsStateChange(effects);
         const called = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
         if (isExplained && called.length > 0) this.#catchUps.push({ kind: 'functions', names: called });
-        unexplained = !isExplained || effects.some(({ kind }) => kind === 'calls-routine');
-        this.#expectsStateChange = false;
+        const kinds = new Set(effects.map(({ kind }) => kind));
+        // In which schema a name was looked for cannot be told then.
+        const isElsewhere = called.length > 0 && kinds.has('several') && kinds.has('use');
+        unexplained = !isExplained || kinds.has('calls-routine') || isElsewhere;
       }
     }
     // Something that no tracker and no text names: a routine set a variable or left a temporary table.
@@ -402,18 +428,3 @@ export class SessionState implements StateVersions, Reading {
 }
 
 const ASKS_FOR_ROWS: ReadonlySet<CatchUp['kind']> = new Set(['functions', 'user-locks', 'prepared-text']);
-
-/** Statements that change the state in ways that are tracked by name: their report of a change needs no other reason. */
-const EXPLAINS_STATE_CHANGE: ReadonlySet<StatementEffect['kind']> = new Set([
-  'sets-state',
-  'user-variable',
-  'text-prepare',
-  'text-prepare-from',
-  'text-deallocate',
-  'temporary-table',
-  'drop-table',
-  'rename-table',
-  'pin',
-  'unpin',
-  'role',
-]);

@@ -8,6 +8,7 @@ import {
   type LoginProfile,
 } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
+import type { Errand } from './command-tracker.ts';
 import { HoldWait } from './hold-wait.ts';
 import { isWritableTransaction, refusesWrites } from './read-only-replica.ts';
 import { Relay, type RelayOwner } from './relay.ts';
@@ -88,8 +89,10 @@ export class Session implements RelayOwner, WatchedSession {
     this.#move = new SessionMove({ relay: this.#relay, session: this.#asMoving() });
   }
 
+  /** With MULTI_STATEMENTS as COM_SET_OPTION left it. */
   get profile(): LoginProfile {
-    return this.#login.profile;
+    const { profile, tracker } = this.#login;
+    return { ...profile, capabilities: tracker.capabilities };
   }
 
   get client(): Duplex {
@@ -280,14 +283,16 @@ export class Session implements RelayOwner, WatchedSession {
 
   // --- RelayOwner
 
-  mayPass(): boolean {
-    if (this.#phase !== 'relay') return false;
-    this.#context.metrics.onCommand(this.role);
-    return true;
-  }
-
   isRelaying(): boolean {
     return this.#phase === 'relay';
+  }
+
+  onCommand(): void {
+    this.#context.metrics.onCommand(this.role);
+  }
+
+  onErrand(errand: Errand): void {
+    void this.#move.runOwn(async () => this.#login.run(errand));
   }
 
   statusFlags(): number {
@@ -315,6 +320,7 @@ export class Session implements RelayOwner, WatchedSession {
   }
 
   async kill(request: KillRequest, context: Pick<KillContext, 'destinationOn' | 'locate'>): Promise<Buffer> {
+    if (this.#login.state.unreported.isDue) await this.#login.run({ kind: 'report' });
     const { backend, profile, state } = this.#login;
     state.diagnostics.onOverwritten();
     return killSession(request, { ...context, backend, profile });

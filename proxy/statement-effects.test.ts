@@ -11,7 +11,9 @@ const brief = (effect: StatementEffect): string => {
         : 'schema' in effect
           ? `${effect.schema ?? '?'}.${effect.name}`
           : 'names' in effect
-            ? effect.names.join()
+            ? effect.names
+                .map((named) => (typeof named === 'string' ? named : `${named.schema ?? '?'}.${named.name}`))
+                .join()
             : 'name' in effect
               ? (effect.name ?? '?')
               : 'statement' in effect
@@ -70,11 +72,18 @@ test.each<[string, string[]]>([
     ['sets-state', 'user-variable a', 'pin PREPARE s FROM a variable, among other statements', 'several'],
   ],
   ["PREPARE s FROM 'SELECT ''a'', @x := 1'", ['text-prepare s', 'user-variable x']],
-  ['EXECUTE s USING @x', ['sets-state', 'values', 'last-insert-id', 'text-execute s']],
+  ['EXECUTE s USING @x', ['values', 'last-insert-id', 'text-execute s']],
   [`EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE a (b INT)'`, ['temporary-table ?.a', 'values', 'last-insert-id']],
   ['EXECUTE IMMEDIATE @sql', ['pin EXECUTE IMMEDIATE of a text that is not written out']],
   ['SET STATEMENT max_statement_time = 1 FOR CREATE TEMPORARY TABLE a (b INT)', ['temporary-table ?.a']],
   ['SET @Ü = 1', ['sets-state', 'user-variable Ü']],
+  [
+    'SET @a = f(1), @b = app.CONCAT(2)',
+    ['sets-state', 'user-variable a', 'user-variable b', 'calls-functions ?.f,app.CONCAT'],
+  ],
+  ['SET @a = "f"(1)', ['sets-state', 'user-variable a', 'calls-functions ?.f']],
+  ["PREPARE s FROM 'SELECT 1' more", []],
+  ['USE app', ['use']],
   ['SELECT a INTO @x FROM t', ['user-variable x']],
   ['SELECT @x, @y + 1', []],
   ['DEALLOCATE PREPARE s', ['text-deallocate s', 'unpin PREPARE s FROM a variable, among other statements']],

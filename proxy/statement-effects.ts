@@ -1,5 +1,6 @@
 import { effectsOfSet } from './set-effects.ts';
-import { isSymbol, rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
+import { calledNames, functionName } from './called-names.ts';
+import { rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 import { hasHighBytes, lowerCase, narrowed, PLAIN_READING, type Reading } from './statement-reading.ts';
 import { effectOfLockFunction } from './user-locks.ts';
@@ -36,10 +37,11 @@ export type StatementEffect =
   /** `SET @@x` without a scope, which MariaDB does not report: the server has to be asked for these. */
   | { kind: 'unscoped'; names: string[] }
   /** Names that may be stored functions: if the state changed, they may have changed more than the text names. */
-  | { kind: 'calls-functions'; names: string[] }
+  | { kind: 'calls-functions'; names: readonly TableName[] }
   | { kind: 'role'; sql: string; isAmongOthers?: true }
   /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
   | { kind: 'values' }
+  | { kind: 'use' }
   | { kind: 'last-insert-id' }
   /** The clock of the session runs again: the tracker reports a time that must not be restored. */
   | { kind: 'timestamp-default'; isAmongOthers?: true }
@@ -91,17 +93,24 @@ export function effectsOf(text: string, reading: Reading = PLAIN_READING): reado
 /** What was narrowed to be looked at is no name or text any more that could be said again. */
 function withoutWideText(effect: StatementEffect): StatementEffect {
   const said = 'name' in effect ? (effect.name ?? '') : 'sql' in effect ? effect.sql : '';
+  if (effect.kind === 'calls-functions')
+    return hasHighBytes(effect.names.map(({ name }) => name).join('')) ? { kind: 'calls-routine' } : effect;
   return hasHighBytes(said + ('text' in effect ? effect.text : '')) ? { kind: 'pin', key: PIN.wideText } : effect;
 }
 
 /** What the proxy has to look at right after the statement, it cannot when more statements follow in the same text. */
-function amongOthers(effect: StatementEffect): StatementEffect {
-  if (effect.kind === 'next-transaction') return { kind: 'pin', key: PIN.nextTransaction };
-  if (effect.kind === 'trackers') return { kind: 'pin', key: PIN.trackers };
+export function amongOthers(effect: StatementEffect): StatementEffect {
+  if (effect.kind === 'next-transaction' || effect.kind === 'trackers') return executed(effect);
   if (effect.kind === 'text-prepare-from') return { kind: 'pin', key: PIN.preparedText(effect.name) };
   if (effect.kind === 'role' || effect.kind === 'text-prepare' || effect.kind === 'timestamp-default')
     return { ...effect, isAmongOthers: true };
   return effect;
+}
+
+function executed(effect: StatementEffect): StatementEffect {
+  if (effect.kind === 'next-transaction') return { kind: 'pin', key: PIN.nextTransaction };
+  if (effect.kind === 'trackers') return { kind: 'pin', key: PIN.trackers };
+  return effect.kind === 'temporary-table' ? { ...effect, mayExist: true } : effect;
 }
 
 /** A new transaction ends LOCK TABLES, but not the global read lock. Source: manual, "LOCK TABLES and UNLOCK TABLES". */
@@ -136,14 +145,9 @@ function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[
       return [{ kind: 'calls-routine' }, { kind: 'last-insert-id' }];
     case 'EXECUTE':
       if (word(1) === 'IMMEDIATE') return effectsOfImmediate(tokens, reading);
-      return [
-        { kind: 'sets-state' },
-        { kind: 'values' },
-        { kind: 'last-insert-id' },
-        { kind: 'text-execute', name: nameAt(tokens, 1) },
-      ];
+      return [{ kind: 'values' }, { kind: 'last-insert-id' }, { kind: 'text-execute', name: nameAt(tokens, 1) }];
     case 'USE':
-      return [{ kind: 'sets-state' }];
+      return [{ kind: 'use' }];
     case 'LOCK':
       return [{ kind: 'pin', key: word(1) === 'INSTANCE' ? PIN.lockInstance : PIN.lockTables }];
     case 'UNLOCK':
@@ -224,6 +228,8 @@ function effectsOfDeallocate(tokens: SqlToken[]): StatementEffect[] {
 function effectsOfPrepare(tokens: SqlToken[], reading: Reading): StatementEffect[] {
   const text = tokens[3];
   const name = nameAt(tokens, 1);
+  // Anything else is no statement; one that is, but for what it prepares, takes the former statement of that name away.
+  if (tokens.length !== 4) return [];
   if (text?.kind === 'user-variable') return [{ kind: 'text-prepare-from', name, variable: text.text }];
   if (text?.kind !== 'string') return [];
   // What its execution may do counts from now on.
@@ -254,9 +260,8 @@ function isFor(token: SqlToken): boolean {
 /** What executing a statement of SQL's PREPARE may do, counted from its preparation on. */
 export function effectsOfExecution(text: string, reading: Reading): StatementEffect[] {
   return effectsOf(text, reading)
-    .map(amongOthers)
-    .filter(({ kind }) => KEPT_FOR_EXECUTION.has(kind))
-    .map((effect) => (effect.kind === 'temporary-table' ? { ...effect, mayExist: true } : effect));
+    .map(executed)
+    .filter(({ kind }) => KEPT_FOR_EXECUTION.has(kind));
 }
 
 const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
@@ -269,6 +274,9 @@ const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
   'unscoped',
   'calls-functions',
   'calls-routine',
+  'sets-state',
+  'role',
+  'timestamp-default',
 ]);
 
 function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
@@ -312,31 +320,6 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
   if (names.length > 0) effects.push({ kind: 'calls-functions', names });
   return effects;
 }
-
-/** Functions of the server may be called by their names in quotes. */
-function functionName(tokens: SqlToken[], index: number): string {
-  const [token, next] = [tokens[index], tokens[index + 1]];
-  if (token?.kind === 'word') return token.text;
-  return token?.kind === 'quoted-name' && next !== undefined && isSymbol(next, '(') ? token.text.toUpperCase() : '';
-}
-
-/** Only of those that no server has as its own, as far as texts commonly say them; the server knows about the others. */
-function calledNames(tokens: SqlToken[]): string[] {
-  return tokens.flatMap((token, index) => {
-    const next = tokens[index + 1];
-    const isCalled = next !== undefined && isSymbol(next, '(');
-    if (!isCalled || (token.kind !== 'word' && token.kind !== 'quoted-name')) return [];
-    return token.kind === 'word' && NOT_STORED.has(token.text) ? [] : [writtenName(token)];
-  });
-}
-
-const NOT_STORED: ReadonlySet<string> = new Set(
-  `AND OR NOT IN AS ON BY SELECT FROM VALUES VALUE IF IFNULL NULLIF COALESCE CONCAT CONCAT_WS REPLACE CAST CONVERT COUNT MAX MIN SUM AVG
-  NOW UNIX_TIMESTAMP LAST_INSERT_ID ROW_COUNT FOUND_ROWS DATABASE VERSION CONNECTION_ID GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS INT
-  VARCHAR CHAR DECIMAL TABLE KEY UUID RAND LENGTH LOWER UPPER TRIM SUBSTRING HEX UNHEX ABS REPEAT JSON_OBJECT JSON_EXTRACT`.split(
-    /\s+/,
-  ),
-);
 
 /**
  * Whether user variables in a statement may be assigned and not only read. A function that assigns one on the side is

@@ -24,8 +24,10 @@ interface ReadingCase {
   held?: string;
   /** Asked before the move, right behind the set-up, with the answer of a server. */
   before?: string;
-  /** The proxy answers it by a statement of its own, whose columns are defined otherwise. */
+  /** The proxy answers it by a statement of its own, or the server has prepared it anew: the columns are defined otherwise. */
   isRewritten?: true;
+  /** The connection to the other side is opened before the set-up, and brought up to date. */
+  isOpenedAhead?: true;
 }
 
 const utf8 = (text: string) => Buffer.from(text).toString('latin1');
@@ -34,6 +36,9 @@ const NO_ESCAPES = `SET sql_mode = 'NO_BACKSLASH_ESCAPES'`;
 /** One character of gbk that ends in the byte of a backslash. */
 const WIDE = '\x95\x5c';
 const prepare = (sql: string) => Buffer.concat([Buffer.of(COMMAND.STMT_PREPARE), Buffer.from(sql, 'latin1')]);
+const close = (id: number) => Buffer.of(COMMAND.STMT_CLOSE, id, 0, 0, 0);
+const RESET_CONNECTION = Buffer.of(COMMAND.RESET_CONNECTION);
+const ONE_STATEMENT_ONLY = Buffer.of(COMMAND.SET_OPTION, 1, 0);
 const EXECUTE_FIRST = Buffer.of(COMMAND.STMT_EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0);
 
 const ROUTINE = 'session state changed inside a stored routine';
@@ -188,8 +193,157 @@ const HELD: ReadingCase[] = [
   },
 ];
 
+/** What a stored routine has done, wherever the text that called it stood and however it ended. */
+const ROUTINES: ReadingCase[] = [
+  {
+    name: 'a variable of a procedure that failed',
+    setUp: ['CALL fails_late()'],
+    probe: [],
+    pin: ROUTINE,
+    before: 'SELECT ROW_COUNT() + 0, (SELECT @@error_count)',
+  },
+  {
+    name: 'a variable of a function in a statement that failed, behind which another variable is set',
+    setUp: [`SELECT set_f(n), EXP(800 + n) FROM ${TWO_ROWS}`, 'SET @a = 1'],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'the same, behind which the schema is changed',
+    setUp: [`SELECT set_f(n), EXP(800 + n) FROM ${TWO_ROWS}`, Buffer.from('\x02other', 'latin1')],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'a variable of a function behind a statement that was only prepared',
+    setUp: [prepare('CREATE TEMPORARY TABLE scratch (a INT)'), 'SELECT set_f(4)'],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'a variable of a function in the first execution of a statement',
+    setUp: [prepare('SELECT set_f(4)'), EXECUTE_FIRST],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'a variable of a function that a statement of PREPARE calls',
+    setUp: [`PREPARE s FROM 'SELECT set_f(6)'`, 'EXECUTE S'],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'a variable of a function of another schema, in one that was left since',
+    setUp: ['USE other', 'SET @a = app.set_f(3)'],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'the same, by its schema at the time when it was prepared',
+    setUp: [prepare('SET @a = set_f(3)'), 'USE other', EXECUTE_FIRST],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'the same, in a text that goes from schema to schema',
+    setUp: ['SET @a = set_f(3); USE other'],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'a variable of a function whose name stands in double quotes',
+    setUp: [`SET sql_mode = 'ANSI_QUOTES'`, 'SET @a = "set_f"(3)'],
+    probe: [],
+    pin: ROUTINE,
+  },
+  {
+    name: 'a function of the server, asked about behind SET TRANSACTION',
+    setUp: ['SET TRANSACTION READ ONLY', `SET @a = JSON_ARRAY('a')`],
+    probe: ['SELECT @a', 'INSERT INTO t (n) VALUES (1)'],
+  },
+  {
+    name: 'the same, with SET TRANSACTION that is left to the server',
+    setUp: ['SET TRANSACTION READ ONLY; DO 1', `SET @a = JSON_ARRAY('a')`],
+    probe: [],
+    pin: 'SET TRANSACTION among other statements',
+    before: 'INSERT INTO t (n) VALUES (1)',
+  },
+];
+
+/** What takes a statement away, or what it needs. */
+const PREPARED: ReadingCase[] = [
+  {
+    name: 'a statement of PREPARE that another one was to replace',
+    setUp: [`PREPARE s FROM 'SELECT 5'`, `PREPARE s FROM 'SELECT FROM'`],
+    probe: ['EXECUTE s'],
+  },
+  {
+    name: 'the same, from a variable that is NULL',
+    setUp: [`PREPARE s FROM 'SELECT 5'`, 'PREPARE S FROM @nothing'],
+    probe: ['EXECUTE s'],
+  },
+  {
+    name: 'one that a text is in the way of that is no PREPARE',
+    setUp: [`PREPARE s FROM 'SELECT 5'`, `PREPARE s FROM 'SELECT 6' more`],
+    probe: ['EXECUTE s'],
+  },
+  {
+    name: 'a variable that exists since a statement was prepared that is gone',
+    setUp: [prepare('SELECT ?, @c := 5'), close(1)],
+    probe: ['SELECT CHARSET(@c)'],
+  },
+  ...([false, true] as const).flatMap((isOpenedAhead): ReadingCase[] => [
+    {
+      name: `a statement that writes, in a session that reads (opened ahead: ${isOpenedAhead})`,
+      setUp: [prepare('DELETE FROM t WHERE n = 98765'), 'SET SESSION TRANSACTION READ ONLY'],
+      probe: [EXECUTE_FIRST, 'SET SESSION TRANSACTION READ WRITE', EXECUTE_FIRST],
+      ...(isOpenedAhead ? { isOpenedAhead } : {}),
+    },
+    {
+      name: `a statement that writes, before a transaction that reads (opened ahead: ${isOpenedAhead})`,
+      setUp: [
+        'SET TRANSACTION READ ONLY',
+        'SET TRANSACTION READ WRITE',
+        prepare('DELETE FROM t WHERE n = 98765'),
+        'SET TRANSACTION READ ONLY',
+      ],
+      probe: [EXECUTE_FIRST, 'SELECT COUNT(*) FROM whoami', EXECUTE_FIRST],
+      ...(isOpenedAhead ? { isOpenedAhead } : {}),
+    },
+    {
+      name: `several statements in one text, which the client no longer wants (opened ahead: ${isOpenedAhead})`,
+      setUp: [ONE_STATEMENT_ONLY],
+      probe: ['DO 1; DO 2'],
+      ...(isOpenedAhead ? { isOpenedAhead } : {}),
+    },
+  ]),
+  {
+    name: 'a statement whose table is gone, and is there again',
+    setUp: ['CREATE TABLE IF NOT EXISTS passing (a INT)', prepare('SELECT * FROM passing'), 'DROP TABLE passing'],
+    probe: [EXECUTE_FIRST, 'CREATE TEMPORARY TABLE passing (a INT)', EXECUTE_FIRST, 'USE other', EXECUTE_FIRST],
+    isRewritten: true,
+  },
+];
+
 const CASES: ReadingCase[] = [
   ...HELD,
+  ...ROUTINES,
+  ...PREPARED,
+  {
+    name: 'a role that was given up, and a reset',
+    setUp: ['SET ROLE NONE', RESET_CONNECTION],
+    probe: ['SELECT CURRENT_ROLE()'],
+  },
+  {
+    name: 'a role that a statement of PREPARE gave up',
+    setUp: [`PREPARE s FROM 'SET ROLE NONE'`, 'EXECUTE s'],
+    probe: ['SELECT CURRENT_ROLE()'],
+  },
+  {
+    name: 'a clock that a statement of PREPARE let go',
+    setUp: ['SET timestamp = 1000', `PREPARE s FROM 'SET timestamp = DEFAULT'`, 'EXECUTE s'],
+    probe: ['SET @then = @@timestamp', 'SELECT @@timestamp > @then'],
+  },
   {
     name: 'warnings of a PREPARE',
     setUp: [prepare('SELECT @a := 3')],
@@ -357,6 +511,7 @@ beforeAll(async () => {
     await root.query('CREATE PROCEDURE app.add_one() INSERT INTO app.t (n) VALUES (1)');
     await root.query('CREATE PROCEDURE app.leave_temporary() CREATE TEMPORARY TABLE left_behind (a INT)');
     await root.query(`SET GLOBAL log_bin_trust_function_creators = 1`);
+    await root.query('CREATE PROCEDURE app.fails_late() BEGIN SET @f = 66; SELECT * FROM missing; END');
     await root.query('CREATE FUNCTION app.set_f(v INT) RETURNS INT NO SQL BEGIN SET @f = v; RETURN v; END');
     // Where nothing is carried over, the procedure has been called by somebody else.
     await root.query('CALL app.add_one()');
@@ -369,11 +524,16 @@ afterAll(async () => {
   await servers?.[Symbol.asyncDispose]();
 });
 
-async function setUpOn(port: number, { setUp, collation }: ReadingCase): Promise<RawClient> {
+async function open(port: number, { collation }: ReadingCase): Promise<RawClient> {
   const capabilities = [CAPABILITY.DEPRECATE_EOF, CAPABILITY.MULTI_STATEMENTS];
-  const session = await RawClient.open(port, { capabilities, ...(collation === undefined ? {} : { collation }) });
-  for (const text of setUp) await session.askAlone(commandOf(text));
-  return session;
+  return RawClient.open(port, { capabilities, ...(collation === undefined ? {} : { collation }) });
+}
+
+async function setUpIn(session: RawClient, { setUp }: ReadingCase): Promise<void> {
+  for (const command of setUp.map(commandOf)) {
+    if (command[0] === COMMAND.STMT_CLOSE) session.tell(command);
+    else await session.askAlone(command);
+  }
 }
 
 function commandOf(text: string | Buffer): Buffer {
@@ -396,9 +556,16 @@ async function askRows(session: RawClient, commands: Buffer[]): Promise<string[]
 }
 
 test.each(CASES.filter(({ pin }) => pin !== undefined))('$name: stays', async (staying) => {
-  await using session = await setUpOn(proxy.port, staying);
+  await using session = await open(proxy.port, staying);
+  await setUpIn(session, staying);
   // What is asked for behind the last answer.
   await expect.poll(async () => (await proxy.sessions()).map(({ pins }) => pins)).toEqual([[staying.pin]]);
+  if (staying.before !== undefined) {
+    await using never = await open(target.port, staying);
+    await setUpIn(never, staying);
+    const asked = commandOf(staying.before);
+    expect(rowsIn(await session.askAlone(asked))).toEqual(rowsIn(await never.askAlone(asked)));
+  }
   if (staying.held === undefined) return;
   const answer = await session.ask(commandOf(staying.held));
   expect(answer.map((packet) => packet.toString('latin1'))).toContain('\x011');
@@ -411,10 +578,19 @@ describe('moves', () => {
   const answersBefore: string[][][] = [];
 
   beforeAll(async () => {
-    for (const one of moving) {
-      const pair = [await setUpOn(proxy.port, one), await setUpOn(target.port, one)] as const;
-      moved.push(pair[0]);
-      stayed.push(pair[1]);
+    const openAll = async (isOpenedAhead: boolean) => {
+      for (const [index, one] of moving.entries()) {
+        if ((one.isOpenedAhead ?? false) !== isOpenedAhead) continue;
+        moved[index] = await open(proxy.port, one);
+        stayed[index] = await open(target.port, one);
+      }
+    };
+    await openAll(true);
+    expect((await proxy.prepare('primary', 'target')).failures).toEqual([]);
+    await openAll(false);
+    for (const [index, one] of moving.entries()) {
+      const pair = [moved[index], stayed[index]].filter((each) => each !== undefined);
+      for (const each of pair) await setUpIn(each, one);
       const asked = one.before === undefined ? [] : [commandOf(one.before)];
       answersBefore.push(await Promise.all(pair.map(async (each) => askRows(each, asked))));
     }

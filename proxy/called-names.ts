@@ -1,0 +1,38 @@
+import { isSymbol, writtenName, type TableName } from './sql-pieces.ts';
+import type { SqlToken } from './sql-tokens.ts';
+
+/** Functions of the server may be called by their names in quotes. */
+export function functionName(tokens: SqlToken[], index: number): string {
+  const token = tokens[index];
+  if (token?.kind === 'word') return token.text;
+  return isQuotedName(token) && isCalled(tokens, index) ? token.text.toUpperCase() : '';
+}
+
+/** Only of those that no server has as its own, as far as texts commonly say them; the server knows about the others. */
+export function calledNames(tokens: SqlToken[]): TableName[] {
+  return tokens.flatMap((token, index): TableName[] => {
+    if (!isCalled(tokens, index) || (token.kind !== 'word' && !isQuotedName(token))) return [];
+    const [schema, dot] = [tokens[index - 2], tokens[index - 1]];
+    if (schema !== undefined && dot !== undefined && isSymbol(dot, '.'))
+      return [{ schema: writtenName(schema), name: writtenName(token) }];
+    return token.kind === 'word' && NOT_STORED.has(token.text) ? [] : [{ schema: null, name: writtenName(token) }];
+  });
+}
+
+/** With ANSI_QUOTES one in double quotes is a name; without it, nothing that could be called. */
+function isQuotedName(token: SqlToken | undefined): token is SqlToken {
+  return token?.kind === 'quoted-name' || (token?.kind === 'string' && token.inDoubleQuotes === true);
+}
+
+function isCalled(tokens: SqlToken[], index: number): boolean {
+  const next = tokens[index + 1];
+  return next !== undefined && isSymbol(next, '(');
+}
+
+const NOT_STORED: ReadonlySet<string> = new Set(
+  `AND OR NOT IN AS ON BY SELECT FROM VALUES VALUE IF IFNULL NULLIF COALESCE CONCAT CONCAT_WS REPLACE CAST CONVERT COUNT MAX MIN SUM AVG
+  NOW UNIX_TIMESTAMP LAST_INSERT_ID ROW_COUNT FOUND_ROWS DATABASE VERSION CONNECTION_ID GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS INT
+  VARCHAR CHAR DECIMAL TABLE KEY UUID RAND LENGTH LOWER UPPER TRIM SUBSTRING HEX UNHEX ABS REPEAT JSON_OBJECT JSON_EXTRACT`.split(
+    /\s+/,
+  ),
+);

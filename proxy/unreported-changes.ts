@@ -1,0 +1,60 @@
+import type { StatementEffect } from './statement-effects.ts';
+
+/** Statements that change the state in ways that are tracked by name: their report of a change needs no other reason. */
+const EXPLAINS_STATE_CHANGE: ReadonlySet<StatementEffect['kind']> = new Set([
+  'sets-state',
+  'use',
+  'user-variable',
+  'text-prepare',
+  'text-prepare-from',
+  'text-deallocate',
+  'temporary-table',
+  'drop-table',
+  'rename-table',
+  'pin',
+  'unpin',
+  'role',
+]);
+
+export function explainsStateChange(effects: readonly StatementEffect[]): boolean {
+  return effects.some(({ kind }) => EXPLAINS_STATE_CHANGE.has(kind));
+}
+
+function mayCall({ kind }: StatementEffect): boolean {
+  return kind === 'calls-routine' || kind === 'calls-functions';
+}
+
+/**
+ * An ERR packet has no room for what the trackers tell: MySQL tells it with the next OK packet, whatever that answers. Where that
+ * would have a reason of its own, the server has to be asked first, or what a routine did in the statement that failed
+ * would be taken for it.
+ */
+export class UnreportedChanges {
+  #failed: readonly StatementEffect[] | null = null;
+
+  /** Something may have happened that the server has not told. */
+  get isDue(): boolean {
+    return this.#failed !== null;
+  }
+
+  /** What a session does that nobody asks has to be known as well: before a switch it is told why the session stays. */
+  get isToBeAsked(): boolean {
+    return this.#failed !== null && (explainsStateChange(this.#failed) || this.#failed.some(mayCall));
+  }
+
+  onFailure(effects: readonly StatementEffect[]): void {
+    this.#failed = [...(this.#failed ?? []), ...effects];
+  }
+
+  /** The server had nothing to tell. */
+  clear(): void {
+    this.#failed = null;
+  }
+
+  /** The server has told, with an OK packet; returns what it was about. */
+  take(): readonly StatementEffect[] {
+    const failed = this.#failed ?? [];
+    this.#failed = null;
+    return failed;
+  }
+}
