@@ -95,6 +95,7 @@ const verifyTableView = z.object({
     }),
   ),
   differencesTotal: count,
+  anew: z.boolean(),
 });
 
 const verifyView = z.object({

@@ -33,6 +33,8 @@ export const FAILPOINTS = [
   'lanes.committed',
   'lanes.ended',
   'ddl.executed',
+  'verify.chunk',
+  'verify.drain',
   'verify.recheck',
   'verify.paired_anew',
   'write_back.before_commit',

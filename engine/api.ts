@@ -204,6 +204,8 @@ export interface VerifyTableView {
   /** The first differing rows, values cut to 64 bytes. */
   differences: VerifyDifferenceView[];
   differencesTotal: number;
+  /** Whether DDL has changed it since the verification began: it is compared by itself, as a whole, behind the statement. */
+  anew: boolean;
 }
 
 export interface VerifyDifferenceView {

@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import { PHASES, SIDES } from '../core/phase.ts';
 import { ERROR_TABLE, type ErrorCode } from '../core/error-table.ts';
-import { FENCES, importOptionsSchema, replicaHostSchema, serverSchema, type VerifyView } from './api.ts';
+import {
+  FENCES,
+  importOptionsSchema,
+  replicaHostSchema,
+  serverSchema,
+  type VerifyTableView,
+  type VerifyView,
+} from './api.ts';
 import { activeObjectsSchema, NO_ACTIVE_OBJECTS, objectNameSchema, type ObjectName } from './objects/stored-object.ts';
 import { tlsOptionsSchema } from '../core/routing-record.ts';
 
@@ -142,11 +149,14 @@ export const importDocumentSchema = z.strictObject({
 });
 export type ImportDocument = z.infer<typeof importDocumentSchema>;
 
+type OlderTableView = Omit<VerifyTableView, 'anew'> & { anew?: boolean };
+
 /** Written by ourselves; what an older version did not write yet is not known. */
 function storedVerify(stored: VerifyView | null | undefined): VerifyView | null {
   if (stored == null) return null;
   const { reason = null, primary = 'source', position = null, rowsPerSecond = null } = stored as Partial<VerifyView>;
-  return { ...stored, reason, primary, position, rowsPerSecond, etaMs: null, throttled: null, recheck: null };
+  const tables = stored.tables.map(({ anew = false, ...table }: OlderTableView) => ({ ...table, anew }));
+  return { ...stored, reason, primary, position, rowsPerSecond, tables, etaMs: null, throttled: null, recheck: null };
 }
 
 /** What cancelling removes, and these. */

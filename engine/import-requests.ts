@@ -111,8 +111,10 @@ export class ImportRequests {
         });
       }
       this.#world.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
+      for (const { code, message } of refusals)
+        this.#world.log('warn', `the switch is forced over ${code}: ${message}`, { forced: code });
       await runner.stopFenceWatch();
-      using _switch = runner.verification.beginSwitch();
+      using _switch = runner.verification.atSwitch.begin(plan);
       const { pauseMs, hold } = await TrafficSwitch.run(runner.switchWorld, plan).finally(() => runner.watchFence());
       this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {
         pauseMs: Math.round(pauseMs),

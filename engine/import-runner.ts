@@ -59,7 +59,7 @@ export class ImportRunner {
       route: world.route,
       fleet: world.fleet,
       streams,
-      verification,
+      verification: verification.atSwitch,
       marker: this.marker,
       signal: world.signal,
       connect: (side, options) => world.connect(side, options),

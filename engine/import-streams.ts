@@ -175,7 +175,10 @@ export class ImportStreams {
           await using connection = await world.connect(origin);
           return await inspectTables(connection, document.database, document.tables);
         },
-        onTables: (names) => this.#keepTables(side, names),
+        onTables: async (names) => {
+          await this.#keepTables(side, names);
+          for (const { imported } of this.#ddlListeners) imported(names);
+        },
         mayBegin: () => this.#events.mayBegin(),
         beforeSession: async () => {
           await this.#clearTriggers(side);

@@ -1,26 +1,21 @@
-import { childController } from '../core/abort.ts';
+import { abortable, childController } from '../core/abort.ts';
 import { Backoff } from '../core/backoff.ts';
 import { AppError } from '../core/errors.ts';
 import type { StreamPosition } from '../core/gtid.ts';
 import type { CopyThrottle, ServerDefinition, VerifyView } from './api.ts';
 import { Throttle } from './copy/throttle.ts';
-import type { Table } from './schema/table.ts';
-import type { ServerConnection } from './server/connection.ts';
 import type { LoggedQuery } from './stream/query-event.ts';
 import { statementEffect } from './stream/statement-effect.ts';
-import { isSameName } from './stream/stream-scope.ts';
+import { isSameName, type OwnTables } from './stream/stream-scope.ts';
 import { mirroredDifference, type RowDifference } from './verify/compare-digests.ts';
 import { ComparedTables } from './verify/compared-tables.ts';
-import { ConnectionPair, type Flavors } from './verify/connection-pair.ts';
+import type { Flavors } from './verify/connection-pair.ts';
 import { DirtyKeys } from './verify/dirty-keys.ts';
 import { DirtyRecheck } from './verify/dirty-recheck.ts';
-import type { OwnTables } from './stream/stream-scope.ts';
 import type { Follower } from './verify/follower.ts';
-import { appliedNow } from './verify/recheck-keys.ts';
 import { pairAnew } from './verify/pair-anew.ts';
-import { repairRows, type RepairResult } from './verify/repair-rows.ts';
-import { selfTests } from './verify/prepare-tables.ts';
-import { pairTables, targetOf, type Aggregates, type TablePair } from './verify/table-pair.ts';
+import { appliedNow } from './verify/recheck-keys.ts';
+import type { RowRate } from './verify/row-rate.ts';
 import type { TableVerification } from './verify/table-verification.ts';
 import { ddlSince, touchedSince } from './verify/touched-since.ts';
 
@@ -37,6 +32,8 @@ export interface KeptVerificationOptions {
   flavors: Flavors;
   throttle: CopyThrottle;
   follower: Follower;
+  /** The imported tables, as of what is applied. */
+  names: () => readonly string[];
   /** See `touchedSince`. */
   ownTables: () => Promise<OwnTables | undefined>;
   signal: AbortSignal;
@@ -49,35 +46,26 @@ export interface KeptVerificationOptions {
   onPending: () => void;
 }
 
-export type TableRepair = RepairResult & { table: string };
-
-/** What was compared once, as of a position. */
-export interface ComparedState {
-  position: StreamPosition;
-  /** The imported tables; those that there are by now. */
-  names: readonly string[];
-  sourceTables: Table[];
-  targetTables: Table[];
-}
-
 /**
  * One verification from the moment at which its pass begins, or goes on after a restart: hears of every row that is written,
- * has it compared again, and knows what differs. Tables that DDL touches behind the pass are compared anew (`ComparedTables`).
- * Ends with a failure where that is not possible any more.
+ * has it compared again, and knows what differs. Tables that DDL touches are compared anew (`ComparedTables`), within the pass and
+ * behind it. Ends with a failure where that is not possible any more.
  */
 export class KeptVerification {
-  readonly flavors: Flavors;
-  readonly #options: KeptVerificationOptions;
+  readonly options: KeptVerificationOptions;
+  readonly tables: ComparedTables;
   readonly #controller: AbortController;
   readonly #dirty: DirtyKeys;
   readonly #ddl: Disposable;
   readonly #throttle: Throttle;
   readonly #failure = Promise.withResolvers<never>();
   readonly #ready = Promise.withResolvers<DirtyRecheck>();
-  readonly #tables: ComparedTables;
-  /** Within the pass: what it compares by is of its beginning. */
-  #isPassing = true;
+  #isPairing = false;
+  /** What is known is in `tables`. */
+  #isTold = false;
   #recheck: DirtyRecheck | undefined;
+  /** Within a pass. */
+  #rate: RowRate | undefined;
   /** Something may have been written while nobody listened; touches up to `#gap` are what the log says of it. */
   #mayBeBehind = false;
   #gap: number | undefined;
@@ -86,16 +74,21 @@ export class KeptVerification {
 
   constructor(options: KeptVerificationOptions) {
     const { follower, source, throttle, signal, log } = options;
-    this.#options = options;
-    this.flavors = options.flavors;
+    this.options = options;
     this.#controller = childController(signal);
     this.#dirty = new DirtyKeys(follower);
-    this.#tables = new ComparedTables(this.#dirty, () => options.onPending());
+    this.tables = new ComparedTables(this.#dirty, () => options.onPending());
+    const hear = <T>(tell: (told: T) => void) => {
+      return (told: T) => {
+        if (!this.signal.aborted) tell(told);
+      };
+    };
     this.#ddl = follower.onDdl({
-      begins: (ddl) => this.#redefine(ddl),
-      ends: (tables) => {
-        if (!this.signal.aborted) this.#tables.ended(tables);
-      },
+      begins: hear((ddl) => this.#redefine(ddl)),
+      ends: hear((outcome) => this.tables.ended(outcome)),
+      imported: hear((names) => {
+        if (!this.tables.isEmpty) this.tables.keepOnly(names);
+      }),
     });
     this.#throttle = new Throttle({
       server: source,
@@ -134,71 +127,84 @@ export class KeptVerification {
     return this.#mayBeBehind && (this.#gap === undefined || !this.#dirty.isAnswered(this.#gap));
   }
 
-  /** Tables that are compared anew since DDL touched them. */
-  get pending(): string[] {
-    return this.#tables.pending;
-  }
-
-  get pendingReason(): string | null {
-    return this.#tables.pendingReason;
-  }
-
   /** Of what is written behind the position that it resolves with, nothing is missed. */
   async begins(): Promise<StreamPosition> {
-    const applied = await appliedSoon(this.#options.follower, this.signal);
+    const applied = await appliedSoon(this.options.follower, this.signal);
     this.#base = applied;
     return applied;
   }
 
+  /** For a pass: resolves when the imported tables are paired. */
+  async pairTables(): Promise<void> {
+    const { follower, names } = this.options;
+    // From here on it is known which tables are imported as of what is applied, and DDL behind it is heard of.
+    await appliedSoon(follower, this.signal);
+    this.tables.expect(names());
+    await this.#allPaired();
+  }
+
   /** The same for what was written behind `position` before it was made. Rejects as `touchedSince`, or fails of DDL. */
-  async heardSince(position: StreamPosition, tables: readonly Table[]): Promise<void> {
-    const { source, database, flavors, follower, ownTables } = this.#options;
+  async heardSince(position: StreamPosition): Promise<void> {
+    const { source, database, flavors, follower, ownTables } = this.options;
+    const { tables } = this;
+    // One that is paired again meanwhile is of no interest all the same: it is compared as a whole behind this.
+    const redefined = new Set(tables.unpaired);
+    const note = () => {
+      for (const name of tables.unpaired) redefined.add(name);
+    };
     await touchedSince({
       server: source,
       flavor: flavors.source,
       from: position,
       until: await appliedSoon(follower, this.signal),
       database,
-      tables,
+      tables: [...tables.known()].map(({ pair }) => pair.source.table),
       dirty: this.#dirty,
       ownTables: await ownTables(),
       onDdl: (ddl) => {
         this.#redefine(ddl);
         this.signal.throwIfAborted();
+        note();
       },
-      onRedefined: (table) => this.#tables.redefine(table, null),
-      isRedefined: (table) => this.#tables.pairOf(table) === 'later',
+      onRedefined: (table) => {
+        tables.redefine(table, null);
+        note();
+      },
+      isRedefined: (table) => redefined.has(table),
       signal: this.signal,
     });
     this.#base = position;
     this.#gap = this.#dirty.mark;
   }
 
-  /** The pass begins; what it finds is in these tables. */
-  begin(tables: readonly TableVerification[]): void {
-    this.#tables.begin(tables);
+  /** The pass begins; what it finds is in these tables. `rate`: also for those that are compared anew within it. */
+  begin(tables: readonly TableVerification[], rate: RowRate | undefined): void {
+    this.#rate = rate;
+    this.#isTold = true;
+    this.tables.begin(tables);
     this.#start();
   }
 
-  /** The pass has ended: what DDL touches from now on is compared anew. */
   passed(): void {
-    this.#isPassing = false;
+    this.#rate = undefined;
   }
 
-  /** There was a pass before; `mayBeBehind`: something may have been written while nobody listened. */
-  goOn(view: VerifyView, mayBeBehind: boolean, load: () => Promise<ComparedState>): void {
+  /** There was a pass before, up to `position`; `mayBeBehind`: something may have been written while nobody listened. */
+  goOn(view: VerifyView, { position, mayBeBehind }: { position: StreamPosition; mayBeBehind: boolean }): void {
     this.#mayBeBehind = mayBeBehind;
-    this.#isPassing = false;
-    this.#tables.restore(view.tables);
-    this.#catchUp(load).catch((error: unknown) => {
+    this.#isTold = true;
+    this.tables.restore(view.tables);
+    this.#catchUp(position).catch((error: unknown) => {
       if (!this.signal.aborted) this.#fail(error);
     });
   }
 
   shownIn(view: VerifyView): VerifyView {
+    const tables = this.#isTold ? this.tables.views : view.tables;
     return {
       ...view,
-      tables: this.#tables.isEmpty ? view.tables : this.#tables.views,
+      tables,
+      rows: tables.reduce((sum, { rows }) => sum + rows, 0),
       position: this.position?.toString() ?? view.position,
       recheck: this.#recheck?.view ?? {
         keys: this.#dirty.size,
@@ -213,45 +219,18 @@ export class KeptVerification {
     await this.#throttle.pass(signal);
   }
 
-  /**
-   * Repairs what is known to differ. `writer` is a session on the target as that of the applier. Rows that are the same
-   * behind it do not count as differing any more.
-   */
-  async repair(asked: { writer: ServerConnection; importId: string; actor: string }): Promise<TableRepair[]> {
-    const { source, target, flavors, follower } = this.#options;
+  /** Resolves when rows can be compared. */
+  async isReady(): Promise<void> {
     await Promise.race([this.#ready.promise, this.#failure.promise]);
-    const { signal } = this;
-    using pair = new ConnectionPair({ flavors, source, target, signal });
-    const repairs: TableRepair[] = [];
-    for (const { pair: table, progress } of this.#tables.known()) {
-      if (progress.known.size === 0) continue;
-      const keys = new Map([...progress.known].map(([key, difference]) => [key, difference.key]));
-      const result = await pair.use((open) =>
-        repairRows({ ...asked, pair: open, table, flavors, follower, signal }, keys),
-      );
-      progress.resolve([...result.repaired, ...result.already]);
-      repairs.push({ table: table.name, ...result });
-    }
-    return repairs;
-  }
-
-  /** Differing rows that can be repaired: of others, found before a restart of the engine or past a bound, the text is known at most. */
-  get repairable(): number {
-    return this.#tables.known().reduce((sum, { progress }) => sum + progress.known.size, 0);
-  }
-
-  /** Rows that differ, but for those that a look has found the same since. */
-  get differencesTotal(): number {
-    return this.#tables.differencesTotal;
   }
 
   hurry(): Disposable | undefined {
-    return this.#recheck?.hurry();
+    return this.#recheck?.hurry({ isUrgent: true });
   }
 
-  async drain(signal: AbortSignal): Promise<void> {
-    const recheck = await Promise.race([this.#ready.promise, this.#failure.promise, aborted(signal)]);
-    await recheck.drain(signal);
+  async drain(signal: AbortSignal, { isUrgent = true } = {}): Promise<void> {
+    const recheck = await abortable(Promise.race([this.#ready.promise, this.#failure.promise]), signal);
+    await recheck.drain(signal, { isUrgent });
   }
 
   /**
@@ -262,7 +241,7 @@ export class KeptVerification {
     for (;;) {
       const deadline = AbortSignal.timeout(SETTLE_MS_MAX);
       try {
-        await this.drain(AbortSignal.any([signal, deadline]));
+        await this.drain(AbortSignal.any([signal, deadline]), { isUrgent: false });
         return;
       } catch (error) {
         if (signal.aborted || !deadline.aborted) throw error;
@@ -292,36 +271,40 @@ export class KeptVerification {
 
   /** DDL that is about to be replicated, or was while nobody listened. */
   #redefine(ddl: LoggedQuery): void {
-    if (this.signal.aborted) return;
-    const { database } = this.#options;
+    const { database } = this.options;
     const effect = statementEffect(ddl);
     // What else it may have changed is not known.
-    if (this.#isPassing || effect.kind !== 'tables') {
+    if (effect.kind !== 'tables') {
       this.#fail(ddlSince(ddl.sql));
       return;
     }
     const named = effect.tables.filter(({ schema }) => isSameName(schema, database)).map(({ name }) => name);
-    this.#tables.redefineNamed(named, ddl.sql);
+    this.tables.redefineNamed(named, ddl.sql);
+  }
+
+  async #allPaired(): Promise<void> {
+    const { tables, signal } = this;
+    if (!this.#isPairing) {
+      this.#isPairing = true;
+      pairAnew({ ...this.options, tables, signal }).catch((error: unknown) => {
+        if (!signal.aborted) this.#fail(error);
+      });
+    }
+    while (tables.awaitsPairs) await abortable(tables.nextPairs(), signal);
   }
 
   #start(): void {
-    const { source, target, flavors, follower, database, onChanged, onDifferences } = this.#options;
-    const { signal } = this;
-    const tables = this.#tables;
-    pairAnew({ tables, database, flavors, source, target, follower, signal }).catch((error: unknown) => {
-      if (!signal.aborted) this.#fail(error);
-    });
+    const { onChanged, onDifferences, mirrored } = this.options;
+    const { signal, tables } = this;
     const recheck = new DirtyRecheck({
+      ...this.options,
       dirty: this.#dirty,
       tables,
-      flavors,
-      source,
-      target,
-      follower,
       pace: (signal) => this.pace(signal),
+      rate: () => this.#rate,
       signal,
       onDifferences: (table, found) => {
-        const differences = this.#options.mirrored ? found.map(mirroredDifference) : found;
+        const differences = mirrored ? found.map(mirroredDifference) : found;
         tables.add(table, differences);
         onDifferences(table, differences);
       },
@@ -333,58 +316,24 @@ export class KeptVerification {
   }
 
   /** Servers that are away are waited for. */
-  async #catchUp(load: () => Promise<ComparedState>): Promise<void> {
+  async #catchUp(position: StreamPosition): Promise<void> {
+    const { follower, names, log } = this.options;
     const backoff = new Backoff({ initialMs: 200, maxMs: 10_000 });
     for (;;) {
       try {
-        await this.#catchUpOnce(load);
+        await appliedSoon(follower, this.signal);
+        this.tables.keepOnly(names());
+        await this.#allPaired();
+        await this.heardSince(position);
+        this.#start();
         return;
       } catch (error) {
         this.signal.throwIfAborted();
         if (!(error instanceof AppError) || error.entry.kind !== 'retryable') throw error;
-        this.#options.log('warn', `the verification waits: ${error.message}`);
+        log('warn', `the verification waits: ${error.message}`);
         await backoff.wait(this.signal);
       }
     }
-  }
-
-  async #catchUpOnce(load: () => Promise<ComparedState>): Promise<void> {
-    const { source, target, flavors, follower } = this.#options;
-    const { signal } = this;
-    // From here on it is known which tables are imported as of what is applied, and DDL behind it is heard of.
-    await appliedSoon(follower, signal);
-    const { position, names, sourceTables, targetTables } = await load();
-    using pair = new ConnectionPair({ flavors, source, target, signal });
-    const aggregates = await pair.use(async (open) => await selfTests(open, flavors));
-    const tables = this.#tables;
-    tables.keepOnly(names);
-    for (const name of names) {
-      if (tables.pending.includes(name)) continue;
-      const found = pairIfAlike(
-        sourceTables.find((table) => table.name === name),
-        targetOf(name, targetTables),
-        aggregates,
-      );
-      // One side may have run a statement that the other has not: it is paired again when both have.
-      if (found === undefined) tables.redefine(name, null);
-      else tables.paired(found);
-    }
-    await this.heardSince(position, sourceTables);
-    this.#start();
-  }
-}
-
-function pairIfAlike(
-  source: Table | undefined,
-  target: Table | undefined,
-  aggregates: Aggregates,
-): TablePair | undefined {
-  if (source === undefined) return undefined;
-  try {
-    return pairTables(source, target, aggregates);
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'VERIFY_TABLES_DIFFER') return undefined;
-    throw error;
   }
 }
 
@@ -396,11 +345,4 @@ async function appliedSoon(follower: Follower, signal: AbortSignal): Promise<Str
     if (applied !== undefined) return applied;
     await backoff.wait(signal);
   }
-}
-
-async function aborted(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  if (signal.aborted) reject(signal.reason);
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  return await promise;
 }

@@ -3,8 +3,6 @@ import { parsePosition } from '../core/gtid.ts';
 import type { VerifyRequest, VerifyView } from './api.ts';
 import type { ImportWorld } from './import-world.ts';
 import type { KeptVerification } from './kept-verification.ts';
-import { inspectTables } from './schema/inspect.ts';
-import type { Table } from './schema/table.ts';
 import { STILL, type VerificationRecord } from './verification-record.ts';
 import type { Follower } from './verify/follower.ts';
 import { earlierPass, newPass, type PassStart } from './verify/pass-start.ts';
@@ -38,6 +36,8 @@ export interface VerificationPassOptions {
   kept: KeptVerification;
   follower: Follower;
   request: VerifyRequest | 'resumed';
+  /** What it goes on with, if it does. */
+  former: VerifyView | null;
   signal: AbortSignal;
   /** The first row is about to be compared. */
   onBegun: () => void;
@@ -56,15 +56,17 @@ export class VerificationPass {
     const { world, record, kept, follower, signal, onBegun } = this.#options;
     const { document } = world.record;
     const { source, target } = world.credentials;
-    const tables = await this.#bothTables();
-    const { startedAtMs, rowsPerSecond, chunks, done } = await this.#begin(tables.sourceTables);
+    await kept.pairTables();
+    const { startedAtMs, rowsPerSecond, chunks, done } = await this.#begin();
     const rate = rowsPerSecond === null ? undefined : new RowRate(rowsPerSecond, systemClock);
     try {
       const view = await runVerify({
-        flavors: kept.flavors,
+        flavors: kept.options.flavors,
         source,
         target,
-        ...tables,
+        // The largest first: its chunks are those that several connections share.
+        tables: kept.tables.toCompare().sort((a, b) => b.source.table.bytes - a.source.table.bytes),
+        isPaired: (table) => kept.tables.isPaired(table),
         follower,
         connections: Math.min(CONNECTIONS_MAX, document.options.connections),
         signal,
@@ -76,7 +78,7 @@ export class VerificationPass {
           world.changed();
         },
         onTables: (verifications) => {
-          kept.begin(verifications);
+          kept.begin(verifications, rate);
           onBegun();
         },
         onEqual: (table, chunk) => chunks.add(table, chunk),
@@ -94,14 +96,13 @@ export class VerificationPass {
   }
 
   /** Stored before the first row is compared, so that it can go on from there. */
-  async #begin(sourceTables: Table[]): Promise<PassStart> {
-    const { world, record, kept, request } = this.#options;
+  async #begin(): Promise<PassStart> {
+    const { world, record, kept, request, former } = this.#options;
     const place = { target: world.credentials.target, importId: world.record.document.id };
-    const former = record.view;
     const earlier =
       request === 'resumed' && former !== null && canGoOn(former)
         ? await earlierPass(place, former, {
-            heardSince: (position) => kept.heardSince(parsePosition(kept.flavors.source, position), sourceTables),
+            heardSince: (position) => kept.heardSince(parsePosition(kept.options.flavors.source, position)),
             log: (message) => world.log('warn', message),
           })
         : undefined;
@@ -123,16 +124,5 @@ export class VerificationPass {
     record.view = begun;
     await world.record.update(() => ({ verify: begun }));
     return start;
-  }
-
-  async #bothTables(): Promise<{ sourceTables: Table[]; targetTables: Table[] }> {
-    const { world } = this.#options;
-    const { database, tables } = world.record.document;
-    await using source = await world.connect('source');
-    await using target = await world.connect('target');
-    return {
-      sourceTables: await inspectTables(source, database, tables),
-      targetTables: await inspectTables(target, database, tables),
-    };
   }
 }

@@ -1,3 +1,4 @@
+import { Accounts } from './accounts.js';
 import { actions } from './actions.js';
 import { askForToken } from './action-dialogs.js';
 import { follow, get, Problem, readiness, setToken } from './api.js';
@@ -38,6 +39,7 @@ const state = {
   listed: false,
 };
 const log = new LogView(byId('log-lines'));
+const accounts = new Accounts(byId('accounts'));
 
 function chosenView() {
   return state.views.get(state.chosen) ?? null;
@@ -155,6 +157,7 @@ function renderImport(view) {
   renderInto(byId('verification'), verify, () => verification(view));
   renderInto(byId('switches'), view.switches, () => switches(view));
   renderInto(byId('findings'), view.findings, () => findings(view.findings));
+  accounts.show(view);
   renderSessions();
 }
 

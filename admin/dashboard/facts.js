@@ -1,5 +1,6 @@
 import { h } from './dom.js';
 import { bytes, count, dateTime, duration } from './format.js';
+import { table } from './table.js';
 
 /** Switches, findings and sessions: short lists that are only looked at now and then. */
 export function switches(view) {
@@ -115,42 +116,16 @@ export function sessions({ list, proxies }) {
 }
 
 function sessionTable(list) {
-  const titles = ['User', 'Address', 'Role', 'Side', 'State', 'Pinned by', 'Out'];
-  return h(
-    'table',
-    {},
-    h(
-      'thead',
-      {},
-      h(
-        'tr',
-        {},
-        titles.map((title) => h('th', { scope: 'col' }, title)),
-      ),
-    ),
-    h(
-      'tbody',
-      {},
-      list.slice(0, SESSIONS_SHOWN).map(({ user, address, role, side, state, pins, transactionAgeMs, bytesOut }) =>
-        h(
-          'tr',
-          {},
-          [
-            user,
-            address,
-            role,
-            side ?? '–',
-            state,
-            [...openTransaction(transactionAgeMs), ...pins].join(', ') || '–',
-            bytes(bytesOut),
-          ].map((text) => h('td', {}, text)),
-        ),
-      ),
-      list.length > SESSIONS_SHOWN
-        ? h('tr', {}, h('td', { colspan: titles.length }, `and ${count(list.length - SESSIONS_SHOWN)} more`))
-        : null,
-    ),
-  );
+  const rows = list.map(({ user, address, role, side, state, pins, transactionAgeMs, bytesOut }) => [
+    user,
+    address,
+    role,
+    side ?? '–',
+    state,
+    [...openTransaction(transactionAgeMs), ...pins].join(', ') || '–',
+    bytes(bytesOut),
+  ]);
+  return table(['User', 'Address', 'Role', 'Side', 'State', 'Pinned by', 'Out'], rows, { shown: SESSIONS_SHOWN });
 }
 
 function openTransaction(ageMs) {

@@ -1,6 +1,7 @@
 import { bar, figure } from './copy-progress.js';
 import { h } from './dom.js';
 import { count, dateTime, duration, percent } from './format.js';
+import { table } from './table.js';
 
 const HEADLINE = {
   running: ['info', 'Comparing…'],
@@ -96,17 +97,13 @@ function differenceRows({ key, kind, columns, values }) {
     kind === 'different' && values.length > 0
       ? values.map(({ column, source, target }) => [column, source ?? '', target ?? ''])
       : [[columns.join(', '), kind === 'missing' ? side('source') : '', kind === 'extra' ? side('target') : '']];
-  return lines.map(([column, source, target]) =>
-    h(
-      'tr',
-      {},
-      h('td', {}, h('code', {}, key)),
-      h('td', {}, kind),
-      h('td', {}, column),
-      h('td', {}, h('code', {}, source)),
-      h('td', {}, h('code', {}, target)),
-    ),
-  );
+  return lines.map(([column, source, target]) => [
+    h('code', {}, key),
+    kind,
+    column,
+    h('code', {}, source),
+    h('code', {}, target),
+  ]);
 }
 
 function differences({ name, differences: list, differencesTotal }) {
@@ -117,20 +114,7 @@ function differences({ name, differences: list, differencesTotal }) {
     h(
       'div',
       { class: 'scroll-x' },
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            ['Key', 'On the target', 'Column', 'Source', 'Target'].map((title) => h('th', { scope: 'col' }, title)),
-          ),
-        ),
-        h('tbody', {}, list.flatMap(differenceRows)),
-      ),
+      table(['Key', 'On the target', 'Column', 'Source', 'Target'], list.flatMap(differenceRows)),
     ),
     differencesTotal > list.length
       ? h('p', { class: 'muted small' }, `and ${count(differencesTotal - list.length)} more`)

@@ -15,6 +15,7 @@ export class StandInEngine implements EngineApi {
   refusals: { code: string; message: string; forceable: boolean }[] = [];
   /** Set to have some. */
   strayWrites: StrayWriteView[] = [];
+  users = standInUsers();
   readonly #changed: (view: ImportView) => void;
 
   constructor(changed: (view: ImportView) => void) {
@@ -154,13 +155,14 @@ export class StandInEngine implements EngineApi {
   listUsers: EngineApi['listUsers'] = async (params) => {
     this.#record('listUsers', params);
     this.find(params.id);
-    return standInUsers();
+    return structuredClone(this.users);
   };
 
   createUsers: EngineApi['createUsers'] = async (params) => {
     this.#record('createUsers', params);
     this.find(params.id);
-    return { created: ["'app'@'%'"], refused: [], view: standInUsers() };
+    for (const user of this.users.users) if (user.account === "'app'@'%'") Object.assign(user, { state: 'same' });
+    return { created: ["'app'@'%'"], refused: [], view: structuredClone(this.users) };
   };
 
   usersScript: EngineApi['usersScript'] = async (params) => {
@@ -251,6 +253,7 @@ function standInVerify(view: ImportView): VerifyView {
       chunksTotal: Math.max(1, Math.ceil(rowsTotal / 10_000)),
       differences: [],
       differencesTotal: 0,
+      anew: false,
     })),
   };
 }
@@ -295,5 +298,22 @@ function standInUsers(): UsersView {
     left: [],
     otherHosts: [],
   };
-  return { from: 'source', to: 'target', users: [user], serverWide: [] };
+  const others = [
+    { account: "'shop'@'%'", state: 'same' },
+    {
+      account: "'report'@'10.0.0.%'",
+      state: 'different',
+      differences: ['lacks SELECT ON `shop`.*', 'has another password'],
+      left: ['PROCESS ON *.*'],
+      otherHosts: ["'report'@'localhost'"],
+    },
+    { account: "'old'@'%'", state: 'absent', obstacle: 'mysql_old_password does not exist there' },
+    { account: "'readers'@'%'", isRole: true, state: 'same' },
+  ] as const;
+  return {
+    from: 'source',
+    to: 'target',
+    users: [user, ...others.map((other) => structuredClone({ ...user, ...other }) as typeof user)],
+    serverWide: ["'root'@'localhost'"],
+  };
 }

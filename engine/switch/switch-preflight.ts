@@ -11,16 +11,11 @@ import { checkDirectSessions, type DirectSession } from './direct-connections.ts
 import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
 import { checkUsers } from './check-users.ts';
+import { checkVerification } from './check-verification.ts';
 import { checkLeftTables } from './left-tables.ts';
 import { checkOpenTransactions } from './open-transactions.ts';
 import { checkPinned } from './pinned-sessions.ts';
 import { refusalOfPrepared } from './prepared-transactions.ts';
-
-/** Longest wait for rows that were written since the verification to be compared again. */
-const VERIFY_DRAIN_MS = 10_000;
-/** After so long few rows are little enough for the pause: some ten milliseconds. */
-const FEW_AFTER_MS = 1000;
-const FEW_ROWS = 1000;
 
 export interface SwitchCheck {
   plan: SwitchPlan;
@@ -34,7 +29,10 @@ const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] 
 };
 
 /** Step 0: everything that can be known or done without a pause. Collects every reason at once. */
-export async function checkSwitch(world: SwitchWorld, { kind, back, policy }: SwitchRequest): Promise<SwitchCheck> {
+export async function checkSwitch(
+  world: SwitchWorld,
+  { kind, back, policy, force }: SwitchRequest,
+): Promise<SwitchCheck> {
   const { document } = world.record;
   const possible = PHASES_FOR[kind][back ? 'back' : 'forth'];
   if (!possible.includes(document.phase)) {
@@ -47,7 +45,14 @@ export async function checkSwitch(world: SwitchWorld, { kind, back, policy }: Sw
     );
   }
   const drainPolicy = policy ?? document.options.drainPolicy;
-  const plan: SwitchPlan = { kind, to: back ? 'source' : 'target', fence: 'none', accounts: [], drainPolicy };
+  const plan: SwitchPlan = {
+    kind,
+    to: back ? 'source' : 'target',
+    fence: 'none',
+    accounts: [],
+    drainPolicy,
+    isVerified: false,
+  };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];
   checkReverse(world, plan, { refusals, warnings });
@@ -67,8 +72,7 @@ export async function checkSwitch(world: SwitchWorld, { kind, back, policy }: Sw
   await prepareSessions(world, plan, refusals, warnings);
   await checkOpenTransactions(world, plan, { refusals, warnings });
   // Last: little is written between this and the pause.
-  await checkVerification(world, plan, { refusals, warnings });
-  checkCascades(world, plan, refusals);
+  plan.isVerified = await checkVerification(world, { to: plan.to, isForced: force }, { refusals, warnings });
   return { plan, refusals, warnings };
 }
 
@@ -161,73 +165,6 @@ async function checkPrepared(world: SwitchWorld, { to }: SwitchPlan, refusals: S
   await using connection = await world.connect(otherSide(to));
   const refusal = await refusalOfPrepared(connection, otherSide(to));
   if (refusal !== undefined) refusals.push(refusal);
-}
-
-/** Null when few rows are left: some that are written all the time can be compared behind the fence only. */
-async function compareLast(verification: SwitchWorld['verification']): Promise<string | null> {
-  for (const waitMs of [FEW_AFTER_MS, VERIFY_DRAIN_MS]) {
-    try {
-      await verification.drain(AbortSignal.timeout(waitMs));
-      return null;
-    } catch {
-      const { keys = 0, tables = [] } = verification.view?.recheck ?? {};
-      if (tables.length === 0 && keys <= FEW_ROWS) return null;
-    }
-  }
-  const { keys = 0, tables = [] } = verification.view?.recheck ?? {};
-  const whole = tables.length === 0 ? '' : ` and all of ${tables.join(', ')}`;
-  return `${keys} rows${whole} were written since the verification and could not be compared again within ${VERIFY_DRAIN_MS / 1000} s`;
-}
-
-/** Also compares what was written since, so that little is left for the pause. */
-async function checkVerification(
-  { verification }: SwitchWorld,
-  { to }: SwitchPlan,
-  { refusals, warnings }: { refusals: SwitchRefusal[]; warnings: string[] },
-): Promise<void> {
-  const { state, primary } = verification.view ?? {};
-  const isKept = state === 'equal' || state === 'rechecking';
-  const left = isKept && to !== primary ? await compareLast(verification) : null;
-  if (left !== null) refusals.push({ code: 'VERIFICATION_BEHIND', message: left, forceable: true });
-  const { view } = verification;
-  if (view === null) return;
-  switch (view.state) {
-    case 'different':
-    case 'paused':
-    case 'failed': {
-      const message =
-        view.state === 'different'
-          ? 'the verification found differing rows'
-          : `the last verification did not finish: ${view.reason ?? view.state}`;
-      refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
-      return;
-    }
-    case 'stale':
-      warnings.push(`VERIFICATION_STALE: the last verification is of an earlier time: ${view.reason ?? ''}`);
-      return;
-    case 'rechecking':
-      if (left === null)
-        refusals.push({ code: 'VERIFICATION_BEHIND', message: `not all is compared: ${view.reason}`, forceable: true });
-      return;
-    case 'equal':
-    case 'running':
-      return;
-    default:
-      throw new Error(`unknown state ${String(view.state satisfies never)}`);
-  }
-}
-
-/** What foreign keys did during the copy, and the source did not log, is known to be right only when it has been compared. */
-function checkCascades({ record, verification }: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): void {
-  const { findings, switches } = record.document;
-  const isConcerned = findings.some(({ code, side }) => code === 'FOREIGN_KEY_CASCADES' && side === 'source');
-  const state = verification.view?.state;
-  // What is different is refused already.
-  const isCompared = state === 'equal' || state === 'rechecking' || state === 'stale' || state === 'different';
-  if (to === 'source' || !isConcerned || isCompared || switches.some(({ kind }) => kind === 'primaries')) return;
-  const message =
-    'the source does not log what its foreign keys change (CASCADE, SET NULL), and the rows have not been verified since the copy';
-  refusals.push({ code: 'VERIFICATION_NEEDED', message, forceable: true });
 }
 
 interface FenceFindings {

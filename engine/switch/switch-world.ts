@@ -5,10 +5,10 @@ import type { ProxyFleet } from '../control.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import type { ImportRecord } from '../import-store.ts';
 import type { ImportStreams } from '../import-streams.ts';
-import type { ImportVerification } from '../import-verification.ts';
 import type { MarkerKeeper } from '../marker/marker-keeper.ts';
 import type { ObjectPlace } from '../objects/read-objects.ts';
 import type { Route } from '../route.ts';
+import type { VerificationAtSwitch } from '../verification-at-switch.ts';
 import type { OpenOptions, ServerConnection } from '../server/connection.ts';
 import type { AccountName } from './accounts.ts';
 import type { FenceContext, FenceKind } from './fence.ts';
@@ -19,7 +19,7 @@ export interface SwitchWorld {
   readonly route: Route;
   readonly fleet: ProxyFleet;
   readonly streams: ImportStreams;
-  readonly verification: ImportVerification;
+  readonly verification: VerificationAtSwitch;
   readonly marker: MarkerKeeper;
   /** Aborts when the engine ends: what is under way is then left to the next one. */
   readonly signal: AbortSignal;
@@ -35,6 +35,8 @@ export interface SwitchPlan {
   accounts: AccountName[];
   /** What happens to sessions that do not let go. */
   drainPolicy: ImportOptions['drainPolicy'];
+  /** The rows were said to be equal: they are at the decision, or it does not come to it. */
+  isVerified: boolean;
 }
 
 /** The commit point, as the route shows it. */

@@ -12,6 +12,7 @@ const view = (name: string, state: VerifyTableView['state']): VerifyTableView =>
   chunksTotal: 1,
   differences: [],
   differencesTotal: 0,
+  anew: false,
 });
 
 function restored(...views: VerifyTableView[]): { tables: ComparedTables; dirty: DirtyKeys } {

@@ -14,6 +14,8 @@ interface KnownTable {
   /** What it is compared by. Undefined: not yet, or not since the DDL that it waits for. */
   pair: TablePair | undefined;
   pending: Pending | undefined;
+  /** DDL has touched it since the verification began. */
+  anew: boolean;
 }
 
 /** What was known of a table before DDL says nothing of its rows behind it. */
@@ -41,6 +43,7 @@ export class ComparedTables {
   /** Of the statement that was heard of last. */
   #sql: string | null = null;
   #redefined = Promise.withResolvers<void>();
+  #paired = Promise.withResolvers<void>();
 
   /** `onChanged`: a table has become pending, or known again. */
   constructor(dirty: DirtyKeys, onChanged: () => void) {
@@ -76,14 +79,24 @@ export class ComparedTables {
     return `changed by DDL, and compared anew: ${this.pending.join(', ')}${statement}`;
   }
 
-  /** Pending tables that are not paired. */
+  /** Tables that are not paired: pending ones, and all of them at first. */
   get unpaired(): string[] {
-    return this.pending.filter((name) => this.#tables.get(name)?.pair === undefined);
+    return [...this.#tables].filter(([, { pair }]) => pair === undefined).map(([name]) => name);
   }
 
-  /** Resolves when DDL is heard of next. */
+  /** Whether tables are to be paired for the first time. */
+  get awaitsPairs(): boolean {
+    return this.#tables.values().some(({ pair, pending }) => pair === undefined && pending === undefined);
+  }
+
+  /** Resolves when there may be something to pair: DDL is heard of, or tables have come. */
   async nextDdl(): Promise<void> {
     await this.#redefined.promise;
+  }
+
+  /** Resolves when tables have been paired. */
+  async nextPairs(): Promise<void> {
+    await this.#paired.promise;
   }
 
   /** Rows that differ, but for those that a look has found the same since. */
@@ -97,19 +110,40 @@ export class ComparedTables {
       if (pair !== undefined && progress !== undefined) yield { pair, progress };
   }
 
-  /** A pass begins. */
+  /** What a pass compares: pending tables are compared anew by themselves. */
+  toCompare(): TablePair[] {
+    return [...this.#tables.values()].flatMap(({ pair, pending }) =>
+      pair === undefined || pending !== undefined ? [] : [pair],
+    );
+  }
+
+  /** A pass is about to begin; they are to be paired. What was heard of DDL before says more. */
+  expect(names: readonly string[]): void {
+    for (const name of names) {
+      if (this.#tables.has(name) || this.#outcomes.has(name)) continue;
+      const stored = unknownTable(name);
+      this.#tables.set(name, { progress: undefined, stored, pair: undefined, pending: undefined, anew: false });
+    }
+    this.#heard();
+  }
+
+  /** What the pass finds of these tables is what is known of them, as long as no DDL touches them. */
   begin(tables: Iterable<{ table: TablePair; progress: TableProgress }>): void {
-    for (const { table: pair, progress } of tables)
-      this.#tables.set(pair.name, { progress, stored: progress.view, pair, pending: undefined });
+    for (const { table: pair, progress } of tables) {
+      const table = this.#tables.get(pair.name);
+      if (table?.pair === pair && table.pending === undefined) table.progress = progress;
+    }
   }
 
   /** What an earlier run of the engine knew; what it had begun to compare anew is pending. */
   restore(views: Iterable<VerifyTableView>): void {
     for (const stored of views) {
       const isKnown = stored.state === 'equal' || stored.state === 'different';
-      this.#tables.set(stored.name, { progress: undefined, stored, pair: undefined, pending: undefined });
+      const { anew } = stored;
+      this.#tables.set(stored.name, { progress: undefined, stored, pair: undefined, pending: undefined, anew });
       if (!isKnown) this.redefine(stored.name, null);
     }
+    this.#heard();
   }
 
   /** The imported tables, all of them, as they were a moment ago: what was heard of DDL since says more. */
@@ -134,6 +168,7 @@ export class ComparedTables {
       stored: known?.stored ?? unknownTable(name),
       pair: undefined,
       pending: { sql, mark: undefined },
+      anew: true,
     });
     this.#dirty.redefine(name);
     this.#heard();
@@ -150,6 +185,8 @@ export class ComparedTables {
     this.#tables.delete(name);
     this.#dirty.forget(name);
     this.#heard();
+    this.#paired.resolve();
+    this.#paired = Promise.withResolvers<void>();
   }
 
   /** Undefined where it is no table of the verification; `later` where it is one that is not paired. */
@@ -172,6 +209,8 @@ export class ComparedTables {
     table.progress =
       table.pending === undefined ? TableProgress.restored(table.stored, key) : new TableProgress(pair.name, key, 1);
     if (table.pending !== undefined) this.#onChanged();
+    this.#paired.resolve();
+    this.#paired = Promise.withResolvers<void>();
   }
 
   /** A look at all rows of a table has come so far. */
@@ -209,11 +248,20 @@ export class ComparedTables {
   }
 }
 
-function viewOf({ progress, stored, pair, pending }: KnownTable): VerifyTableView {
-  const view = progress?.view ?? stored;
+function viewOf({ progress, stored, pair, pending, anew }: KnownTable): VerifyTableView {
+  const view = { ...(progress?.view ?? stored), anew };
   return pending !== undefined && pair === undefined ? { ...view, state: 'waiting' } : view;
 }
 
 function unknownTable(name: string): VerifyTableView {
-  return { name, state: 'waiting', rows: 0, chunksDone: 0, chunksTotal: 1, differences: [], differencesTotal: 0 };
+  return {
+    name,
+    state: 'waiting',
+    rows: 0,
+    chunksDone: 0,
+    chunksTotal: 1,
+    differences: [],
+    differencesTotal: 0,
+    anew: false,
+  };
 }

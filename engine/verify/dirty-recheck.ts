@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { abortable, childController, isAbort } from '../../core/abort.ts';
 import { Backoff } from '../../core/backoff.ts';
-import { AppError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition, VerifyRecheckView } from '../api.ts';
+import { asPaired, isLasting, type PairedContext } from './as-paired.ts';
 import type { RowDifference } from './compare-digests.ts';
 import type { ComparedTables } from './compared-tables.ts';
 import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { DirtyKeys } from './dirty-keys.ts';
 import type { Follower } from './follower.ts';
-import { executedPosition } from '../server/position.ts';
 import { appliedNow, KEYS_MAX, keyBatches, recheckKeys, type Keys } from './recheck-keys.ts';
+import type { RowRate } from './row-rate.ts';
 import type { TablePair } from './table-pair.ts';
 import { TableVerification } from './table-verification.ts';
 
@@ -32,6 +32,8 @@ export interface DirtyRecheckOptions {
   follower: Follower;
   /** Resolves when the servers are well enough for more. */
   pace: (signal: AbortSignal) => Promise<void>;
+  /** For whole tables, as long as there is one. */
+  rate?: () => RowRate | undefined;
   signal: AbortSignal;
   onDifferences: (table: string, differences: RowDifference[]) => void;
   onChanged: () => void;
@@ -48,6 +50,7 @@ export class DirtyRecheck {
   /** Rejects with what cannot be compared any more; resolves when stopped. */
   readonly done: Promise<void>;
   #hurried = 0;
+  #urgent = 0;
   #wake = Promise.withResolvers<void>();
   #ended = Promise.withResolvers<void>();
   #compared = 0;
@@ -78,21 +81,24 @@ export class DirtyRecheck {
     };
   }
 
-  /** Until it is disposed of, nothing is gathered and nobody rests. */
-  hurry(): Disposable {
+  /** Until it is disposed of, nothing is gathered and nobody rests; urgent: nor are the servers spared. */
+  hurry({ isUrgent }: { isUrgent: boolean }): Disposable {
+    const urgent = isUrgent ? 1 : 0;
     this.#hurried += 1;
+    this.#urgent += urgent;
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
     return {
       [Symbol.dispose]: () => {
         this.#hurried -= 1;
+        this.#urgent -= urgent;
       },
     };
   }
 
   /** Resolves when everything that was touched before the call has been compared, and no table is pending. Rejects when `signal` aborts first. */
-  async drain(signal: AbortSignal): Promise<void> {
-    using _hurry = this.hurry();
+  async drain(signal: AbortSignal, how: { isUrgent: boolean }): Promise<void> {
+    using _hurry = this.hurry(how);
     const { dirty, follower, tables } = this.#options;
     const applied = await appliedNow(follower);
     const { mark } = dirty;
@@ -106,6 +112,11 @@ export class DirtyRecheck {
   async stop(): Promise<void> {
     this.#controller.abort();
     await this.done.catch(() => {});
+  }
+
+  get #paired(): PairedContext {
+    const { flavors, follower, tables } = this.#options;
+    return { isPaired: (table) => tables.isPaired(table), flavors, follower, signal: this.#controller.signal };
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -166,7 +177,7 @@ export class DirtyRecheck {
         continue;
       }
       for (const batch of keyBatches(keys, KEYS_MAX)) {
-        if (this.#hurried === 0) await pace(signal);
+        if (this.#urgent === 0) await pace(signal);
         await this.#resting(signal, async () => await this.#compare(pair, table, batch));
       }
     }
@@ -177,7 +188,7 @@ export class DirtyRecheck {
     const { dirty, flavors, follower, onDifferences } = this.#options;
     const { signal } = this.#controller;
     const { mark } = dirty;
-    const result = await this.#asPaired(pair, table, async () =>
+    const result = await asPaired(this.#paired, pair, table, async () =>
       pair.use(async (open) => await recheckKeys({ pair: open, table, flavors, follower, signal }, keys)),
     );
     if (result === undefined) return;
@@ -197,32 +208,15 @@ export class DirtyRecheck {
       const table = tables.pairOf(name);
       if (table === 'later') continue;
       const isCompared =
-        table === undefined || (await this.#asPaired(pair, table, () => this.#compareTable(pair, table, signal)));
+        table === undefined ||
+        (await asPaired(this.#paired, pair, table, () => this.#compareTable(pair, table, signal)));
       if (isCompared === true) dirty.answerEvery(name, mark);
-    }
-  }
-
-  /** Undefined where DDL on the table was heard of meanwhile: what was read may be of two definitions, and an error of the statement. */
-  async #asPaired<T>(pair: ConnectionPair, table: TablePair, work: () => Promise<T>): Promise<T | undefined> {
-    const { flavors, follower, tables } = this.#options;
-    const { signal } = this.#controller;
-    try {
-      const result = await work();
-      return tables.isPaired(table) ? result : undefined;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isLasting(error) && tables.isPaired(table)) {
-        // The source has run the statement, and the stream may not have come to it.
-        await follower.waitFor(await pair.use(({ source }) => executedPosition(source, flavors.source)), signal);
-      }
-      if (tables.isPaired(table)) throw error;
-      return undefined;
     }
   }
 
   /** False where DDL came in between. */
   async #compareTable(pair: ConnectionPair, table: TablePair, signal: AbortSignal): Promise<boolean> {
-    const { dirty, flavors, follower, pace, tables, onDifferences, chunkBytes = CHUNK_BYTES } = this.#options;
+    const { dirty, flavors, follower, pace, tables, onDifferences, rate, chunkBytes = CHUNK_BYTES } = this.#options;
     const verification = new TableVerification(table, {
       chunkBytes,
       onFound: (found) => {
@@ -231,12 +225,16 @@ export class DirtyRecheck {
     });
     const context = { flavors, follower, signal };
     for (;;) {
-      if (this.#hurried === 0) await pace(signal);
+      if (this.#urgent === 0) {
+        await pace(signal);
+        await rate?.()?.pass(signal);
+      }
       const range = await pair.use(({ source }) => verification.nextChunk(source));
       if (!tables.isPaired(table)) return false;
       if (range === null) break;
       await this.#resting(signal, async () => {
-        await pair.use((open) => verification.check({ ...context, pair: open }, range));
+        const rows = await pair.use((open) => verification.check({ ...context, pair: open }, range));
+        rate?.()?.spent(rows);
       });
       tables.comparing(table.name, verification.progress.view);
     }
@@ -246,6 +244,8 @@ export class DirtyRecheck {
       await pair.use((open) => verification.settle({ ...context, pair: open }));
     }
     if (!tables.isPaired(table)) return false;
+    // What nobody has logged (`some`) is not found in the log: the position does not pass it.
+    if (verification.unsure.size > 0) this.#next = undefined;
     dirty.touch(
       table.name,
       [...verification.unsure].map(([key, values]) => ({ key, values })),
@@ -285,9 +285,4 @@ export class DirtyRecheck {
     const applied = await appliedNow(follower);
     if (applied !== undefined) this.#next = { mark: dirty.mark, applied };
   }
-}
-
-/** Of the rows themselves. All else passes, or stops the replication, which then says so itself. */
-function isLasting(error: unknown): boolean {
-  return !(error instanceof AppError) || error.code === 'SERVER_ERROR' || error.code === 'VERIFY_ROW_UNREADABLE';
 }

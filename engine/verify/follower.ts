@@ -18,6 +18,8 @@ export interface DdlListener {
    * there are, as they are called now, and those that are gone.
    */
   ends: (tables: DdlOutcome) => void;
+  /** A session of the stream begins behind every statement that was told of so far; these are the imported tables there. */
+  imported: (names: readonly string[]) => void;
 }
 
 export interface DdlOutcome {

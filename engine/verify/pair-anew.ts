@@ -8,7 +8,7 @@ import { settledPosition } from '../server/position.ts';
 import type { ComparedTables } from './compared-tables.ts';
 import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { Follower } from './follower.ts';
-import { selfTests } from './prepare-tables.ts';
+import { selfTests } from './pair-self-test.ts';
 import { pairTables, targetOf } from './table-pair.ts';
 
 /** Looks at tables that differ in their definitions, before that is believed. */
@@ -25,8 +25,8 @@ export interface PairAnewOptions {
 }
 
 /**
- * Pairs tables anew that DDL has touched, until `signal` aborts. Rejects with VERIFY_STALE where one cannot be compared any
- * more: the sides have different definitions for good.
+ * Pairs tables that are not, at first and after DDL has touched them, until `signal` aborts. Rejects with VERIFY_STALE where one cannot be
+ * compared any more: the sides have different definitions for good; with VERIFY_TABLES_DIFFER where no DDL was heard of.
  */
 export async function pairAnew(options: PairAnewOptions): Promise<never> {
   const { tables, signal } = options;
@@ -87,7 +87,7 @@ async function pairOnce(
   });
 }
 
-function isOfTables(error: unknown): boolean {
+function isOfTables(error: unknown): error is AppError {
   return error instanceof AppError && error.code === 'VERIFY_TABLES_DIFFER';
 }
 
@@ -101,7 +101,7 @@ function isPassing(error: unknown): boolean {
   );
 }
 
-function cannotBeCompared(tables: ComparedTables, cause: unknown): AppError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new AppError('VERIFY_STALE', `${why} (${tables.pendingReason ?? 'changed by DDL'})`, { cause });
+function cannotBeCompared({ pendingReason }: ComparedTables, cause: AppError): AppError {
+  if (pendingReason === null) return cause;
+  return new AppError('VERIFY_STALE', `${cause.message} (${pendingReason})`, { cause });
 }

@@ -3,6 +3,7 @@ import { AppError } from '../../core/errors.ts';
 import type { ServerFacts } from '../api.ts';
 import { escapeBytes, quoteName, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { ColumnForm } from './column-form.ts';
+import type { Flavors, OpenPair } from './connection-pair.ts';
 import {
   AGGREGATE_PROBE,
   aggregateOf,
@@ -13,6 +14,7 @@ import {
   type Aggregate,
 } from './fingerprint.ts';
 import { rowText } from './row-text.ts';
+import type { Aggregates } from './table-pair.ts';
 
 interface Sample {
   form: ColumnForm;
@@ -70,6 +72,14 @@ const SAMPLES: readonly Sample[] = [
     only: 'mysql',
   },
 ];
+
+/** Rejects with VERIFY_PAIR_UNEQUAL. */
+export async function selfTests({ source, target }: OpenPair, flavors: Flavors): Promise<Aggregates> {
+  return {
+    source: await selfTest(source, flavors.source),
+    target: await selfTest(target, flavors.target),
+  };
+}
 
 /**
  * Asks a server for texts and fingerprints of a small corpus whose answers are known, so that both servers are known to

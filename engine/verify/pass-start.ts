@@ -43,9 +43,14 @@ export async function earlierPass(
   }
   const chunks = new VerifiedChunks(target, importId, startedAtMs);
   const done = await chunks.load();
-  // What was found there is known by its text alone: it is looked for again.
-  for (const { name, differencesTotal } of tables) {
-    if (differencesTotal > 0 && done.delete(name)) await chunks.forget(name);
+  for (const { name, differencesTotal, anew, state, rows } of tables) {
+    // What differs is known by its text alone, and looked for again; what is noted of a table that DDL has touched is of before it.
+    if ((differencesTotal > 0 || anew) && done.delete(name)) await chunks.forget(name);
+    if (anew && state === 'equal') {
+      const whole = { seq: 0, lower: null, upper: null, rows };
+      done.set(name, [whole]);
+      chunks.add(name, whole);
+    }
   }
   return { startedAtMs, rowsPerSecond, chunks, done };
 }

@@ -18,6 +18,8 @@ const ROWS_MAX = 50;
 export interface RepairContext extends RecheckContext {
   /** To the target, in a session as that of the applier, with `multiStatements`. */
   writer: ServerConnection;
+  /** Whether no DDL on the table was heard of since it was paired. */
+  isPaired: () => boolean;
   importId: string;
   actor: string;
 }
@@ -107,7 +109,7 @@ async function undo({ writer }: RepairContext, error: unknown): Promise<void> {
 }
 
 async function writeRows(context: RepairContext, differences: readonly RowDifference[]): Promise<void> {
-  const { pair, table, flavors, follower, signal, writer, importId, actor } = context;
+  const { pair, table, isPaired, flavors, follower, signal, writer, importId, actor } = context;
   const keys = differences.map(({ key }) => key);
   await pair.source.write('START TRANSACTION READ ONLY');
   const before = table.source.parse(await pair.source.rows(table.source.rowsOf(keys)));
@@ -125,6 +127,8 @@ async function writeRows(context: RepairContext, differences: readonly RowDiffer
   await writer.write('BEGIN');
   await writer.write(recordStatement(records));
   const locked = table.target.parse(await writer.rows(`${table.target.rowsOf(keys)} FOR UPDATE`));
+  // The target runs none from here on, until the rows are let go.
+  if (!isPaired()) throw new Left('the table is changed by DDL, and compared anew: repair behind that');
   const states: FinalState[] = differences.map(({ key, kind }) => {
     const name = rowKey(key);
     if (locked.has(name) === (kind === 'missing') || before.has(name) === (kind === 'extra'))

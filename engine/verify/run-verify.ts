@@ -1,11 +1,12 @@
-import { childController } from '../../core/abort.ts';
+import { abortable, childController } from '../../core/abort.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { AppError } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import type { ServerDefinition, VerifyView } from '../api.ts';
-import type { Table } from '../schema/table.ts';
+import { asPaired, type PairedContext } from './as-paired.ts';
 import { ConnectionPair, type Flavors } from './connection-pair.ts';
 import type { Follower } from './follower.ts';
-import { prepareTables } from './prepare-tables.ts';
+import type { TablePair } from './table-pair.ts';
 import { TableVerification } from './table-verification.ts';
 import type { VerifiedChunk } from './verified-chunks.ts';
 import { VerifyProgress } from './verify-progress.ts';
@@ -18,8 +19,9 @@ export interface VerifyOptions {
   flavors: Flavors;
   source: ServerDefinition;
   target: ServerDefinition;
-  sourceTables: Table[];
-  targetTables: Table[];
+  tables: readonly TablePair[];
+  /** Whether DDL has left a table as it was paired: else nothing is said of it here, and somebody else compares it. */
+  isPaired?: (table: TablePair) => boolean;
   follower: Follower;
   /** Pairs of connections, one to each side. */
   connections: number;
@@ -29,7 +31,10 @@ export interface VerifyOptions {
   pace?: (signal: AbortSignal) => Promise<void>;
   /** Before the first row is compared. */
   onTables?: (tables: readonly TableVerification[]) => void;
-  /** Before anything is said: rows that were written behind the comparison of their chunk have been compared again. */
+  /**
+   * Before anything is said: rows that were written behind the comparison of their chunk have been compared again, and tables that are
+   * not paired any more.
+   */
   beforeVerdict?: (signal: AbortSignal) => Promise<void>;
   /** Chunks of each table that were found equal before a pause. */
   done?: ReadonlyMap<string, readonly VerifiedChunk[]>;
@@ -45,9 +50,8 @@ export interface VerifyOptions {
 
 /**
  * Compares every row of the tables on both sides while the source is written to and replication runs (I9). Resolves with
- * `equal` or `different`. Rejects where neither can be said: with VERIFY_UNSETTLED, VERIFY_PAIR_UNEQUAL,
- * VERIFY_TABLES_DIFFER, VERIFY_ROW_UNREADABLE, an error of a server or of the replication, or an AbortError; the last view
- * has then been shown as `failed`. DDL on the tables makes it void.
+ * `equal` or `different`, of the tables that are paired still. Rejects where neither can be said: with VERIFY_UNSETTLED,
+ * VERIFY_ROW_UNREADABLE, an error of a server or of the replication, or an AbortError; the last view has then been shown as `failed`.
  */
 export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   const controller = childController(options.signal);
@@ -55,29 +59,31 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   const first = new ConnectionPair({ ...options, signal });
   const others = Array.from({ length: options.connections - 1 }, () => new ConnectionPair({ ...options, signal }));
   const pairs = [first, ...others];
-  let progress = new VerifyProgress([], options.onProgress);
+  const { flavors, follower, chunkBytes = CHUNK_BYTES, pace = noWait, isPaired = () => true, onRows } = options;
+  const tables = options.tables.map(
+    (table) =>
+      new TableVerification(table, {
+        chunkBytes,
+        done: options.done?.get(table.name) ?? [],
+        onEqual: (chunk) => {
+          if (isPaired(table)) options.onEqual?.(table.name, chunk);
+        },
+      }),
+  );
+  const paired = () => tables.filter(({ table }) => isPaired(table));
+  const progress = new VerifyProgress(
+    () => paired().map((table) => table.progress),
+    options.onProgress,
+    options.startedAtMs,
+  );
   try {
-    const { chunkBytes = CHUNK_BYTES, pace = noWait } = options;
-    const tables = (await prepareTables(first, options)).map(
-      (table) =>
-        new TableVerification(table, {
-          chunkBytes,
-          done: options.done?.get(table.name) ?? [],
-          onEqual: (chunk) => options.onEqual?.(table.name, chunk),
-        }),
-    );
-    progress = new VerifyProgress(
-      tables.map((table) => table.progress),
-      options.onProgress,
-      options.startedAtMs,
-    );
     progress.changed();
     options.onTables?.(tables);
-    const context = { flavors: options.flavors, follower: options.follower, signal, pace, onRows: options.onRows };
+    const context = { flavors, follower, signal, pace, onRows, isPaired };
     await Promise.all(pairs.map((pair) => checkChunks(pair, tables, context, progress)));
-    await settle(first, tables, context, options.settleMsMax ?? SETTLE_MS_MAX);
+    await settle(first, paired, context, options.settleMsMax ?? SETTLE_MS_MAX);
     await options.beforeVerdict?.(signal);
-    return conclude(tables, progress);
+    return conclude(paired(), progress);
   } catch (error) {
     progress.end('failed');
     throw error;
@@ -88,10 +94,7 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   }
 }
 
-interface Context {
-  flavors: Flavors;
-  follower: Follower;
-  signal: AbortSignal;
+interface Context extends PairedContext {
   pace: (signal: AbortSignal) => Promise<void>;
   onRows: ((rows: number) => void) | undefined;
 }
@@ -104,31 +107,37 @@ async function checkChunks(
   progress: VerifyProgress,
 ): Promise<void> {
   for (const table of tables) {
-    for (;;) {
+    while (context.isPaired(table.table)) {
       await context.pace(context.signal);
-      const range = await pair.use(({ source }) => table.nextChunk(source));
-      if (range === null) break;
-      const rows = await pair.use((open) => table.check({ ...context, pair: open }, range));
+      await abortable(failpoint('verify.chunk'), context.signal);
+      const rows = await asPaired(context, pair, table.table, () => checkNext(pair, table, context));
+      if (rows === undefined || rows === null) break;
       context.onRows?.(rows);
       progress.changed();
     }
   }
 }
 
+/** Answers its rows; null when all chunks are handed out. */
+async function checkNext(pair: ConnectionPair, table: TableVerification, context: Context): Promise<number | null> {
+  const range = await pair.use(({ source }) => table.nextChunk(source));
+  return range === null ? null : await pair.use((open) => table.check({ ...context, pair: open }, range));
+}
+
 /** Rows that were being written whenever they were looked at. */
 async function settle(
   pair: ConnectionPair,
-  tables: TableVerification[],
+  paired: () => TableVerification[],
   context: Context,
   msMax: number,
 ): Promise<void> {
   const backoff = new Backoff({ initialMs: 5, maxMs: 1000 });
   const deadlineMs = performance.now() + msMax;
-  while (tables.some(({ unsure }) => unsure.size > 0) && performance.now() < deadlineMs) {
-    for (const table of tables) {
-      if (table.unsure.size > 0) await pair.use((open) => table.settle({ ...context, pair: open }));
-    }
-    if (tables.some(({ unsure }) => unsure.size > 0)) await backoff.wait(context.signal);
+  const unsure = () => paired().filter((table) => table.unsure.size > 0);
+  while (unsure().length > 0 && performance.now() < deadlineMs) {
+    for (const table of unsure())
+      await asPaired(context, pair, table.table, () => pair.use((open) => table.settle({ ...context, pair: open })));
+    if (unsure().length > 0) await backoff.wait(context.signal);
   }
 }
 

@@ -68,11 +68,6 @@ export function pairTables(source: Table, target: Table | undefined, aggregates:
   };
 }
 
-/** Pairs every source table. Throws VERIFY_TABLES_DIFFER where the target has none of that name. */
-export function pairAll(sources: Table[], targets: Table[], aggregates: Aggregates): TablePair[] {
-  return sources.map((source) => pairTables(source, targetOf(source.name, targets), aggregates));
-}
-
 /** Names that differ in case are one, unless there are both. */
 export function targetOf(name: string, targets: readonly Table[]): Table | undefined {
   return (

@@ -12,7 +12,7 @@ const REPORT_INTERVAL_MS = 250;
 
 /** One table's part of the view, as it grows. */
 export class TableProgress {
-  readonly #view: Omit<VerifyTableView, 'differences' | 'differencesTotal'>;
+  readonly #view: Omit<VerifyTableView, 'differences' | 'differencesTotal' | 'anew'>;
   readonly #key: readonly Column[];
   readonly #known = new Map<RowKey, RowDifference>();
   /** Found, but not kept; of those that an earlier run of the engine found, some are shown. */
@@ -25,9 +25,10 @@ export class TableProgress {
   }
 
   /** As an earlier run of the engine has left it. */
-  static restored({ differences, differencesTotal, ...view }: VerifyTableView, key: readonly Column[]): TableProgress {
-    const progress = new TableProgress(view.name, key, view.chunksTotal);
-    Object.assign(progress.#view, view);
+  static restored(stored: VerifyTableView, key: readonly Column[]): TableProgress {
+    const { differences, differencesTotal, state, rows, chunksDone, chunksTotal } = stored;
+    const progress = new TableProgress(stored.name, key, chunksTotal);
+    Object.assign(progress.#view, { state, rows, chunksDone });
     progress.#unknown = differencesTotal;
     progress.#earlier = differences;
     return progress;
@@ -40,6 +41,7 @@ export class TableProgress {
       ...this.#view,
       differences: [...this.#earlier, ...differences].slice(0, DIFFERENCES_SHOWN_MAX),
       differencesTotal: this.differencesTotal,
+      anew: false,
     };
   }
 
@@ -101,9 +103,9 @@ export class TableProgress {
   }
 }
 
-/** Puts the view together and shows it, a few times a second at most. */
+/** Puts the view together and shows it, a few times a second at most. `tables`: those that count by now. */
 export class VerifyProgress {
-  readonly #tables: readonly TableProgress[];
+  readonly #tablesNow: () => readonly TableProgress[];
   readonly #onProgress: (view: VerifyView) => void;
   readonly #startedAtMs: number;
   /** Of this run: what was done before a pause says nothing of the speed. */
@@ -112,14 +114,14 @@ export class VerifyProgress {
   #shownAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
-    tables: readonly TableProgress[],
+    tables: () => readonly TableProgress[],
     onProgress: (view: VerifyView) => void,
     startedAtMs: number = Date.now(),
   ) {
-    this.#tables = tables;
+    this.#tablesNow = tables;
     this.#onProgress = onProgress;
     this.#startedAtMs = startedAtMs;
-    this.#fromChunks = chunksOf(tables).done;
+    this.#fromChunks = chunksOf(tables()).done;
   }
 
   changed(): void {
@@ -137,7 +139,7 @@ export class VerifyProgress {
 
   /** A copy: what was shown does not change in the hands of others. */
   #view(state: VerifyView['state'], finishedAtMs: number | null): VerifyView {
-    const tables = this.#tables.map(({ view }) => view);
+    const tables = this.#tablesNow().map(({ view }) => view);
     const rows = tables.reduce((sum, table) => sum + table.rows, 0);
     return {
       state,
@@ -157,7 +159,7 @@ export class VerifyProgress {
 
   /** Chunks are of about one size. */
   #etaMs(): number | null {
-    const { done, total } = chunksOf(this.#tables);
+    const { done, total } = chunksOf(this.#tablesNow());
     const doneHere = done - this.#fromChunks;
     return doneHere <= 0 ? null : Math.round(((performance.now() - this.#fromMs) / doneHere) * (total - done));
   }

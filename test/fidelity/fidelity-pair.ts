@@ -18,7 +18,7 @@ import type { Flavor as ServerFlavor } from '../../servers/flavor.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
 import { definitionOf, familyOf } from '../support/stream-fixture.ts';
-import { standInFollower } from '../support/verify-fixture.ts';
+import { pairsOf, standInFollower } from '../support/verify-fixture.ts';
 
 /** Far apart, so that a time that is taken as local anywhere is off. */
 const OPTIONS = {
@@ -136,12 +136,14 @@ export class FidelityPair implements AsyncDisposable {
   }
 
   async verify(schema: string): Promise<VerifyView> {
-    return await runVerify({
+    const servers = {
       flavors: { source: this.flavorOf('source'), target: this.flavorOf('target') },
       source: definitionOf(this.servers.source),
       target: definitionOf(this.servers.target),
-      sourceTables: await this.tables('source', schema),
-      targetTables: await this.tables('target', schema),
+    };
+    return await runVerify({
+      ...servers,
+      tables: await pairsOf({ ...servers, schema }),
       follower: standInFollower(this.flavorOf('source'), { applied: parsePosition(this.flavorOf('source'), '') }),
       connections: 2,
       signal: new AbortController().signal,

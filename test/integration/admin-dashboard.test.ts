@@ -192,3 +192,49 @@ test.skipIf(executablePath === '')(
     ]);
   },
 );
+
+test.skipIf(executablePath === '')(
+  'accounts: what the other side has of them, the script, the creation of absent ones',
+  { timeout: 60_000 },
+  async () => {
+    await using standIn = await startStandIn();
+    const { engine } = standIn.backend;
+    const view = standInImport({ id: 'shop' });
+    engine.imports.set('shop', view);
+    engine.move(view, 'running');
+    const page = await openPage(standIn.url);
+    const card = page.locator('#accounts');
+    await card.getByText('2 of 5 are the same on the target').waitFor();
+    const rows = await card.locator('tbody tr').allTextContents();
+    expect(rows.map((row) => row.replace(/'@.*/, ''))).toEqual(["'app", "'old", "'report", "'shop", "'readers"]);
+    expect(rows[1]).toContain('mysql_old_password does not exist there');
+    expect(rows[2]).toContain("there is 'report'@'localhost'");
+    expect(await card.textContent()).toContain("not brought: 'root'@'localhost'");
+    const asked = (name: string) => engine.calls.filter(({ method }) => method === name);
+
+    await card.getByRole('button', { name: 'Script…' }).click();
+    await page.getByLabel('Script', { exact: true }).getByText('CREATE USER').waitFor();
+    await page.getByLabel('with password hashes').check();
+    await expect
+      .poll(() => asked('usersScript').map(({ args }) => args))
+      .toMatchObject([{ hashes: false, actor: 'dashboard' }, { hashes: true }]);
+    await page.keyboard.press('Escape');
+
+    await card.getByRole('button', { name: 'Create the absent…' }).click();
+    expect(await page.locator('dialog .chip').allTextContents()).toEqual(["'app'@'%'"]);
+    await page.getByRole('button', { name: 'Create on the target' }).click();
+    await page.getByText('1 created').waitFor();
+    await page.keyboard.press('Escape');
+    await card.getByText('3 of 5 are the same on the target').waitFor();
+    expect(await card.getByRole('button', { name: 'Create the absent…' }).isDisabled()).toBe(true);
+
+    // Behind a switch it is about the other direction, and once it has ended about none.
+    expect(asked('listUsers')).toHaveLength(1);
+    view.traffic.primary = 'target';
+    engine.move(view, 'switched_primaries');
+    await expect.poll(() => asked('listUsers').length).toBe(2);
+    engine.move(view, 'completed');
+    await card.waitFor({ state: 'hidden' });
+    expect(asked('listUsers')).toHaveLength(2);
+  },
+);

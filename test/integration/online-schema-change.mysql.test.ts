@@ -16,7 +16,7 @@ import {
 } from '../support/online-schema-change.ts';
 import { connect } from '../support/query.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
-import { standInFollower } from '../support/verify-fixture.ts';
+import { pairsOf, standInFollower } from '../support/verify-fixture.ts';
 
 const ROWS = 500;
 const ALTER = 'ADD COLUMN x INT NOT NULL DEFAULT 7 AFTER id, MODIFY v BIGINT, ADD INDEX (w)';
@@ -119,12 +119,14 @@ async function expectEqual(): Promise<void> {
   expect(await compareDatabases(pair.source, pair.target, schema)).toEqual([]);
   const [here, there] = [await inspectTables(source, schema, 'all'), await inspectTables(target, schema, 'all')];
   expect(there.map(({ createSql }) => createSql)).toEqual(here.map(({ createSql }) => createSql));
-  const { tables } = await runVerify({
+  const servers = {
     flavors: { source: 'mysql', target: 'mysql' },
     source: definitionOf(pair.source),
     target: definitionOf(pair.target),
-    sourceTables: here,
-    targetTables: there,
+  } as const;
+  const { tables } = await runVerify({
+    ...servers,
+    tables: await pairsOf({ ...servers, schema }),
     follower: standInFollower('mysql', { applied: parsePosition('mysql', '') }),
     connections: 2,
     signal: new AbortController().signal,

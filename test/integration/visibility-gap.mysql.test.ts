@@ -11,6 +11,7 @@ import { runVerify } from '../../engine/verify/run-verify.ts';
 import { parsePosition } from '../../core/gtid.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
+import { pairsOf } from '../support/verify-fixture.ts';
 
 /**
  * A semi-synchronous source gives a transaction to its replicas, waits for their acknowledgement, and only then shows its
@@ -130,12 +131,14 @@ test('a verification in the gap waits for what the stream has applied, and does 
   await using reader = await reading;
   const sql = `SELECT v FROM ${schema}.t`;
   const read = readBetween({ connection: reader, flavor: 'mysql', from, sql, signal: controller.signal });
-  const verifying = runVerify({
+  const servers = {
     flavors: { source: 'mysql', target: 'mysql' },
     source: source.server,
     target: target.server,
-    sourceTables: await inspectTables(source, schema, 'all'),
-    targetTables: await inspectTables(target, schema, 'all'),
+  } as const;
+  const verifying = runVerify({
+    ...servers,
+    tables: await pairsOf({ ...servers, schema }),
     follower: {
       get applied() {
         return replication.applied;

@@ -1,14 +1,16 @@
 import { parsePosition, type Flavor } from '../../core/gtid.ts';
-import type { VerifyTableView, VerifyView } from '../../engine/api.ts';
+import type { ServerDefinition, VerifyTableView, VerifyView } from '../../engine/api.ts';
 import { openDestination } from '../../engine/apply/destination-connection.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { createSidecar } from '../../engine/sidecar.ts';
-import { ConnectionPair } from '../../engine/verify/connection-pair.ts';
+import { ConnectionPair, type Flavors } from '../../engine/verify/connection-pair.ts';
 import type { Follower } from '../../engine/verify/follower.ts';
+import { selfTests } from '../../engine/verify/pair-self-test.ts';
 import { repairRows, type RepairResult } from '../../engine/verify/repair-rows.ts';
 import { REPAIRS_DDL } from '../../engine/verify/repairs-table.ts';
 import { runVerify, type VerifyOptions } from '../../engine/verify/run-verify.ts';
+import { pairTables, targetOf, type TablePair } from '../../engine/verify/table-pair.ts';
 import type { TableVerification } from '../../engine/verify/table-verification.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
@@ -66,12 +68,14 @@ export class VerifyFixture implements AsyncDisposable {
   }
 
   async verify(tables: 'all' | string[], options: Partial<VerifyOptions> = {}): Promise<VerifyView> {
-    return await runVerify({
+    const servers = {
       flavors: { source: this.flavor, target: 'mysql' },
       source: definitionOf(this.#servers.source),
       target: definitionOf(this.#servers.target),
-      sourceTables: await inspectTables(this.source, this.#schema, tables),
-      targetTables: await inspectTables(this.target, this.#schema, tables),
+    } as const;
+    return await runVerify({
+      ...servers,
+      tables: await pairsOf({ ...servers, schema: this.#schema, names: tables }),
       follower: standInFollower(this.flavor),
       connections: 2,
       signal: new AbortController().signal,
@@ -115,6 +119,7 @@ export class VerifyFixture implements AsyncDisposable {
             follower,
             signal,
             writer,
+            isPaired: () => true,
             importId: 'fixture',
             actor: 'test',
           },
@@ -128,6 +133,26 @@ export class VerifyFixture implements AsyncDisposable {
     this.target.destroy();
     await this.#servers[Symbol.asyncDispose]();
   }
+}
+
+interface PairsOptions {
+  source: ServerDefinition;
+  target: ServerDefinition;
+  flavors: Flavors;
+  schema: string;
+  names?: 'all' | string[];
+}
+
+/** Tables of both sides as they are by now. Rejects with VERIFY_PAIR_UNEQUAL or VERIFY_TABLES_DIFFER. */
+export async function pairsOf({ schema, names = 'all', ...servers }: PairsOptions): Promise<TablePair[]> {
+  using pair = new ConnectionPair({ ...servers, signal: new AbortController().signal });
+  return await pair.use(async (open) => {
+    const aggregates = await selfTests(open, servers.flavors);
+    const targets = await inspectTables(open.target, schema, names);
+    return (await inspectTables(open.source, schema, names)).map((table) =>
+      pairTables(table, targetOf(table.name, targets), aggregates),
+    );
+  });
 }
 
 async function required<T>(promise: Promise<T> | undefined): Promise<T> {

@@ -2,18 +2,8 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ImportRequestInput } from '../../admin/client.ts';
-import type { VerifyView } from '../../engine/api.ts';
-import type { RunningServer } from '../../servers/running-server.ts';
-import { connect } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
-
-/** The old side makes something else of what is brought to it. */
-const SPOILS = `CREATE TRIGGER spoils BEFORE INSERT ON customers FOR EACH ROW SET NEW.name = IF(NEW.id % 2 = 1, 'spoilt', NEW.name)`;
-
-async function on(server: RunningServer, ...statements: string[]): Promise<void> {
-  await using connection = await connect(server, 'shop');
-  for (const statement of statements) await connection.query(statement);
-}
+import { on, SPOILS, stateOf } from '../support/verified.ts';
 
 async function verified(rehearsal: Rehearsal, options: ImportRequestInput['options'] = {}): Promise<void> {
   const { client } = rehearsal.switchyard;
@@ -174,10 +164,6 @@ test('stray writes make it stale, which says why; a table that DDL of the new pr
   const again = await client.switchTraffic(IMPORT, { kind: 'primaries', back: true });
   expect(again.view).toMatchObject({ phase: 'verified_data', verify: { state: 'equal', primary: 'source' } });
 });
-
-function stateOf(verify: VerifyView | null, table: string): string | undefined {
-  return verify?.tables.find(({ name }) => name === table)?.state;
-}
 
 test('with reverse: off it is stale behind the switch, for nobody brings what is written', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 500 });

@@ -2,17 +2,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ImportRequestInput } from '../../admin/client.ts';
-import type { VerifyView } from '../../engine/api.ts';
-import type { RunningServer } from '../../servers/running-server.ts';
-import { connect } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
-
-const SPOILS = `CREATE TRIGGER spoils BEFORE INSERT ON customers FOR EACH ROW SET NEW.name = IF(NEW.id % 2 = 1, 'spoilt', NEW.name)`;
-
-async function on(server: RunningServer, ...statements: string[]): Promise<void> {
-  await using connection = await connect(server, 'shop');
-  for (const statement of statements) await connection.query(statement);
-}
+import { differing, on, SPOILS, stateOf } from '../support/verified.ts';
 
 async function verified(rehearsal: Rehearsal, options: ImportRequestInput['options'] = { ddl: 'EXEC' }): Promise<void> {
   const { client } = rehearsal.switchyard;
@@ -20,15 +11,6 @@ async function verified(rehearsal: Rehearsal, options: ImportRequestInput['optio
   await rehearsal.reach('running');
   await client.verify(IMPORT);
   await rehearsal.verdict('equal');
-}
-
-/** What differs, as table and key. */
-function differing(verify: VerifyView | null): string[] {
-  return (verify?.tables ?? []).flatMap(({ name, differences }) => differences.map(({ key }) => `${name} ${key}`));
-}
-
-function stateOf(verify: VerifyView | null, table: string): string | undefined {
-  return verify?.tables.find(({ name }) => name === table)?.state;
 }
 
 test.each(['mysql-9.7', 'mariadb-10.11'] as const)(

@@ -2,17 +2,9 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { VerifyView } from '../../engine/api.ts';
-import type { RunningServer } from '../../servers/running-server.ts';
 import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
-
-/** The target makes something else of what is written there: the only way in which applied rows can differ. */
-const SPOILS = `CREATE TRIGGER spoils BEFORE INSERT ON customers FOR EACH ROW SET NEW.name = IF(NEW.id % 2 = 1, 'spoilt', NEW.name)`;
-
-async function on(server: RunningServer, ...statements: string[]): Promise<void> {
-  await using connection = await connect(server, 'shop');
-  for (const statement of statements) await connection.query(statement);
-}
+import { on, SPOILS } from '../support/verified.ts';
 
 test.each(['mysql-9.7', 'mariadb-10.11'] as const)(
   '%s: verified stays verified under traffic, and the switch makes sure of the last rows',
