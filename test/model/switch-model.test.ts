@@ -48,6 +48,22 @@ const without =
     undo: rules.undo.filter((other) => other !== step),
   });
 
+/** An old state is put back. Nothing but the hold and what the servers tell keeps writes; then the fence too. */
+const RESTORES: Partial<WorldOptions> = { restores: true, faults: 0, directWriter: false, partitions: false };
+
+test.each<[string, Partial<WorldOptions>]>([
+  ['no fence', { ...RESTORES, fence: 'none' }],
+  ['a durable fence', RESTORES],
+])(
+  'an old state that is put back sends no write to the wrong side: %s',
+  (world, options) => {
+    const { states, transitions, violation, truncated } = explored(options, 5);
+    console.log(`switch model, an old state, ${world}: ${states} states, ${transitions} transitions`);
+    expect({ violation, truncated }).toEqual({ violation: null, truncated: false });
+  },
+  120_000,
+);
+
 /** Bugs put in on purpose: each must be found, in the smallest world that shows it. */
 const BUGS: Record<string, Partial<WorldOptions>> = {
   'position read before the fence': { faults: 0, change: moved('position', 'seal') },
@@ -69,6 +85,10 @@ const BUGS: Record<string, Partial<WorldOptions>> = {
   'proxy that releases itself after the seal': { ...NO_FENCE, faults: 0, bug: 'proxy_releases_after_seal' },
   'hold not sealed': { ...NO_FENCE, faults: 0, change: without('seal') },
   'proxies not asked again after the seal': { ...NO_FENCE, faults: 0, change: without('confirm') },
+  'servers not told of a decision': { ...RESTORES, markerBug: 'not_written' },
+  'an old state that asks nobody': { ...RESTORES, markerBug: 'not_asked' },
+  'an old state that recovers its switch first': { ...RESTORES, markerBug: 'asked_behind_the_recovery' },
+  'proxies that serve an old route at once': { ...RESTORES, fence: 'none', markerBug: 'proxies_do_not_wait' },
 };
 
 test.each(Object.entries(BUGS))(

@@ -13,6 +13,52 @@ import {
   type SwitchState,
 } from '../../engine/switch/protocol.ts';
 import { keyOf, type Model, type Successor } from './explore.ts';
+import { OldState, type MarkerBug } from './old-state.ts';
+import {
+  ACKED,
+  at,
+  BUDGET,
+  copy,
+  DIRECT,
+  DOC,
+  ENGINE,
+  equal,
+  faultsOf,
+  FENCED,
+  FENCES,
+  FORWARD,
+  HELD,
+  HELD_LAG,
+  INTENT,
+  LAG_MAX,
+  LATE,
+  LENGTH,
+  LINKED,
+  name,
+  POSITION,
+  PRIMARY,
+  PROXY,
+  PROXY_BYTES,
+  RELEASED,
+  REVERSE,
+  ROUTE,
+  SOURCE,
+  spend,
+  SRC,
+  STALE,
+  STRAY,
+  STREAMS,
+  SWITCH,
+  TARGET,
+  TGT,
+  TO_SOURCE,
+  TO_TARGET,
+  TRUTH,
+  UNSURE,
+  WATCH,
+  withByte,
+  type SideBit,
+} from './switch-bytes.ts';
 
 /** Bugs put in on purpose: tests of the test. Those of the order of steps are put into the rules. */
 export type Bug =
@@ -39,53 +85,10 @@ export interface WorldOptions {
   drainPolicy?: SwitchRules['drainPolicy'];
   change?: (rules: SwitchRules) => SwitchRules;
   bug?: Bug;
+  /** An old state is put back, once. */
+  restores?: boolean;
+  markerBug?: MarkerBug;
 }
-
-/*
- * The world in bytes. Every write is a bit: one by each of the two proxies, one past them. A mask says where each is.
- */
-const SOURCE = 0;
-const TARGET = 1;
-type SideBit = typeof SOURCE | typeof TARGET;
-const DIRECT = 4;
-
-/*
- * Epochs are kept as how far they are behind the route's: only equality counts, and the world stays finite.
- */
-const ROUTE = 0; // PRIMARY, HELD, FENCED
-const INTENT = 1; // 0 none, 1 to the source, 2 to the target
-const DOC = 2; // primary, fence << 1 (0 none, 1 source, 2 target), a fence that could not be lowered << 3
-const SRC = 3;
-const TGT = 4;
-const ACKED = 5;
-const FORWARD = 6; // progress of the stream to the target, or of the stray watch
-const REVERSE = 7;
-const STRAY = 8;
-const FENCES = 9; // by side
-const ENGINE = 10; // 0 down, 1 idle, else step + 2
-const SWITCH = 11; // attempt, closed << 3, to << 4, UNSURE
-const HELD_LAG = 12; // of the epoch that the engine acts upon
-const POSITION = 13; // F
-const STREAMS = 14; // TO_TARGET, TO_SOURCE, WATCH
-const LATE = 15; // a request that is still on its way; one with an older epoch can only fail, and is gone
-const PROXY = 16; // of each: KNOWN, TX, the epoch at which it said that it is drained (0 never, else lag + 1)
-const PROXY_BYTES = 3;
-const BUDGET = PROXY + 2 * PROXY_BYTES; // faults, switches << 4
-const LENGTH = BUDGET + 1;
-const LAG_MAX = 3;
-
-const UNSURE = 32; // whether a fence that is to go is gone
-
-const PRIMARY = 1;
-const HELD = 2;
-const FENCED = 4;
-const RELEASED = 8;
-const LINKED = 16;
-const STALE = 32; // there is a newer route
-
-const TO_TARGET = 1;
-const TO_SOURCE = 2;
-const WATCH = 4;
 
 const LATE_KINDS = ['none', 'hold', 'seal', 'decide', 'retreat', 'claim', 'release', 'go', 'fence'] as const;
 type LateKind = (typeof LATE_KINDS)[number];
@@ -126,6 +129,7 @@ export class SwitchWorld implements Model {
   readonly initial: Uint8Array;
   readonly #options: WorldOptions;
   readonly #rules: [SwitchRules, SwitchRules];
+  readonly #oldState: OldState | undefined;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -133,6 +137,8 @@ export class SwitchWorld implements Model {
     const rules = (isFormerFenced: boolean) =>
       change(switchRules({ kind: 'primaries', to: 'target' }, { holdAttempts, drainPolicy, isFormerFenced }));
     this.#rules = [rules(false), rules(true)];
+    if (options.restores === true)
+      this.#oldState = new OldState(options.markerBug, (s, route) => this.#routed(s, route));
     const state = new Uint8Array(LENGTH);
     state[ENGINE] = 1;
     state[STREAMS] = TO_TARGET;
@@ -149,14 +155,15 @@ export class SwitchWorld implements Model {
       ...this.#proxy(state, 0),
       ...this.#proxy(state, 1),
       ...this.#direct(state),
+      ...(this.#oldState?.operator(state) ?? []),
     ];
     for (const successor of found) successor.state = canonical(successor.state);
     return found;
   }
 
   violation(s: Uint8Array): string | null {
-    const primary = at(s, ROUTE) & PRIMARY;
-    const missing = at(s, ACKED) & ~maskOf(s, primary as SideBit);
+    const primary = this.#truePrimary(s);
+    const missing = at(s, ACKED) & ~maskOf(s, primary);
     // What gets past a fence that ends with the engine is found by the stray watch, not prevented.
     const found = this.#options.fence === 'lock' ? at(s, STRAY) | (at(s, SRC) & ~at(s, FORWARD)) : 0;
     if ((missing & ~found) !== 0) return 'I1: an acknowledged write is not on the primary';
@@ -167,6 +174,11 @@ export class SwitchWorld implements Model {
     if (this.#options.fence === 'durable' && primary === 1 && (at(s, FENCES) & 3) === 0)
       return 'I2: both sides accept writes while the target is primary';
     return null;
+  }
+
+  /** By the last decision, whatever a state says that was put back. */
+  #truePrimary(s: Uint8Array): SideBit {
+    return (at(s, this.#oldState === undefined ? ROUTE : TRUTH) & PRIMARY) as SideBit;
   }
 
   /** Without further faults: everything that can go on does, until nothing moves. Returns what is wrong then. */
@@ -213,6 +225,7 @@ export class SwitchWorld implements Model {
     if (at(s, ENGINE) !== 1) return `at rest the engine still is at ${this.#stepName(s)}`;
     if (at(s, INTENT) !== 0) return 'at rest an intent is left';
     if ((at(s, ROUTE) & HELD) !== 0) return 'at rest traffic is held';
+    if (primary !== this.#truePrimary(s)) return 'at rest traffic is not where the last decision sent it';
     if ((doc & 1) !== primary) return 'at rest the phase does not say what the route says';
     if ((at(s, STREAMS) & (primary === 0 ? TO_TARGET : TO_SOURCE)) === 0) return 'at rest the stream does not run';
     if ((at(s, FENCES) & (1 << primary)) !== 0) return 'at rest the primary is fenced';
@@ -232,10 +245,16 @@ export class SwitchWorld implements Model {
 
   #engine(s: Uint8Array): Successor[] {
     const engine = at(s, ENGINE);
-    if (engine === 0) return [{ label: 'engine starts', state: this.#start(s) }];
+    if (engine === 0) {
+      const goOn = (state: Uint8Array) => this.#start(state);
+      return this.#oldState?.start(s, goOn) ?? [{ label: 'engine starts', state: goOn(s) }];
+    }
     const found: Successor[] = [];
-    if (engine === 1) {
-      found.push(...this.#idle(s));
+    const outdated = this.#oldState?.engine(s);
+    if (outdated !== undefined) {
+      found.push(...outdated);
+    } else if (engine === 1) {
+      found.push(...this.#idle(s), ...(this.#oldState?.idle(s) ?? []));
     } else {
       found.push(...this.#underWay(s));
     }
@@ -404,7 +423,7 @@ export class SwitchWorld implements Model {
         const state =
           this.#options.bug === 'open_before_decision' && isFormerFenced(s)
             ? withByte(s, FENCES, at(s, FENCES) & ~(1 << to))
-            : s;
+            : (this.#oldState?.aboutToDecide(s, to) ?? s);
         return [{ state, event: stands || this.#options.bug === 'fence_not_checked' ? 'done' : 'failed' }];
       }
       case 'settle': {
@@ -429,22 +448,29 @@ export class SwitchWorld implements Model {
           // Noted unless it is known to be gone.
           n[DOC] = (at(n, DOC) & 7) | ((at(n, SWITCH) & UNSURE) === 0 ? 0 : (1 << from) << 3);
         });
-      case 'finish':
-        return done((n) => {
-          n[STREAMS] = to === TARGET ? TO_SOURCE | WATCH : TO_TARGET;
-          n[INTENT] = 0;
-          const left = (at(n, SWITCH) & UNSURE) === 0 ? 0 : 1 << to;
-          n[DOC] = to | (this.#options.fence === 'durable' ? (1 << from) << 1 : 0) | (left << 3);
-          if (this.#options.fence === 'lock') n[FENCES] = 0;
-          if (this.#options.bug === 'reverse_after_release' && to === TARGET) n[REVERSE] = at(n, TGT);
-          if (this.#options.bug === 'stray_watch_too_late' && to === TARGET) n[FORWARD] = at(n, SRC);
-        });
+      case 'finish': {
+        const next = copy(s);
+        this.#finish(next, { from, to });
+        const ends = this.#oldState?.finished(next) ?? [next];
+        return ends.map((state) => ({ state, event: 'done' }));
+      }
       case 'switched':
       case 'undone':
         return [];
       default:
         throw new Error(`unknown step ${String(step satisfies never)}`);
     }
+  }
+
+  #finish(n: Uint8Array, { from, to }: { from: SideBit; to: SideBit }): void {
+    const { fence, bug } = this.#options;
+    n[STREAMS] = to === TARGET ? TO_SOURCE | WATCH : TO_TARGET;
+    n[INTENT] = 0;
+    const left = (at(n, SWITCH) & UNSURE) === 0 ? 0 : 1 << to;
+    n[DOC] = to | (fence === 'durable' ? (1 << from) << 1 : 0) | (left << 3);
+    if (fence === 'lock') n[FENCES] = 0;
+    if (bug === 'reverse_after_release' && to === TARGET) n[REVERSE] = at(n, TGT);
+    if (bug === 'stray_watch_too_late' && to === TARGET) n[FORWARD] = at(n, SRC);
   }
 
   #compareAndSet(s: Uint8Array, kind: LateKind, to: SideBit): Uint8Array {
@@ -454,8 +480,10 @@ export class SwitchWorld implements Model {
         return this.#routed(s, (route & PRIMARY) | HELD);
       case 'seal':
         return this.#routed(s, route | FENCED);
-      case 'decide':
-        return this.#routed(s, isFormerFenced(s) ? to | HELD | FENCED : to);
+      case 'decide': {
+        const next = this.#routed(s, isFormerFenced(s) ? to | HELD | FENCED : to);
+        return this.#oldState?.decided(next, to) ?? next;
+      }
       case 'go':
         return this.#routed(s, route & PRIMARY);
       case 'retreat':
@@ -551,7 +579,8 @@ export class SwitchWorld implements Model {
     const isLinked = (known & LINKED) !== 0;
     const isStale = (known & STALE) !== 0;
     const label = (what: string) => `proxy ${proxy + 1} ${what}`;
-    if (isLinked && isStale) found.push({ label: label('hears the route'), state: this.#hear(s, base) });
+    const isClosed = this.#oldState?.isClosed(s) === true;
+    if (isLinked && isStale && !isClosed) found.push({ label: label('hears the route'), state: this.#hear(s, base) });
     const rules = this.#options.bug === 'proxy_releases_after_seal' ? known & ~FENCED : known;
     const isStill = KEEPS_STILL[rules & 15] === true;
     // Of a stale one the epoch is not known any more: what it would say is not heard either.
@@ -576,7 +605,7 @@ export class SwitchWorld implements Model {
       next[base + 2] = 0;
       found.push({ label: label('loses the supervisor'), state: next });
     }
-    const died = withByte(spend(s), base, at(s, ROUTE) | LINKED);
+    const died = withByte(spend(s), base, this.#oldState?.routeAtStart(s) ?? at(s, ROUTE) | LINKED);
     died[base + 1] = 0;
     died[base + 2] = 0;
     found.push({ label: label('dies, another starts'), state: died });
@@ -654,34 +683,4 @@ function toOf(s: Uint8Array): SideBit {
 
 function maskOf(s: Uint8Array, side: SideBit): number {
   return at(s, side === SOURCE ? SRC : TGT);
-}
-
-function faultsOf(s: Uint8Array): number {
-  return at(s, BUDGET) & 15;
-}
-
-function spend(s: Uint8Array): Uint8Array {
-  return withByte(s, BUDGET, at(s, BUDGET) - 1);
-}
-
-function at(s: Uint8Array, index: number): number {
-  return s[index] ?? 0;
-}
-
-function copy(s: Uint8Array): Uint8Array {
-  return s.slice();
-}
-
-function withByte(s: Uint8Array, index: number, value: number): Uint8Array {
-  const next = s.slice();
-  next[index] = value;
-  return next;
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, index) => byte === b[index]);
-}
-
-function name(side: SideBit): string {
-  return side === SOURCE ? 'source' : 'target';
 }
