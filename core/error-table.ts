@@ -93,7 +93,7 @@ export const ERROR_TABLE = {
     meaning:
       'The servers tell of a decision about traffic (a switch) that the state of this Switchyard does not know: its data directory is an old copy, or was restored from an old backup. Traffic is held, nothing runs, and nothing is repaired.',
     remedy:
-      'Make sure that no other Switchyard runs this import: if one does, end this one. Put the newest data directory back if there is one. Otherwise `switchyard doctor ID --repair` takes over what the servers tell. Where the servers are wrong, delete the row of the import from `_switchyard.route` on both, then `switchyard resume ID`.',
+      'Make sure that no other Switchyard runs this import: if one does, end this one. Put the newest data directory back if there is one. Otherwise `switchyard doctor ID --repair` takes over what the servers tell. Where the servers are wrong, delete the row of the import from `_switchyard.route` on both, then `switchyard resume ID` (of an import that is half cancelled it leads back to CANCEL_UNFINISHED).',
   },
   // servers
   SERVER_UNREACHABLE: {
@@ -144,7 +144,7 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'Another engine applies this stream now.',
     remedy:
-      'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one.',
+      'Nothing, where the supervisor replaced the engine. Otherwise two Switchyards run the same import: stop one. When one of them switches, the other one holds its traffic (STATE_OUTDATED).',
   },
   WRITE_BACK_DDL: {
     kind: 'fatal',

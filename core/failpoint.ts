@@ -40,6 +40,8 @@ export const FAILPOINTS = [
   'write_back.before_commit',
   'write_back.after_commit',
   'import.failed',
+  'marker.noted',
+  'marker.route_taken_over',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

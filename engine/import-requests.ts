@@ -25,7 +25,7 @@ import type { ImportStreams } from './import-streams.ts';
 import { ImportUsers } from './import-users.ts';
 import type { ImportWorld } from './import-world.ts';
 import { isFinal, nextPhase, TRANSITIONS } from './phase.ts';
-import { removeState, removeTarget } from './remove.ts';
+import { removeCompleted, removeState, removeTarget } from './remove.ts';
 import { endpointsOf } from './route.ts';
 import { ServerConnection } from './server/connection.ts';
 import { applyStrayWrites } from './stray-apply.ts';
@@ -161,7 +161,10 @@ export class ImportRequests {
         );
       if (document.options.reverse !== 'off')
         await world.tolerating('the sidecar schema on the source stays', () => removeState(world, 'source'));
-      await world.tolerating('the progress of the import on the target stays', () => removeState(world, 'target'));
+      await world.tolerating('the target tells of the import as before its completion', () =>
+        this.#runner.marker.writeEnd({ ...document, phase }),
+      );
+      await world.tolerating('the progress of the import on the target stays', () => removeCompleted(world));
       await world.record.update(() => ({
         phase,
         source: { ...document.source, user: null },
@@ -189,7 +192,8 @@ export class ImportRequests {
       if (fence !== null) await world.record.update(() => ({ fence: null, leftFence: { ...fence, threads: [] } }));
       await this.#beginRemoval();
       await removeLeftFence(this.#runner.switchWorld);
-      await removeTarget(world);
+      // It may have been away when it was asked, and be what everybody writes to (ADR 27).
+      await removeTarget(world, (target) => this.#runner.marker.settledOn('target', target));
       if (world.record.document.options.reverse !== 'off')
         await world.tolerating('the sidecar schema on the source stays', () => removeState(world, 'source'));
       await world.record.update(() => ({ phase, error: null }));
@@ -279,11 +283,13 @@ export class ImportRequests {
         if (error === null) {
           throw new AppError('PHASE_REFUSED', `there is nothing to resume in phase ${phase}; possible in error`);
         }
-        if (error.code === 'CANCEL_UNFINISHED')
-          throw new AppError('PHASE_REFUSED', 'the import is half removed: it can only be cancelled, again');
-        const wasOutdated = error.code === 'STATE_OUTDATED';
+        const { marker, isOutdated: wasOutdated } = this.#runner;
         // The one that told of it may be away.
-        if (wasOutdated) await this.#runner.marker.settledAnew();
+        if (wasOutdated) await marker.settledAnew();
+        else await this.#runner.refuseOutdated();
+        if (error.code === 'CANCEL_UNFINISHED') return await this.#leaveHalfRemoved(error, wasOutdated);
+        // One that does not answer now is asked before anything begins there: another engine may have had the import.
+        marker.askAgain();
         this.#streams.decideDdl(ddl === undefined ? undefined : { gtid: stoppedAt(error), decision: ddl });
         await record.update(() => ({ phase: error.fromPhase, error: null }));
         await this.#runner.start();
@@ -292,6 +298,15 @@ export class ImportRequests {
       },
       { isRemedy: true },
     );
+  }
+
+  /** Nothing to go on with; without the hold and its reason, where that has been settled. */
+  async #leaveHalfRemoved(error: NonNullable<ImportDocument['error']>, wasOutdated: boolean): Promise<ImportView> {
+    if (!wasOutdated)
+      throw new AppError('PHASE_REFUSED', 'the import is half removed: it can only be cancelled, again');
+    await this.#world.record.update(() => ({ error: { ...error, details: {} } }));
+    await this.#runner.release();
+    return await this.#runner.view();
   }
 }
 

@@ -10,6 +10,7 @@ import { ImportVerification } from './import-verification.ts';
 import { importView } from './import-view.ts';
 import { ImportWorld, type ImportWorldOptions } from './import-world.ts';
 import { adoptMarker, holdOutdated } from './marker/adopt-marker.ts';
+import { knownOutdated } from './marker/judge-markers.ts';
 import { MarkerKeeper } from './marker/marker-keeper.ts';
 import { isFinal } from './phase.ts';
 import { FenceWatch } from './switch/fence-watch.ts';
@@ -79,6 +80,7 @@ export class ImportRunner {
     if ((await route.read())?.importId !== document.id) await route.begin(document);
     const outdated = await this.marker.outdatedAtStart();
     if (outdated !== undefined) await this.enterOutdated(outdated);
+    else if (this.isOutdated) await holdOutdated(this.world);
   }
 
   /** Goes on where the stored phase says. Called after each start of the engine, and by `resume`; behind `check`. */
@@ -98,20 +100,32 @@ export class ImportRunner {
   }
 
   get isOutdated(): boolean {
-    return this.world.record.document.error?.code === 'STATE_OUTDATED';
+    return knownOutdated(this.world.record.document) !== null;
   }
 
   /** Fails closed: what the state says about primary, fence and streams may be the opposite of what is so. */
-  async enterOutdated({ code, message, details }: AppError): Promise<void> {
-    const { record } = this.world;
-    // Traffic first: everything else may take its time.
-    await holdOutdated(this.world);
+  async enterOutdated(outdated: AppError): Promise<void> {
+    // Noted first: an engine that dies in between holds again as it starts, whoever answers then. A hold without a note is a leftover.
+    try {
+      await this.#noteOutdated(outdated);
+      await failpoint('marker.noted');
+    } finally {
+      await holdOutdated(this.world);
+    }
     await Promise.all([this.phases.stop(), this.stopFenceWatch(), this.marker.stop(), this.streams.stop()]);
+  }
+
+  async #noteOutdated({ code, message, details }: AppError): Promise<void> {
+    const { record } = this.world;
     const { phase, error } = record.document;
-    // What is half removed must not be resumed: that reason stays, and the traffic is held all the same.
-    if (isFinal(phase) || this.isOutdated || error?.code === 'CANCEL_UNFINISHED') return;
+    if (isFinal(phase) || this.isOutdated) return;
     const fromPhase = error?.fromPhase ?? phase;
-    await record.update(() => ({ phase: 'error', error: { code, message, details, fromPhase, atMs: Date.now() } }));
+    // What is half removed must not be resumed: that reason stays.
+    const noted =
+      error?.code === 'CANCEL_UNFINISHED'
+        ? { ...error, details: { ...error.details, outdated: message } }
+        : { code, message, details, fromPhase, atMs: Date.now() };
+    await record.update(() => ({ phase: 'error', error: noted }));
     this.world.log('error', `${code}: ${message}`);
   }
 
@@ -177,7 +191,7 @@ export class ImportRunner {
     }
     this.#exclusive = what;
     try {
-      if (!isRemedy) await this.#refuseOutdated();
+      if (!isRemedy) await this.refuseOutdated();
       return await work();
     } finally {
       this.#exclusive = undefined;
@@ -211,9 +225,10 @@ export class ImportRunner {
     });
   }
 
-  async #refuseOutdated(): Promise<void> {
-    const { error } = this.world.record.document;
-    if (this.isOutdated && error !== null) throw new AppError('STATE_OUTDATED', error.message);
+  /** Rejects with STATE_OUTDATED where the state is known to be, or a server that answers tells so now. */
+  async refuseOutdated(): Promise<void> {
+    const known = knownOutdated(this.world.record.document);
+    if (known !== null) throw new AppError('STATE_OUTDATED', known);
     const outdated = await this.marker.outdated();
     if (outdated === undefined) return;
     await this.enterOutdated(outdated);

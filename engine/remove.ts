@@ -11,12 +11,25 @@ export interface RemoveWorld {
 }
 
 /** Kept for people beyond the import that they are of: stray writes, conflicts, repairs. */
-const KEPT: ReadonlySet<string> = new Set(['stray_writes', UNMARKED_TABLE, 'conflicts', 'verify_repairs']);
+const KEPT_FOR_PEOPLE = ['stray_writes', UNMARKED_TABLE, 'conflicts', 'verify_repairs'];
+const KEPT = {
+  all: new Set<string>(),
+  state: new Set(KEPT_FOR_PEOPLE),
+  progress: new Set([...KEPT_FOR_PEOPLE, 'route']),
+} as const satisfies Record<string, ReadonlySet<string>>;
+type What = keyof typeof KEPT;
 
-/** Drops what Switchyard made on the target, and nothing else: its list was stored before anything was made. */
-export async function removeTarget(world: RemoveWorld): Promise<void> {
+/**
+ * Drops what Switchyard made on the target, and nothing else: its list was stored before anything was made. `mayRemove` rejects where
+ * the target may be more than that by now.
+ */
+export async function removeTarget(
+  world: RemoveWorld,
+  mayRemove: (target: ServerConnection) => Promise<void>,
+): Promise<void> {
   const { id, database, created } = world.record.document;
   await using target = await world.connect('target');
+  await mayRemove(target);
   for (const object of created.objects) await dropObject(target, database, object);
   await target.write('SET SESSION foreign_key_checks=0');
   for (const table of created.tables)
@@ -32,6 +45,12 @@ export async function removeState(world: RemoveWorld, side: Side): Promise<void>
   await removeRows(connection, world.record.document.id, 'state');
 }
 
+/** As `removeState`, but for the last decision: an old state that comes back after all would send writes to the source (ADR 32). */
+export async function removeCompleted(world: RemoveWorld): Promise<void> {
+  await using target = await world.connect('target');
+  await removeRows(target, world.record.document.id, 'progress');
+}
+
 /** Rows of an earlier import of this name, whose engine has lost its data: its finished chunks are not ours. */
 export async function forgetEarlier(connection: ServerConnection, importId: string): Promise<void> {
   await deleteRows(connection, importId, 'state');
@@ -41,7 +60,7 @@ export async function forgetEarlier(connection: ServerConnection, importId: stri
  * The schema itself goes when nothing is left in it: it may hold the progress of another installation's import, or stray writes
  * that were kept when an earlier one was completed.
  */
-async function removeRows(connection: ServerConnection, importId: string, what: 'all' | 'state'): Promise<void> {
+async function removeRows(connection: ServerConnection, importId: string, what: What): Promise<void> {
   await deleteRows(connection, importId, what);
   for (const { name } of await sidecarTables(connection)) {
     const rows = await connection.rows(`SELECT 1 FROM ${quoteName(SIDECAR_SCHEMA)}.${quoteName(name)} LIMIT 1`);
@@ -53,10 +72,10 @@ async function removeRows(connection: ServerConnection, importId: string, what: 
   if (schema !== undefined) await dropSidecar(connection);
 }
 
-async function deleteRows(connection: ServerConnection, importId: string, what: 'all' | 'state'): Promise<void> {
+async function deleteRows(connection: ServerConnection, importId: string, what: What): Promise<void> {
   const tables = await sidecarTables(connection);
   for (const { name, isByImport } of tables) {
-    if (!isByImport || (what === 'state' && KEPT.has(name))) continue;
+    if (!isByImport || KEPT[what].has(name)) continue;
     await connection.write(
       `DELETE FROM ${quoteName(SIDECAR_SCHEMA)}.${quoteName(name)} WHERE import_id=${quoteText(importId)}`,
     );

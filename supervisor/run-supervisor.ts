@@ -11,6 +11,7 @@ import { AppError } from '../core/errors.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import { SqliteStore } from '../core/store/sqlite.ts';
 import { adminBackend, EventHub } from './admin-backend.ts';
+import { assertNoHold } from './assert-no-hold.ts';
 import { Children } from './children.ts';
 import { ControlServer } from './control-server.ts';
 import { Fleet } from './fleet.ts';
@@ -127,13 +128,6 @@ export async function runSupervisor({
 async function drain(fleet: Fleet, children: Children, timeoutMs: number): Promise<void> {
   await Promise.allSettled(fleet.peers().map((peer) => peer.call('drain', { timeoutMs })));
   await children.workersEnded();
-}
-
-/** The proxies would wait for the decision of an engine that is being ended. */
-async function assertNoHold(store: SqliteStore): Promise<void> {
-  const route = (await store.get('route'))?.value as RoutingRecord | undefined;
-  if (route === undefined || route.hold === 'none') return;
-  throw new AppError('OPERATION_IN_PROGRESS', 'a switch holds traffic at this moment: take over when it is done');
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

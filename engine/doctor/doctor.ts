@@ -1,6 +1,7 @@
 import { SIDES, type Side } from '../../core/phase.ts';
 import { serializeError } from '../../core/errors.ts';
 import type { ImportRunner } from '../import-runner.ts';
+import { knownOutdated } from '../marker/judge-markers.ts';
 import { quoteName } from '../server/connection.ts';
 import { lowerFence, persistFence, raiseFence } from '../switch/fence.ts';
 import { removeLeftFence } from '../switch/fence-watch.ts';
@@ -55,7 +56,7 @@ export class Doctor {
   }
 
   async #repairOne({ code, side }: Symptom): Promise<void> {
-    const { world, streams, switchWorld } = this.#runner;
+    const { world, streams, switchWorld, marker } = this.#runner;
     const { document } = world.record;
     switch (code) {
       case 'STATE_OUTDATED':
@@ -68,13 +69,17 @@ export class Doctor {
         await this.#runner.release();
         return;
       case 'FENCE_LEFT':
+        if (side !== null) await marker.settledAnew([side]);
         await removeLeftFence(switchWorld);
         return;
       case 'PRIMARY_FENCED':
       case 'LEFTOVER_TRIGGERS':
+        // To a state that does not know the last switch the true fence is a leftover, and the one who knows may be away.
+        await marker.settledAnew();
         if (side !== null) await this.#free(side, code === 'PRIMARY_FENCED');
         return;
       case 'READ_ONLY_PERSISTED':
+        await marker.settledAnew();
         await this.#runner.forgetPersistedFence();
         return;
       case 'FENCE_MISSING': {
@@ -89,6 +94,8 @@ export class Doctor {
       }
       case 'STREAM_STOPPED':
         if (side !== null) {
+          // The one that has taken it over may have switched since.
+          marker.askAgain();
           // One that failed is still in its place.
           await streams.stopReplicationTo(side);
           if (side === 'target') streams.followSource();
@@ -149,9 +156,8 @@ export class Doctor {
     const runner = this.#runner;
     const found = await runner.marker.outdated();
     if (found !== undefined && !isBusy && !runner.isOutdated) await runner.enterOutdated(found);
-    const { error } = runner.world.record.document;
     // The server that told of it may be away by now.
-    return found?.message ?? (runner.isOutdated ? (error?.message ?? null) : null);
+    return found?.message ?? knownOutdated(runner.world.record.document);
   }
 
   async #stateOf(side: Side): Promise<ServerState> {

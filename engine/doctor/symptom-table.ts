@@ -56,7 +56,7 @@ export const SYMPTOM_TABLE = {
     severity: 'error',
     meaning: 'A fence of Switchyard stands on the server that is primary: application writes are refused.',
     remedy: 'Repair: it is taken away.',
-    repair: 'take the fence away',
+    repair: 'take the fence away, once both servers have told that it is not of a later switch',
   },
   PRIMARY_READ_ONLY: {
     severity: 'error',
@@ -80,13 +80,13 @@ export const SYMPTOM_TABLE = {
     severity: 'error',
     meaning: 'read_only is persisted on the server that is primary: after a restart it would refuse writes.',
     remedy: 'Repair: what is persisted is removed.',
-    repair: 'remove the persisted read_only',
+    repair: 'remove the persisted read_only, once both servers have told that it is not of a later switch',
   },
   LEFTOVER_TRIGGERS: {
     severity: 'warning',
     meaning: 'Triggers of a fence are on a server where no such fence stands.',
     remedy: 'Repair: they are dropped.',
-    repair: 'drop them',
+    repair: 'drop them, once both servers have told that they are not of a later switch',
   },
   STREAM_STOPPED: {
     severity: 'error',

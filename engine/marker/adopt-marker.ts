@@ -1,3 +1,4 @@
+import { failpoint } from '../../core/failpoint.ts';
 import type { ImportWorld } from '../import-world.ts';
 import { markerToAdopt, type Markers } from './judge-markers.ts';
 import { markedStateSchema } from './route-marker.ts';
@@ -25,6 +26,7 @@ export async function adoptMarker(
   const state = markedStateSchema.parse(JSON.parse(marker.state));
   const { primary, replica, epoch } = marker;
   await route.overtake(current.epoch, epoch, { ...HELD, primary, replica });
+  await failpoint('marker.route_taken_over');
   const known = new Set(state.decisions.map(({ id }) => id));
   await record.update(({ decisions }) => ({
     ...state,

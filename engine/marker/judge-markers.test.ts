@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { routingRecordSchema } from '../../core/routing-record.ts';
 import { importDocumentSchema, type ImportDocument } from '../import-document.ts';
-import { markerToAdopt, unknownMarkers, type Markers } from './judge-markers.ts';
+import { knownOutdated, markerToAdopt, unknownMarkers, type Markers } from './judge-markers.ts';
 import type { RouteMarker } from './route-marker.ts';
 
 const address = { host: 'db', port: 3306, user: 'u', tls: {} };
@@ -68,6 +68,15 @@ const withIntent = document({
   intent: { ...intent, fence: 'none', fencedAccounts: [], threads: { source: [], target: [] }, startedAtMs: 1 },
 });
 
+const outdated: ImportDocument['error'] = {
+  code: 'STATE_OUTDATED',
+  message: 'told',
+  details: {},
+  fromPhase: 'switching_primaries',
+  atMs: 1,
+};
+const unfinished: ImportDocument['error'] = { ...outdated, code: 'CANCEL_UNFINISHED', fromPhase: 'running' };
+
 test.each<[string, ImportDocument, Partial<typeof route>, Markers, number]>([
   ['nothing is told', document(), {}, { source: [], target: null }, 0],
   ['what is known', document({ decisions: [first] }), {}, both(marker()), 0],
@@ -83,7 +92,34 @@ test.each<[string, ImportDocument, Partial<typeof route>, Markers, number]>([
   ['a switch that was decided, before the engine died', withIntent, { primary: 'target' }, both(marker()), 0],
   ['a backup of the middle of a switch, before its decision', withIntent, {}, both(marker()), 2],
   ['a later import of the same name', document(), {}, both(marker({ createdAtMs: 9, decision: 'begin-9' })), 2],
-  ['a later import of the same database, on the target', document(), {}, both(marker({ importId: 'other' })), 1],
+  [
+    'a later import of the same database, on the target',
+    document(),
+    {},
+    both(marker({ importId: 'other', createdAtMs: 9 })),
+    1,
+  ],
+  [
+    'an earlier import of the same name, which a server that was put back from a backup tells of again',
+    document({ createdAtMs: 9 }),
+    {},
+    both(marker({ createdAtMs: 5 })),
+    0,
+  ],
+  [
+    'an earlier import of the same database, on the target',
+    document({ createdAtMs: 9 }),
+    {},
+    both(marker({ importId: 'other', createdAtMs: 5 })),
+    0,
+  ],
+  [
+    'the middle of a switch whose decision was taken over, by an engine that died before it was done with that',
+    document({ intent: withIntent.intent, error: outdated }),
+    { primary: 'target' },
+    both(marker()),
+    2,
+  ],
   ['another database', document(), {}, both(marker({ importId: 'other', database: 'other' })), 0],
   [
     'a former import, which this one took the place of',
@@ -114,8 +150,23 @@ test.each<[string, ImportDocument, Markers]>([
     document({ decisions: [{ id: 'ours', epoch: 9, isFormer: false }] }),
     both(marker({ decision: 'ours', epoch: 9 }), marker()),
   ],
-  ['another import', document(), both(marker(), marker({ importId: 'other', decision: 'x' }))],
+  ['another import', document(), both(marker(), marker({ importId: 'other', decision: 'x', createdAtMs: 9 }))],
+  ['tables may have been dropped since', document({ error: unfinished }), both(marker())],
   ['nobody tells anything', document(), { source: [], target: [] }],
 ])('%s: for a person to decide', (_what, state, markers) => {
   expect(() => markerToAdopt(state, route, markers)).toThrow(/it cannot be told where traffic belongs/);
+});
+
+test('what was taken over half is taken over again', () => {
+  const half = document({ intent: withIntent.intent, error: outdated });
+  expect(markerToAdopt(half, { ...route, primary: 'target' }, both(marker()))).toMatchObject({ decision: 'first' });
+});
+
+test.each<[string, ImportDocument['error'], string | null]>([
+  ['no error', null, null],
+  ['the state is outdated', outdated, 'told'],
+  ['half removed', unfinished, null],
+  ['half removed by a state that is outdated', { ...unfinished, details: { outdated: 'told' } }, 'told'],
+])('%s: remembered, whoever answers', (_what, error, message) => {
+  expect(knownOutdated({ error })).toBe(message);
 });

@@ -29,6 +29,8 @@ export function markerToAdopt(document: ImportDocument, route: RoutingRecord, ma
   const foreign = unknown.find((marker) => !isOfImport(document, marker));
   if (foreign !== undefined)
     throw refusal(`the ${foreign.side} tells of another import (${foreign.importId}) that was begun later`);
+  if (document.error?.code === 'CANCEL_UNFINISHED')
+    throw refusal('cancelling had begun before, and what it has removed cannot be told');
   const told = markersOf(document, markers).filter((marker) => isOfImport(document, marker));
   const newest = Math.max(...told.map(({ epoch }) => epoch));
   const best =
@@ -44,6 +46,13 @@ export function markerToAdopt(document: ImportDocument, route: RoutingRecord, ma
   if (markers[best.primary] === null)
     throw refusal(`the ${best.primary}, which the newest decision made primary, does not answer`);
   return best;
+}
+
+/** What the state was found outdated by and still says of itself, whoever answers now; null: it was not. */
+export function knownOutdated({ error }: Pick<ImportDocument, 'error'>): string | null {
+  if (error?.code === 'STATE_OUTDATED') return error.message;
+  const { outdated } = error?.details ?? {};
+  return error?.code === 'CANCEL_UNFINISHED' && typeof outdated === 'string' ? outdated : null;
 }
 
 /** For people. */
@@ -69,12 +78,15 @@ function markersOf({ id, database }: ImportDocument, markers: Markers): SideMark
 }
 
 function isKnown(document: ImportDocument, route: RoutingRecord, marker: SideMarker): boolean {
-  const { decisions, intent } = document;
+  const { decisions, intent, createdAtMs } = document;
   if (decisions.some(({ id }) => id === marker.decision)) return true;
-  if (!isOfImport(document, marker)) return false;
+  // Begun earlier, it had ended when this one was created. A server that is put back from a backup tells of it again, and so does a
+  // write that had waited for long.
+  if (!isOfImport(document, marker)) return marker.createdAtMs <= createdAtMs;
   if (marker.decision === beginningOf(document)) return true;
-  // Decided, and the engine died before it had noted that: finished in a moment.
-  return intent?.switchId === marker.decision && isDecided(route, intent);
+  // Decided, and the engine died before it had noted that: finished in a moment. Once the state was found outdated, the route may
+  // show the decision because it was taken over: the rest of that is to be done, too.
+  return intent?.switchId === marker.decision && isDecided(route, intent) && knownOutdated(document) === null;
 }
 
 function isOfImport({ id, createdAtMs }: ImportDocument, marker: RouteMarker): boolean {

@@ -1,13 +1,14 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { abortable, childController } from '../../core/abort.ts';
 import { Backoff } from '../../core/backoff.ts';
+import { systemClock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { SIDES, type Side } from '../../core/phase.ts';
 import type { ImportDocument } from '../import-document.ts';
 import type { ImportWorld } from '../import-world.ts';
 import { isFinal } from '../phase.ts';
+import { briefly } from '../server/briefly.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { describeMarkers, unknownMarkers, type Markers } from './judge-markers.ts';
+import { describeMarkers, knownOutdated, unknownMarkers, type Markers } from './judge-markers.ts';
 import { markerOf, readMarkers, writeMarker, type RouteMarker } from './route-marker.ts';
 
 const CONNECT_MS = 2000;
@@ -15,11 +16,18 @@ const CONNECT_MS = 2000;
 const SIDE_MS = 3000;
 /** At a start traffic waits for the answer: so long for a server that is slow, stalled or just starting, too. */
 const START_MS = 8000;
+/** For the second one, where the first has been told of every switch of primaries, and knows of none: mostly nothing hangs on it. */
+const START_SECOND_MS = 2000;
 const START_PAUSE_MS = 200;
+/**
+ * Another Switchyard with the same state may run beside this one and switch: no stream of ours needs to notice. Its proxies and ours
+ * then differ for as long.
+ */
+const ASK_MS = 5000;
 
 /**
  * Asks the servers whether the stored state knows the last decision about traffic, and tells them of it. A server that was
- * away is asked as soon as it answers, before anything of ours begins there (`settled`).
+ * away is asked as soon as it answers, before anything of ours begins there (`settled`); all are asked again and again.
  */
 export class MarkerKeeper {
   readonly #world: ImportWorld;
@@ -55,40 +63,59 @@ export class MarkerKeeper {
    * would be missed. Then it counts as away.
    */
   async outdatedAtStart(): Promise<AppError | undefined> {
-    const deadline = AbortSignal.any([this.#world.signal, AbortSignal.timeout(START_MS)]);
+    const { record, signal } = this.#world;
+    if (!this.#world.hasCredentials || isFinal(record.document.phase)) return undefined;
+    const markers: Markers = { source: null, target: null };
+    const away = new Set<Side>(SIDES);
+    const beganMs = systemClock.monotonicMs();
     for (let isFirst = true; ; isFirst = false) {
-      const outdated = await this.outdated();
-      const silent = this.#world.hasCredentials ? SIDES.filter((side) => !this.#asked.has(side)) : [];
+      await Promise.all(
+        Array.from(away, async (side) => {
+          try {
+            markers[side] = await this.#read(side);
+            away.delete(side);
+          } catch (error) {
+            // A refused login will be refused again.
+            if (!(error instanceof AppError) || error.entry.kind !== 'retryable') away.delete(side);
+          }
+        }),
+      );
+      const outdated = await this.#judge(markers);
+      const silent = SIDES.filter((side) => markers[side] === null);
       if (outdated !== undefined || silent.length === 0) return outdated;
       const names = silent.join(' and the ');
-      if (deadline.aborted) {
+      const hasAnswer = toldOfPrimaries(record.document).some((side) => markers[side] !== null);
+      const isOver = systemClock.monotonicMs() - beganMs > (hasAnswer ? START_SECOND_MS : START_MS);
+      if (signal.aborted || isOver || away.size === 0) {
         this.#world.log('warn', `the ${names} did not say where traffic belongs: it goes where the state says`);
         return undefined;
       }
       if (isFirst) this.#world.log('warn', `traffic waits for the ${names} to say where it belongs`);
-      await delay(START_PAUSE_MS);
+      await systemClock.sleep(START_PAUSE_MS);
     }
   }
 
   /** Resolves when these servers have been asked. Rejects with STATE_OUTDATED, or with what keeps one from answering. */
   async settled(sides: readonly Side[] = SIDES): Promise<void> {
-    for (const side of sides) {
-      if (this.#asked.has(side)) continue;
-      const markers: Markers = { source: null, target: null };
-      markers[side] = await this.#read(side);
-      const error = await this.#judge(markers);
-      if (error === undefined) continue;
-      this.#asked.delete(side);
-      this.#onOutdated(error);
-      throw error;
-    }
+    for (const side of sides) if (!this.#asked.has(side)) await this.#ask(side);
   }
 
   /** As `settled`, whatever was heard before; what is found is told to the caller alone. */
-  async settledAnew(): Promise<void> {
-    const [source, target] = await Promise.all(SIDES.map((side) => this.#read(side)));
-    const error = await this.#judge({ source: source ?? null, target: target ?? null });
+  async settledAnew(sides: readonly Side[] = SIDES): Promise<void> {
+    const markers: Markers = { source: null, target: null };
+    await Promise.all(sides.map(async (side) => (markers[side] = await this.#read(side))));
+    const error = await this.#judge(markers);
     if (error !== undefined) throw error;
+  }
+
+  /** As `settled`, asked over the connection that is about to be used. */
+  async settledOn(side: Side, connection: ServerConnection): Promise<void> {
+    const markers: Markers = { source: null, target: null };
+    markers[side] = await readMarkers(connection);
+    const error = await this.#judge(markers);
+    if (error === undefined) return;
+    this.#onOutdated(error);
+    throw error;
   }
 
   /** A connection was lost: who knows what comes back. */
@@ -99,10 +126,16 @@ export class MarkerKeeper {
 
   /** Tells every server of the last decision of `document`. What fails is tried again; a switch does not wait for it. */
   async write(document: ImportDocument): Promise<void> {
-    const { primary } = await this.#world.route.of(document.id);
+    const marker = markerOf(document, await this.#world.route.of(document.id));
     // First there where it is in force.
-    for (const side of sidesOf(document).toSorted((a) => (a === primary ? -1 : 1)))
-      await this.#world.tolerating(`the ${side} does not know of the switch yet`, () => this.#write(side, document));
+    for (const side of sidesOf(document).toSorted((a) => (a === marker.primary ? -1 : 1)))
+      await this.#world.tolerating(`the ${side} does not know of the switch yet`, () => this.#write(side, marker));
+  }
+
+  /** That the import has ended on the target, of a `document` that says so: the last decision is the same. */
+  async writeEnd(document: ImportDocument): Promise<void> {
+    const marker = markerOf(document, await this.#world.route.of(document.id));
+    await this.#briefly('target', (connection) => writeMarker(connection, marker));
   }
 
   start(): void {
@@ -125,29 +158,54 @@ export class MarkerKeeper {
 
   async #run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff({ initialMs: 500, maxMs: 5000 });
+    let isDone = await this.#round(signal, (side) => this.settled([side]));
     while (!signal.aborted) {
-      this.#wake = Promise.withResolvers<void>();
-      const isDone = await this.#round(signal);
       if (isDone) backoff.reset();
-      const due = isDone ? this.#wake.promise : backoff.wait(signal);
-      await abortable(due, signal).catch(() => {});
+      await (isDone ? this.#untilDue(signal) : backoff.wait(signal)).catch(() => {});
+      this.#wake = Promise.withResolvers<void>();
+      // Within a switch a server has other things to do.
+      const isSwitching = this.#world.record.document.intent !== null;
+      isDone = await this.#round(signal, (side) => (isSwitching ? this.settled([side]) : this.#ask(side)));
+    }
+  }
+
+  async #untilDue(signal: AbortSignal): Promise<void> {
+    const sleeping = childController(signal);
+    try {
+      await Promise.race([abortable(this.#wake.promise, sleeping.signal), systemClock.sleep(ASK_MS, sleeping.signal)]);
+    } finally {
+      sleeping.abort();
     }
   }
 
   /** True when there is nothing left to do. */
-  async #round(signal: AbortSignal): Promise<boolean> {
+  async #round(signal: AbortSignal, ask: (side: Side) => Promise<void>): Promise<boolean> {
     let isDone = true;
     for (const side of SIDES) {
+      if (signal.aborted) return true;
       try {
-        await this.settled([side]);
+        await ask(side);
         const { document } = this.#world.record;
-        if (signal.aborted || !isToTell(document)) continue;
-        if (sidesOf(document).includes(side)) await this.#write(side, document);
+        if (signal.aborted || !isToTell(document) || !sidesOf(document).includes(side)) continue;
+        const marker = markerOf(document, await this.#world.route.of(document.id));
+        // A switch that began meanwhile tells of itself: that route is not the one of this document.
+        if (this.#world.record.document === document) await this.#write(side, marker);
+        else isDone = false;
       } catch {
         isDone = false;
       }
     }
     return isDone;
+  }
+
+  async #ask(side: Side): Promise<void> {
+    const markers: Markers = { source: null, target: null };
+    markers[side] = await this.#read(side);
+    const error = await this.#judge(markers);
+    if (error === undefined) return;
+    this.#asked.delete(side);
+    this.#onOutdated(error);
+    throw error;
   }
 
   async #judge(markers: Markers): Promise<AppError | undefined> {
@@ -170,9 +228,8 @@ export class MarkerKeeper {
   }
 
   /** One after the other, so that an older one is not written over a newer one. */
-  async #write(side: Side, document: ImportDocument): Promise<void> {
+  async #write(side: Side, marker: RouteMarker): Promise<void> {
     const write = this.#writing.then(async () => {
-      const marker = markerOf(document, await this.#world.route.of(document.id));
       if (this.#told.get(side) === marker.decision) return;
       await this.#briefly(side, (connection) => writeMarker(connection, marker));
       this.#told.set(side, marker.decision);
@@ -182,24 +239,8 @@ export class MarkerKeeper {
   }
 
   async #briefly<T>(side: Side, work: (connection: ServerConnection) => Promise<T>): Promise<T> {
-    const limit = AbortSignal.timeout(SIDE_MS);
-    const working = this.#world.connect(side, { connectTimeoutMs: CONNECT_MS }).then(async (connection) => {
-      const destroy = () => connection.destroy();
-      limit.addEventListener('abort', destroy, { once: true });
-      try {
-        await using used = connection;
-        return await work(used);
-      } finally {
-        limit.removeEventListener('abort', destroy);
-      }
-    });
-    working.catch(() => {});
-    try {
-      return await abortable(working, limit);
-    } catch (cause) {
-      if (!limit.aborted) throw cause;
-      throw new AppError('SERVER_GONE', `the ${side} did not answer within ${SIDE_MS} ms`, { cause });
-    }
+    const open = () => this.#world.connect(side, { connectTimeoutMs: CONNECT_MS });
+    return await briefly({ name: `the ${side}`, limitMs: SIDE_MS, open }, work);
   }
 }
 
@@ -207,12 +248,16 @@ export class MarkerKeeper {
 function isToTell({ phase, error, intent }: ImportDocument): boolean {
   const effective = error?.fromPhase ?? phase;
   const isBefore = effective === 'pending' || effective === 'copying';
-  const isStopped = error?.code === 'STATE_OUTDATED' || error?.code === 'CANCEL_UNFINISHED';
+  const isStopped = error?.code === 'CANCEL_UNFINISHED' || knownOutdated({ error }) !== null;
   return intent === null && !isBefore && !isFinal(phase) && !isStopped;
 }
 
 /** The source is not written to before primary traffic leaves it, and never with `reverse: off`. */
-function sidesOf({ switches, options }: ImportDocument): Side[] {
-  const isSourceOurs = options.reverse !== 'off' && switches.some(({ kind }) => kind === 'primaries');
-  return isSourceOurs ? ['source', 'target'] : ['target'];
+function sidesOf(document: ImportDocument): Side[] {
+  return document.switches.some(({ kind }) => kind === 'primaries') ? toldOfPrimaries(document) : ['target'];
+}
+
+/** Who is told of a switch of primaries, as far as it answers then. */
+function toldOfPrimaries({ options }: Pick<ImportDocument, 'options'>): Side[] {
+  return options.reverse === 'off' ? ['target'] : ['source', 'target'];
 }

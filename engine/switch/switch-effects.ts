@@ -1,4 +1,3 @@
-import { abortable } from '../../core/abort.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { PinnedSession } from '../../core/control/protocol.ts';
 import { AppError } from '../../core/errors.ts';
@@ -8,6 +7,7 @@ import { RELEASED, type Hold, type RoutingRecord } from '../../core/routing-reco
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import { createTriggers, disableEvents, enableEvents } from '../objects/active-objects.ts';
 import { nextPhase } from '../phase.ts';
+import { briefly } from '../server/briefly.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { createSidecar, lanesAhead, ProgressRow } from '../sidecar.ts';
@@ -449,22 +449,10 @@ export class SwitchEffects {
   }
 
   async #briefly(side: Side, work: (connection: ServerConnection) => Promise<void>): Promise<void> {
-    const limit = AbortSignal.timeout(UNDO_MS);
+    const open = () => this.#world.connect(side, { connectTimeoutMs: UNDO_CONNECT_MS });
     // Behind the decision the connection of the way there is as good, and need not be opened in the pause.
-    const open = side === this.#intent.to ? this.#connections?.to : undefined;
-    if (open?.broken === false) {
-      limit.addEventListener('abort', () => open.destroy(), { once: true });
-      await abortable(work(open), limit);
-      return;
-    }
-    const opening = this.#world.connect(side, { connectTimeoutMs: UNDO_CONNECT_MS });
-    const working = opening.then(async (connection) => {
-      limit.addEventListener('abort', () => connection.destroy(), { once: true });
-      await using used = connection;
-      await work(used);
-    });
-    working.catch(() => {});
-    await abortable(working, limit);
+    const lent = side === this.#intent.to ? this.#connections?.to : undefined;
+    await briefly({ name: `the ${side}`, limitMs: UNDO_MS, open, lent }, work);
   }
 
   #context(side: Side, connection: ServerConnection) {

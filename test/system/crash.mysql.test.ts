@@ -63,7 +63,10 @@ const REACHED_BY = {
   'lanes.ended': 'backlog',
   'ddl.executed': 'ddl',
 } satisfies Record<
-  Exclude<Failpoint, `switch.${string}` | `verify.${string}` | `write_back.${string}` | `import.${string}`>,
+  Exclude<
+    Failpoint,
+    `switch.${string}` | `verify.${string}` | `write_back.${string}` | `import.${string}` | `marker.${string}`
+  >,
   'import' | 'traffic' | 'backlog' | 'ddl'
 >;
 

@@ -1,80 +1,10 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { afterEach, expect, test } from 'vitest';
-import type { Side } from '../../core/phase.ts';
-import type { DoctorReport } from '../../engine/doctor/doctor-report.ts';
+import { expect, test } from 'vitest';
+import { backUp, balance, codes, expectHeld, firstWriter } from '../support/old-state.ts';
 import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 
 const POLL = { timeout: 60_000, interval: 100 };
 const WAITS = /traffic waits for the source and the target/g;
-const folders: string[] = [];
-
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-const codes = ({ findings }: DoctorReport) => findings.map(({ code, outcome }) => `${code} ${outcome}`);
-
-/** As a backup has it, which is taken while Switchyard runs. Returns what puts it back. */
-function backUp({ switchyard }: Rehearsal): () => void {
-  const folder = mkdtempSync(join(tmpdir(), 'switchyard-backup-'));
-  folders.push(folder);
-  const file = join(switchyard.dataDir, 'state.sqlite');
-  const backup = join(folder, 'state.sqlite');
-  using database = new DatabaseSync(file);
-  database.exec(`VACUUM INTO '${backup}'`);
-  return () => {
-    for (const suffix of ['-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true });
-    copyFileSync(backup, file);
-  };
-}
-
-/** An application that connects as Switchyard starts and writes as soon as it may. */
-async function firstWriter(rehearsal: Rehearsal): Promise<{ answer: () => unknown; done: Promise<unknown> }> {
-  let answer: unknown;
-  const done = (async () => {
-    for (;;) {
-      try {
-        return await rehearsal.asApplication('UPDATE traffic_accounts SET balance = balance + 1000000 WHERE id = 1');
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'ECONNREFUSED') throw error;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    }
-  })();
-  done.then(
-    (result) => (answer = result),
-    (error: unknown) => (answer = error),
-  );
-  return { answer: () => answer, done };
-}
-
-async function expectHeld(rehearsal: Rehearsal, primary: Side): Promise<void> {
-  const { client } = rehearsal.switchyard;
-  const view = await client.getImport(IMPORT);
-  expect(view).toMatchObject({ phase: 'error', error: { code: 'STATE_OUTDATED' }, streams: [], strayWrites: null });
-  const report = await client.doctor(IMPORT);
-  expect(codes(report)).toEqual(['STATE_OUTDATED found']);
-  expect(report.route).toMatchObject({ hold: 'all', fenced: true });
-  for (const request of [
-    () => client.resume(IMPORT),
-    () => client.switchTraffic(IMPORT, { kind: 'primaries', force: true }),
-    () => client.verify(IMPORT, {}),
-  ])
-    await expect(request()).rejects.toMatchObject({ code: 'STATE_OUTDATED' });
-  // By an old state the tables on the target are a copy that can be made again.
-  const cancelled = primary === 'target' ? 'STATE_OUTDATED' : 'PHASE_REFUSED';
-  await expect(client.cancelImport(IMPORT)).rejects.toMatchObject({ code: cancelled });
-}
-
-const balance = async (rehearsal: Rehearsal, side: Side) => {
-  await using connection = await connect(rehearsal[side], 'shop');
-  const [row] = await rows(connection, 'SELECT balance FROM traffic_accounts WHERE id = 1');
-  return Number(row?.['balance']);
-};
 
 test('a state of before a switch, or of before a switch back, is found out before any traffic, and brought to what the servers tell', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 500 });
@@ -166,6 +96,9 @@ test('a server that is away while an old state starts is asked when it comes bac
   await switchyard.startProcess();
   // By this state the source is primary. Its fence refuses, and is not taken for a leftover by anything but a person.
   await expect(rehearsal.asApplication('UPDATE traffic_counters SET value = value')).rejects.toThrow('has moved');
+  // Nor by a repair: the one that may know better has not been asked.
+  expect(codes(await client.repair(IMPORT))).toContain('PRIMARY_FENCED failed');
+  expect(await fence()).toBe(triggers);
   await target.start();
   await expect.poll(async () => (await client.getImport(IMPORT)).error?.code, POLL).toBe('STATE_OUTDATED');
   expect(codes(await client.doctor(IMPORT))).toEqual(['STATE_OUTDATED found']);
