@@ -177,11 +177,6 @@ export const CLIENT_ERROR = {
       'Switchyard: replica traffic cannot write while primary traffic is on the other side (phase switched_replicas); use the primary endpoint',
   }),
   unknownThread: (id: string): ErrPacket => ({ code: 1094, sqlState: 'HY000', message: `Unknown thread id: ${id}` }),
-  unknownStatement: (id: number, where: string): ErrPacket => ({
-    code: 1243,
-    sqlState: 'HY000',
-    message: `Unknown prepared statement handler (${id}) given to ${where}`,
-  }),
   /** ER_NEED_REPREPARE: drivers that know it prepare again. */
   statementLost: (): ErrPacket => ({
     code: 1615,

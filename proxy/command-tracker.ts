@@ -6,6 +6,7 @@ import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
+import type { DiagnosticsLook, Kept } from './diagnostics-reading.ts';
 import { inSchema, withExecutions } from './execution-effects.ts';
 import { clearChangeFlag, glanceAtOk } from './ok-glance.ts';
 import {
@@ -22,6 +23,7 @@ import { splitRoleSuffix } from './role-suffix.ts';
 import { makesWritable } from './read-only-replica.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
+import { ALL_KEPT, LIST_KEPT, ROWS, errorIn } from './statement-diagnostics.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
 import { explainsStateChange } from './unreported-changes.ts';
 import { meaningOf } from './statement-reading.ts';
@@ -50,13 +52,15 @@ interface CurrentCommand {
   statement: PreparedStatement | null;
   /** Of a PREPARE. */
   text: Buffer | null;
-  /** Null where it did not fail. */
-  errorCode: number | null;
+  /** Of an ERR packet, the payload. */
+  error: Buffer | null;
   warnings: number;
-  /** Null for rows, and before an OK packet came. */
-  affectedRows: bigint | null;
-  /** It only reads what the server remembers of the statement before. */
-  readsDiagnostics: boolean;
+  /** As ROW_COUNT() has it; null: the answer does not tell. */
+  rowCount: bigint | null;
+  /** Of what the server remembers of the statement before. */
+  kept: Kept;
+  /** Of a statement that there is not. */
+  unknownId: number | null;
 }
 
 export interface CommandTrackerOptions {
@@ -77,7 +81,7 @@ export interface CommandTrackerOptions {
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([1047, 1153, 1156, 1835]);
 
 const EXECUTING_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE]);
-/** After these a server remembers something of the statement. */
+/** Other commands leave a server's list of warnings as it is, or add to it. */
 const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
 
 const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
@@ -86,6 +90,9 @@ const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
   COMMAND.STMT_RESET,
   COMMAND.STMT_SEND_LONG_DATA,
 ]);
+
+/** MySQL tells with them how many warnings there still are of an earlier statement. */
+const REPEATS_WARNINGS: ReadonlySet<number> = new Set([COMMAND.PING, COMMAND.INIT_DB, COMMAND.SET_OPTION]);
 
 /** Command, statement, flags, iterations; with the number of rows; alone. Source: MySQL internals, "Prepared Statements". */
 const EXECUTE_BYTES_MIN = 10;
@@ -97,8 +104,6 @@ const LONG_DATA_BYTES_MIN = 7;
 const PREPARED_WARNINGS = 10;
 /** Servers count from 1, and say nothing to these commands for a statement that they do not have. */
 const NO_STATEMENT = 0;
-/** What a server of MySQL 8.0.22 and later names in its error. */
-const PRECHECK = 'mysql_stmt_precheck';
 
 const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 
@@ -124,7 +129,7 @@ export class CommandTracker {
         localInfile: onLocalInfile,
         ok: (payload) => this.#onOk(payload),
         status: (flags, warnings) => {
-          this.#noteOutcome(warnings, null);
+          this.#noteOutcome(warnings, ROWS);
           this.#onStatus(flags);
         },
         error: (payload) => this.#onError(payload),
@@ -178,7 +183,8 @@ export class CommandTracker {
         return this.#query(packet, payload);
       case COMMAND.STMT_PREPARE: {
         const text = Buffer.from(payload.subarray(1));
-        return this.#forward(packet, { command, effects: NO_EFFECTS, text });
+        const kept = this.#options.state.diagnostics.keptByPrepare;
+        return this.#forward(packet, { command, effects: NO_EFFECTS, text, kept });
       }
       case COMMAND.STMT_EXECUTE:
         return this.#execute(packet, payload);
@@ -191,7 +197,7 @@ export class CommandTracker {
       case COMMAND.INIT_DB:
         return this.#initDb(packet, payload);
       case COMMAND.PROCESS_KILL:
-        if (payload.length < 5) return refuse(CLIENT_ERROR.malformed());
+        if (payload.length < 5) return this.#refuse(CLIENT_ERROR.malformed());
         return { kind: 'kill', request: { id: payload.readUInt32LE(1), statement: 'KILL' } };
       case COMMAND.CHANGE_USER:
         return { kind: 'change-user', payload };
@@ -203,7 +209,7 @@ export class CommandTracker {
         return this.#forward(packet, { command, effects: SETS_STATE, text: Buffer.from(payload) });
       case COMMAND.STMT_BULK_EXECUTE:
       case COMMAND.CLONE:
-        return refuse(CLIENT_ERROR.unsupportedCommand(`command 0x${command.toString(16)}`));
+        return this.#refuse(CLIENT_ERROR.unsupportedCommand(`command 0x${command.toString(16)}`));
       default:
         return this.#forward(packet, { command, effects: NO_EFFECTS });
     }
@@ -241,9 +247,9 @@ export class CommandTracker {
   #forward(
     packet: Buffer,
     current: Pick<CurrentCommand, 'command' | 'effects'> &
-      Partial<Pick<CurrentCommand, 'statement' | 'text' | 'readsDiagnostics'>>,
+      Partial<Pick<CurrentCommand, 'statement' | 'text' | 'kept' | 'unknownId'>>,
   ): CommandDecision {
-    const { command, statement = null, text = null, readsDiagnostics = false } = current;
+    const { command, statement = null, text = null, kept = ALL_KEPT, unknownId = null } = current;
     const effects = withExecutions(current.effects, this.#options.state.textPrepared);
     // Written out: spreading defaults took longer than the rest of this function.
     this.#current = {
@@ -251,10 +257,11 @@ export class CommandTracker {
       effects,
       statement,
       text,
-      errorCode: null,
+      error: null,
       warnings: 0,
-      affectedRows: null,
-      readsDiagnostics,
+      rowCount: null,
+      kept,
+      unknownId,
     };
     this.#options.state.onStart(effects);
     this.#walker.begin(command);
@@ -264,16 +271,29 @@ export class CommandTracker {
   #query(packet: Buffer, payload: Buffer): CommandDecision {
     const offset = queryTextOffset(payload, this.#capabilities);
     const sql = payload.toString('latin1', offset);
-    if (this.#isRefused(sql)) return refuse(CLIENT_ERROR.apartFromPrimary());
+    if (this.#isRefused(sql)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     const effects = effectsOf(sql, this.#options.state);
     this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
     const [kill] = effects;
     if (kill?.kind === 'kill' && effects.length === 1) return { kind: 'kill', request: kill };
-    const rewritten = this.#options.state.diagnostics.rewrite(sql);
-    if (rewritten === null) return this.#forward(packet, { command: COMMAND.QUERY, effects });
-    const text = Buffer.concat([payload.subarray(0, offset), Buffer.from(rewritten, 'latin1')]);
-    return this.#forward(framePacket(text, 0), { command: COMMAND.QUERY, effects, readsDiagnostics: true });
+    const { text, kept } = this.#look(sql, effects);
+    // Of a large packet only its beginning is here.
+    if (text === null || packet.readUIntLE(0, 3) !== payload.length)
+      return this.#forward(packet, { command: COMMAND.QUERY, effects, kept });
+    const rewritten = Buffer.concat([payload.subarray(0, offset), Buffer.from(text, 'latin1')]);
+    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects, kept });
+  }
+
+  #look(sql: string | Buffer, effects: readonly StatementEffect[]): DiagnosticsLook {
+    const { state } = this.#options;
+    return state.diagnostics.look(sql, state, effects.length === 0 ? null : shownBy(effects));
+  }
+
+  /** The server does not hear of it, the client may ask for its error. */
+  #refuse(error: OwnError): CommandDecision {
+    this.#options.state.diagnostics.onOwnError({ code: String(error.code), message: Buffer.from(error.message) });
+    return { kind: 'refuse', error };
   }
 
   #isRefused(text: string | Buffer): boolean {
@@ -285,17 +305,17 @@ export class CommandTracker {
   #initDb(packet: Buffer, payload: Buffer): CommandDecision {
     const { database, role } = splitRoleSuffix(payload.subarray(1));
     if (role === null) return this.#forward(packet, { command: COMMAND.INIT_DB, effects: SETS_STATE });
-    if (role !== this.#options.role) return refuse(CLIENT_ERROR.otherRole());
+    if (role !== this.#options.role) return this.#refuse(CLIENT_ERROR.otherRole());
     const rewritten = Buffer.concat([Buffer.of(COMMAND.INIT_DB), database ?? Buffer.alloc(0)]);
     return this.#forward(framePacket(rewritten, 0), { command: COMMAND.INIT_DB, effects: SETS_STATE });
   }
 
   #execute(packet: Buffer, payload: Buffer): CommandDecision {
-    if (payload.length < EXECUTE_BYTES_MIN) return refuse(CLIENT_ERROR.malformed());
+    if (payload.length < EXECUTE_BYTES_MIN) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
-    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
-    if (statement.backendId === null) return refuse(takeRefusal(statement));
-    if (this.#isRefused(statement.text)) return refuse(CLIENT_ERROR.apartFromPrimary());
+    if (statement === undefined) return this.#withoutStatement(packet, payload, COMMAND.STMT_EXECUTE);
+    if (statement.backendId === null) return this.#refuse(takeRefusal(statement));
+    if (this.#isRefused(statement.text)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     const layout = executeLayout(payload, statement, this.#capabilities);
     const { wantsCursor, boundFlagOffset, types } = layout;
     const effects = withLockName(statement.effects, () => firstTextParameter(payload, layout, statement));
@@ -308,7 +328,7 @@ export class CommandTracker {
       const rewritten = withParameterTypes(payload, boundFlagOffset, statement.parameterTypes);
       const length = declared + rewritten.length - payload.length;
       // One in millions: the types would not fit into the packet, and its rest is not here yet.
-      if (length >= MAX_PAYLOAD_BYTES) return refuse(CLIENT_ERROR.statementLost());
+      if (length >= MAX_PAYLOAD_BYTES) return this.#refuse(CLIENT_ERROR.statementLost());
       sent = Buffer.concat([packet.subarray(0, HEADER_BYTES), rewritten]);
       sent.writeUIntLE(length, 0, 3);
     }
@@ -316,15 +336,16 @@ export class CommandTracker {
     statement.typesKnown = true;
     statement.hasLongData = false;
     statement.hasCursor = wantsCursor;
-    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects, statement });
+    const { kept } = this.#look(statement.text, effects);
+    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects, statement, kept });
   }
 
   #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
     const bytesMin = command === COMMAND.STMT_FETCH ? FETCH_BYTES_MIN : RESET_BYTES_MIN;
-    if (payload.length < bytesMin) return refuse(CLIENT_ERROR.malformed());
+    if (payload.length < bytesMin) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
-    if (statement === undefined) return refuse(CLIENT_ERROR.unknownStatement(statementIdOf(payload), PRECHECK));
-    if (statement.backendId === null) return refuse(takeRefusal(statement));
+    if (statement === undefined) return this.#withoutStatement(packet, payload, command);
+    if (statement.backendId === null) return this.#refuse(takeRefusal(statement));
     payload.writeUInt32LE(statement.backendId, 1);
     if (command === COMMAND.STMT_RESET) {
       statement.hasLongData = false;
@@ -333,10 +354,17 @@ export class CommandTracker {
     return this.#forward(packet, { command, effects: NO_EFFECTS, statement });
   }
 
+  /** The error is the server's own, with the number that the client knows: there, that may be one of another statement. */
+  #withoutStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
+    const unknownId = statementIdOf(payload);
+    payload.writeUInt32LE(NO_STATEMENT, 1);
+    return this.#forward(packet, { command, effects: NO_EFFECTS, unknownId });
+  }
+
   #unanswered(packet: Buffer, payload: Buffer, command: number): CommandDecision {
     // These the server does answer, with an error.
     const bytesMin = command === COMMAND.STMT_CLOSE ? CLOSE_BYTES_MIN : LONG_DATA_BYTES_MIN;
-    if (payload.length < bytesMin) return refuse(CLIENT_ERROR.malformed());
+    if (payload.length < bytesMin) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     // Passed on as it is, the client's number could be that of another statement on the server.
     payload.writeUInt32LE(statement?.backendId ?? NO_STATEMENT, 1);
@@ -357,27 +385,36 @@ export class CommandTracker {
 
   #onOk(payload: Buffer): Replacement {
     const { state } = this.#options;
+    const earlier = this.#warningsOfEarlier;
     const glance = glanceAtOk(payload);
-    if (glance !== null) {
+    if (glance !== null && earlier === null) {
       state.unreported.clear();
-      this.#noteOutcome(glance.warnings, payload[0] === OK_HEADER ? BigInt(glance.affectedRows) : null);
+      this.#noteOutcome(glance.warnings, payload[0] === OK_HEADER ? BigInt(glance.affectedRows) : ROWS);
       this.#onStatus(glance.statusFlags);
       const { strippedBytes, statusFlags } = glance;
       if (strippedBytes !== null) clearChangeFlag(payload, statusFlags);
       return strippedBytes;
     }
     const ok = state.onOk(payload, this.#current?.effects ?? NO_EFFECTS);
-    this.#noteOutcome(ok.warnings, ok.header === OK_HEADER ? ok.affectedRows : null);
+    this.#noteOutcome(ok.warnings, ok.header === OK_HEADER ? ok.affectedRows : ROWS);
     this.#onStatus(ok.statusFlags);
-    if (ok.stateChanges === null) return null;
-    const stateChanges = this.#tracksSession ? state.clientTrackers.visible(ok.stateChanges) : null;
-    return stateChanges?.length === ok.stateChanges.length ? null : buildOk({ ...ok, stateChanges });
+    if (ok.stateChanges === null && earlier === null) return null;
+    const stateChanges =
+      ok.stateChanges !== null && this.#tracksSession ? state.clientTrackers.visible(ok.stateChanges) : null;
+    if (earlier === null && stateChanges?.length === ok.stateChanges?.length) return null;
+    return buildOk({ ...ok, stateChanges, warnings: earlier ?? ok.warnings });
   }
 
-  #noteOutcome(warnings: number, affectedRows: bigint | null): void {
+  /** To be told with the answer to a command that is none of those that begin a list of their own. */
+  get #warningsOfEarlier(): number | null {
+    const earlier = this.#options.state.diagnostics.warningsOfEarlier;
+    return earlier !== null && REPEATS_WARNINGS.has(this.#current?.command ?? COMMAND.QUERY) ? earlier : null;
+  }
+
+  #noteOutcome(warnings: number, rowCount: bigint | null): void {
     if (this.#current === null) return;
     this.#current.warnings = warnings;
-    this.#current.affectedRows = affectedRows;
+    this.#current.rowCount = rowCount;
   }
 
   #onStatus(flags: number): void {
@@ -389,13 +426,16 @@ export class CommandTracker {
     else if ((flags & SERVER_STATUS.LAST_ROW_SENT) !== 0) current.statement.hasCursor = false;
   }
 
-  #onError(payload: Buffer): void {
+  #onError(payload: Buffer): Replacement {
     this.#options.state.statusFlags = null;
     if (payload.length > 2 && PROTOCOL_ERRORS.has(payload.readUInt16LE(1))) this.#options.onProtocolError();
     const current = this.#current;
-    if (current === null) return;
-    current.errorCode = payload.readUInt16LE(1);
+    if (current === null) return null;
+    current.error = Buffer.from(payload);
+    current.rowCount = ROWS;
     if (current.command === COMMAND.STMT_EXECUTE && current.statement !== null) current.statement.hasCursor = false;
+    const { unknownId } = current;
+    return unknownId === null ? null : withNumber(payload, unknownId);
   }
 
   #onPrepared(payload: Buffer): void {
@@ -413,22 +453,26 @@ export class CommandTracker {
       backendId: payload.readUInt32LE(1),
     });
     payload.writeUInt32LE(statement.clientId, 1);
-    this.#noteOutcome(payload.readUInt16LE(PREPARED_WARNINGS), 0n);
+    this.#noteOutcome(payload.readUInt16LE(PREPARED_WARNINGS), null);
   }
 
   #onFinished(): void {
     const current = this.#current;
     this.#current = null;
     if (current !== null) {
-      const { command, effects, errorCode, text } = current;
-      const failed = errorCode !== null;
-      if (failed && EXECUTING_COMMANDS.has(command)) this.#options.state.onFailure(effects, errorCode);
+      const { command, effects, error, text, warnings, rowCount, kept, unknownId } = current;
+      const failed = error !== null;
+      if (failed && EXECUTING_COMMANDS.has(command)) this.#options.state.onFailure(effects, error.readUInt16LE(1));
       this.#options.state.onEnd(effects, { failed });
-      if (STATEMENT_COMMANDS.has(command) && !current.readsDiagnostics) {
-        const countsFoundRows = effects.some(({ kind }) => kind === 'found-rows');
-        const { warnings, affectedRows } = current;
-        this.#options.state.diagnostics.onStatement({ failed, warnings, affectedRows, countsFoundRows });
-      }
+      this.#options.state.diagnostics.onOutcome({
+        // Of an unknown one it is not even begun.
+        isStatement: STATEMENT_COMMANDS.has(command) && unknownId === null,
+        error: error === null ? null : errorIn(error),
+        warnings,
+        rowCount: kept.rowCount && command === COMMAND.QUERY ? null : rowCount,
+        countsFoundRows: effects.some(({ kind }) => kind === 'found-rows'),
+        kept,
+      });
       if (command === COMMAND.SET_OPTION && !failed && text !== null) this.#setOption(text);
       if (command === COMMAND.RESET_CONNECTION && !failed) {
         this.#options.state.reset();
@@ -453,6 +497,15 @@ function takeRefusal(statement: PreparedStatement): OwnError {
   return refusal === null || statement.hasLongData ? CLIENT_ERROR.statementLost() : refusal;
 }
 
-function refuse(error: OwnError): CommandDecision {
-  return { kind: 'refuse', error };
+/** SHOW WARNINGS is a statement with rows of its own, GET DIAGNOSTICS alone leaves everything as it was. */
+function shownBy(effects: readonly StatementEffect[]): Kept | null {
+  const shown = effects.filter((effect) => effect.kind === 'shows-diagnostics');
+  if (shown.length === 0) return null;
+  const isAlone = !effects.some(({ kind }) => kind === 'several');
+  return isAlone && shown.every(({ isGet }) => isGet) ? ALL_KEPT : LIST_KEPT;
+}
+
+/** An ERR packet that names a statement by the number that was sent. */
+function withNumber(payload: Buffer, id: number): Buffer {
+  return Buffer.from(payload.toString('latin1').replace(`(${NO_STATEMENT})`, `(${id})`), 'latin1');
 }

@@ -16,7 +16,10 @@ function collect({ deprecateEof = true, replaceOk = null as Replacement } = {}) 
         return replaceOk;
       },
       status: () => seen.events.push('status'),
-      error: () => seen.events.push('error'),
+      error: () => {
+        seen.events.push('error');
+        return null;
+      },
       prepared: () => seen.events.push('prepared'),
       localInfile: () => seen.events.push('infile'),
       finished: () => seen.events.push('finished'),

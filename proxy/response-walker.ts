@@ -30,7 +30,7 @@ export interface ResponseEvents {
   ok(payload: Buffer): Replacement;
   /** Of an EOF packet. */
   status(flags: number, warnings: number): void;
-  error(payload: Buffer): void;
+  error(payload: Buffer): Replacement;
   /** The payload may be changed in place. */
   prepared(payload: Buffer): void;
   localInfile(): void;
@@ -208,9 +208,8 @@ export class ResponseWalker {
       case 'prepare-first':
         return this.#onPrepared(payload, first);
       case 'one-packet':
-        if (first === ERR_HEADER) this.#events.error(payload);
         this.#finish();
-        return null;
+        return first === ERR_HEADER ? this.#events.error(payload) : null;
       default:
         return null;
     }
@@ -264,10 +263,10 @@ export class ResponseWalker {
     return replaced;
   }
 
-  #onError(payload: Buffer): null {
-    this.#events.error(payload);
+  #onError(payload: Buffer): Replacement {
+    const replaced = this.#events.error(payload);
     this.#finish();
-    return null;
+    return replaced;
   }
 
   #onPrepared(payload: Buffer, first: number): Replacement {

@@ -137,6 +137,7 @@ function quitLater(connection: BackendConnection): void {
 }
 
 function noteServer(state: SessionState, { isMariaDb, serverVersion }: BackendConnection): void {
+  state.diagnostics.listNeedsTables = isMariaDb;
   state.hidesUse = isMariaDb;
   state.hidesUnscoped = isMariaDb;
   state.reportsFailures = !isMariaDb;

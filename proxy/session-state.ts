@@ -312,6 +312,7 @@ export class SessionState implements StateVersions, Reading {
     this.#tracksNextTransaction = false;
     this.#unscoped.clear();
     this.#catchUps = [{ kind: 'trackers', names: [] }];
+    this.diagnostics.onReset();
     this.refusesWrites = false;
     // By the server's default, which another server need not have. A role, the reset leaves as it is.
     if ((this.lastStatusFlags & AUTOCOMMIT) === 0) this.systemVariables.set('autocommit', Buffer.from('OFF'));

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { PinnedSession, SessionLocation, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
+import { ERR_HEADER } from '../core/wire/err-packet.ts';
 import {
   isSameDestination,
   type BackendConnection,
@@ -18,6 +19,7 @@ import { SessionLogin } from './session-login.ts';
 import { SessionMove, type MovingSession, type SessionPhase } from './session-move.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { SessionPortrait } from './session-portrait.ts';
+import { errorIn } from './statement-diagnostics.ts';
 import type { WatchedSession } from './session-watch.ts';
 
 /** What a session needs of its worker. */
@@ -322,8 +324,9 @@ export class Session implements RelayOwner, WatchedSession {
   async kill(request: KillRequest, context: Pick<KillContext, 'destinationOn' | 'locate'>): Promise<Buffer> {
     if (this.#login.state.unreported.isDue) await this.#login.run({ kind: 'report' });
     const { backend, profile, state } = this.#login;
-    state.diagnostics.onOverwritten();
-    return killSession(request, { ...context, backend, profile });
+    const answer = await killSession(request, { ...context, backend, profile });
+    state.diagnostics.onOwnAnswer(answer[0] === ERR_HEADER ? errorIn(answer) : null);
+    return answer;
   }
 
   onClientEnded(): void {

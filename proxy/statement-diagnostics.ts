@@ -1,131 +1,156 @@
-/** One row of SHOW WARNINGS. */
-export interface ServerWarning {
-  level: string;
-  code: string;
-  message: Buffer;
-}
+import {
+  lookForReading,
+  type DiagnosticsLook,
+  type Kept,
+  type Remembered,
+  type ServerWarning,
+} from './diagnostics-reading.ts';
+import type { Reading } from './statement-reading.ts';
 
-/** What is told of the last statement by its answer. */
-export interface StatementOutcome {
-  failed: boolean;
+/** What is told of a command of the client by its answer. */
+export interface CommandOutcome {
+  /** COM_QUERY, and what prepares or executes a statement. */
+  isStatement: boolean;
+  error: ServerError | null;
   warnings: number;
-  /** Null for rows. */
-  affectedRows: bigint | null;
+  /** As ROW_COUNT() has it: -1 after rows and errors. Null: the answer says nothing of it. */
+  rowCount: bigint | null;
   /** SQL_CALC_FOUND_ROWS. */
   countsFoundRows: boolean;
+  kept: Kept;
 }
 
-const READS = new RegExp(
-  [
-    String.raw`^\s*(?:show\s+(?<what>warnings|errors)(?<limit>\s+limit\s+\d+(?:\s*(?:,|offset)\s*\d+)?)?`,
-    String.raw`|show\s+count\s*\(\s*\*\s*\)\s+(?<counted>warnings|errors)`,
-    String.raw`|select\s+(?<expression>(?:found_rows|row_count)\s*\(\s*\)|@@(?:session\.)?(?:warning_count|error_count))`,
-    String.raw`(?:\s+(?:as\s+)?(?<alias>\w+|\`[^\`]+\`))?)\s*;?\s*$`,
-  ].join(''),
-  'i',
-);
-const READ_BYTES_MAX = 200;
+export type ServerError = Pick<ServerWarning, 'code' | 'message'>;
+
+export const ROWS = -1n;
+export const ALL_KEPT: Kept = { list: true, rowCount: true, foundRows: true };
+export const LIST_KEPT: Kept = { list: true, rowCount: false, foundRows: false };
+const LIST_LEFT: DiagnosticsLook = { text: null, kept: LIST_KEPT };
+const NOTHING_LEFT: DiagnosticsLook = { text: null, kept: { list: false, rowCount: false, foundRows: false } };
 
 /**
  * What a server remembers of the last statement: its warnings, ROW_COUNT(), FOUND_ROWS(). Our own statements overwrite
- * it, and no other server can be given it. It is read before either happens, and the statement that asks for it, if
- * one comes before the next that does not, is rewritten to select what was read. The only statements that the proxy
- * changes.
+ * it, and no other server can be given it. It is read before either happens, and a statement that asks for it before it is gone
+ * by itself is rewritten to say what was read. The only statements that the proxy changes.
  */
 export class StatementDiagnostics {
-  #outcome: StatementOutcome = { failed: false, warnings: 0, affectedRows: 0n, countsFoundRows: false };
-  #warnings: readonly ServerWarning[] | null = null;
+  /** MariaDB: statements without tables leave the list as it is. */
+  listNeedsTables = false;
+  #rowCount = 0n;
+  /** Else the list is empty. */
+  #mayHaveList = false;
+  #countsFoundRows = false;
+  /** These three are null as long as the server answers for them. */
+  #list: readonly ServerWarning[] | null = null;
+  #lostRowCount: bigint | null = null;
   #foundRows: string | null = null;
-  /** The server no longer answers for the client's last statement. */
-  #isOverwritten = false;
 
-  /** True when the server knows more than its answer told. */
+  /** True when the server knows more than its answers told. */
   get needsReading(): boolean {
-    const { failed, warnings, countsFoundRows } = this.#outcome;
-    return !this.#isOverwritten && (failed || warnings > 0 || countsFoundRows);
+    return (this.#list === null && this.#mayHaveList) || (this.#foundRows === null && this.#countsFoundRows);
   }
 
   /** There is nothing but a row count, which statements of our own can leave alike. */
   get isPlain(): boolean {
-    const { failed, warnings, countsFoundRows, affectedRows } = this.#outcome;
-    return !failed && warnings === 0 && !countsFoundRows && (affectedRows === null || affectedRows === 0n);
+    const hasList = this.#list === null ? this.#mayHaveList : this.#list.length > 0;
+    return !hasList && !this.#countsFoundRows && this.#rowCount <= 0n;
   }
 
   /** ROW_COUNT() is -1 after rows, as after our SELECT, and 0 after a statement that changed none. */
   get hasRows(): boolean {
-    return this.#outcome.affectedRows === null;
+    return this.#rowCount === ROWS;
   }
 
-  onStatement(outcome: StatementOutcome): void {
-    this.#outcome = outcome;
-    this.#warnings = null;
-    this.#foundRows = null;
-    this.#isOverwritten = false;
+  /**
+   * What MySQL tells in its answer to a command that is no statement: how many warnings there are of an earlier one. Null: the
+   * server's own number is right.
+   */
+  get warningsOfEarlier(): number | null {
+    return this.listNeedsTables || this.#list === null ? null : this.#list.length;
   }
 
-  onRead(warnings: readonly ServerWarning[], foundRows: string | null): void {
-    this.#warnings = warnings;
-    this.#foundRows = foundRows;
+  /** Before a statement goes, as latin1. `shows`: what it is known to leave as it is, since it only shows it. */
+  look(sql: string | Buffer, reading: Reading, shows: Kept | null): DiagnosticsLook {
+    const { listNeedsTables } = this;
+    const remembered = this.#remembered;
+    if (remembered === null)
+      return shows === null ? (listNeedsTables ? LIST_LEFT : NOTHING_LEFT) : { text: null, kept: shows };
+    const text = typeof sql === 'string' ? sql : sql.toString('latin1');
+    return lookForReading(text, reading, { remembered, listNeedsTables });
+  }
+
+  /** A PREPARE changes nothing but the list. */
+  get keptByPrepare(): Kept {
+    return { ...ALL_KEPT, list: this.listNeedsTables };
+  }
+
+  onOutcome({ isStatement, error, warnings, rowCount, countsFoundRows, kept }: CommandOutcome): void {
+    if (!kept.foundRows) {
+      this.#foundRows = null;
+      this.#countsFoundRows = countsFoundRows;
+    }
+    if (rowCount !== null) {
+      this.#rowCount = rowCount;
+      this.#lostRowCount = null;
+    }
+    if (error !== null && !isStatement && !this.listNeedsTables && this.#list !== null) {
+      this.#list = [...this.#list, { level: 'Error', ...error }];
+    } else if (error !== null || (isStatement && warnings > 0)) {
+      this.#list = null;
+      this.#mayHaveList = true;
+    } else if (!kept.list) {
+      this.#list = null;
+      this.#mayHaveList = false;
+    }
+  }
+
+  /** An error of ours in the server's stead, which has not heard of the command. */
+  onOwnError(error: ServerError): void {
+    this.#list = [{ level: 'Error', ...error }];
+    this.#rowCount = ROWS;
+    this.#lostRowCount = ROWS;
+  }
+
+  /** A KILL, run where its victim is. */
+  onOwnAnswer(error: ServerError | null): void {
+    if (error !== null) {
+      this.onOwnError(error);
+      return;
+    }
+    if (!this.listNeedsTables) this.#list = [];
+    this.#rowCount = 0n;
+    this.#lostRowCount = 0n;
+  }
+
+  onRead(list: readonly ServerWarning[], foundRows: string | null): void {
+    this.#list ??= list;
+    this.#foundRows ??= foundRows;
   }
 
   /** Statements of our own ran, or the session moved. */
   onOverwritten(): void {
-    this.#isOverwritten = true;
+    this.#list ??= [];
+    this.#lostRowCount = this.#rowCount;
   }
 
-  /** For a statement that only reads what was overwritten: another one with the answer that the client has to get. */
-  rewrite(sql: string): string | null {
-    if (!this.#isOverwritten || sql.length > READ_BYTES_MAX) return null;
-    const groups = READS.exec(sql)?.groups;
-    if (groups === undefined) return null;
-    const { what, limit, counted, expression, alias } = groups;
-    if (what !== undefined) {
-      this.#outcome = { ...this.#outcome, affectedRows: null };
-      return this.#list(what) + (limit ?? '');
-    }
-    if (counted !== undefined) return `SELECT ${this.#count(counted)} AS \`@@session.${singular(counted)}_count\``;
-    if (expression === undefined) return null;
-    const value = this.#value(expression.toLowerCase());
-    // It is a statement itself: from here on the server knows.
-    this.onStatement({ failed: false, warnings: 0, affectedRows: null, countsFoundRows: false });
-    return value === null ? null : `SELECT ${value} AS ${alias ?? `\`${expression}\``}`;
+  /** COM_RESET_CONNECTION. */
+  onReset(): void {
+    this.#list = null;
+    this.#mayHaveList = false;
+    this.#rowCount = 0n;
+    this.#lostRowCount = null;
   }
 
-  #value(expression: string): string | null {
-    if (expression.startsWith('found')) return this.#foundRows;
-    if (expression.startsWith('row')) {
-      const { failed, affectedRows } = this.#outcome;
-      return failed || affectedRows === null ? '-1' : String(affectedRows);
-    }
-    return String(this.#count(expression.includes('error') ? 'errors' : 'warnings'));
-  }
-
-  #rows(what: string): readonly ServerWarning[] {
-    const all = this.#warnings ?? [];
-    return what.toLowerCase() === 'errors' ? all.filter(({ level }) => level === 'Error') : all;
-  }
-
-  #count(what: string): number {
-    return this.#rows(what).length;
-  }
-
-  #list(what: string): string {
-    const rows = this.#rows(what).map(
-      ({ level, code, message }) =>
-        `SELECT '${level}' AS \`Level\`, ${code} AS \`Code\`, ${literal(message)} AS \`Message\``,
-    );
-    return rows.length > 0
-      ? rows.join(' UNION ALL ')
-      : `SELECT '' AS \`Level\`, 0 AS \`Code\`, '' AS \`Message\` FROM DUAL WHERE FALSE`;
+  /** Null: nothing. What was counted is followed from the statement on that counted it, since others leave it as it is. */
+  get #remembered(): Remembered | null {
+    const isForgotten = this.#list === null && this.#lostRowCount === null;
+    if (isForgotten && this.#foundRows === null && !this.#countsFoundRows) return null;
+    return { list: this.#list, rowCount: this.#lostRowCount, foundRows: this.#foundRows };
   }
 }
 
-function singular(what: string): string {
-  return what.toLowerCase().slice(0, -1);
-}
-
-/** The message came in the client's character set, which is UTF-8 where it is not ASCII, or else some single-byte one. */
-function literal(message: Buffer): string {
-  const isUtf8 = Buffer.from(message.toString('utf8')).equals(message);
-  return `${isUtf8 ? '_utf8mb4' : '_latin1'} X'${message.toString('hex')}'`;
+/** Source: MySQL internals, ERR_Packet: the code, `#` and the state, the message. */
+export function errorIn(payload: Buffer): ServerError {
+  const hasState = payload[3] === 0x23;
+  return { code: String(payload.readUInt16LE(1)), message: payload.subarray(hasState ? 9 : 3) };
 }

@@ -1,3 +1,4 @@
+import { kindOfReading } from './diagnostics-reading.ts';
 import { effectsOfSet } from './set-effects.ts';
 import { calledNames, functionName } from './called-names.ts';
 import { rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
@@ -51,6 +52,8 @@ export type StatementEffect =
   | { kind: 'sets-state' }
   /** There are several statements in the text. */
   | { kind: 'several' }
+  /** SHOW WARNINGS and its kin: what they tell of the statement before is still there behind them. */
+  | { kind: 'shows-diagnostics'; isGet: boolean }
   /** SQL_CALC_FOUND_ROWS: the next statement is likely to read FOUND_ROWS(). */
   | { kind: 'found-rows' }
   /** `statement` is the text up to the id. */
@@ -75,7 +78,7 @@ const PIN = {
 /** Beyond this many bytes a text is looked at in its beginning only; the server's state-change tracker covers the rest. */
 const INSPECTED_BYTES_MAX = 1 << 16;
 
-const PLAIN = /^\s*(?:select|insert|update|delete|replace|begin|commit|rollback|start|show|explain|with|savepoint)\b/i;
+const PLAIN = /^\s*(?:select|insert|update|delete|replace|begin|commit|rollback|start|explain|with|savepoint)\b/i;
 const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id|sql_calc_found_rows/i;
 
 /** `text` is the statement as latin1: every byte one character. */
@@ -173,6 +176,9 @@ function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[
       return word(1) === 'COMMIT' || word(1) === 'ROLLBACK' ? [{ kind: 'unpin-prefix', prefix: PIN.xa }] : [];
     case 'KILL':
       return effectsOfKill(tokens);
+    case 'SHOW':
+    case 'GET':
+      return effectsOfShowing(tokens);
     default:
       return [];
   }
@@ -277,6 +283,7 @@ const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
   'sets-state',
   'role',
   'timestamp-default',
+  'shows-diagnostics',
 ]);
 
 function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
@@ -290,6 +297,11 @@ function effectsOfHandler(tokens: SqlToken[]): StatementEffect[] {
   return last?.kind === 'word' && last.text === 'CLOSE'
     ? [{ kind: 'unpin', key: PIN.handler + (name?.name ?? '') }]
     : [];
+}
+
+function effectsOfShowing(tokens: SqlToken[]): StatementEffect[] {
+  const kind = kindOfReading(tokens);
+  return kind === 'statement' ? [] : [{ kind: 'shows-diagnostics', isGet: kind === 'get' }];
 }
 
 /** Not KILL QUERY ID and KILL USER of MariaDB, which name no connection. */

@@ -325,6 +325,81 @@ const PREPARED: ReadingCase[] = [
   },
 ];
 
+/** What the server remembers of the last statement, however it is asked for. */
+const REMEMBERED: ReadingCase[] = [
+  {
+    name: 'warnings, asked for behind a comment',
+    setUp: [`SELECT CAST('x' AS SIGNED), CAST('y' AS SIGNED)`],
+    probe: [`/* ' */ SHOW WARNINGS`, '-- a\nSHOW COUNT(*) WARNINGS # b', 'SHOW WARNINGS LIMIT 1, 1; SHOW ERRORS'],
+    isRewritten: true,
+  },
+  {
+    name: 'more warnings than sql_select_limit has rows',
+    setUp: ['SET sql_select_limit = 1', `SELECT CAST('x' AS SIGNED), CAST('y' AS SIGNED)`],
+    probe: ['SHOW WARNINGS'],
+    isRewritten: true,
+  },
+  {
+    name: 'an error that was shown already',
+    setUp: ['SELECT * FROM missing', 'SHOW ERRORS'],
+    probe: ['/*!50000 SHOW WARNINGS */', 'SELECT @@error_count + @@warning_count, 5'],
+    isRewritten: true,
+  },
+  {
+    name: 'an error, told again with a change of schema and a ping',
+    setUp: ['SELECT * FROM missing'],
+    probe: [Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('other')]), Buffer.of(COMMAND.PING)],
+  },
+  {
+    name: 'an error behind an error, of a command that is no statement',
+    setUp: ['SELECT * FROM missing'],
+    probe: [Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('nowhere')]), 'SHOW WARNINGS'],
+    isRewritten: true,
+  },
+  {
+    name: 'the execution of a statement that is not there',
+    setUp: [execute(9)],
+    probe: ['SHOW WARNINGS'],
+    isRewritten: true,
+  },
+  {
+    name: 'ROW_COUNT() in an expression, behind a comment',
+    setUp: ['INSERT INTO t (n) VALUES (1), (2)'],
+    probe: ['/* a */ SELECT ROW_COUNT() + 0, `ROW_COUNT`(), IF(1, ROW_COUNT(), 5) AS n'],
+    isRewritten: true,
+  },
+  {
+    name: 'ROW_COUNT() of a statement that was followed by a PREPARE',
+    setUp: ['INSERT INTO t (n) VALUES (1), (2)', prepare('SELECT 1')],
+    probe: ['SET @rows = ROW_COUNT(); SELECT @rows, ROW_COUNT()'],
+    isRewritten: true,
+  },
+  {
+    name: 'ROW_COUNT() that GET DIAGNOSTICS leaves as it is',
+    setUp: ['INSERT INTO t (n) VALUES (1), (2)', 'GET DIAGNOSTICS @n = NUMBER'],
+    probe: ['SELECT ROW_COUNT()'],
+    isRewritten: true,
+  },
+  {
+    name: 'FOUND_ROWS() behind statements that leave it as it is',
+    setUp: [`SELECT SQL_CALC_FOUND_ROWS n FROM ${TWO_ROWS} LIMIT 1`, 'SET @a = 1', 'COMMIT'],
+    probe: ['BEGIN', 'SELECT 10 * FOUND_ROWS()'],
+    isRewritten: true,
+  },
+  {
+    name: 'FOUND_ROWS() in an expression, behind a lock for each row',
+    setUp: [`SELECT GET_LOCK('found', 0), RELEASE_LOCK('found') FROM ${TWO_ROWS}`],
+    probe: [],
+    before: 'SELECT FOUND_ROWS() + 0, ROW_COUNT() + LAST_INSERT_ID()',
+  },
+  {
+    name: 'what a KILL of nobody said',
+    setUp: ['KILL 999999999'],
+    probe: [],
+    before: 'SHOW WARNINGS',
+  },
+];
+
 const CASES: ReadingCase[] = [
   ...HELD,
   ...ROUTINES,
@@ -344,6 +419,7 @@ const CASES: ReadingCase[] = [
     setUp: ['SET timestamp = 1000', `PREPARE s FROM 'SET timestamp = DEFAULT'`, 'EXECUTE s'],
     probe: ['SET @then = @@timestamp', 'SELECT @@timestamp > @then'],
   },
+  ...REMEMBERED,
   {
     name: 'warnings of a PREPARE',
     setUp: [prepare('SELECT @a := 3')],

@@ -218,6 +218,13 @@ const READS = [
   'SELECT @@warning_count',
   'SELECT @@error_count',
   'SHOW WARNINGS LIMIT 1',
+  'SELECT ROW_COUNT() + 1, LAST_INSERT_ID()',
+  'SET @a = ROW_COUNT()',
+  'SELECT IF(@@warning_count > 0, -1, @@error_count), 5 AS n',
+  'GET DIAGNOSTICS @c = ROW_COUNT',
+  'SHOW ERRORS LIMIT 1; SHOW WARNINGS',
+  'SET @b = ROW_COUNT(); SELECT @b, ROW_COUNT()',
+  'KILL 999999999',
 ];
 
 function prepareText({ random }: StepChoice): string {

@@ -22,14 +22,19 @@ export function readableAnswer(answer: StepAnswer, { isPrepare = false } = {}): 
       lines.push(columnOf(packet));
       columnsLeft -= 1;
       inRows = columnsLeft === 0;
-    } else if (packet[0] === ERR_HEADER) lines.push(packet.toString('latin1', 1).replace(/handler \(\d+\)/, 'handler'));
-    else if (inRows && packet[0] !== EOF_HEADER) lines.push(`row ${packet.toString('latin1')}`);
+    } else if (packet[0] === ERR_HEADER) lines.push(withoutNumber(packet.toString('latin1', 1)));
+    else if (inRows && packet[0] !== EOF_HEADER) lines.push(`row ${withoutNumber(packet.toString('latin1'))}`);
     else if (packet[0] === OK_HEADER || packet[0] === EOF_HEADER) {
       lines.push(okOf(packet));
       inRows = false;
     } else columnsLeft = packet.readUInt8(0);
   }
   return lines;
+}
+
+/** Of a prepared statement; shown in a row, the text has its length before it. */
+function withoutNumber(text: string): string {
+  return text.replace(/.?(Unknown prepared statement handler) \(\d+\)/s, '$1');
 }
 
 function okOf(packet: Buffer): string {

@@ -33,6 +33,8 @@ interface BinaryStatement {
   /** From then on every execution has one: MySQL does not answer one without a cursor behind one with it. */
   hadCursor: boolean;
   hasLongData: boolean;
+  /** As it was bound first: MySQL takes every later value for one of that type, where the statement's text tells none. */
+  bound: string | number | null;
 }
 
 const TYPE = { LONGLONG: 8, NULL: 6, VAR_STRING: 253 } as const;
@@ -103,6 +105,7 @@ export class StepClient implements AsyncDisposable {
       parameters: first.readUInt16LE(7),
       hadCursor: false,
       hasLongData: false,
+      bound: null,
     });
     first.writeUInt32LE(this.#statements.length, 1);
     return [first, ...rest];
@@ -113,7 +116,13 @@ export class StepClient implements AsyncDisposable {
     switch (step.kind) {
       case 'execute': {
         statement.hadCursor ||= step.cursor ?? false;
-        const sent = executeCommand({ ...step, cursor: statement.hadCursor }, statement);
+        const { parameter } = step;
+        statement.bound ??= statement.hasLongData ? 'sent ahead' : parameter;
+        const isOfType = parameter === null || typeof parameter === typeof statement.bound;
+        const sent = executeCommand(
+          { ...step, parameter: isOfType ? parameter : statement.bound, cursor: statement.hadCursor },
+          statement,
+        );
         statement.hasLongData = false;
         return this.#client.askAlone(sent);
       }

@@ -94,7 +94,7 @@ export class RawClient implements AsyncDisposable {
         forward: () => {},
         ok: () => null,
         status: () => {},
-        error: () => {},
+        error: () => null,
         prepared: () => {},
         localInfile: () => {},
         unsolicited: () => {},
