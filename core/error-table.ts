@@ -259,6 +259,13 @@ export const ERROR_TABLE = {
     remedy:
       'Where the numbers do not become the primary key: `resume --apply-ddl`, then `switchyard verify --repair` puts those of the source in their place; do not switch before. Where they do, cancel the import and begin it anew, or have the statement run on the source before.',
   },
+  DDL_VALUES_DIFFER: {
+    kind: 'fatal',
+    meaning:
+      'A DDL statement has a default like UUID(), RAND(), CONNECTION_ID() or USER(). Where it adds a column, the rows that are there were filled with values that are in no log, and that the destination would not come to. Nothing was run.',
+    remedy:
+      'On the destination, add the column without that default, then set the default by another ALTER TABLE (MySQL: `SET SESSION binlog_format = STATEMENT` before). `resume --skip-ddl`, then `switchyard verify --repair` puts the values of the source in place; do not switch before.',
+  },
   DDL_CONVERTS_OTHERWISE: {
     kind: 'fatal',
     meaning:

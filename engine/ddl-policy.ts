@@ -5,6 +5,7 @@ import type { Side } from '../core/phase.ts';
 import type { ImportOptions } from './api.ts';
 import type { DdlJournal, JournalledDdl } from './ddl-journal.ts';
 import type { DdlHandler } from './replication-options.ts';
+import { valueOfServer } from './ddl-values.ts';
 import { cameWithRows } from './stream-schema.ts';
 
 /** What the operator decided about the one statement that stopped the stream. */
@@ -28,7 +29,7 @@ export interface DdlHandlerOptions {
   decisionOn: (gtid: string) => DdlDecision | undefined;
 }
 
-/** Rejects with DDL_STOPPED, DDL_TABLE_FOREIGN or DDL_FAILED; when it resolves the stream goes on behind the statement. */
+/** Rejects with DDL_STOPPED, DDL_TABLE_FOREIGN, … or DDL_FAILED; when it resolves the stream goes on behind the statement. */
 export function ddlHandler({ world, journal, destination, policy, decisionOn }: DdlHandlerOptions): DdlHandler {
   return async ({ gtid, ddl, foreign, numbered }) => {
     const { schema, sql, withRows } = ddl;
@@ -56,6 +57,11 @@ export function ddlHandler({ world, journal, destination, policy, decisionOn }: 
         if (numbered !== undefined && decision !== 'apply') {
           const message = `DDL at ${gtid} numbers the rows of ${numbered}, in an order that may be another one on the ${destination}: ${shown}`;
           throw new AppError('DDL_NUMBERS_ROWS', message, { details: { gtid, schema, sql: shown, table: numbered } });
+        }
+        const ofServer = decision === 'apply' ? undefined : valueOfServer(sql);
+        if (ofServer !== undefined) {
+          const message = `DDL at ${gtid} may fill rows with ${ofServer}, which is another value on the ${destination}: ${shown}`;
+          throw new AppError('DDL_VALUES_DIFFER', message, { details: { gtid, schema, sql: shown } });
         }
         try {
           if (withRows) throw cameWithRows(sql);

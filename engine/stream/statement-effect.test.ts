@@ -78,6 +78,31 @@ describe('statements that touch an imported table', () => {
   });
 });
 
+describe('CREATE TABLE with a query, logged as a statement', () => {
+  const withRows = (sql: string) => {
+    const found = judgeStatement({ schema: 'shop', sql }, scope);
+    return found.kind === 'ddl' && found.withRows;
+  };
+
+  it.each([
+    'CREATE TABLE orders SELECT * FROM other',
+    'CREATE TABLE orders (PRIMARY KEY (id)) ENGINE=InnoDB REPLACE AS (SELECT id FROM other)',
+    'CREATE OR REPLACE TABLE IF NOT EXISTS orders AS WITH w AS (SELECT 1) SELECT * FROM w',
+    'CREATE TABLE orders (SELECT @a)',
+    'CREATE TABLE orders TABLE other',
+    'CREATE TABLE orders VALUES ROW (1, 2)',
+    'CREATE TABLE orders (a INT) VALUES (1), (2)',
+  ])('%s', (sql) => expect(withRows(sql)).toBe(true));
+
+  it.each([
+    "CREATE TABLE orders (`select` INT COMMENT 'SELECT')",
+    'CREATE TABLE orders LIKE other',
+    'CREATE TABLE orders (a INT) PARTITION BY RANGE (a) (PARTITION p VALUES LESS THAN (3), PARTITION q VALUES LESS THAN MAXVALUE)',
+    'CREATE TABLE orders (a INT) PARTITION BY LIST (a) (PARTITION p VALUES IN (3))',
+    'ALTER TABLE orders ADD COLUMN a INT',
+  ])('without: %s', (sql) => expect(withRows(sql)).toBe(false));
+});
+
 describe('statements that pass', () => {
   it.each([
     'ALTER TABLE other ADD COLUMN orders INT',

@@ -9,14 +9,15 @@ export interface TableName {
 /**
  * What a logged statement may change.
  * - `none`: no definition and no row of a base table: accounts, views, triggers, routines, temporary tables, …
- * - `tables`: the definition or the whole content of these tables; `makes`: a table may have come to be under one of the names.
+ * - `tables`: the definition or the whole content of these tables; `makes`: a table may have come to be under one of the names;
+ *   `queries`: with rows of a query (CREATE TABLE … SELECT, logged as a statement).
  * - `schema`: everything in a schema.
  * - `rows`: rows, by a statement (binlog_format other than ROW), of any of these tables, as far as names tell.
  * - `unknown`: cannot be told; to be treated as touching everything.
  */
 export type StatementEffect =
   | { kind: 'none'; tables: TableName[] }
-  | { kind: 'tables'; tables: TableName[]; makes: boolean }
+  | { kind: 'tables'; tables: TableName[]; makes: boolean; queries?: true }
   | { kind: 'schema'; schema: string }
   | { kind: 'rows'; tables: TableName[] }
   | { kind: 'unknown' };
@@ -177,7 +178,10 @@ class StatementParser {
   #tableDefinition(verb: 'CREATE' | 'ALTER' | 'DROP'): StatementEffect {
     this.#advance();
     this.#skipIfExists();
-    if (verb === 'CREATE') return this.#oneTable(true);
+    if (verb === 'CREATE') {
+      const effect = this.#oneTable(true);
+      return effect.kind === 'tables' && this.#hasQuery() ? { ...effect, queries: true } : effect;
+    }
     const first = this.#tableName();
     if (first === undefined) return UNKNOWN;
     const tables = [first];
@@ -199,6 +203,20 @@ class StatementParser {
       }
     }
     return { kind: 'tables', tables, makes: verb === 'ALTER' && tables.length > 1 };
+  }
+
+  /**
+   * In the rest of a CREATE TABLE: `SELECT …`, `TABLE other` or `VALUES …`. All of those words are reserved; partitions have
+   * VALUES LESS THAN and VALUES IN.
+   */
+  #hasQuery(): boolean {
+    while (this.#current !== undefined) {
+      const word = this.#word();
+      this.#advance();
+      if (word === 'SELECT' || word === 'TABLE') return true;
+      if (word === 'VALUES' && !['LESS', 'IN'].includes(this.#word() ?? '')) return true;
+    }
+    return false;
   }
 
   #indexDefinition(): StatementEffect {

@@ -39,7 +39,7 @@ export function isSameName(written: string, imported: string): boolean {
 
 export type StatementVerdict =
   | { kind: 'pass'; ours: boolean }
-  | { kind: 'ddl'; ours: boolean }
+  | { kind: 'ddl'; ours: boolean; withRows: boolean }
   | { kind: 'dml'; tables: TableName[] };
 
 /** What a logged statement means for the stream. Unknown statements count as touching (I4). */
@@ -55,11 +55,11 @@ export function judgeStatement(query: JudgedQuery, scope: StreamScope): Statemen
       const touches =
         effect.tables.some((table) => scope.namesImported(table.schema, table.name)) ||
         (effect.makes && effect.tables.some((table) => scope.takesNew(table.schema)));
-      return { kind: touches ? 'ddl' : 'pass', ours };
+      return touches ? { kind: 'ddl', ours, withRows: effect.queries === true } : { kind: 'pass', ours };
     }
     case 'schema': {
       const ours = marked || effect.schema === SIDECAR_SCHEMA;
-      return { kind: scope.inScope(effect.schema) ? 'ddl' : 'pass', ours };
+      return scope.inScope(effect.schema) ? { kind: 'ddl', ours, withRows: false } : { kind: 'pass', ours };
     }
     case 'rows': {
       // Triggers and functions can reach tables that the statement does not name; those on other schemas are the
@@ -72,7 +72,7 @@ export function judgeStatement(query: JudgedQuery, scope: StreamScope): Statemen
         : { kind: 'pass', ours: marked || isOurs(effect.tables) };
     }
     case 'unknown':
-      return { kind: 'ddl', ours: marked };
+      return { kind: 'ddl', ours: marked, withRows: false };
     default:
       throw new Error(`no such effect: ${String(effect satisfies never)}`);
   }

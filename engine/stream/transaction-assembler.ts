@@ -256,7 +256,7 @@ export class TransactionAssembler implements Disposable {
           },
         );
       case 'ddl':
-        open.ddl ??= { ...query, withRows: false };
+        open.ddl ??= { ...query, withRows: verdict.withRows };
         open.ours ||= verdict.ours;
         open.bytes += 3 * query.sql.length;
         break;

@@ -357,6 +357,30 @@ describe('of a whole database', () => {
     expect(names.toSorted()).toEqual(['a', 'b', 'c']);
   });
 
+  test('nor is its query run on the target, where it finds other values', async () => {
+    await startAndStop();
+    await using session = await ServerConnection.open(definitionOf(pair.source));
+    await session.write(`USE ${schema}`);
+    await session.write("SET SESSION binlog_format = STATEMENT, transaction_isolation = 'REPEATABLE-READ'");
+    await session.write('SET @id = 7');
+    await session.write('CREATE TABLE one (PRIMARY KEY (id)) AS SELECT @id AS id');
+    await expect(start('EXEC', [], whole).replication.done).rejects.toMatchObject({ code: 'DDL_WITH_ROWS' });
+    const { caughtUp, stop } = start('STOP', ['skip'], whole);
+    await caughtUp();
+    await stop();
+    expect(names.toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('a column whose values only the source has is not made (I4)', async () => {
+    await startAndStop();
+    await run("INSERT INTO a VALUES (1, 1, 'w')", 'ALTER TABLE a ADD COLUMN c BIGINT DEFAULT (CONNECTION_ID())');
+    await expect(start('EXEC').replication.done).rejects.toMatchObject({ code: 'DDL_VALUES_DIFFER' });
+    const { caughtUp, stop } = start('STOP', ['apply']);
+    await caughtUp();
+    await stop();
+    expect(await target.rows('SELECT c FROM a')).not.toEqual(await source.rows('SELECT c FROM a'));
+  });
+
   test('a table without a key stops the stream', async () => {
     await startAndStop();
     await run('CREATE TABLE one (id INT)', 'INSERT INTO one VALUES (1)');

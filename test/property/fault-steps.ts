@@ -5,6 +5,7 @@ import { connect, rows } from '../support/query.ts';
 import type { ScheduleRun } from './run-schedule.ts';
 import type { Step } from './schedule.ts';
 import { DATABASE } from './soak-stage.ts';
+import { lines } from './writer.ts';
 
 /** Resolves when the step is done; what follows from it (an engine that starts again) goes on beside the next step. */
 export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
@@ -71,7 +72,7 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
       await using connection = await connect(servers[traffic.primary], DATABASE);
       for (const setting of step.session) await connection.query(setting).catch(() => run.count('ddl session refused'));
       for (const sql of step.sql) {
-        const outcome = await connection.query(sql).then(
+        const outcome = await connection.query({ sql, infileStreamFactory: lines }).then(
           () => 'ddl',
           () => 'ddl refused',
         );

@@ -1,4 +1,5 @@
 import type { Family } from './column-kinds.ts';
+import { refusedDdl } from './random-refused-ddl.ts';
 import type { RandomTable } from './random-table.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
@@ -8,6 +9,8 @@ export interface DdlStatements {
   /** How the session is set up that runs them: what they do to rows depends on it (ADR 17). */
   session: string[];
   sql: string[];
+  /** See `scheduleSchema`. */
+  mayStop: string[];
 }
 
 export interface DdlOptions {
@@ -22,6 +25,7 @@ type Make = (random: SeededRandom, table: RandomTable, family: Family, tables: r
 /** Statements that leave the columns that writers know; some fail, as those of applications do. */
 export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: DdlOptions): DdlStatements {
   const table = random.pick(tables);
+  if (random.chance(0.12)) return refusedDdl(random, table, family);
   const make = random.weighted<Make>([
     [10, extraColumn],
     [4, indexes],
@@ -41,8 +45,10 @@ export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: 
           [1, swapped],
         ] as const)),
     [2, others],
+    [2, madeLike],
+    [2, hidden],
   ]);
-  return { session: session(random, family), sql: make(random, table, family, tables) };
+  return { session: session(random, family), sql: make(random, table, family, tables), mayStop: [] };
 }
 
 function session(random: SeededRandom, family: Family): string[] {
@@ -177,7 +183,7 @@ function numbers(random: SeededRandom, table: RandomTable): string[] {
   if (!isInOrder || table.partitioned) return options(random, table);
   return [
     `${alter(table)} ADD COLUMN numbered BIGINT NOT NULL AUTO_INCREMENT UNIQUE`,
-    `${alter(table)} DROP COLUMN numbered`,
+    ...(random.chance(0.5) ? [`${alter(table)} DROP COLUMN numbered`] : []),
   ];
 }
 
@@ -236,6 +242,38 @@ function swapped(random: SeededRandom, table: RandomTable, _: Family, tables: re
   if (other === table) return thereAndBack(random, table);
   const swap = `RENAME TABLE ${q(table.name)} TO swapping, ${q(other.name)} TO ${q(table.name)}, swapping TO ${q(other.name)}`;
   return [swap, swap];
+}
+
+/** Tables that come to be imported. */
+function madeLike(random: SeededRandom, table: RandomTable): string[] {
+  const made = q(`made ${random.int(0, 2)}`);
+  return [
+    ...(random.chance(0.5) ? [`DROP TABLE IF EXISTS ${made}`] : []),
+    `CREATE TABLE ${made} LIKE ${q(table.name)}`,
+    `INSERT INTO ${made} SELECT * FROM ${q(table.name)} LIMIT ${random.int(1, 20)}`,
+    `DELETE FROM ${made} LIMIT 2`,
+  ];
+}
+
+/** Columns that SELECT * does not show, and what is computed of others. */
+function hidden(random: SeededRandom, table: RandomTable, family: Family): string[] {
+  const extra = `x${random.int(0, 2)}`;
+  const number = table.columns.find(
+    ({ kind, counted, name }) => !counted && name !== 'parent_id' && /^INT/.test(kind.type),
+  );
+  return [
+    random.pick([
+      `${alter(table)} ADD COLUMN ${extra} INT DEFAULT 6 INVISIBLE`,
+      ...(family === 'mysql'
+        ? [`${alter(table)} ALTER COLUMN ${extra} SET ${random.pick(['VISIBLE', 'INVISIBLE'])}`]
+        : []),
+      ...(number === undefined
+        ? []
+        : [
+            `${alter(table)} ADD COLUMN ${extra} BIGINT GENERATED ALWAYS AS (${q(number.name)} DIV 7) ${random.pick(['STORED', 'VIRTUAL'])}`,
+          ]),
+    ]),
+  ];
 }
 
 /** Tables that are not imported (their names begin with `extra `); with the last statement they are gone. */

@@ -1,6 +1,7 @@
 import { FLAVOR_SPECS, type Flavor } from '../../servers/flavor.ts';
 import type { Family } from './column-kinds.ts';
 import { randomDdl } from './random-ddl.ts';
+import { oddSession } from './random-odd-session.ts';
 import { randomTable, type RandomTable } from './random-table.ts';
 import { insert, randomTransaction } from './random-transaction.ts';
 import type { Schedule, Step } from './schedule.ts';
@@ -30,11 +31,13 @@ export function randomSchedule(
   const { family } = FLAVOR_SPECS[source];
   const { xa = true, freeDdl = family === 'mysql' } = options;
   const [forTables, forWriters, forSteps, forLog] = [random.fork(), random.fork(), random.fork(), random.fork()];
-  const through = writersThrough ?? random.pick(['server', 'server', 'proxy'] as const);
+  const isMixed = random.chance(0.15);
+  // Nothing can be written back to a table without transactions.
+  const through = isMixed ? 'server' : (writersThrough ?? random.pick(['server', 'server', 'proxy'] as const));
   const ddl = random.chance(0.5) ? 'EXEC' : 'STOP';
   const tables: RandomTable[] = [];
   for (let i = 0; i < forTables.int(3, quick ? 5 : 9); i += 1) {
-    tables.push(randomTable(forTables, i === 1 ? 'weird tåble' : `t${i}`, { family, parents: [...tables] }));
+    tables.push(randomTable(forTables, i === 1 ? 'weird tåble' : `t${i}`, { family, parents: [...tables], isMixed }));
   }
   const prepares = forWriters.chance(0.3) && xa;
   return {
@@ -49,7 +52,9 @@ export function randomSchedule(
       deferIndexes: random.chance(0.7),
       ddl,
       fence: random.pick(['auto', 'read_only', 'triggers', 'accounts', 'lock_tables'] as const),
+      reverse: isMixed ? 'off' : 'from_switch',
     },
+    mayStop: isMixed ? ['STREAM_MIXED_ENGINES', 'DDL_ENGINE_NOT_TRANSACTIONAL'] : [],
     settings: logSettings(forLog, family),
     tables: tables.map((table) => ({
       name: table.name,
@@ -69,7 +74,9 @@ export function randomSchedule(
         randomTransaction(forWriters, tables, prepares),
       ),
     })),
-    steps: steps(forSteps, { through, family, ddl: ddl === 'EXEC', freeDdl, tables, quick }),
+    steps: steps(forSteps, { through, family, ddl: ddl === 'EXEC', freeDdl, tables, quick })
+      // Behind it a table without transactions and the log need not tell the same.
+      .map((step) => (isMixed && step.kind === 'crash' ? { kind: 'restart', side: step.side } : step)),
   };
 }
 
@@ -78,6 +85,7 @@ function logSettings(random: SeededRandom, family: Family): string[] {
   const settings: (readonly [name: string, values: readonly string[]])[] = [
     ['max_binlog_size', ['1073741824', '1073741824', '65536']],
     ['binlog_checksum', ['CRC32', 'CRC32', 'CRC32', 'NONE']],
+    ['local_infile', ['ON']],
     ['time_zone', ["'SYSTEM'", "'+03:00'"]],
     ...(family === 'mysql'
       ? ([
@@ -164,7 +172,9 @@ function steps(random: SeededRandom, options: StepOptions): Step[] {
         throw new Error(`no such step: ${String(what satisfies never)}`);
     }
   });
-  return [...during, { kind: 'running' }, ...after.flat(), wait(random, 500)];
+  // Last: it may stop the import.
+  const odd = random.chance(0.3) ? [oddSession(random, options.tables, options.family)] : [];
+  return [...during, { kind: 'running' }, ...after.flat(), ...odd, wait(random, 500)];
 }
 
 function faults(random: SeededRandom, count: number, waitMaxMs: number): Step[] {
@@ -173,10 +183,14 @@ function faults(random: SeededRandom, count: number, waitMaxMs: number): Step[] 
 
 /** One statement or a few, and now and then a fault right behind them. */
 function change(random: SeededRandom, options: StepOptions & { duringCopy: boolean }): Step[] {
-  const { session, sql } = randomDdl(random, options);
+  const { session, sql, mayStop } = randomDdl(random, options);
   const broken = () => (random.chance(0.3) ? [fault(random)] : []);
-  if (options.freeDdl) return [{ kind: 'ddl', session, sql }, ...broken()];
-  const each = sql.flatMap((one): Step[] => [{ kind: 'ddl', session, sql: [one] }, ...broken(), { kind: 'caught_up' }]);
+  if (options.freeDdl) return [{ kind: 'ddl', session, sql, mayStop }, ...broken()];
+  const each = sql.flatMap((one): Step[] => [
+    { kind: 'ddl', session, sql: [one], mayStop },
+    ...broken(),
+    { kind: 'caught_up' },
+  ]);
   return [{ kind: 'caught_up' }, ...each];
 }
 

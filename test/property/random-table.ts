@@ -17,6 +17,7 @@ export interface RandomTable {
   key: RandomColumn[];
   unique: RandomColumn[];
   partitioned: boolean;
+  engine: string;
   /** Its definition, where there is one. */
   foreignKey: string | null;
   createSql: string;
@@ -28,20 +29,28 @@ export interface TableOptions {
   family: Family;
   /** What a foreign key may point to. */
   parents: readonly RandomTable[];
+  /** Some tables are without transactions. */
+  isMixed?: boolean;
 }
 
 type KeyForm = 'counted' | 'single' | 'composite' | 'counted_composite' | 'unique_only' | 'hidden';
 
 const q = (name: string) => `\`${name}\``;
 
-export function randomTable(random: SeededRandom, name: string, { family, parents }: TableOptions): RandomTable {
+export function randomTable(
+  random: SeededRandom,
+  name: string,
+  { family, parents, isMixed = false }: TableOptions,
+): RandomTable {
+  const engine = !isMixed ? 'InnoDB' : random.pick(['InnoDB', 'MyISAM', family === 'mariadb' ? 'Aria' : 'MyISAM']);
+  const isInnodb = engine === 'InnoDB';
   const form = random.weighted<KeyForm>([
     [4, 'counted'],
     [4, 'single'],
     [4, 'composite'],
     [1, 'counted_composite'],
     [2, 'unique_only'],
-    [family === 'mysql' ? 1 : 0, 'hidden'],
+    [family === 'mysql' && isInnodb ? 1 : 0, 'hidden'],
   ]);
   const key = keyColumns(random, form, family);
   const unique = random.times(
@@ -52,9 +61,12 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     ] as const),
     (i) => column(`u${i}`, randomKeyKind(random, family), random.chance(0.5)),
   );
-  const parent = random.chance(0.4)
-    ? parents.find(({ key, partitioned }) => !partitioned && key.length === 1 && key[0]?.counted)
-    : undefined;
+  const parent =
+    isInnodb && random.chance(0.4)
+      ? parents.find(
+          ({ key, partitioned, engine }) => !partitioned && engine === 'InnoDB' && key.length === 1 && key[0]?.counted,
+        )
+      : undefined;
   const reference = parent === undefined ? [] : [column('parent_id', counted(), true)];
   const payload = random.times(random.int(1, 7), (i) =>
     column(i === 0 ? 'weird name`' : `p${i}`, randomKind(random, family), random.chance(0.7)),
@@ -70,9 +82,10 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     ...generated.flatMap(({ index }) => (index === null ? [] : [index])),
     ...indexSql(random, [...payload, ...key, ...unique], family),
     ...(foreignKey === null ? [] : [foreignKey]),
-  ];
+  ].flatMap((sql) => (isInnodb ? sql : withoutInnodb(sql)));
   // A partitioned table has no foreign keys, and its columns must be in every unique key.
   const partitioned =
+    isInnodb &&
     form !== 'unique_only' &&
     form !== 'hidden' &&
     unique.length === 0 &&
@@ -88,10 +101,16 @@ export function randomTable(random: SeededRandom, name: string, { family, parent
     key,
     unique,
     partitioned,
+    engine,
     foreignKey,
-    createSql: `CREATE TABLE ${q(name)} (${definitions.join(', ')}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci${partitioned ? partitionsSql(random, key) : ''}`,
+    createSql: `CREATE TABLE ${q(name)} (${definitions.join(', ')}) ENGINE=${engine} DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci${partitioned ? partitionsSql(random, key) : ''}`,
     session: form === 'hidden' ? ['SET SESSION sql_generate_invisible_primary_key=ON'] : [],
   };
+}
+
+/** Other engines know fewer kinds of indexes. */
+function withoutInnodb(sql: string): string[] {
+  return /^(UNIQUE )?KEY (functional|unique_expression|of_generated)\b/.test(sql) ? [] : [sql.replace(/ DESC\)$/, ')')];
 }
 
 function partitionsSql(random: SeededRandom, key: RandomColumn[]): string {

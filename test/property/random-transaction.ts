@@ -52,7 +52,7 @@ function withSavepoint(random: SeededRandom, statements: string[]): string[] {
 }
 
 /** Most often one; what only makes sense together stays together. */
-function randomStatements(random: SeededRandom, table: RandomTable): string[] {
+export function randomStatements(random: SeededRandom, table: RandomTable): string[] {
   const make = random.weighted<(random: SeededRandom, table: RandomTable) => string[]>([
     [16, insertOne],
     [10, insertMany],
@@ -68,6 +68,7 @@ function randomStatements(random: SeededRandom, table: RandomTable): string[] {
     [10, deleteOne],
     [3, deleteSome],
     [3, insertSelect],
+    [3, loadData],
     [1, updateAll],
   ]);
   return make(random, table);
@@ -223,6 +224,18 @@ function insertSelect(random: SeededRandom, table: RandomTable): string[] {
   const verb = random.pick(['INSERT IGNORE', 'INSERT IGNORE', 'REPLACE']);
   return [
     `${verb} INTO ${q(table.name)} (${columns.map(({ name }) => q(name)).join(',')}) SELECT ${list.join(',')} FROM ${q(table.name)} ORDER BY ${order(random, table)} LIMIT ${random.int(1, 60)}`,
+  ];
+}
+
+/** Of a file with the lines 1, 2 and 3 (writer.ts): the rows are in the statement. */
+function loadData(random: SeededRandom, table: RandomTable): string[] {
+  const columns = writtenColumns(random, table);
+  const values = columns.map((column) => {
+    const each = random.times(3, () => valueOf(random, column));
+    return `${q(column.name)} = CASE @line WHEN 1 THEN ${each[0]} WHEN 2 THEN ${each[1]} ELSE ${each[2]} END`;
+  });
+  return [
+    `LOAD DATA LOCAL INFILE 'lines' ${random.pick(['REPLACE', 'REPLACE', 'IGNORE'])} INTO TABLE ${q(table.name)} (@line) SET ${values.join(', ')}`,
   ];
 }
 

@@ -14,7 +14,7 @@ import { COUNTERS, Writer } from './writer.ts';
 /** How the failure begins where it says nothing about the engine. */
 export const WRONG_SCHEDULE = 'the schema of the schedule is wrong';
 
-/** What it may stop with, and why: limits that are documented (docs/limits.md). */
+/** What it may stop with beside what the schedule names, and why: limits that are documented (docs/limits.md). */
 const MAY_STOP: Record<string, (schedule: Schedule) => boolean> = {
   COPY_SCHEMA_CHANGED: ({ steps }) =>
     steps
@@ -39,6 +39,8 @@ export class ImportStopped extends Error {
 
 export interface RunResult {
   failure: string | null;
+  /** What it leaves on the stage could be the cause of the next failure. */
+  isSpoilt: boolean;
   differences: Difference[];
   statements: number;
   commits: number;
@@ -89,6 +91,7 @@ export class ScheduleRun {
     const startedAt = performance.now();
     let failure: string | null = null;
     let differences: Difference[] = [];
+    let isSpoilt = false;
     try {
       await this.#prepare();
       await this.#act();
@@ -96,9 +99,12 @@ export class ScheduleRun {
       if (differences.length === 0) await this.#leave();
       if (differences.length > 0) failure = 'source and target differ';
     } catch (error) {
-      if (error instanceof ImportStopped && MAY_STOP[error.code]?.(this.schedule) === true) {
+      if (error instanceof ImportStopped && this.#mayStopWith(error.code)) {
         this.count(`stopped: ${error.code}`);
-        await this.stage.switchyard.client.cancelImport(this.importId);
+        isSpoilt = await this.stage.switchyard.client.cancelImport(this.importId).then(
+          () => false,
+          () => true,
+        );
       } else failure = failureText(error, this.signal);
     } finally {
       await this.#endWriters();
@@ -107,6 +113,7 @@ export class ScheduleRun {
     for (const writer of this.#writers) for (const [name, count] of writer.errors) this.count(`error ${name}`, count);
     return {
       failure,
+      isSpoilt: isSpoilt || failure !== null,
       differences,
       statements: sum(this.#writers.map(({ statements }) => statements)),
       commits: sum(this.#writers.map(({ acknowledged }) => acknowledged)),
@@ -114,6 +121,12 @@ export class ScheduleRun {
       counts: this.counts,
       elapsedMs: Math.round(performance.now() - startedAt),
     };
+  }
+
+  #mayStopWith(code: string): boolean {
+    const { mayStop, steps } = this.schedule;
+    const named = [...mayStop, ...steps.flatMap((step) => (step.kind === 'ddl' ? step.mayStop : []))];
+    return named.includes(code) || MAY_STOP[code]?.(this.schedule) === true;
   }
 
   count(what: string, by = 1): void {

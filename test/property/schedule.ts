@@ -20,7 +20,13 @@ const stepSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.enum(['stall', 'refuse']), side: z.enum(['source', 'target']), ms: z.number() }),
   z.strictObject({ kind: z.literal('cut'), side: z.enum(['source', 'target']), how: z.enum(['fin', 'reset']) }),
   z.strictObject({ kind: z.literal('switch'), back: z.boolean() }),
-  z.strictObject({ kind: z.literal('ddl'), session: z.array(z.string()).default([]), sql: z.array(z.string()) }),
+  z.strictObject({
+    kind: z.literal('ddl'),
+    session: z.array(z.string()).default([]),
+    sql: z.array(z.string()),
+    /** Codes with which the import may stop because of it; then the schedule ends. */
+    mayStop: z.array(z.string()).default([]),
+  }),
 ]);
 
 /**
@@ -40,7 +46,10 @@ export const scheduleSchema = z.strictObject({
     deferIndexes: z.boolean(),
     ddl: z.enum(['STOP', 'EXEC']),
     fence: z.enum(FENCES),
+    reverse: z.enum(['from_switch', 'off']).default('from_switch'),
   }),
+  /** Codes with which it may stop at any time. */
+  mayStop: z.array(z.string()).default([]),
   /** Of the source, run in order before anything else: what its log looks like. A restart forgets them. */
   settings: z.array(z.string()).default([]),
   /** Run in order on the source before anything else: tables with their first rows. */

@@ -68,11 +68,13 @@ async function soak(): Promise<number> {
         stage = await SoakStage.start(schedule.source);
       }
       runs += 1;
-      if (!(await passes(stage, schedule))) {
-        failures += 1;
-        // Whatever is left on this stage could be the cause of the next failure.
+      const { failure, isSpoilt } = await run(stage, schedule);
+      if (isSpoilt) {
         await stage[Symbol.asyncDispose]();
         stage = undefined;
+      }
+      if (failure !== null) {
+        failures += 1;
         if (!values['keep-going']) break;
       }
       if (Date.now() >= endsAt) break;
@@ -156,19 +158,23 @@ function made(seed: number, source: Flavor): Schedule {
   });
 }
 
-async function passes(stage: SoakStage, schedule: Schedule): Promise<boolean> {
+async function run(stage: SoakStage, schedule: Schedule): Promise<RunResult> {
   const { seed, source, writersThrough } = schedule;
   const result = await runSchedule(stage, schedule, {
     onStep: (text) => (values.verbose ? say(`  ${text}`) : undefined),
   });
   const { failure, statements, commits, elapsedMs } = result;
   say(
-    `${failure === null ? 'equal ' : 'FAILED'} seed ${seed} ${source} through the ${writersThrough}: ${(elapsedMs / 1000).toFixed(1)} s, ${statements} statements, ${commits} commits`,
+    `${failure === null ? 'equal ' : 'FAILED'} seed ${seed} ${source} through the ${writersThrough}: ${(elapsedMs / 1000).toFixed(1)} s, ${statements} statements, ${commits} commits${stopOf(result)}`,
   );
   if (values.verbose) say(`  ${JSON.stringify(result.counts)}`);
-  if (failure === null) return true;
-  keep(stage, schedule, result);
-  return false;
+  if (failure !== null) keep(stage, schedule, result);
+  return result;
+}
+
+function stopOf({ counts }: RunResult): string {
+  const stop = Object.keys(counts).find((name) => name.startsWith('stopped: '));
+  return stop === undefined ? '' : `, ${stop}`;
 }
 
 /** Everything that is needed to look for the cause, or to run it again. */

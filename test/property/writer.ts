@@ -1,4 +1,5 @@
 import mysql from 'mysql2/promise';
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Schedule, Transaction } from './schedule.ts';
 import { DATABASE, WRITER } from './soak-stage.ts';
@@ -15,6 +16,9 @@ export interface WriterOptions {
   /** Until it is true, XA transactions are ordinary ones. */
   mayPrepare: () => boolean;
 }
+
+/** What LOAD DATA LOCAL reads. */
+export const lines = () => Readable.from([Buffer.from('1\n2\n3\n')]);
 
 interface ServerFailure {
   errno?: number;
@@ -109,7 +113,7 @@ export class Writer {
   async #statement(connection: mysql.Connection, sql: string): Promise<void> {
     try {
       this.statements += 1;
-      await connection.query(sql);
+      await connection.query({ sql, infileStreamFactory: lines });
     } catch (error) {
       const { errno, sqlState } = error as ServerFailure;
       if (sqlState === undefined || endsTransaction(errno)) throw error;
