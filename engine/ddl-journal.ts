@@ -5,6 +5,7 @@ import type { ServerDefinition } from './api.ts';
 import { typesForMysql } from './mariadb-types.ts';
 import { errnoOf, quoteName, quoteText, ServerConnection, textOf, type Bytes } from './server/connection.ts';
 import { DDL_JOURNAL, SIDECAR_SCHEMA, type Direction } from './sidecar.ts';
+import { importComment } from './stream/import-mark.ts';
 import { OWN_COMMENT } from './stream/stream-scope.ts';
 import type { LoggedQuery } from './stream/query-event.ts';
 import { sqlTokens } from './stream/sql-lexer.ts';
@@ -40,12 +41,14 @@ export interface DdlJournalOptions {
 export class DdlJournal {
   readonly #origin: ServerDefinition;
   readonly #destination: ServerDefinition;
+  readonly #importId: string;
   readonly #lock: Bytes;
   readonly #where: Bytes;
   readonly #values: Bytes;
 
   constructor({ origin, destination, importId, direction }: DdlJournalOptions) {
     this.#origin = origin;
+    this.#importId = importId;
     this.#destination = destination;
     this.#lock = quoteText(`switchyard-ddl-${direction}-${importId}`.slice(0, 64));
     this.#where = `import_id=${quoteText(importId)} AND direction=${quoteText(direction)}`;
@@ -85,7 +88,7 @@ export class DdlJournal {
         const backslashEscapes = (((ddl.session.sqlMode ?? 0n) >> NO_BACKSLASH_ESCAPES) & 1n) === 0n;
         const statement = isTranslated ? typesForMysql(ddl.bytes, { backslashEscapes }) : ddl.bytes;
         // The comment marks the statement as ours in the binlog of the destination.
-        await connection.write(`${OWN_COMMENT} ${statement}`);
+        await connection.write(`${OWN_COMMENT} ${importComment(this.#importId)} ${statement}`);
       } else {
         await connection.write(`CREATE TABLE IF NOT EXISTS ${DROP_MARK} (id INT PRIMARY KEY)`);
         await connection.write(drop);

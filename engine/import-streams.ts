@@ -169,6 +169,7 @@ export class ImportStreams {
         flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
         database: document.database,
         allTables: document.allTables,
+        writesToOrigin: writesTo(document, origin),
         ...exactFrom(document, side),
         ...this.#copied(side),
         loadTables: async () => {
@@ -243,7 +244,7 @@ export class ImportStreams {
   watchStrays(): void {
     if (this.#strayWatch !== undefined && !this.#strayWatch.ended) return;
     const world = this.#world;
-    const { id, database, tables, allTables, sourceFacts } = world.record.document;
+    const { id, database, tables, allTables, sourceFacts, options } = world.record.document;
     this.#strayWatch = new StrayWatch(
       {
         importId: id,
@@ -253,6 +254,8 @@ export class ImportStreams {
         flavor: sourceFacts.flavor,
         database,
         allTables,
+        // Behind the decision, of which `switches` does not tell before the end of the switch.
+        isOwnImport: (name) => name === id && options.reverse !== 'off',
         loadTables: async () => {
           await using connection = await world.connect('source');
           // Not by name: a stray DDL may have dropped one.
@@ -333,6 +336,12 @@ export class ImportStreams {
     await writeBack.waitFor(position, signal);
   }
 
+  /** In the log of that side: see `StreamScope`. */
+  isOwnImportOn(side: Side): (importId: string) => boolean {
+    const { document } = this.#world.record;
+    return (id) => id === document.id && writesTo(document, side);
+  }
+
   /** Of the source, to be read in its log; undefined where there is no write-back. */
   async ownTables(): Promise<OwnTables | undefined> {
     if (!this.#isWrittenBack) return undefined;
@@ -399,6 +408,12 @@ export class ImportStreams {
   #decisionOn(gtid: string): DdlDecision | undefined {
     return this.#decidedDdl?.gtid === gtid ? this.#decidedDdl.decision : undefined;
   }
+}
+
+/** Whether this import has ever written to that side: an import of the same name, of another installation, may have. */
+function writesTo({ switches, options }: ImportDocument, side: Side): boolean {
+  const hasMoved = switches.some(({ kind }) => kind === 'primaries');
+  return side === 'target' || (options.reverse !== 'off' && (hasMoved || options.reverse === 'always'));
 }
 
 /**

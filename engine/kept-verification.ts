@@ -36,6 +36,8 @@ export interface KeptVerificationOptions {
   names: () => readonly string[];
   /** See `touchedSince`. */
   ownTables: () => Promise<OwnTables | undefined>;
+  /** Of `source`: see `StreamScope`. */
+  isOwnImport?: (importId: string) => boolean;
   signal: AbortSignal;
   log: (level: 'info' | 'warn', message: string) => void;
   /** Why nothing is compared for now; null: it goes on. */
@@ -145,7 +147,7 @@ export class KeptVerification {
 
   /** The same for what was written behind `position` before it was made. Rejects as `touchedSince`, or fails of DDL. */
   async heardSince(position: StreamPosition): Promise<void> {
-    const { source, database, flavors, follower, ownTables } = this.options;
+    const { source, database, flavors, follower, ownTables, isOwnImport } = this.options;
     const { tables } = this;
     // One that is paired again meanwhile is of no interest all the same: it is compared as a whole behind this.
     const redefined = new Set(tables.unpaired);
@@ -161,6 +163,7 @@ export class KeptVerification {
       tables: [...tables.known()].map(({ pair }) => pair.source.table),
       dirty: this.#dirty,
       ownTables: await ownTables(),
+      isOwnImport,
       onDdl: (ddl) => {
         this.#redefine(ddl);
         this.signal.throwIfAborted();

@@ -26,6 +26,8 @@ export interface ReplicationOptions {
   destination: ServerDefinition;
   flavor: ServerFacts['flavor'];
   database: string;
+  /** Whether this import writes to the origin too: then transactions of its name there are ours, and else another one's. */
+  writesToOrigin?: boolean;
   /** The import is of the whole database: what is created in it is imported too. */
   allTables?: boolean;
   /**

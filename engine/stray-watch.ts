@@ -44,6 +44,8 @@ export interface StrayWatchOptions {
   database: string;
   /** See `ReplicationOptions`. */
   allTables: boolean;
+  /** See `StreamScope`. */
+  isOwnImport: (importId: string) => boolean;
   /** The imported tables as they are on the old primary now; read again after DDL. */
   loadTables: () => Promise<Table[]>;
   log: AlarmLog;
@@ -182,6 +184,7 @@ export class StrayWatch {
           isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
         takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
+        isOwnImport: this.#options.isOwnImport,
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
       });

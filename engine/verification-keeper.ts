@@ -73,6 +73,7 @@ export class VerificationKeeper {
       follower: this.#streams.follower(other),
       names: () => world.record.document.tables,
       ownTables: async () => (primary === 'source' ? await this.#streams.ownTables() : undefined),
+      isOwnImport: this.#streams.isOwnImportOn(primary),
       signal: world.signal,
       log: (level, message) => world.log(level, message),
       onThrottle: (reason) => {

@@ -1,6 +1,7 @@
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { AppError } from '../../core/errors.ts';
 import { malformed, type BinlogEvent } from './event.ts';
+import { isImportMark, readImportMark } from './import-mark.ts';
 import { RowDecoder } from './row-image.ts';
 import { UNMARKED_TABLE, type StreamScope } from './stream-scope.ts';
 import { readTableId, readTableMap, readTableName } from './table-map.ts';
@@ -9,6 +10,8 @@ interface AnnouncedTable {
   body: Buffer;
   /** Null: rows of this table are passed over. */
   decoder: RowDecoder | null;
+  /** Its rows say whose import writes. */
+  marksImport: boolean;
 }
 
 /** A map id that stands for "no table" in the event that only ends a statement. */
@@ -33,13 +36,18 @@ export class AnnouncedTables {
     const table = marks ? this.#scope.ownTables?.get(name)?.table : this.#scope.tableOf(schema, name);
     if (table === undefined) {
       if (!marks && this.#scope.isImported(schema, name)) throw unknownHere(schema, name);
-      this.#tables.set(id, { body: EMPTY, decoder: null });
+      this.#tables.set(id, { body: EMPTY, decoder: null, marksImport: marks && isImportMark(name) });
       return marks ? 'ours' : 'other';
     }
+    const marksImport = marks && isImportMark(name);
     const known = this.#tables.get(id);
     // The event's bytes are gone after this call.
     if (known?.decoder?.table !== table || !known.body.equals(body))
-      this.#tables.set(id, { body: Buffer.from(body), decoder: new RowDecoder(readTableMap(event), table) });
+      this.#tables.set(id, {
+        body: Buffer.from(body),
+        decoder: new RowDecoder(readTableMap(event), table),
+        marksImport,
+      });
     return marks ? 'ours' : 'imported';
   }
 
@@ -50,6 +58,11 @@ export class AnnouncedTables {
     const announced = this.#tables.get(id);
     if (announced === undefined) throw malformed(`rows of a table (${id}) that was not announced`);
     return announced.decoder;
+  }
+
+  /** Whose import writes, where the event is on a table that says so. */
+  importOf(event: BinlogEvent): string | undefined {
+    return this.#tables.get(readTableId(event.body))?.marksImport === true ? readImportMark(event) : undefined;
   }
 
   /** Ids have no meaning beyond their log file. */

@@ -83,6 +83,7 @@ export class ChangeStream implements AsyncDisposable {
     takesNew = () => false,
     inScope,
     ownTables,
+    isOwnImport,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const readAgain = readFrom === undefined ? undefined : new ReadAgain(from, readFrom);
@@ -91,7 +92,15 @@ export class ChangeStream implements AsyncDisposable {
       readAgain,
       anchor: readFrom === undefined ? anchor : undefined,
       assembler: new TransactionAssembler(
-        { tableOf, isImported, namesImported, takesNew, inScope, ...(ownTables === undefined ? {} : { ownTables }) },
+        {
+          tableOf,
+          isImported,
+          namesImported,
+          takesNew,
+          inScope,
+          ...(ownTables === undefined ? {} : { ownTables }),
+          ...(isOwnImport === undefined ? {} : { isOwnImport }),
+        },
         partBytesMax,
         readAgain === undefined ? undefined : (gtid) => readAgain.covers(gtid),
       ),

@@ -17,6 +17,8 @@ export interface OpenTransaction {
   ddl: StreamTransaction['ddl'];
   prepared: string | null;
   ours: boolean;
+  /** Of another import (`StreamScope.isOwnImport`): not ours after all. */
+  isOfAnother: boolean;
   /** Since the last part. */
   changes: RowChange[];
   own: RowChange[];
@@ -42,6 +44,7 @@ export function openTransaction(start: TransactionStart, isRepeated: boolean): O
     ddl: null,
     prepared: null,
     ours: false,
+    isOfAnother: false,
     changes: [],
     own: [],
     keepsRows: false,
@@ -52,6 +55,10 @@ export function openTransaction(start: TransactionStart, isRepeated: boolean): O
     held: null,
     isRepeated,
   };
+}
+
+export function isOurs({ ours, isOfAnother }: OpenTransaction): boolean {
+  return ours && !isOfAnother;
 }
 
 /** Of `SAVEPOINT name`. */
@@ -81,7 +88,9 @@ export function rollBack(open: OpenTransaction): void {
   checkRolledBack(open, open.changes);
   open.changes = [];
   // Whoever has applied parts of it undoes them.
-  open.ours ||= open.hasParts;
+  if (!open.hasParts) return;
+  open.ours = true;
+  open.isOfAnother = false;
 }
 
 /**
@@ -113,7 +122,8 @@ function savepointName(sql: string): string {
 
 /** Hands out what has come since the last part. */
 export function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
-  const { start, ddl, prepared, ours, changes, own, bytes } = open;
+  const { start, ddl, prepared, changes, own, bytes } = open;
+  const ours = isOurs(open);
   const isKept = !ours || open.keepsRows;
   open.changes = [];
   open.own = [];

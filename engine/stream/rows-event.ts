@@ -53,19 +53,13 @@ export function isRowsEvent(type: number): boolean {
  * Adds the row changes of an event to `changes`.
  * https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Rows__event.html
  */
-export function readRows({ type, body }: BinlogEvent, decoder: RowDecoder, changes: RowChange[]): void {
-  const form = FORMS.get(type);
-  if (form === undefined) throw malformed(`rows in an event of type ${type}`);
-  const unchecked = (body.readUInt16LE(6) & UNCHECKED) === 0 ? undefined : ({ unchecked: true } as const);
-  let cursor = new Cursor(body, 8);
-  if (form.extra) cursor.skip(cursor.uint16() - 2);
-  const columns = cursor.lenenc();
+export function readRows(event: BinlogEvent, decoder: RowDecoder, changes: RowChange[]): void {
+  const { form, columns, bitmaps, cursor } = openRows(event);
+  const unchecked = (event.body.readUInt16LE(6) & UNCHECKED) === 0 ? undefined : ({ unchecked: true } as const);
   if (columns !== decoder.columnCount)
     throw malformed(`${columns} columns in an event whose table has ${decoder.columnCount}`);
-  const bitmapBytes = (columns + 7) >> 3;
-  const first = decoder.present(cursor.slice(bitmapBytes));
-  const second = form.kind === 'update' ? decoder.present(cursor.slice(bitmapBytes)) : null;
-  if (form.compressed) cursor = new Cursor(inflateMariadb(cursor.slice(cursor.left)));
+  const first = decoder.present(bitmaps.first);
+  const second = bitmaps.second === null ? null : decoder.present(bitmaps.second);
   const { table } = decoder;
   while (cursor.left > 0) {
     const image = decoder.read(cursor, first);
@@ -76,6 +70,22 @@ export function readRows({ type, body }: BinlogEvent, decoder: RowDecoder, chang
       changes.push({ kind: 'update', table, before: image, after: decoder.read(cursor, second), ...unchecked });
     }
   }
+}
+
+/** Up to where its first row begins. */
+export function openRows({ type, body }: BinlogEvent) {
+  const form = FORMS.get(type);
+  if (form === undefined) throw malformed(`rows in an event of type ${type}`);
+  let cursor = new Cursor(body, 8);
+  if (form.extra) cursor.skip(cursor.uint16() - 2);
+  const columns = cursor.lenenc();
+  const bitmapBytes = (columns + 7) >> 3;
+  const bitmaps = {
+    first: cursor.slice(bitmapBytes),
+    second: form.kind === 'update' ? cursor.slice(bitmapBytes) : null,
+  };
+  if (form.compressed) cursor = new Cursor(inflateMariadb(cursor.slice(cursor.left)));
+  return { form, columns, bitmaps, cursor };
 }
 
 /** WL#2955: option 1 announces changes of JSON documents instead of the documents. */

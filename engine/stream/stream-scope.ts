@@ -1,5 +1,6 @@
 import type { Table } from '../schema/table.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import { readImportComment } from './import-mark.ts';
 import { statementEffect, type JudgedQuery, type TableName } from './statement-effect.ts';
 
 /**
@@ -17,6 +18,8 @@ export type OwnTables = ReadonlyMap<string, { table: Table; keepsRows: boolean }
 
 export interface StreamScope {
   readonly ownTables?: OwnTables;
+  /** Whether what the import of that name has written is ours; else it is as an application's. Left out: all imports' are. */
+  readonly isOwnImport?: (importId: string) => boolean;
   /** As it is at the position of the stream. Undefined: out of scope, or it does not exist there. */
   readonly tableOf: (schema: string, name: string) => Table | undefined;
   /** Also a table that was dropped and may come back. */
@@ -46,7 +49,10 @@ export type StatementVerdict =
 export function judgeStatement(query: JudgedQuery, scope: StreamScope): StatementVerdict {
   const { schema, sql } = query;
   const effect = statementEffect(query);
-  const marked = sql.includes(OWN_COMMENT);
+  const importId = readImportComment(sql);
+  const marked =
+    sql.includes(OWN_COMMENT) &&
+    (importId === undefined || scope.isOwnImport === undefined || scope.isOwnImport(importId));
   switch (effect.kind) {
     case 'none':
       return { kind: 'pass', ours: marked || isOurs(effect.tables) };

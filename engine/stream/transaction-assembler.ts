@@ -6,6 +6,7 @@ import { readTransactionStart, type TransactionStart } from './gtid-event.ts';
 import { HeldEvents } from './held-events.ts';
 import {
   cutPart,
+  isOurs,
   openTransaction,
   rollBack,
   rollBackTo,
@@ -171,17 +172,19 @@ export class TransactionAssembler implements Disposable {
       return undefined;
     }
     const decoder = this.#tables.decoderOf(event);
+    const importId = this.#scope.isOwnImport === undefined ? undefined : this.#tables.importOf(event);
+    if (importId !== undefined && this.#scope.isOwnImport?.(importId) === false) open.isOfAnother = true;
     if (decoder === null) return undefined;
     const own = decoder.table.schema === SIDECAR_SCHEMA ? this.#scope.ownTables?.get(decoder.table.name) : undefined;
     if (own !== undefined) {
       // Ours are never XA transactions.
-      if (open.held !== null) return undefined;
+      if (open.held !== null || open.isOfAnother) return undefined;
       open.keepsRows ||= own.keepsRows;
       open.bytes += event.body.length;
       readRows(event, decoder, open.own);
       return undefined;
     }
-    if (open.ours && !open.keepsRows) return undefined;
+    if (isOurs(open) && !open.keepsRows) return undefined;
     if (open.held === null) return this.#take(open, event, decoder);
     open.held.add(event);
     open.rows += 1;

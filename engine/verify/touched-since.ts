@@ -25,6 +25,8 @@ export interface TouchedSinceOptions {
   dirty: DirtyKeys;
   /** Of the source, where the write-back runs: its transactions are ours, and change rows all the same. */
   ownTables?: OwnTables | undefined;
+  /** See `StreamScope`. */
+  isOwnImport?: ((importId: string) => boolean) | undefined;
   /** DDL that names one of the tables. What it throws ends the search. */
   onDdl: (ddl: LoggedQuery) => void;
   /** Rows of this table were written with another definition than it has by now, or are not of interest any more. */
@@ -53,7 +55,7 @@ export async function touchedSince(options: TouchedSinceOptions): Promise<void> 
 }
 
 async function readOn(options: TouchedSinceOptions, seen: StreamPosition): Promise<void> {
-  const { server, flavor, until, database, dirty, ownTables, onDdl, isRedefined, signal } = options;
+  const { server, flavor, until, database, dirty, ownTables, isOwnImport, onDdl, isRedefined, signal } = options;
   const tables = new Map(options.tables.map((table) => [table.name, table]));
   await using stream = await ChangeStream.open({
     server,
@@ -64,6 +66,7 @@ async function readOn(options: TouchedSinceOptions, seen: StreamPosition): Promi
       isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
     inScope: (schema) => isSameName(schema, database),
     ...(ownTables === undefined ? {} : { ownTables }),
+    ...(isOwnImport === undefined ? {} : { isOwnImport }),
     signal,
     bufferBytesMax: BUFFER_BYTES_MAX,
   });

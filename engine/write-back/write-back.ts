@@ -194,6 +194,7 @@ export class WriteBack {
         takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
         ownTables: definitions.own,
+        isOwnImport: (id) => id === this.#options.importId,
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
       });

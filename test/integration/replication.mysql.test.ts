@@ -195,6 +195,7 @@ test('a stray watch that is waited for while it begins has seen what there is, t
       flavor: 'mysql',
       database: 'shop',
       allTables: false,
+      isOwnImport: (id) => id === 'watched',
       loadTables: async () => {
         await using connection = await ServerConnection.open(source.server);
         return await inspectTables(connection, 'shop', 'all');

@@ -3,6 +3,7 @@ import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import { plainJson } from '../../engine/schema/json-value.ts';
 import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
+import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import type { ChangeStream } from '../../engine/stream/change-stream.ts';
 import type { RowChange, StreamTransaction } from '../../engine/stream/transaction.ts';
 import { FLAVOR_SPECS } from '../../servers/flavor.ts';
@@ -377,6 +378,31 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
       [true, 0],
       [false, 1],
       [true, 0],
+    ]);
+  });
+
+  it('does not take for ours what another import writes', async () => {
+    await fixture.run('DROP DATABASE IF EXISTS _switchyard');
+    await createSidecar(fixture.connection);
+    await new ProgressRow('a-shop', 'reverse').reset(fixture.connection, '');
+    await new ProgressRow('shop', 'reverse').reset(fixture.connection, '');
+    const from = await fixture.position();
+    for (const [id, name] of [
+      [1, 'shop'],
+      [2, 'a-shop'],
+    ] as const) {
+      await fixture.run('BEGIN');
+      await fixture.run(new ProgressRow(name, 'reverse').touchStatement('1'), `INSERT INTO t VALUES (${id}, 'x')`);
+      await fixture.run('COMMIT', `ALTER /* switchyard */ /* import ${name} */ TABLE t COMMENT '${name}'`);
+    }
+    await using stream = await fixture.open(from, { isOwnImport: (id) => id === 'shop' });
+    const transactions = await readUntil(stream, from, await fixture.position());
+    await fixture.run('DROP DATABASE _switchyard');
+    expect(transactions.map(({ ours, changes, ddl }) => [ours, changes.length, ddl !== null])).toEqual([
+      [true, 0, false],
+      [true, 0, true],
+      [false, 1, false],
+      [false, 0, true],
     ]);
   });
 

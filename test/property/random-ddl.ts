@@ -259,7 +259,7 @@ function madeLike(random: SeededRandom, table: RandomTable): string[] {
 function hidden(random: SeededRandom, table: RandomTable, family: Family): string[] {
   const extra = `x${random.int(0, 2)}`;
   const number = table.columns.find(
-    ({ kind, counted, name }) => !counted && name !== 'parent_id' && /^INT/.test(kind.type),
+    ({ kind, counted, name }) => !counted && name !== 'parent_id' && kind.type.startsWith('INT'),
   );
   return [
     random.pick([
