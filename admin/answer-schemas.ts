@@ -234,7 +234,7 @@ export const importViewSchema: z.ZodType<ImportView> = z.object({
 
 export const switchReportSchema: z.ZodType<SwitchReport> = z.object({
   switched: z.boolean(),
-  refusals: z.array(z.object({ code: z.string(), message: z.string(), forceable: z.boolean() })),
+  refusals: z.array(z.object({ code: z.string(), message: z.string(), forceable: z.boolean(), remedy: z.string() })),
   warnings: z.array(z.string()),
   pauseMs: z.number().nullable(),
   hold: z.object({ fromMs: z.number(), toMs: z.number(), steps: z.record(z.string(), z.number()) }).nullable(),

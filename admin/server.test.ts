@@ -12,6 +12,7 @@ import {
   verifyRepairReportSchema,
 } from './answer-schemas.ts';
 import { startAdminServer } from './server.ts';
+import { refusal } from '../engine/switch/refusal-table.ts';
 import { startStandIn, type StandIn } from './stand-in/start-stand-in.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -162,7 +163,7 @@ test('errors of the engine keep code and details, by kind: refused 409, retryabl
   await call(standIn, 'POST', '/api/v1/imports', REQUEST);
   expectProblem(await call(standIn, 'POST', '/api/v1/imports', REQUEST), [409, 'IMPORT_EXISTS']);
   expectProblem(await call(standIn, 'POST', '/api/v1/imports/shop/complete', {}), [409, 'CONFIRMATION_REQUIRED']);
-  engine.refusals = [{ code: 'LAG_TOO_LARGE', message: 'behind', forceable: false }];
+  engine.refusals = [refusal('LAG_TOO_HIGH', 'behind')];
   const refused = expectProblem(await call(standIn, 'POST', '/api/v1/imports/shop/switch', { kind: 'primaries' }), [
     409,
     'SWITCH_REFUSED',

@@ -426,12 +426,14 @@ export interface SwitchRefusal {
   message: string;
   /** Whether `--force` passes it. */
   forceable: boolean;
+  /** What the operator does. */
+  remedy: string;
 }
 
 export interface SwitchReport {
   /** False on a dry run. */
   switched: boolean;
-  /** Empty unless it is a dry run: a refused switch is an error (SWITCH_REFUSED) with them in its details. */
+  /** Of a dry run, or what the switch was forced over: a refused switch is an error (SWITCH_REFUSED) with them in its details. */
   refusals: SwitchRefusal[];
   warnings: string[];
   pauseMs: number | null;

@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts';
+import { AppError, serializeError } from '../core/errors.ts';
 import type { Side } from '../core/phase.ts';
 import type {
   ConflictListRequest,
@@ -9,6 +9,7 @@ import type {
   StrayApplyRequest,
   StrayListRequest,
   StrayWriteView,
+  SwitchRefusal,
   SwitchReport,
   SwitchRequest,
   UsersApplyReport,
@@ -32,7 +33,8 @@ import { applyStrayWrites } from './stray-apply.ts';
 import { listStrayWrites } from './stray-writes.ts';
 import { removeLeftFence } from './switch/fence-watch.ts';
 import { checkSwitch } from './switch/switch-preflight.ts';
-import { TrafficSwitch } from './switch/traffic-switch.ts';
+import type { SwitchPlan } from './switch/switch-world.ts';
+import { TrafficSwitch, type SwitchOutcome } from './switch/traffic-switch.ts';
 import { listConflicts } from './write-back/conflicts.ts';
 
 /** What operators ask of one import. Requests that change something refuse while another one runs. */
@@ -106,6 +108,7 @@ export class ImportRequests {
           view: await runner.view(),
         };
       if (barred.length > 0) {
+        this.#world.log('warn', `the switch is refused: ${codesOf(barred)}`, { refusals });
         throw new AppError('SWITCH_REFUSED', barred.map(({ message }) => message).join('; '), {
           details: { refusals },
         });
@@ -115,7 +118,7 @@ export class ImportRequests {
         this.#world.log('warn', `the switch is forced over ${code}: ${message}`, { forced: code });
       await runner.stopFenceWatch();
       using _switch = runner.verification.atSwitch.begin(plan);
-      const { pauseMs, hold } = await TrafficSwitch.run(runner.switchWorld, plan).finally(() => runner.watchFence());
+      const { pauseMs, hold } = await this.#run(plan);
       this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {
         pauseMs: Math.round(pauseMs),
         steps: hold.steps,
@@ -123,6 +126,18 @@ export class ImportRequests {
       if (plan.kind === 'primaries') await runner.forgetPersistedFence();
       return { switched: true, refusals, warnings, pauseMs, hold, fence: plan.fence, view: await runner.view() };
     });
+  }
+
+  async #run(plan: SwitchPlan): Promise<SwitchOutcome> {
+    try {
+      return await TrafficSwitch.run(this.#runner.switchWorld, plan);
+    } catch (error) {
+      const { code, message } = serializeError(error);
+      if (!this.#world.signal.aborted) this.#world.log('error', `${code}: ${message}`);
+      throw error;
+    } finally {
+      this.#runner.watchFence();
+    }
   }
 
   async setReplicaHost(replicaHost: ReplicaHost | null): Promise<ImportView> {
@@ -308,6 +323,10 @@ export class ImportRequests {
     await this.#runner.release();
     return await this.#runner.view();
   }
+}
+
+function codesOf(refusals: readonly SwitchRefusal[]): string {
+  return [...new Set(refusals.map(({ code }) => code))].join(', ');
 }
 
 /** Of the DDL statement that stopped the import. A decision without one would meet whatever statement comes next. */

@@ -145,12 +145,9 @@ export class ImportService implements EngineApi {
   }
 
   async switchTraffic({ id, actor, ...request }: { id: string } & SwitchRequest & Actor): Promise<SwitchReport> {
-    const direction = request.back ? 'back ' : '';
-    return await this.#asked(
-      id,
-      actor,
-      `switch ${request.kind} ${direction}${request.dryRun ? '(dry run)' : ''}`,
-    ).switchTraffic(request);
+    const how = [request.dryRun ? 'dry run' : [], request.force ? 'forced' : [], request.policy ?? []].flat();
+    const what = `switch ${request.kind}${request.back ? ' back' : ''}${how.length === 0 ? '' : ` (${how.join(', ')})`}`;
+    return await this.#asked(id, actor, what).switchTraffic(request);
   }
 
   async setReplicaHost({

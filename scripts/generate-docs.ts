@@ -7,6 +7,7 @@ import { compatibilityPage } from '../test/conformance/compatibility.ts';
 import { SYMPTOM_TABLE } from '../engine/doctor/symptom-table.ts';
 import { limitsPage } from '../test/fidelity/limits-table.ts';
 import { FINDINGS } from '../engine/preflight/finding-table.ts';
+import { REFUSAL_TABLE } from '../engine/switch/refusal-table.ts';
 
 const pages = {
   'docs/compatibility.md': compatibilityPage(),
@@ -14,6 +15,7 @@ const pages = {
   'docs/errors.md': errorsPage(),
   'docs/limits.md': limitsPage(),
   'docs/phases.md': phasesPage(),
+  'docs/switch-refusals.md': refusalsPage(),
   'docs/troubleshooting.md': findingsPage(),
 };
 const check = process.argv.includes('--check');
@@ -95,5 +97,33 @@ ${rows.join('\n')}
 Where primary and replica traffic are on different sides, writes over the replica endpoint are refused ([ADR 26](adr/0026-replica-traffic-does-not-write.md)).
 
 With \`reverse: always\` target → source runs as well whenever source → target does, and the source wins; with \`reverse: off\` never.
+`;
+}
+
+function refusalsPage(): string {
+  const rows = Object.entries(REFUSAL_TABLE).map(
+    ([code, { forceable, meaning, remedy }]) =>
+      `| \`${code}\` | ${forceable ? 'force' : ''} | ${meaning} | ${remedy} |`,
+  );
+  return `# Why a switch is refused
+
+Made from \`engine/switch/refusal-table.ts\` by \`npm run docs\`. A refused switch is the error \`SWITCH_REFUSED\`; its details list every reason at once, as does a dry run. Those marked *force*
+are passed with \`--force\`; the event log has who asked, and each reason that was passed. Nothing has been held or changed.
+
+| code | force | meaning | what to do |
+| --- | --- | --- | --- |
+${rows.join('\n')}
+
+While another request runs, \`OPERATION_IN_PROGRESS\`; while the engine does not answer, \`ENGINE_UNAVAILABLE\`: the request is then
+not handed to it. Younger transactions, and statements that run on their own, which do not end within \`drainBudgetMs\` do not refuse a switch but undo it after
+three attempts (\`SWITCH_ROLLED_BACK\`, each session is named); with \`drainPolicy: close-sessions\`, or \`switch … --policy close-sessions\`, the sessions are ended in the last attempt,
+with an error that says so.
+
+Behind the fence the rows that were written last are compared as well, where the import is verified: a difference undoes the switch
+(\`SWITCH_ROLLED_BACK\`, because \`VERIFY_DIFFERENT\`), and so does DDL that came in the last moment, unless its table is compared anew within the same time.
+
+Warnings refuse nothing: writes over the replica endpoint are refused from this switch on (\`REPLICA_WRITES\`, [ADR 26](adr/0026-replica-traffic-does-not-write.md)), accounts that the other side lacks or has otherwise (\`USER_ABSENT\`, \`USER_DIFFERENT\`), a stale verification, obstacles to stronger fences, limits of the one taken, sessions through the
+proxy in schemas that do not move, and \`FENCE_PASSED_BY\`: an account with administrative privileges that the fence does not stop and that has
+grants or a direct session in the schema.
 `;
 }

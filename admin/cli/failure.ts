@@ -22,7 +22,7 @@ export function reportFailure(error: unknown, { json }: { json: boolean }): numb
 /** Every reason on a line of its own: a refused switch, a failed validation. */
 function failureText(error: AppError): string {
   const reasons = [
-    ...listOf(error.details['refusals']).map(refusalLine),
+    ...refusalLines(listOf(error.details['refusals'])),
     ...listOf(error.details['findings']).flatMap(findingLines),
   ];
   const lines =
@@ -30,9 +30,13 @@ function failureText(error: AppError): string {
   return [...lines.map(printable), `What to do: ${error.entry.remedy}`].join('\n');
 }
 
-export function refusalLine(refusal: Record<string, unknown>): string {
-  const forceable = refusal['forceable'] === true ? ' (can be forced)' : '';
-  return `  - ${String(refusal['code'])}: ${String(refusal['message'])}${forceable}`;
+/** What to do comes once for each code. */
+export function refusalLines(refusals: readonly Record<string, unknown>[]): string[] {
+  return refusals.flatMap(({ code, message, forceable, remedy }, at) => {
+    const line = `  - ${String(code)}: ${String(message)}${forceable === true ? ' (can be forced)' : ''}`;
+    const isLast = refusals.findLastIndex((other) => other['code'] === code) === at;
+    return isLast ? [line, `    what to do: ${String(remedy)}`] : [line];
+  });
 }
 
 function findingLines(finding: Record<string, unknown>): string[] {

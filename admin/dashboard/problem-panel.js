@@ -34,12 +34,20 @@ export function problemPanel(
   );
 }
 
+/** What to do comes once for each code. */
 export function refusalList(refusals) {
   return h(
     'ul',
     { class: 'refusals' },
-    refusals.map(({ code, message, forceable }) =>
-      h('li', {}, h('code', {}, code), ` ${message}`, forceable ? h('span', { class: 'chip' }, 'can be forced') : null),
+    refusals.map(({ code, message, forceable, remedy }, at) =>
+      h(
+        'li',
+        {},
+        h('code', {}, code),
+        ` ${message}`,
+        forceable ? h('span', { class: 'chip' }, 'can be forced') : null,
+        refusals.findLastIndex((other) => other.code === code) === at ? h('p', { class: 'muted small' }, remedy) : null,
+      ),
     ),
   );
 }

@@ -1,6 +1,14 @@
 import { AppError } from '../../core/errors.ts';
 import type { Phase } from '../../core/phase.ts';
-import type { EngineApi, ImportView, StrayWriteView, SwitchReport, UsersView, VerifyView } from '../../engine/api.ts';
+import type {
+  EngineApi,
+  ImportView,
+  StrayWriteView,
+  SwitchRefusal,
+  SwitchReport,
+  UsersView,
+  VerifyView,
+} from '../../engine/api.ts';
 import type { DoctorReport } from '../../engine/doctor/doctor-report.ts';
 import { moveTo, standInImport, STAND_IN_TABLES } from './stand-in-import.ts';
 
@@ -12,7 +20,7 @@ export class StandInEngine implements EngineApi {
   /** Set to make every request fail. */
   failure: unknown;
   /** Set to have switches refused. */
-  refusals: { code: string; message: string; forceable: boolean }[] = [];
+  refusals: SwitchRefusal[] = [];
   /** Set to have some. */
   strayWrites: StrayWriteView[] = [];
   users = standInUsers();
@@ -125,7 +133,7 @@ export class StandInEngine implements EngineApi {
       : params.kind === 'primaries'
         ? 'switched_primaries'
         : 'switched_replicas';
-    return { switched: true, refusals: [], warnings, pauseMs, hold, fence, view: this.move(view, phase) };
+    return { switched: true, refusals: this.refusals, warnings, pauseMs, hold, fence, view: this.move(view, phase) };
   };
 
   setReplicaHost: EngineApi['setReplicaHost'] = async (params) => {

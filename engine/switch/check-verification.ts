@@ -1,6 +1,7 @@
 import type { Side } from '../../core/phase.ts';
 import type { SwitchRefusal } from '../api.ts';
 import type { SwitchWorld } from './switch-world.ts';
+import { refusal } from './refusal-table.ts';
 
 /** Longest wait for rows that were written since the verification to be compared again; not by whoever goes on without. */
 const DRAIN_MS = 10_000;
@@ -55,7 +56,7 @@ function checkVerdict(
   behind: string | null,
   { refusals, warnings }: VerificationFindings,
 ): void {
-  if (behind !== null) refusals.push({ code: 'VERIFICATION_BEHIND', message: behind, forceable: true });
+  if (behind !== null) refusals.push(refusal('VERIFICATION_BEHIND', behind));
   if (view === null) return;
   switch (view.state) {
     case 'different':
@@ -65,15 +66,14 @@ function checkVerdict(
         view.state === 'different'
           ? 'the verification found differing rows'
           : `the last verification did not finish: ${view.reason ?? view.state}`;
-      refusals.push({ code: 'VERIFICATION_NOT_EQUAL', message, forceable: true });
+      refusals.push(refusal('VERIFICATION_NOT_EQUAL', message));
       return;
     }
     case 'stale':
       warnings.push(`VERIFICATION_STALE: the last verification is of an earlier time: ${view.reason ?? ''}`);
       return;
     case 'rechecking':
-      if (behind === null)
-        refusals.push({ code: 'VERIFICATION_BEHIND', message: `not all is compared: ${view.reason}`, forceable: true });
+      if (behind === null) refusals.push(refusal('VERIFICATION_BEHIND', `not all is compared: ${view.reason}`));
       return;
     case 'equal':
     case 'running':
@@ -93,5 +93,5 @@ function checkCascades({ record, verification }: SwitchWorld, to: Side, refusals
   if (to === 'source' || !isConcerned || isCompared || switches.some(({ kind }) => kind === 'primaries')) return;
   const message =
     'the source does not log what its foreign keys change (CASCADE, SET NULL), and the rows have not been verified since the copy';
-  refusals.push({ code: 'VERIFICATION_NEEDED', message, forceable: true });
+  refusals.push(refusal('VERIFICATION_NEEDED', message));
 }

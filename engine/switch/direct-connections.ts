@@ -7,6 +7,7 @@ import type { ServerConnection } from '../server/connection.ts';
 import { readAccounts, SYSTEM_SCHEMAS, SYSTEM_USERS, type Account } from './accounts.ts';
 import { readSessions, type ServerSession } from './process-list.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
+import { refusal } from './refusal-table.ts';
 
 /** A session that is just ending may be listed for a moment after its socket closed. */
 const RECHECKS = 3;
@@ -65,21 +66,17 @@ export async function checkDirectSessions(
   try {
     const sessions = await findDirectSessions(world, connection, plan);
     refusals.push(
-      ...describe(sessions).map((message) => ({
-        code: 'DIRECT_CONNECTIONS',
-        message: `${message} to the ${from}, past the proxy`,
-        forceable: true,
-      })),
+      ...describe(sessions).map((message) =>
+        refusal('DIRECT_CONNECTIONS', `${message} to the ${from}, past the proxy`),
+      ),
     );
     warnings.push(...(await foreignSchemas(world, plan)));
     return sessions;
   } catch (error) {
     const reason = error instanceof AppError ? `${error.code}: ${error.message}` : (error as Error).message;
-    refusals.push({
-      code: 'DIRECT_CONNECTIONS',
-      message: `direct connections to the ${from} could not be looked for: ${reason}`,
-      forceable: true,
-    });
+    refusals.push(
+      refusal('DIRECT_CONNECTIONS', `direct connections to the ${from} could not be looked for: ${reason}`),
+    );
     return [];
   }
 }

@@ -2,6 +2,7 @@ import { otherSide } from '../../core/phase.ts';
 import type { SwitchRefusal } from '../api.ts';
 import { quoteText, textOf, type ServerConnection } from '../server/connection.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
+import { refusal } from './refusal-table.ts';
 
 const NAMES_TOLD = 20;
 
@@ -21,11 +22,12 @@ export async function checkLeftTables(
   const left = [...(await baseTables(from, database))].filter((name) => !there.has(name));
   if (left.length === 0) return;
   const names = left.slice(0, NAMES_TOLD).join(', ');
-  refusals.push({
-    code: 'TABLES_LEFT_BEHIND',
-    message: `${left.length} tables of ${database} are on the ${otherSide(to)} alone and not replicated: ${names}${left.length > NAMES_TOLD ? ', …' : ''}`,
-    forceable: true,
-  });
+  refusals.push(
+    refusal(
+      'TABLES_LEFT_BEHIND',
+      `${left.length} tables of ${database} are on the ${otherSide(to)} alone and not replicated: ${names}${left.length > NAMES_TOLD ? ', …' : ''}`,
+    ),
+  );
 }
 
 /** By the names in small letters: servers may keep them so. */

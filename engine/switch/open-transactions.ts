@@ -1,5 +1,6 @@
 import type { SwitchCheck } from './switch-preflight.ts';
 import { holdDuring, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
+import { refusal } from './refusal-table.ts';
 
 /** A transaction that is older than so many times what a drain waits will hardly end within the next one. */
 const DRAINS_OLD = 5;
@@ -38,9 +39,10 @@ export async function checkOpenTransactions(
     return;
   }
   const further = old.length > NAMES_MAX ? `; and ${old.length - NAMES_MAX} more` : '';
-  refusals.push({
-    code: 'TRANSACTIONS_OPEN',
-    message: `a switch waits ${drainBudgetMs} ms for open transactions, and these are older than ${oldMs / 1000} s: ${named.slice(0, NAMES_MAX).join('; ')}${further}. End them, have the switch end their sessions (--policy close-sessions), or try it none the less (--force)`,
-    forceable: true,
-  });
+  refusals.push(
+    refusal(
+      'TRANSACTIONS_OPEN',
+      `a switch waits ${drainBudgetMs} ms for open transactions, and these are older than ${oldMs / 1000} s: ${named.slice(0, NAMES_MAX).join('; ')}${further}. End them, have the switch end their sessions (--policy close-sessions), or try it none the less (--force)`,
+    ),
+  );
 }

@@ -2,6 +2,7 @@ import { systemClock } from '../../core/clock.ts';
 import type { PinnedSession } from '../../core/control/protocol.ts';
 import type { SwitchRefusal } from '../api.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
+import { refusal } from './refusal-table.ts';
 
 /** How often it is looked before a session counts as one that will not let go within the time of a drain. */
 const LOOKS = 4;
@@ -32,10 +33,8 @@ export async function checkPinned(
   const named = stubborn.map(({ user, address, reasons }) => `${user} from ${address}: ${reasons.join(', ')}`);
   if (drainPolicy === 'close-sessions')
     return { refusals: [], warnings: named.map((name) => `ended by the switch if it does not end itself: ${name}`) };
-  const refusals = named.map((name) => ({
-    code: 'SESSION_PINNED',
-    message: `a session cannot be moved to the ${to} while it has what only its server has: ${name}`,
-    forceable: true,
-  }));
+  const refusals = named.map((name) =>
+    refusal('SESSION_PINNED', `a session cannot be moved to the ${to} while it has what only its server has: ${name}`),
+  );
   return { refusals, warnings: [] };
 }

@@ -16,6 +16,7 @@ import { checkLeftTables } from './left-tables.ts';
 import { checkOpenTransactions } from './open-transactions.ts';
 import { checkPinned } from './pinned-sessions.ts';
 import { refusalOfPrepared } from './prepared-transactions.ts';
+import { refusal } from './refusal-table.ts';
 
 export interface SwitchCheck {
   plan: SwitchPlan;
@@ -83,7 +84,7 @@ async function checkLeftFence(world: SwitchWorld, refusals: SwitchRefusal[]): Pr
   } catch (error) {
     const side = world.record.document.leftFence?.side;
     const message = `the fence of an earlier switch could not be taken from the ${side}: ${(error as Error).message}`;
-    refusals.push({ code: 'FENCE_LEFT', message, forceable: false });
+    refusals.push(refusal('FENCE_LEFT', message));
   }
 }
 
@@ -97,7 +98,7 @@ function checkReverse(
   if (to === 'source') {
     const message =
       'the import has reverse: off, so what was written on the target since the switch is not on the source';
-    refusals.push({ code: 'REVERSE_OFF', message, forceable: false });
+    refusals.push(refusal('REVERSE_OFF', message));
   } else {
     warnings.push(
       'REVERSE_OFF: the import has reverse: off; what is written on the target does not reach the source, and switching back is not possible',
@@ -121,7 +122,7 @@ async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusal
   const stream = world.streams.replicationTo(to);
   const { state } = stream?.view() ?? { state: 'stopped' };
   if (stream === undefined || state === 'stopped' || state === 'failed') {
-    refusals.push({ code: 'STREAM_NOT_RUNNING', message: `replication to the ${to} is not running`, forceable: false });
+    refusals.push(refusal('STREAM_NOT_RUNNING', `replication to the ${to} is not running`));
     return;
   }
   const { maxLagMs } = document.options;
@@ -133,11 +134,7 @@ async function checkStream(world: SwitchWorld, { kind, to }: SwitchPlan, refusal
   try {
     await stream.waitFor(position, AbortSignal.timeout(maxLagMs));
   } catch {
-    refusals.push({
-      code: 'LAG_TOO_HIGH',
-      message: `replication to the ${to} is more than ${maxLagMs} ms behind`,
-      forceable: false,
-    });
+    refusals.push(refusal('LAG_TOO_HIGH', `replication to the ${to} is more than ${maxLagMs} ms behind`));
   }
 }
 
@@ -148,7 +145,7 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
   const { writeBack } = world.streams;
   if (writeBack?.isRunning !== true) {
     const message = 'the write-back to the source is not running';
-    refusals.push({ code: 'STREAM_NOT_RUNNING', message, forceable: false });
+    refusals.push(refusal('STREAM_NOT_RUNNING', message));
     return;
   }
   await using target = await world.connect('target');
@@ -157,7 +154,7 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
     await writeBack.waitFor(position, AbortSignal.timeout(options.maxLagMs));
   } catch {
     const message = `the write-back to the source is more than ${options.maxLagMs} ms behind`;
-    refusals.push({ code: 'LAG_TOO_HIGH', message, forceable: false });
+    refusals.push(refusal('LAG_TOO_HIGH', message));
   }
 }
 
@@ -191,11 +188,12 @@ async function checkFence(
   if (possible) {
     warnings.push(...notes.map((note) => `fence on the ${from}: ${note}`));
   } else {
-    refusals.push({
-      code: 'FENCE_IMPOSSIBLE',
-      message: `application writes on the ${from} could not be refused: ${notes.join('; ')}. Give the grants, or create the import with the fence "none"`,
-      forceable: false,
-    });
+    refusals.push(
+      refusal(
+        'FENCE_IMPOSSIBLE',
+        `application writes on the ${from} could not be refused: ${notes.join('; ')}. Give the grants, or create the import with the fence "none"`,
+      ),
+    );
   }
 }
 
@@ -233,11 +231,7 @@ async function checkWritable(world: SwitchWorld, { to }: SwitchPlan, refusals: S
   await using connection = await world.connect(to);
   const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
   if (row?.readOnly === '0') return;
-  refusals.push({
-    code: 'DESTINATION_READ_ONLY',
-    message: `the ${to} is read_only, and Switchyard did not make it so`,
-    forceable: false,
-  });
+  refusals.push(refusal('DESTINATION_READ_ONLY', `the ${to} is read_only, and Switchyard did not make it so`));
 }
 
 /** 1045, 1130, 1698, 3118, 3955 and their like: what the account on the other side is about. */
@@ -268,11 +262,12 @@ async function prepareSessions(
   const { prepareBudgetMs: budgetMs } = record.document.options;
   const reports = await Promise.all(roles.map((role) => fleet.prepare({ role, to, budgetMs })));
   for (const { user, address, reason } of reports.flatMap(({ failures }) => failures)) {
-    refusals.push({
-      code: 'SESSION_CANNOT_MOVE',
-      message: `${user} from ${address} cannot be moved to the ${to}: ${reason}${accountHint(reason, record.document.id)}`,
-      forceable: true,
-    });
+    refusals.push(
+      refusal(
+        'SESSION_CANNOT_MOVE',
+        `${user} from ${address} cannot be moved to the ${to}: ${reason}${accountHint(reason, record.document.id)}`,
+      ),
+    );
   }
   const pinned = await checkPinned(
     world,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startAdminServer } from '../../admin/server.ts';
+import { refusal } from '../../engine/switch/refusal-table.ts';
 import { standInImport } from '../../admin/stand-in/stand-in-import.ts';
 import { startStandIn, type StandIn } from '../../admin/stand-in/start-stand-in.ts';
 import { play } from '../../admin/stand-in/stand-in-play.ts';
@@ -100,12 +101,16 @@ test('a refused switch names every reason on a line, with exit code 1; a dry run
   await using standIn = await startPlaying();
   await cli(standIn, 'import', 'create', 'shop', ...SOURCE, '--wait');
   standIn.backend.engine.refusals = [
-    { code: 'DIRECT_WRITERS', message: 'cron@10.0.0.9 writes past the proxy', forceable: true },
-    { code: 'LAG_TOO_LARGE', message: '14 s behind', forceable: false },
+    refusal('DIRECT_CONNECTIONS', 'cron@10.0.0.9 writes past the proxy'),
+    refusal('DIRECT_CONNECTIONS', 'cron@10.0.0.8 writes past the proxy'),
+    refusal('LAG_TOO_HIGH', '14 s behind'),
   ];
   const reasons = [
-    '  - DIRECT_WRITERS: cron@10.0.0.9 writes past the proxy (can be forced)',
-    '  - LAG_TOO_LARGE: 14 s behind',
+    '  - DIRECT_CONNECTIONS: cron@10.0.0.9 writes past the proxy (can be forced)',
+    '  - DIRECT_CONNECTIONS: cron@10.0.0.8 writes past the proxy (can be forced)',
+    expect.stringMatching(/^ {4}what to do: Point those programs at the proxy/),
+    '  - LAG_TOO_HIGH: 14 s behind',
+    expect.stringMatching(/^ {4}what to do: Wait/),
   ];
   const refused = await cli(standIn, 'switch', 'primaries', 'shop');
   expect(refused).toMatchObject({ code: 1, stdout: '' });
@@ -120,6 +125,11 @@ test('a refused switch names every reason on a line, with exit code 1; a dry run
     code: 'SWITCH_REFUSED',
     details: { refusals: standIn.backend.engine.refusals },
   });
+  // What it was forced over is told, and is no failure.
+  standIn.backend.engine.refusals.pop();
+  const forced = await cli(standIn, 'switch', 'primaries', 'shop', '--force');
+  expect(forced).toMatchObject({ code: 0, stdout: expect.stringContaining('primary traffic on target') });
+  expect(forced.stderr.split('\n')).toEqual(expect.arrayContaining(['forced over:', ...reasons.slice(0, 3)]));
 });
 
 test('stray writes: listed, chosen ones applied, without a choice nothing is', async () => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { chromium, type Page } from 'playwright-core';
 import { expect, onTestFinished, test } from 'vitest';
+import { refusal } from '../../engine/switch/refusal-table.ts';
 import { standInImport } from '../../admin/stand-in/stand-in-import.ts';
 import { play } from '../../admin/stand-in/stand-in-play.ts';
 import { startStandIn } from '../../admin/stand-in/start-stand-in.ts';
@@ -88,10 +89,11 @@ test.skipIf(executablePath === '')(
     await page.getByRole('button', { name: 'Continue' }).click();
 
     engine.refusals = [
-      { code: 'DIRECT_WRITERS', message: '<img src=x onerror=alert(1)> writes past the proxy', forceable: false },
+      { ...refusal('DIRECT_CONNECTIONS', '<img src=x onerror=alert(1)> writes past the proxy'), forceable: false },
     ];
     await page.getByRole('button', { name: 'Switch primaries…' }).click();
     await page.getByText('<img src=x onerror=alert(1)> writes past the proxy').waitFor();
+    await page.getByText('Point those programs at the proxy.').waitFor();
     expect(await page.getByRole('button', { name: 'Switch to the target' }).isDisabled()).toBe(true);
     await page.keyboard.press('Escape');
 

@@ -109,6 +109,7 @@ test('a table that was made since the import began, and left out by the policy, 
       code: 'TABLES_LEFT_BEHIND',
       forceable: true,
       message: expect.stringContaining('alone and not replicated: made_since'),
+      remedy: expect.stringContaining('Drop them'),
     },
   ]);
   await onSource.query('DROP TABLE shop.made_since');

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { DRAIN_POLICIES, type SwitchReport, type SwitchRequest } from '../../../engine/api.ts';
 import { apiCommand, withApi } from '../api-command.ts';
-import { refusalLine, ReportedFailure } from '../failure.ts';
+import { refusalLines, ReportedFailure } from '../failure.ts';
 import { formatDuration } from '../format.ts';
 
 const DESCRIPTIONS: Record<SwitchRequest['kind'], string> = {
@@ -32,9 +32,9 @@ export function addSwitch(program: Command): void {
             const report = await client.switchTraffic(id, { kind, back, dryRun, force, ...chosen });
             output.result(report, () => reportText(report, { kind, back, dryRun }));
             if (report.refusals.length === 0) return;
-            output.note('SWITCH_REFUSED: it would be refused now, because:');
-            for (const refusal of report.refusals) output.note(refusalLine({ ...refusal }));
-            throw new ReportedFailure();
+            output.note(report.switched ? 'forced over:' : 'SWITCH_REFUSED: it would be refused now, because:');
+            for (const line of refusalLines(report.refusals.map((refusal) => ({ ...refusal })))) output.note(line);
+            if (!report.switched) throw new ReportedFailure();
           }),
       );
   }
