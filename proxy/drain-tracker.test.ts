@@ -47,9 +47,16 @@ test('drained with the last of those that had something under way, named until t
   vi.useRealTimers();
 });
 
-test('a session about to settle keeps the role undrained without being named', () => {
+test('a session about to settle keeps the role undrained without being named, until it turns out to stay', () => {
+  vi.useFakeTimers();
   const reports: DrainProgress[] = [];
   const tracker = new DrainTracker((progress) => reports.push(progress));
-  tracker.begin([new FakeSession('settling', [])]);
+  const session = new FakeSession('settling', []);
+  tracker.begin([session]);
   expect(reports).toEqual([{ state: 'applied', undrained: [] }]);
+  session.reasons = ['a pin'];
+  tracker.stays(session);
+  vi.advanceTimersByTime(50);
+  expect(reports[1]).toMatchObject({ state: 'applied', undrained: [{ reasons: ['a pin'] }] });
+  vi.useRealTimers();
 });

@@ -51,15 +51,24 @@ export class DrainTracker<Session extends DrainableSession> {
       this.#timer = undefined;
       this.#report(this.#progress());
     } else {
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        this.#report(this.#progress());
-      }, REPORT_INTERVAL_MS);
+      this.#reportSoon();
     }
+  }
+
+  /** At its boundary it turned out to have a reason to stay: without a report nobody would know for whom the switch waits. */
+  stays(session: Session): void {
+    if (this.#active && this.#unsettled.has(session)) this.#reportSoon();
   }
 
   left(session: Session): void {
     this.settled(session);
+  }
+
+  #reportSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#report(this.#progress());
+    }, REPORT_INTERVAL_MS);
   }
 
   #progress(): DrainProgress {

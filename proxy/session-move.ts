@@ -22,6 +22,7 @@ export interface MovingSession {
   reconsider(): void;
   fail(error: OwnError): void;
   onSettled(): void;
+  onStays(): void;
   onMoved(): void;
   onMoveFailed(error: unknown): void;
 }
@@ -141,6 +142,8 @@ export class SessionMove {
     if (isSettled) {
       session.onSettled();
       session.login().luggage.refresh();
+    } else {
+      session.onStays();
     }
     this.#relay.pump();
   }

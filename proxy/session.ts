@@ -30,6 +30,8 @@ export interface SessionContext {
   readonly holdTimeoutMs: number;
   /** The session reached the boundary that a drain waits for. */
   onSettled(session: Session): void;
+  /** It reached its boundary, and has a reason to stay that was not known before. */
+  onStays(session: Session): void;
   onClosed(session: Session): void;
   /** The session could not be carried over, and ends. */
   onMoveFailed(session: Session, error: unknown): void;
@@ -430,6 +432,7 @@ export class Session implements RelayOwner, WatchedSession {
       reconsider: () => this.reconsider(),
       fail: (error) => this.fail(error),
       onSettled: () => this.#context.onSettled(this),
+      onStays: () => this.#context.onStays(this),
       onMoved: () => this.#context.metrics.moves.inc({ outcome: 'moved' }),
       onMoveFailed: (error) => this.#context.onMoveFailed(this, error),
     };

@@ -200,6 +200,10 @@ class ProxyWorker implements SessionContext {
     return material;
   }
 
+  onStays(session: Session): void {
+    this.#drains.stays(session);
+  }
+
   onSettled(session: Session): void {
     this.#drains.settled(session);
   }
