@@ -10,7 +10,7 @@ import { ImportVerification } from './import-verification.ts';
 import { importView } from './import-view.ts';
 import { ImportWorld, type ImportWorldOptions } from './import-world.ts';
 import { adoptMarker, holdOutdated } from './marker/adopt-marker.ts';
-import { knownOutdated } from './marker/judge-markers.ts';
+import { knownOutdated } from './marker/known-outdated.ts';
 import { MarkerKeeper } from './marker/marker-keeper.ts';
 import { isFinal } from './phase.ts';
 import { FenceWatch } from './switch/fence-watch.ts';

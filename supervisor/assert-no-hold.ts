@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import type { StateStore } from '../core/store/state-store.ts';
 import { importDocumentSchema } from '../engine/import-document.ts';
-import { knownOutdated } from '../engine/marker/judge-markers.ts';
+import { knownOutdated } from '../engine/marker/known-outdated.ts';
 
 /**
  * For who takes over: proxies would wait for the decision of an engine that is being ended. Rejects with what holds traffic, and what to

@@ -1,7 +1,7 @@
 import { SIDES, type Side } from '../../core/phase.ts';
 import { serializeError } from '../../core/errors.ts';
 import type { ImportRunner } from '../import-runner.ts';
-import { knownOutdated } from '../marker/judge-markers.ts';
+import { knownOutdated } from '../marker/known-outdated.ts';
 import { quoteName } from '../server/connection.ts';
 import { lowerFence, persistFence, raiseFence } from '../switch/fence.ts';
 import { removeLeftFence } from '../switch/fence-watch.ts';

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { routingRecordSchema } from '../../core/routing-record.ts';
 import { importDocumentSchema, type ImportDocument } from '../import-document.ts';
-import { knownOutdated, markerToAdopt, unknownMarkers, type Markers } from './judge-markers.ts';
+import { markerToAdopt, unknownMarkers, type Markers } from './judge-markers.ts';
+import { knownOutdated } from './known-outdated.ts';
 import type { RouteMarker } from './route-marker.ts';
 
 const address = { host: 'db', port: 3306, user: 'u', tls: {} };

@@ -3,6 +3,7 @@ import { SIDES, type Side } from '../../core/phase.ts';
 import type { RoutingRecord } from '../../core/routing-record.ts';
 import type { ImportDocument } from '../import-document.ts';
 import { isDecided } from '../switch/switch-world.ts';
+import { knownOutdated } from './known-outdated.ts';
 import { beginningOf, type RouteMarker } from './route-marker.ts';
 
 /** What each server tells; null: it does not answer. */
@@ -46,13 +47,6 @@ export function markerToAdopt(document: ImportDocument, route: RoutingRecord, ma
   if (markers[best.primary] === null)
     throw refusal(`the ${best.primary}, which the newest decision made primary, does not answer`);
   return best;
-}
-
-/** What the state was found outdated by and still says of itself, whoever answers now; null: it was not. */
-export function knownOutdated({ error }: Pick<ImportDocument, 'error'>): string | null {
-  if (error?.code === 'STATE_OUTDATED') return error.message;
-  const { outdated } = error?.details ?? {};
-  return error?.code === 'CANCEL_UNFINISHED' && typeof outdated === 'string' ? outdated : null;
 }
 
 /** For people. */

@@ -8,7 +8,8 @@ import type { ImportWorld } from '../import-world.ts';
 import { isFinal } from '../phase.ts';
 import { briefly } from '../server/briefly.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { describeMarkers, knownOutdated, unknownMarkers, type Markers } from './judge-markers.ts';
+import { describeMarkers, unknownMarkers, type Markers } from './judge-markers.ts';
+import { knownOutdated } from './known-outdated.ts';
 import { markerOf, readMarkers, writeMarker, type RouteMarker } from './route-marker.ts';
 
 const CONNECT_MS = 2000;
@@ -36,6 +37,7 @@ export class MarkerKeeper {
   readonly #asked = new Set<Side>();
   /** Last told of which decision. */
   readonly #told = new Map<Side, string>();
+  readonly #complaints = new Map<Side, string>();
   #writing: Promise<void> = Promise.resolve();
   #wake = Promise.withResolvers<void>();
   #running: { controller: AbortController; done: Promise<void> } | undefined;
@@ -189,13 +191,27 @@ export class MarkerKeeper {
         if (signal.aborted || !isToTell(document) || !sidesOf(document).includes(side)) continue;
         const marker = markerOf(document, await this.#world.route.of(document.id));
         // A switch that began meanwhile tells of itself: that route is not the one of this document.
-        if (this.#world.record.document === document) await this.#write(side, marker);
+        if (this.#world.record.document === document) await this.#tell(side, marker);
         else isDone = false;
       } catch {
         isDone = false;
       }
     }
     return isDone;
+  }
+
+  /** What keeps a server from being told is said once, not at every attempt: it answers, so nothing else would say it. */
+  async #tell(side: Side, marker: RouteMarker): Promise<void> {
+    try {
+      await this.#write(side, marker);
+      this.#complaints.delete(side);
+    } catch (error) {
+      const { message } = error as Error;
+      if (this.#complaints.get(side) !== message)
+        this.#world.log('warn', `the ${side} cannot be told of the last switch: ${message}`);
+      this.#complaints.set(side, message);
+      throw error;
+    }
   }
 
   async #ask(side: Side): Promise<void> {

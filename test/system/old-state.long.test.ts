@@ -171,6 +171,48 @@ test('an old state whose target is away takes no fence away; what it began to ca
   expect((await client.cancelImport(IMPORT)).phase).toBe('cancelled');
 }, 180_000);
 
+test('no news holds healthy traffic: rows and table gone, a server that cannot be told, a former import that is told of again', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 200 });
+  const { switchyard, source, target } = rehearsal;
+  const { client } = switchyard;
+  await client.createImport(rehearsal.request({ options: { fence: 'none' } }));
+  await rehearsal.reach('running');
+  await client.switchTraffic(IMPORT, { kind: 'primaries', force: true });
+  const serves = async () => {
+    await switchyard.killAll();
+    await switchyard.startProcess();
+    await rehearsal.asApplication(WRITE);
+    await rehearsal.reach('switched_primaries');
+    expect(codes(await client.doctor(IMPORT)).filter((code) => code.startsWith('STATE'))).toEqual([]);
+  };
+  await using onSource = await connect(source);
+  await using onTarget = await connect(target);
+  const told = async (connection: typeof onSource) =>
+    (await rows(connection, 'SELECT import_id, primary_side FROM _switchyard.route').catch(() => [])).length;
+
+  await onTarget.query('DROP TABLE _switchyard.route');
+  await onSource.query('DELETE FROM _switchyard.route');
+  await serves();
+  for (const connection of [onSource, onTarget]) await expect.poll(() => told(connection), POLL).toBe(1);
+
+  // While Switchyard runs, too.
+  await onTarget.query('DROP TABLE _switchyard.route');
+  await expect.poll(() => told(onTarget), POLL).toBe(1);
+
+  await onSource.query('DELETE FROM _switchyard.route; SET GLOBAL super_read_only = ON');
+  await serves();
+  await expect.poll(() => switchyard.log(), POLL).toContain('the source cannot be told of the last switch');
+  await onSource.query('SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF');
+  await expect.poll(() => told(onSource), POLL).toBe(1);
+
+  await onTarget.query(
+    "INSERT INTO _switchyard.route SELECT 'former', database_name, created_at_ms - 1, 'former', 1, 'source', 'source', 1, '{}' FROM _switchyard.route",
+  );
+  await serves();
+  await rehearsal.caughtUpWith(target);
+  expect(await rehearsal.differingTables()).toEqual([]);
+}, 240_000);
+
 /** How long proxies that had started waited for the route, in the last start: what the gate costs. */
 function gateMs(log: string): number[] {
   const lines = log
