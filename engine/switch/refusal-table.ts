@@ -30,7 +30,7 @@ export const REFUSAL_TABLE = {
     forceable: true,
     meaning: 'The last verification found differing rows, or did not finish.',
     remedy:
-      '`switchyard import show ID` lists the rows; `switchyard verify ID --repair` writes them as they are on the source, `switchyard verify ID` (`--resume`) compares all. Forced, they stay as they are.',
+      '`switchyard import show ID` lists the rows; `switchyard verify ID --repair` writes them as they are on the source, `switchyard verify ID` (`--resume`) compares all. Neither is possible while the target is primary: force the way back, then verify. Forced, rows stay as they are.',
   },
   VERIFICATION_NEEDED: {
     forceable: true,

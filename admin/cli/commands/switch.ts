@@ -33,7 +33,10 @@ export function addSwitch(program: Command): void {
             output.result(report, () => reportText(report, { kind, back, dryRun }));
             if (report.refusals.length === 0) return;
             output.note(report.switched ? 'forced over:' : 'SWITCH_REFUSED: it would be refused now, because:');
-            for (const line of refusalLines(report.refusals.map((refusal) => ({ ...refusal })))) output.note(line);
+            for (const line of refusalLines(
+              report.refusals.map((refusal) => ({ ...refusal, forceable: refusal.forceable && !report.switched })),
+            ))
+              output.note(line);
             if (!report.switched) throw new ReportedFailure();
           }),
       );
