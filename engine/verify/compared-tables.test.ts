@@ -49,3 +49,24 @@ test('what an engine had begun to compare anew, the next one compares anew', () 
   const { tables } = restored(view('a', 'verifying'), view('b', 'waiting'), view('c', 'different'));
   expect(tables.pending).toEqual(['a', 'b']);
 });
+
+test('tables of a pass are waited for until they are paired, but for those that DDL names before; a list from before a DROP brings none back', () => {
+  const dirty = new DirtyKeys(quiet);
+  const tables = new ComparedTables(dirty, () => {});
+  tables.ended({ there: ['made'], gone: ['dropped'] });
+  tables.expect(['a', 'b', 'dropped', 'made']);
+  expect(tables.unpaired.toSorted()).toEqual(['a', 'b', 'made']);
+  expect(tables.pending).toEqual(['made']);
+  expect(tables.awaitsPairs).toBe(true);
+  tables.redefineNamed(['a', 'b'], 'RENAME TABLE a TO x, b TO a, x TO b');
+  expect(tables.awaitsPairs).toBe(false);
+  expect(tables.toCompare()).toEqual([]);
+  expect(tables.views.filter(({ anew }) => anew).map(({ name }) => name)).toEqual(['made', 'a', 'b']);
+});
+
+test('a table that the stream has taken in since is compared, also where its statement was not heard of', () => {
+  const { tables, dirty } = restored(view('a', 'equal'));
+  tables.keepOnly(['a', 'b']);
+  expect(tables.pending).toEqual(['b']);
+  expect(dirty.isAnswered(dirty.mark)).toBe(false);
+});
