@@ -104,7 +104,8 @@ export const ERROR_TABLE = {
   LOGIN_REFUSED: {
     kind: 'refused',
     meaning: 'A database server refused the login of the Switchyard user.',
-    remedy: 'Check user, password, the host part of the account and its TLS requirements.',
+    remedy:
+      'Check user, password, the host part of the account and its TLS requirements. An import keeps the password that it was created with: where the account has another one by now, give it the former one again (ALTER USER; MySQL also takes two at a time, RETAIN CURRENT PASSWORD), then resume.',
   },
   SERVER_GONE: {
     kind: 'retryable',

@@ -25,6 +25,7 @@ import type { ImportRunner } from './import-runner.ts';
 import type { ImportStreams } from './import-streams.ts';
 import { ImportUsers } from './import-users.ts';
 import type { ImportWorld } from './import-world.ts';
+import { lookOnceMore } from './last-look.ts';
 import { isFinal, nextPhase, TRANSITIONS } from './phase.ts';
 import { removeCompleted, removeState, removeTarget } from './remove.ts';
 import { endpointsOf } from './route.ts';
@@ -167,6 +168,7 @@ export class ImportRequests {
           `completing cannot be undone: confirm it with the name of the import, ${document.id}`,
         );
       }
+      await lookOnceMore(world, this.#streams);
       await this.#runner.stop();
       const left = this.#streams.strayWrites()?.unapplied ?? 0;
       if (left > 0)

@@ -254,6 +254,7 @@ export class ImportStreams {
         flavor: sourceFacts.flavor,
         database,
         allTables,
+        tableNames: tables,
         // Behind the decision, of which `switches` does not tell before the end of the switch.
         isOwnImport: (name) => name === id && options.reverse !== 'off',
         loadTables: async () => {

@@ -6,6 +6,7 @@ import type { ServerDefinition, ServerFacts, StrayWritesView } from './api.ts';
 import { batches } from './apply/batches.ts';
 import type { Table } from './schema/table.ts';
 import { ServerConnection } from './server/connection.ts';
+import { anchorOf, lastOf, type LastApplied } from './last-applied.ts';
 import { createSidecar, lanesAhead, ProgressRow, takenOver, type Direction } from './sidecar.ts';
 import { StrayAlarm, type AlarmLog } from './stray-alarm.ts';
 import {
@@ -44,6 +45,8 @@ export interface StrayWatchOptions {
   database: string;
   /** See `ReplicationOptions`. */
   allTables: boolean;
+  /** Those that are imported, whether they are there or not: a stray DROP TABLE names one that is gone by now. */
+  tableNames: readonly string[];
   /** See `StreamScope`. */
   isOwnImport: (importId: string) => boolean;
   /** The imported tables as they are on the old primary now; read again after DDL. */
@@ -90,6 +93,8 @@ export class StrayWatch {
   #state: StrayWritesView['watch'] = 'catching_up';
   #seen: StreamPosition | undefined;
   #moved = Promise.withResolvers<void>();
+  /** The last transaction that was looked at is not to be had any more: see `AnchorCheck`. */
+  #isAnchorPurged = false;
 
   constructor(options: StrayWatchOptions, signal: AbortSignal) {
     this.#options = options;
@@ -140,6 +145,10 @@ export class StrayWatch {
           error instanceof AppError ? error : new AppError('INTERNAL', String(error), { cause: error });
         // The import says so, and ends this watch with everything else.
         if (code === 'STATE_OUTDATED') return;
+        if (code === 'STREAM_PURGED' && !this.#isAnchorPurged) {
+          this.#isAnchorPurged = true;
+          continue;
+        }
         this.#state = entry.kind === 'retryable' ? 'catching_up' : 'failed';
         this.#options.log(
           this.#state === 'failed' ? 'error' : 'warn',
@@ -161,12 +170,13 @@ export class StrayWatch {
 
   /** Until something fails, or after DDL, since tables are then read anew. */
   async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
-    const { importId, newPrimary, oldPrimary, flavor, database, allTables, loadTables, onChanged } = this.#options;
+    const { importId, newPrimary, oldPrimary, flavor, database, allTables, tableNames, loadTables, onChanged } =
+      this.#options;
     await this.#options.mayBegin();
     const tables = new Map((await loadTables()).map((table) => [table.name, table]));
     await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
     await createSidecar(connection, STRAY_TABLES);
-    const { owner, position, lanePositions } = await this.#progress.claim(connection);
+    const { owner, position, last, lanePositions } = await this.#progress.claim(connection);
     // This watch passes over DDL; a stream that goes on from here has to look at the tables anew.
     await this.#progress.forgetSchema(connection);
     this.#counts = await countStrayWrites(connection, importId);
@@ -179,9 +189,10 @@ export class StrayWatch {
         server: oldPrimary,
         flavor,
         from: seen,
+        anchor: this.#isAnchorPurged ? undefined : anchorOf(flavor, seen, last),
         tableOf: (schema, name) => (schema === database ? tables.get(name) : undefined),
         namesImported: (schema, name) =>
-          isSameName(schema, database) && tables.keys().some((known) => isSameName(name, known)),
+          isSameName(schema, database) && [...tables.keys(), ...tableNames].some((known) => isSameName(name, known)),
         takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
         isOwnImport: this.#options.isOwnImport,
@@ -194,14 +205,14 @@ export class StrayWatch {
       this.#notify();
       onChanged();
       onOpen();
-      await this.#watch({ stream, connection, owner, seen }, controller.signal);
+      await this.#watch({ stream, connection, owner, seen, last }, controller.signal);
     } finally {
       controller.abort();
     }
   }
 
   async #watch(session: WatchSession, signal: AbortSignal): Promise<void> {
-    const { stream, seen } = session;
+    const { stream } = session;
     let skipped = 0;
     let behind: StreamTransaction | undefined;
     for (;;) {
@@ -212,23 +223,25 @@ export class StrayWatch {
       } catch (error) {
         const unreadable = rowsAsStatement(error);
         if (unreadable !== undefined) await this.#options.onDiverged(STRAYED);
-        if (unreadable !== undefined) return await this.#keep(session, [unreadable.gtid], [[unreadable]]);
+        if (unreadable !== undefined) return await this.#keep(session, [unreadable.gtid], undefined, [[unreadable]]);
         // Within the pause of a switch back: only where reading it again would take longer than the commit.
-        if (skipped > SKIPPED_MAX / 5 && signal.aborted) await this.#keep(session, [], []).catch(() => {});
+        if (skipped > SKIPPED_MAX / 5 && signal.aborted) await this.#keep(session, [], undefined, []).catch(() => {});
         throw error;
       }
+      this.#isAnchorPurged = false;
       const strays = transactions
         .filter(({ ours }) => !ours)
         .map(strayRecords)
         .filter((records) => records.length > 0);
       const gtids = transactions.flatMap(gtidsOf);
+      const stamp = transactions.at(-1)?.stamp;
       const idle = transactions.length === 0 && large === undefined;
       if (strays.length > 0) await this.#options.onDiverged(STRAYED);
       if (strays.length > 0 || idle || skipped > SKIPPED_MAX) {
-        await this.#keep(session, gtids, strays);
+        await this.#keep(session, gtids, stamp, strays);
         skipped = 0;
       } else {
-        for (const gtid of gtids) seen.advance(gtid);
+        advance(session, gtids, stamp);
         this.#notify();
         skipped += transactions.length;
       }
@@ -238,13 +251,18 @@ export class StrayWatch {
   }
 
   /** Records and position in one transaction; `seen` moves behind it. */
-  async #keep(session: WatchSession, gtids: string[], transactions: StrayRecord[][]): Promise<void> {
+  async #keep(
+    session: WatchSession,
+    gtids: string[],
+    stamp: string | undefined,
+    transactions: StrayRecord[][],
+  ): Promise<void> {
     const records = transactions.flat();
     const lastAtMs = records.at(-1)?.committedAtMs ?? 0;
-    await this.#begin(session, gtids, lastAtMs);
+    await this.#begin(session, gtids, stamp, lastAtMs);
     await this.#insert(session, records);
     await session.connection.write('COMMIT');
-    for (const gtid of gtids) session.seen.advance(gtid);
+    advance(session, gtids, stamp);
     for (const transaction of transactions) this.#alarm.raise(transaction);
     this.#kept(records.length, lastAtMs);
   }
@@ -258,9 +276,10 @@ export class StrayWatch {
     first: StreamTransaction,
     signal: AbortSignal,
   ): Promise<StreamTransaction | undefined> {
-    const { connection, stream, seen } = session;
+    const { connection, stream } = session;
     const { gtid, committedAtMs } = first;
-    await this.#begin(session, gtidsOf(first), committedAtMs);
+    // A large one is not read again for a look at it.
+    await this.#begin(session, gtidsOf(first), undefined, committedAtMs);
     let count = 0;
     for (let part = first; ;) {
       const records = strayRecords(part);
@@ -280,25 +299,30 @@ export class StrayWatch {
       if (part.gtid === gtid && !part.ours) continue;
       await connection.write('ROLLBACK');
       if (part.gtid !== gtid) return part;
-      for (const moved of gtidsOf(part)) seen.advance(moved);
+      advance(session, gtidsOf(part), undefined);
       this.#notify();
       return undefined;
     }
     if (count > 0) await this.#options.onDiverged(STRAYED);
     await connection.write('COMMIT');
-    for (const moved of gtidsOf(first)) seen.advance(moved);
+    advance(session, gtidsOf(first), undefined);
     this.#alarm.raise(strayRecords(first), count);
     this.#kept(count, committedAtMs);
     return undefined;
   }
 
   /** Opens the transaction in which everything in `gtids` is taken for seen. */
-  async #begin({ connection, owner, seen }: WatchSession, gtids: string[], lastAtMs: number): Promise<void> {
-    const next = seen.clone();
-    for (const gtid of gtids) next.advance(gtid);
+  async #begin(
+    { connection, owner, seen, last }: WatchSession,
+    gtids: string[],
+    stamp: string | undefined,
+    lastAtMs: number,
+  ): Promise<void> {
+    const next = { seen: seen.clone(), last };
+    advance(next, gtids, stamp);
     const results = await connection.batch([
       'BEGIN',
-      this.#progress.updateStatement(owner, { position: next.toString() }, lastAtMs),
+      this.#progress.updateStatement(owner, { position: next.seen.toString(), last: next.last }, lastAtMs),
     ]);
     if (results.at(-1)?.affectedRows !== 1) throw takenOver();
   }
@@ -328,6 +352,15 @@ interface WatchSession {
   owner: string;
   /** Everything that was looked at. */
   seen: StreamPosition;
+  /** The last one in it. */
+  last: LastApplied | undefined;
+}
+
+/** Of the last one of `gtids`; none: nothing changes. */
+function advance(place: Pick<WatchSession, 'seen' | 'last'>, gtids: string[], stamp: string | undefined): void {
+  if (gtids.length === 0) return;
+  place.last = lastOf(place.seen, gtids, stamp);
+  for (const gtid of gtids) place.seen.advance(gtid);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { keyColumns } from '../copy/key-range.ts';
+import { keyColumns, rangePredicate, type Bound } from '../copy/key-range.ts';
 import { normalizer, selectExpression } from '../schema/column-sql.ts';
 import type { CascadingKey } from '../schema/foreign-keys.ts';
 import type { Table } from '../schema/table.ts';
@@ -6,8 +6,10 @@ import { quoteName, type Bytes, type ServerConnection, type Value } from '../ser
 import { tableSql } from './table-sql.ts';
 import { rowKey } from './window.ts';
 
-/** In one statement. */
+/** In one statement, and in memory. */
 const ROWS_MAX = 500;
+/** Keys that are remembered to have no parent on the origin either; what is beyond is asked for again. */
+const KEPT_MAX = 50_000;
 
 export interface OrphanOptions {
   destination: ServerConnection;
@@ -32,6 +34,7 @@ export class Orphans {
   readonly #options: OrphanOptions;
   /** By foreign key. */
   readonly #kept = new Map<CascadingKey, Set<string>>();
+  #keptCount = 0;
 
   constructor(options: OrphanOptions) {
     this.#options = options;
@@ -48,27 +51,50 @@ export class Orphans {
   }
 
   async #removeOf(key: CascadingKey, table: Table): Promise<number> {
+    let changed = 0;
+    let above: Bound | null = null;
+    for (;;) {
+      const found: Value[][] = await this.#orphans(this.#options.destination, { key, table, above });
+      changed += await this.#removeSome(key, table, found);
+      const last = found.at(-1);
+      if (last === undefined || found.length < ROWS_MAX) return changed;
+      above = last.map((value) => value ?? '');
+    }
+  }
+
+  async #removeSome(key: CascadingKey, table: Table, found: readonly Value[][]): Promise<number> {
     const { destination, origin } = this.#options;
     const kept = this.#kept.get(key) ?? new Set<string>();
     this.#kept.set(key, kept);
-    const found = await this.#orphans(destination, { key, table });
     const unknown = found.filter((values) => !kept.has(rowKey(values)));
     const rowsMax = tableSql(table).isScattered ? 1 : ROWS_MAX;
     let changed = 0;
     for (let first = 0; first < unknown.length; first += rowsMax) {
       const some = unknown.slice(first, first + rowsMax);
-      for (const values of await this.#orphans(origin, { key, table, among: some })) kept.add(rowKey(values));
-      const gone = some.filter((values) => !kept.has(rowKey(values)));
+      const there = new Set((await this.#orphans(origin, { key, table, among: some })).map(rowKey));
+      this.#keep(kept, there);
+      const gone = some.filter((values) => !there.has(rowKey(values)));
       if (gone.length === 0) continue;
       changed += (await destination.write(this.#removal(key, table, gone))).affectedRows;
     }
     return changed;
   }
 
-  /** Keys of children without a parent. */
+  #keep(kept: Set<string>, keys: ReadonlySet<string>): void {
+    if (this.#keptCount + keys.size > KEPT_MAX) return;
+    for (const key of keys) kept.add(key);
+    this.#keptCount += keys.size;
+  }
+
+  /** Keys of children without a parent: those `among` these, or the next ones `above` a key. */
   async #orphans(
     connection: ServerConnection,
-    { key, table, among }: { key: CascadingKey; table: Table; among?: readonly Value[][] },
+    {
+      key,
+      table,
+      among,
+      above = null,
+    }: { key: CascadingKey; table: Table; among?: readonly Value[][]; above?: Bound | null },
   ): Promise<Value[][]> {
     const { child, parent, childColumns, parentColumns } = key;
     const schema = quoteName(this.#options.database);
@@ -77,11 +103,15 @@ export class Orphans {
     const matches = own.map((name, i) => `p.${quoteName(parentColumns[i] ?? '')} = ${name}`).join(' AND ');
     const conditions = [
       ...(among === undefined ? [] : [whereKeys(table, among)]),
+      ...(above === null ? [] : [rangePredicate(columns, { lower: above, upper: null }).replace(/^ WHERE /, '')]),
       ...own.map((name) => `${name} IS NOT NULL`),
       `NOT EXISTS (SELECT 1 FROM ${schema}.${quoteName(parent)} p WHERE ${matches})`,
     ];
     const rows = await connection.rows(
-      `SELECT ${columns.map(selectExpression).join(',')} FROM ${schema}.${quoteName(child)} WHERE ${conditions.join(' AND ')}`,
+      `SELECT ${columns.map(selectExpression).join(',')} FROM ${schema}.${quoteName(child)} WHERE ${conditions.join(' AND ')}` +
+        (among === undefined
+          ? ` ORDER BY ${columns.map(({ name }) => quoteName(name)).join(', ')} LIMIT ${ROWS_MAX}`
+          : ''),
     );
     return rows.map((row) =>
       columns.map((column, i) => {

@@ -151,9 +151,15 @@ describe.each<[string, Flavor, string[]]>([
       ...['b', 'n', 't'].map((child) => `INSERT INTO ${child} VALUES (900001, 999999, 1)`),
       "INSERT INTO u VALUES (900001, 'nowhere', 1)",
       'INSERT INTO c VALUES (900001, 900001, 1), (900002, 999999, 1)',
+      `INSERT INTO b VALUES ${many(910_000)}`,
       'SET foreign_key_checks=1',
     ]);
     const from = (await position()).toString();
+    await world.target.batch([
+      'SET foreign_key_checks=0',
+      `INSERT INTO copied.b VALUES ${many(920_000)}`,
+      'SET foreign_key_checks=1',
+    ]);
     await attempt(world.source, 'DELETE FROM a ORDER BY id LIMIT 1');
     let settled = 0;
     const onSettled = async () => void (settled += 1);
@@ -378,6 +384,11 @@ async function count(connection: ServerConnection, database: string): Promise<nu
   for (const table of NAMES)
     total += Number((await connection.rows(`SELECT COUNT(*) FROM ${database}.${table}`))[0]?.[0]);
   return total;
+}
+
+/** More children without a parent than are looked at together. */
+function many(first: number): string {
+  return Array.from({ length: 1100 }, (_, i) => `(${first + i}, 999999, 1)`).join(',');
 }
 
 function below(random: SeededRandom, limit: number): number {

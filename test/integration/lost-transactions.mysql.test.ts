@@ -6,6 +6,7 @@ import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
+import { StrayWatch } from '../../engine/stray-watch.ts';
 import { definitionOf, familyOf } from '../support/stream-fixture.ts';
 import { TcpRelay } from '../support/tcp-relay.ts';
 
@@ -78,21 +79,7 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back with
       relay.refuse();
       relay.cut('reset');
 
-      const [second] = await source.rows('SELECT NOW()');
-      await expect.poll(async () => await source.rows('SELECT NOW()')).not.toEqual([second]);
-      await source.write('SET SESSION sql_log_bin = 0');
-      await source.write(`DELETE FROM ${name}.t WHERE id = 2`);
-      await source.write('SET SESSION sql_log_bin = 1');
-      if (family === 'mysql') {
-        await source.write('RESET BINARY LOGS AND GTIDS');
-        await source.write(`SET GLOBAL gtid_purged = '${kept}'`);
-      } else {
-        await source.write('RESET MASTER');
-        await source.write(`SET GLOBAL gtid_binlog_state = '${kept}'`);
-      }
-      await source.write(`INSERT INTO ${name}.t VALUES (3)`);
-      expect((await position()).toString()).toBe(lost);
-      await source.write(`INSERT INTO ${name}.t VALUES (4)`);
+      await loseLast({ source, family, name, kept, lost });
       relay.forward();
       if (isAway) replication = start(controller.signal);
       const goesOn = replication.waitFor(await position(), AbortSignal.timeout(30_000));
@@ -103,4 +90,82 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back with
       await replication.done.catch(() => {});
     }
   });
+
+  test('ends the sight of the watch for stray writes: what it may have missed is alarmed', async () => {
+    const family = familyOf(server);
+    const name = `lost_${family}_watched`;
+    for (const connection of [source, target]) {
+      await connection.write(`CREATE DATABASE ${name}`);
+      await connection.write(`CREATE TABLE ${name}.t (id INT PRIMARY KEY)`);
+    }
+    await source.write(`INSERT INTO ${name}.t VALUES (0)`);
+    const position = async () => await executedPosition(source, family);
+    await new ProgressRow(name, 'forward').reset(target, (await position()).toString());
+    await using relay = await TcpRelay.start(server);
+    const origin = { ...definitionOf(server), host: relay.host, port: relay.port };
+    const controller = new AbortController();
+    const reasons: string[] = [];
+    const watch = new StrayWatch(
+      {
+        importId: name,
+        direction: 'forward',
+        oldPrimary: { ...origin, tls: { mode: 'disabled', minVersion: 'TLSv1.2' } },
+        newPrimary: target.server,
+        flavor: family,
+        database: name,
+        allTables: false,
+        tableNames: [],
+        isOwnImport: (id) => id === name,
+        loadTables: () => inspectTables(source, name, 'all'),
+        log: () => {},
+        mayBegin: async () => {},
+        onDiverged: async (reason) => void reasons.push(reason),
+        onChanged: () => {},
+      },
+      controller.signal,
+    );
+    try {
+      await source.write(`INSERT INTO ${name}.t VALUES (1)`);
+      const kept = (await position()).toString();
+      await source.write(`INSERT INTO ${name}.t VALUES (2)`);
+      await watch.waitFor(await position(), AbortSignal.timeout(30_000));
+      const lost = (await position()).toString();
+      relay.refuse();
+      relay.cut('reset');
+      await loseLast({ source, family, name, kept, lost });
+      relay.forward();
+      await expect.poll(() => watch.view()?.watch, { timeout: 30_000 }).toBe('failed');
+      expect(reasons.at(-1)).toMatch(/cannot be read/);
+    } finally {
+      await watch.stop();
+    }
+  });
 });
+
+interface Loss {
+  source: ServerConnection;
+  family: 'mysql' | 'mariadb';
+  name: string;
+  /** The position before the last transaction, and behind it. */
+  kept: string;
+  lost: string;
+}
+
+/** The row 2, and with it the transaction that made it; 3 is made under its GTID, and 4 behind it. */
+async function loseLast({ source, family, name, kept, lost }: Loss) {
+  const [second] = await source.rows('SELECT NOW()');
+  await expect.poll(async () => await source.rows('SELECT NOW()')).not.toEqual([second]);
+  await source.write('SET SESSION sql_log_bin = 0');
+  await source.write(`DELETE FROM ${name}.t WHERE id = 2`);
+  await source.write('SET SESSION sql_log_bin = 1');
+  if (family === 'mysql') {
+    await source.write('RESET BINARY LOGS AND GTIDS');
+    await source.write(`SET GLOBAL gtid_purged = '${kept}'`);
+  } else {
+    await source.write('RESET MASTER');
+    await source.write(`SET GLOBAL gtid_binlog_state = '${kept}'`);
+  }
+  await source.write(`INSERT INTO ${name}.t VALUES (3)`);
+  expect((await executedPosition(source, family)).toString()).toBe(lost);
+  await source.write(`INSERT INTO ${name}.t VALUES (4)`);
+}

@@ -185,17 +185,33 @@ test('a stray watch that is waited for while it begins has seen what there is, t
   await makeTable('CREATE TABLE shop.w (id INT PRIMARY KEY)');
   const position = await executedPosition(source, 'mysql');
   await new ProgressRow('watched', 'forward').reset(target, position.toString());
-  const controller = new AbortController();
-  const watch = new StrayWatch(
+  const watch = watchStrays('watched', []);
+  await watch.waitFor(position, AbortSignal.timeout(30_000));
+  await watch.stop();
+});
+
+test('a stray watch keeps the DROP of a table that is gone when it begins', async () => {
+  await makeTable('CREATE TABLE shop.gone (id INT PRIMARY KEY)');
+  await new ProgressRow('dropped', 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+  await source.write('DROP TABLE shop.gone');
+  const watch = watchStrays('dropped', ['gone']);
+  await watch.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(30_000));
+  expect(watch.view()).toMatchObject({ count: 1, watch: 'watching' });
+  await watch.stop();
+});
+
+function watchStrays(importId: string, tableNames: string[]): StrayWatch {
+  return new StrayWatch(
     {
-      importId: 'watched',
+      importId,
       direction: 'forward',
       oldPrimary: source.server,
       newPrimary: target.server,
       flavor: 'mysql',
       database: 'shop',
       allTables: false,
-      isOwnImport: (id) => id === 'watched',
+      tableNames,
+      isOwnImport: (id) => id === importId,
       loadTables: async () => {
         await using connection = await ServerConnection.open(source.server);
         return await inspectTables(connection, 'shop', 'all');
@@ -205,11 +221,9 @@ test('a stray watch that is waited for while it begins has seen what there is, t
       onDiverged: async () => {},
       onChanged: () => {},
     },
-    controller.signal,
+    new AbortController().signal,
   );
-  await watch.waitFor(position, AbortSignal.timeout(30_000));
-  await watch.stop();
-});
+}
 
 /** From the durable position, skipping DDL. */
 async function followAgain(name: string) {

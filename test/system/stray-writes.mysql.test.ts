@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { AppError } from '../../core/errors.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { connect, rows } from '../support/query.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
@@ -246,6 +247,35 @@ test('a writer past the fence all along, the engine killed around it: each row i
   expect(applied.length).toBeGreaterThan(20);
   expect(recorded.length).toBeGreaterThan(20);
   expect([...applied, ...recorded].toSorted((a, b) => a - b)).toEqual(ids);
+});
+
+test('what reaches the old primary before the completion is kept', async () => {
+  await using rehearsal = await switched();
+  const { source, switchyard } = rehearsal;
+  await counted(rehearsal, 0);
+  await using target = await connect(rehearsal.target);
+  await target.query('LOCK TABLES _switchyard.stray_writes READ');
+  await run(source, ROW(4, 'first'));
+  await expect
+    .poll(async () => await rows(target, 'SHOW PROCESSLIST').then((all) => all.map(({ State }) => String(State))), {
+      timeout: 20 * SECOND,
+    })
+    .toContain('Waiting for table metadata lock');
+  // Behind the one that is being kept.
+  await run(source, ROW(5, 'second'));
+  const completing = switchyard.client.complete(IMPORT, IMPORT);
+  const codeOfAnother = async () =>
+    switchyard.client.resume(IMPORT).then(
+      () => '',
+      ({ code }: AppError) => code,
+    );
+  await expect.poll(codeOfAnother).toBe('OPERATION_IN_PROGRESS');
+  await target.query('UNLOCK TABLES');
+  expect((await completing).phase).toBe('completed');
+  expect(await rows(target, 'SELECT row_key FROM _switchyard.stray_writes')).toEqual([
+    { row_key: '(4)' },
+    { row_key: '(5)' },
+  ]);
 });
 
 test('an import in error is watched as well', async () => {
