@@ -24,6 +24,11 @@ function fill(element, props, children) {
   return element;
 }
 
+/** Our own prose: what stands between backticks is code. */
+export function prose(text) {
+  return text.split('`').map((part, at) => (at % 2 === 1 ? h('code', {}, part) : part));
+}
+
 export const byId = (id) => document.getElementById(id);
 
 const shown = new WeakMap();

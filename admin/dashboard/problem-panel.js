@@ -1,4 +1,4 @@
-import { h } from './dom.js';
+import { h, prose } from './dom.js';
 import { clock, phaseName } from './format.js';
 
 /** What went wrong, its code and what to do; a refused switch with every reason. */
@@ -29,7 +29,7 @@ export function problemPanel(
           ),
         )
       : null,
-    remedy === '' ? null : h('p', { class: 'remedy' }, h('strong', {}, 'What to do: '), remedy),
+    remedy === '' ? null : h('p', { class: 'remedy' }, h('strong', {}, 'What to do: '), prose(remedy)),
     extra,
   );
 }
@@ -46,7 +46,9 @@ export function refusalList(refusals) {
         h('code', {}, code),
         ` ${message}`,
         forceable ? h('span', { class: 'chip' }, 'can be forced') : null,
-        refusals.findLastIndex((other) => other.code === code) === at ? h('p', { class: 'muted small' }, remedy) : null,
+        refusals.findLastIndex((other) => other.code === code) === at
+          ? h('p', { class: 'muted small' }, prose(remedy))
+          : null,
       ),
     ),
   );

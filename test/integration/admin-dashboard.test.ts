@@ -104,10 +104,11 @@ test.skipIf(executablePath === '')(
       details: {},
       fromPhase: 'running',
       atMs: 1,
-      remedy: 'Make the change.',
+      remedy: 'Make the change, then `switchyard resume shop`.',
     };
     engine.changed(view);
     await page.getByRole('alert').getByText('DDL_STOPPED').waitFor();
+    expect(await page.locator('.remedy code').textContent()).toBe('switchyard resume shop');
     await page.getByRole('button', { name: 'Resume…' }).click();
     await page.getByLabel('The DDL statement', { exact: true }).selectOption('apply');
     await page.getByRole('button', { name: 'Resume', exact: true }).click();
