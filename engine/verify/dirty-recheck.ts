@@ -81,7 +81,7 @@ export class DirtyRecheck {
     };
   }
 
-  /** Until it is disposed of, nothing is gathered and nobody rests; urgent: nor are the servers spared. */
+  /** Until it is disposed of, nothing is gathered and nobody rests; urgent: nor are the servers spared by whole tables. */
   hurry({ isUrgent }: { isUrgent: boolean }): Disposable {
     const urgent = isUrgent ? 1 : 0;
     this.#hurried += 1;
@@ -177,7 +177,7 @@ export class DirtyRecheck {
         continue;
       }
       for (const batch of keyBatches(keys, KEYS_MAX)) {
-        if (this.#urgent === 0) await pace(signal);
+        if (this.#hurried === 0) await pace(signal);
         await this.#resting(signal, async () => await this.#compare(pair, table, batch));
       }
     }
