@@ -20,7 +20,7 @@ async function openPage(url: string): Promise<Page> {
     expect(errors).toEqual([]);
   });
   const page = await browser.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
@@ -32,7 +32,7 @@ async function openPage(url: string): Promise<Page> {
 
 test.skipIf(executablePath === '')(
   'an import from the form to completion, by clicks',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     await using standIn = await startStandIn();
     const timer = setInterval(() => play(standIn.backend, 5000), 100);
@@ -77,7 +77,7 @@ test.skipIf(executablePath === '')(
 
 test.skipIf(executablePath === '')(
   'asks for the token; shows refusals and texts of a database as text',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     await using standIn = await startStandIn({ token: TOKEN });
     const { engine } = standIn.backend;
@@ -131,19 +131,19 @@ test.skipIf(executablePath === '')(
 
 test.skipIf(executablePath === '')(
   'an import that appeared without an event is found by asking',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     await using standIn = await startStandIn();
     const page = await openPage(standIn.url);
     await page.getByRole('heading', { name: 'No import yet' }).waitFor();
     standIn.backend.engine.imports.set('shop', standInImport({ id: 'shop' }));
-    await page.locator('.phase.pending').waitFor({ timeout: 20_000 });
+    await page.locator('.phase.pending').waitFor();
   },
 );
 
 test.skipIf(executablePath === '')(
   'a verification: paused and gone on, what is compared again, rows that differ and their repair',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     await using standIn = await startStandIn();
     const { engine } = standIn.backend;
@@ -198,7 +198,7 @@ test.skipIf(executablePath === '')(
 
 test.skipIf(executablePath === '')(
   'accounts: what the other side has of them, the script, the creation of absent ones',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     await using standIn = await startStandIn();
     const { engine } = standIn.backend;
