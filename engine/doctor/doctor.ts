@@ -154,8 +154,11 @@ export class Doctor {
   /** Found here for the first time, it is acted upon at once. */
   async #outdated(isBusy: boolean): Promise<string | null> {
     const runner = this.#runner;
+    const { busyWith } = runner;
     const found = await runner.marker.outdated();
-    if (found !== undefined && !isBusy && !runner.isOutdated) await runner.enterOutdated(found);
+    // A request that has begun meanwhile has asked as well, and is not to be stopped on its way.
+    const isStill = !isBusy && runner.busyWith === busyWith;
+    if (found !== undefined && isStill && !runner.isOutdated) await runner.enterOutdated(found);
     // The server that told of it may be away by now.
     return found?.message ?? knownOutdated(runner.world.record.document);
   }

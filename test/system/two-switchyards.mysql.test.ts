@@ -48,7 +48,6 @@ test('a copy of the data directory that runs beside the true one: the one that d
   await rehearsal.asApplication(WRITE, second.primaryPort);
 
   // A person makes the first one the true one. The second one hears of the way back by itself.
-  await second.client.doctor(IMPORT);
   expect(codes(await first.client.repair(IMPORT))).toEqual(['STATE_OUTDATED repaired']);
   await held;
   expect(await balance(rehearsal, 'target')).toBe(before + 2);
