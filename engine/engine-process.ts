@@ -71,12 +71,15 @@ export async function runEngineProcess({
     hello: () => ({ role: 'engine', instanceId: `engine-${randomUUID()}`, pid: process.pid }),
     handlers: handlers as never,
     signal: ended,
-    onConnected: (peer) => {
-      startService(peer, config, ended, log).then(service.resolve, (error: unknown) => {
-        log.error({ err: error }, 'the engine cannot start');
-        service.reject(error);
-        controller.abort();
-      });
+    onConnected: (peer, { isServed }) => {
+      startService({ supervisor: peer, isServed, config, signal: ended, log }).then(
+        service.resolve,
+        (error: unknown) => {
+          log.error({ err: error }, 'the engine cannot start');
+          service.reject(error);
+          controller.abort();
+        },
+      );
     },
     onDisconnected: () => controller.abort(),
   });
@@ -84,12 +87,16 @@ export async function runEngineProcess({
   await started?.stop();
 }
 
-async function startService(
-  supervisor: SupervisorPeer,
-  config: Config,
-  signal: AbortSignal,
-  log: Logger,
-): Promise<ImportService> {
+async function startService({
+  supervisor,
+  isServed,
+  config,
+  signal,
+  log,
+}: Omit<EngineProcessOptions, 'controlSocketPath'> & {
+  supervisor: SupervisorPeer;
+  isServed: boolean;
+}): Promise<ImportService> {
   const store = new RemoteStore(supervisor);
   const publish = (event: PublishedEvent) => {
     supervisor.notify('publish', event);
@@ -101,6 +108,7 @@ async function startService(
     fleet: new RemoteFleet(supervisor),
     defaultTarget: defaultTarget(config),
     publish,
+    isServed,
     onRouteChecked: () => supervisor.notify('routeChecked', undefined),
     signal,
   });

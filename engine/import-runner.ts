@@ -71,14 +71,14 @@ export class ImportRunner {
 
   /**
    * Whether the servers that answer know more than the stored state does: traffic is held then, and `start` begins nothing. The
-   * others are asked once they answer.
+   * others are asked once they answer; for a while it is waited for that, unless traffic does not wait (`isServed`).
    */
-  async check(): Promise<void> {
+  async check({ isServed }: { isServed: boolean }): Promise<void> {
     const { record, route } = this.world;
     const { document } = record;
     if (isFinal(document.phase)) return;
     if ((await route.read())?.importId !== document.id) await route.begin(document);
-    const outdated = await this.marker.outdatedAtStart();
+    const outdated = await (isServed ? this.marker.outdated() : this.marker.outdatedAtStart());
     if (outdated !== undefined) await this.enterOutdated(outdated);
     else if (this.isOutdated) await holdOutdated(this.world);
   }

@@ -45,6 +45,8 @@ export interface ServiceOptions {
   /** Where imports go that name no target. */
   defaultTarget: ServerDefinition | undefined;
   publish: (event: PublishedEvent) => void;
+  /** See `Welcome`. */
+  isServed: boolean;
   /** The route has been compared with what the servers tell of it, as far as they answer. */
   onRouteChecked: () => void;
   signal: AbortSignal;
@@ -68,7 +70,7 @@ export class ImportService implements EngineApi {
     const service = new ImportService(options);
     for (const record of await options.imports.list()) await service.#run(record);
     // Proxies wait for it, so it is not to wait for anything that a phase does.
-    await Promise.all(Array.from(service.#runners.values(), (runner) => runner.check()));
+    await Promise.all(Array.from(service.#runners.values(), (runner) => runner.check(options)));
     options.onRouteChecked();
     for (const runner of service.#runners.values()) {
       try {
@@ -108,7 +110,7 @@ export class ImportService implements EngineApi {
       const record = await this.#options.imports.create(document, { source: request.source, target: request.target });
       const runner = await this.#run(record);
       runner.world.log('info', `import created by ${actor}`);
-      await runner.check();
+      await runner.check({ isServed: true });
       await runner.start();
       return await runner.view();
     } finally {

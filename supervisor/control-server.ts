@@ -106,7 +106,11 @@ export class ControlServer {
     // One that outlived its supervisor has a route of its own, and serves.
     if (hello.role === 'proxy' && hello.former === undefined && (await store.get('route')) !== undefined)
       await gate.passed();
-    return { ...place, route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null };
+    return {
+      ...place,
+      isServed: gate.isOpen,
+      route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null,
+    };
   }
 
   #handlers(register: (hello: Hello) => Promise<Welcome>): Handlers<SupervisorMethods> {

@@ -12,13 +12,19 @@ export class RouteGate {
   readonly #opened = Promise.withResolvers<void>();
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
+  #isOpen = false;
 
   constructor(log: Logger) {
     this.#log = log;
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   open(): void {
     clearTimeout(this.#timer);
+    this.#isOpen = true;
     this.#opened.resolve();
   }
 

@@ -17,6 +17,8 @@ export type Hello = {
 
 export interface Welcome {
   route: RoutingRecord | null;
+  /** For the engine: proxies follow that route already, so nobody waits until it has been compared (`routeChecked`). */
+  isServed: boolean;
   /** A number that no other proxy of this supervisor has; its connection ids are made from it. */
   slot: number;
   /** A unix socket cannot be shared: this proxy listens there. */

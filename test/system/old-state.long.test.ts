@@ -250,4 +250,12 @@ test('how long a start holds traffic: with both servers, with a target that is a
   await target.kill();
   console.log(`a start, the target is away: ${await start()}`);
   await rehearsal.asApplication('UPDATE traffic_counters SET value = value');
+
+  // Nobody waits for an engine that is started again, but for who is held by the switch in whose middle it may have died.
+  const waits = () => (switchyard.log().match(/traffic waits for the target/g) ?? []).length;
+  const [waited, engine] = [waits(), switchyard.pids('engine').at(-1) ?? 0];
+  process.kill(engine, 'SIGKILL');
+  await expect.poll(() => switchyard.pids('engine').at(-1), POLL).not.toBe(engine);
+  await rehearsal.reach('running');
+  expect(waits()).toBe(waited);
 }, 240_000);
