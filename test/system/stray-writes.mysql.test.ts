@@ -153,7 +153,7 @@ test('applied where the row is as it was; conflicts are left; nothing loops; swi
   await expect(refused).rejects.toMatchObject({ code: 'SWITCH_REFUSED' });
   const codes = (await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, dryRun: true })).refusals;
   const message = expect.stringMatching(/^3 stray writes/);
-  expect(codes).toContainEqual({ code: 'STRAY_WRITES_UNAPPLIED', message, forceable: true });
+  expect(codes).toContainEqual(expect.objectContaining({ code: 'STRAY_WRITES_UNAPPLIED', message, forceable: true }));
 
   expect(await client.applyStrayWrites(IMPORT, [1])).toMatchObject({
     applied: 1,
