@@ -9,6 +9,7 @@ import type { MessageStream } from './message-stream.ts';
 
 export interface ResultColumn {
   type: number;
+  isUnsigned: boolean;
 }
 
 /** What a statement of our own brought back; values as the text protocol has them. */
@@ -89,12 +90,15 @@ async function readPrepared(stream: MessageStream, deprecateEof: boolean): Promi
   return { kind: 'prepared', statementId };
 }
 
-/** Source: MySQL internals, Protocol::ColumnDefinition41; only the type is needed. */
+const UNSIGNED_FLAG = 0x20;
+
+/** Source: MySQL internals, Protocol::ColumnDefinition41; only the type is needed, and its sign. */
 function parseColumn(payload: Buffer): ResultColumn {
   const reader = new ByteReader(payload);
   for (let index = 0; index < 6; index += 1) reader.lenencBytes();
   reader.skip(1 + 2 + 4);
-  return { type: reader.uint8() };
+  const type = reader.uint8();
+  return { type, isUnsigned: (reader.uint16() & UNSIGNED_FLAG) !== 0 };
 }
 
 function copyOf(value: Buffer | null): Buffer | null {

@@ -12,6 +12,8 @@ export function functionName(tokens: SqlToken[], index: number): string {
 export function calledNames(tokens: SqlToken[]): TableName[] {
   return tokens.flatMap((token, index): TableName[] => {
     if (!isCalled(tokens, index) || (token.kind !== 'word' && !isQuotedName(token))) return [];
+    // INSERT INTO t (a).
+    if (isInto(tokens[index - 1]) || isInto(tokens[index - 3])) return [];
     const [schema, dot] = [tokens[index - 2], tokens[index - 1]];
     if (schema !== undefined && dot !== undefined && isSymbol(dot, '.'))
       return [{ schema: writtenName(schema), name: writtenName(token) }];
@@ -22,6 +24,10 @@ export function calledNames(tokens: SqlToken[]): TableName[] {
 /** With ANSI_QUOTES one in double quotes is a name; without it, nothing that could be called. */
 function isQuotedName(token: SqlToken | undefined): token is SqlToken {
   return token?.kind === 'quoted-name' || (token?.kind === 'string' && token.inDoubleQuotes === true);
+}
+
+function isInto(token: SqlToken | undefined): boolean {
+  return token?.kind === 'word' && token.text === 'INTO';
 }
 
 function isCalled(tokens: SqlToken[], index: number): boolean {

@@ -43,6 +43,15 @@ export async function catchUp(
   connection.releaseStream();
 }
 
+/** MariaDB keeps the list over many a statement: it has to be that of the client's, not of our questions. */
+export async function sayListAgain(connection: BackendConnection, state: SessionState): Promise<void> {
+  const sql = state.diagnostics.listAgain;
+  if (sql === null) return;
+  await run(connection, [sql]);
+  connection.releaseStream();
+  state.diagnostics.onSaidAgain();
+}
+
 /** Setting a variable to its own value has the server report it. */
 async function turnTrackersOn(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
   requireSuccess(await runCommands(connection, [trackerCommand(connection)]));
@@ -57,10 +66,15 @@ async function turnTrackersOn(connection: BackendConnection, state: SessionState
 async function readUnscoped(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
   const results = await run(
     connection,
-    names.map((name) => `SET @@SESSION.\`${name}\`=@@SESSION.\`${name}\``),
+    names.map(withItsCollation).map((name) => `SET @@SESSION.\`${name}\`=@@SESSION.\`${name}\``),
   );
   for (const result of results)
     if (result.kind === 'ok' && result.payload !== null) state.onOk(result.payload, [{ kind: 'sets-state' }]);
+}
+
+/** A character set that is set, to itself as well, has its default collation from then on. */
+function withItsCollation(name: string): string {
+  return name.replace(/^character_set_(?=server$|database$|connection$)/, 'collation_');
 }
 
 /** ER_SP_DOES_NOT_EXIST, ER_NO_DB_ERROR */

@@ -24,7 +24,8 @@ import { makesWritable } from './read-only-replica.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
 import { ALL_KEPT, LIST_KEPT, ROWS, errorIn } from './statement-diagnostics.ts';
-import { NO_EFFECTS, beginsTransaction, effectsOf, type StatementEffect } from './statement-effects.ts';
+import type { TableName } from './sql-pieces.ts';
+import { NO_EFFECTS, beginsTransaction, effectsOf, functionsIn, type StatementEffect } from './statement-effects.ts';
 import { explainsStateChange } from './unreported-changes.ts';
 import { meaningOf } from './statement-reading.ts';
 import { withLockName } from './user-locks.ts';
@@ -50,6 +51,8 @@ interface CurrentCommand {
   command: number;
   effects: readonly StatementEffect[];
   statement: PreparedStatement | null;
+  /** Of COM_QUERY. */
+  sql: string | null;
   /** Of a PREPARE. */
   text: Buffer | null;
   /** Of an ERR packet, the payload. */
@@ -183,7 +186,7 @@ export class CommandTracker {
         return this.#query(packet, payload);
       case COMMAND.STMT_PREPARE: {
         const text = Buffer.from(payload.subarray(1));
-        const kept = this.#options.state.diagnostics.keptByPrepare;
+        const kept = this.#options.state.diagnostics.keptByPrepare(text, this.#options.state);
         return this.#forward(packet, { command, effects: NO_EFFECTS, text, kept });
       }
       case COMMAND.STMT_EXECUTE:
@@ -247,15 +250,16 @@ export class CommandTracker {
   #forward(
     packet: Buffer,
     current: Pick<CurrentCommand, 'command' | 'effects'> &
-      Partial<Pick<CurrentCommand, 'statement' | 'text' | 'kept' | 'unknownId'>>,
+      Partial<Pick<CurrentCommand, 'statement' | 'sql' | 'text' | 'kept' | 'unknownId'>>,
   ): CommandDecision {
-    const { command, statement = null, text = null, kept = ALL_KEPT, unknownId = null } = current;
+    const { command, statement = null, sql = null, text = null, kept = ALL_KEPT, unknownId = null } = current;
     const effects = withExecutions(current.effects, this.#options.state.textPrepared);
     // Written out: spreading defaults took longer than the rest of this function.
     this.#current = {
       command,
       effects,
       statement,
+      sql,
       text,
       error: null,
       warnings: 0,
@@ -280,9 +284,9 @@ export class CommandTracker {
     const { text, kept } = this.#look(sql, effects);
     // Of a large packet only its beginning is here.
     if (text === null || packet.readUIntLE(0, 3) !== payload.length)
-      return this.#forward(packet, { command: COMMAND.QUERY, effects, kept });
+      return this.#forward(packet, { command: COMMAND.QUERY, effects, sql, kept });
     const rewritten = Buffer.concat([payload.subarray(0, offset), Buffer.from(text, 'latin1')]);
-    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects, kept });
+    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects, sql, kept });
   }
 
   #look(sql: string | Buffer, effects: readonly StatementEffect[]): DiagnosticsLook {
@@ -413,7 +417,8 @@ export class CommandTracker {
 
   #noteOutcome(warnings: number, rowCount: bigint | null): void {
     if (this.#current === null) return;
-    this.#current.warnings = warnings;
+    // Of several statements in a text, MariaDB keeps the list of the first over others.
+    this.#current.warnings = Math.max(this.#current.warnings, warnings);
     this.#current.rowCount = rowCount;
   }
 
@@ -462,7 +467,10 @@ export class CommandTracker {
     if (current !== null) {
       const { command, effects, error, text, warnings, rowCount, kept, unknownId } = current;
       const failed = error !== null;
-      if (failed && EXECUTING_COMMANDS.has(command)) this.#options.state.onFailure(effects, error.readUInt16LE(1));
+      if (failed && EXECUTING_COMMANDS.has(command)) {
+        const errorCode = error.readUInt16LE(1);
+        this.#options.state.onFailure(effects, { errorCode, called: this.#calledBy(current) });
+      }
       this.#options.state.onEnd(effects, { failed });
       this.#options.state.diagnostics.onOutcome({
         // Of an unknown one it is not even begun.
@@ -480,6 +488,15 @@ export class CommandTracker {
       }
     }
     this.#options.onFinished();
+  }
+
+  /** Asked where the server does not tell what a statement changed that failed. */
+  #calledBy({ statement, sql, effects }: CurrentCommand): TableName[] {
+    const { state } = this.#options;
+    if (state.reportsFailures) return [];
+    const text = sql ?? statement?.text.toString('latin1') ?? '';
+    const executed = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
+    return [...functionsIn(text, state), ...executed];
   }
 
   #setOption(payload: Buffer): void {

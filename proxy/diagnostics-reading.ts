@@ -210,16 +210,34 @@ const KEEP_FOUND_ROWS: ReadonlySet<string> = new Set(
   'SET BEGIN START COMMIT ROLLBACK SAVEPOINT USE PREPARE DEALLOCATE'.split(' '),
 );
 
-/** Source: MariaDB, mysql_execute_command: the list is reset for statements with tables or with more than one SELECT. */
+/** Found on MariaDB 11.8; a routine that uses tables is not told from one that does not. */
 function isWithoutTables(tokens: SqlToken[]): boolean {
-  const [verb] = tokens;
+  const [verb, what] = tokens;
   if (verb === undefined) return true;
-  if (verb.kind !== 'word' || !USE_NO_TABLES.has(verb.text)) return false;
-  if (verb.text === 'PREPARE' || verb.text === 'ROLLBACK') return true;
-  return !hasWord(tokens, 'FROM') && !hasWord(tokens.slice(1), 'SELECT');
+  if (verb.kind !== 'word') return false;
+  if (verb.text === 'ROLLBACK') return true;
+  if (verb.text === 'PREPARE') return isTextWithoutTables(tokens[3]);
+  const inner = what?.kind === 'word' && what.text === 'STATEMENT' ? tokens.findIndex(isFor) : -1;
+  if (inner !== -1) return isWithoutTables(tokens.slice(inner + 1));
+  if (DEFINING.has(verb.text)) return what?.kind === 'word' && DEFINED_WITHOUT_TABLES.has(what.text);
+  return USE_NO_TABLES.has(verb.text) && !hasWord(tokens, 'FROM');
 }
 
-const USE_NO_TABLES: ReadonlySet<string> = new Set([...KEEP_FOUND_ROWS, 'SELECT', 'DO', 'RELEASE', 'KILL']);
+/** As written between quotes, which is enough for its words. */
+function isTextWithoutTables(text: SqlToken | undefined): boolean {
+  return text?.kind === 'string' && sqlStatements(text.text).every(isWithoutTables);
+}
+
+function isFor(token: SqlToken): boolean {
+  return token.kind === 'word' && token.text === 'FOR';
+}
+
+const USE_NO_TABLES: ReadonlySet<string> = new Set([
+  ...KEEP_FOUND_ROWS,
+  ...'SELECT DO RELEASE KILL BEGIN UNLOCK XA VALUES EXPLAIN FLUSH GRANT REVOKE'.split(' '),
+]);
+const DEFINING: ReadonlySet<string> = new Set(['CREATE', 'DROP', 'ALTER']);
+const DEFINED_WITHOUT_TABLES: ReadonlySet<string> = new Set('DATABASE SCHEMA USER ROLE'.split(' '));
 
 function hasWord(tokens: SqlToken[], word: string): boolean {
   return tokens.some(({ kind, text }) => kind === 'word' && text === word);

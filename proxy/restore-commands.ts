@@ -162,9 +162,16 @@ function charsetAssignments(server: BackendConnection, charset: CharsetVariables
   ];
 }
 
+/** On MariaDB a statement that assigns a variable gives it another character set where it is only prepared. */
+export function variablesAgainCommands(connection: BackendConnection, snapshot: SessionSnapshot): Buffer[] {
+  if (!connection.isMariaDb || snapshot.userVariables.length === 0) return [];
+  return [ownQuery(connection, `SET ${variableAssignments(connection, snapshot).join(', ')}`)];
+}
+
 /** Also NULL: the connection may have an older value. */
 function variableAssignments(server: BackendConnection, { userVariables }: SessionSnapshot): string[] {
-  return userVariables.map(({ name, literal, collation }) => {
+  return userVariables.map(({ name, literal, collation, mariaDbLiteral }) => {
+    if (server.isMariaDb && mariaDbLiteral !== null) return `${quoteVariable(name)}=${mariaDbLiteral}`;
     const collate = collation === null ? '' : ` COLLATE ${collationOfSession(collation, server)}`;
     return `${quoteVariable(name)}=${literal}${collate}`;
   });

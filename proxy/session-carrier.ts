@@ -12,6 +12,7 @@ import {
   restoreCommands,
   trackerCommand,
   valueCommands,
+  variablesAgainCommands,
   writableCommands,
 } from './restore-commands.ts';
 import { isCurrent, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
@@ -133,7 +134,7 @@ export async function openRestored(
   const connection = await BackendConnection.open(destination, profile, schema);
   try {
     const commands = [trackerCommand(connection), ...restoreCommands(connection, state, snapshot)];
-    const statementIds = await restore(connection, commands, { state, statements: statements.all() });
+    const statementIds = await restore(connection, commands, { state, snapshot, statements: statements.all() });
     return { connection, statementIds, structureVersion, variablesVersion, insertIdVersion };
   } catch (error) {
     connection.destroy();
@@ -164,7 +165,7 @@ export async function refresh(
   }
   const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
   if (missing.length > 0) commands.push(...writableCommands(connection, state));
-  for (const [clientId, id] of await restore(connection, commands, { state, statements: missing }))
+  for (const [clientId, id] of await restore(connection, commands, { state, snapshot, statements: missing }))
     statementIds.set(clientId, id);
   prepared.structureVersion = structureVersion;
   prepared.variablesVersion = variablesVersion;
@@ -184,7 +185,11 @@ export async function prepareMissing(
   state: SessionState,
   statement: PreparedStatement,
 ): Promise<void> {
-  const ids = await restore(connection, writableCommands(connection, state), { state, statements: [statement] });
+  const ids = await restore(connection, writableCommands(connection, state), {
+    state,
+    snapshot: null,
+    statements: [statement],
+  });
   statement.backendId = ids.get(statement.clientId) ?? null;
 }
 
@@ -195,7 +200,11 @@ export async function prepareMissing(
 async function restore(
   connection: BackendConnection,
   commands: Buffer[],
-  { state, statements }: { state: SessionState; statements: PreparedStatement[] },
+  {
+    state,
+    snapshot,
+    statements,
+  }: { state: SessionState; snapshot: SessionSnapshot | null; statements: PreparedStatement[] },
 ): Promise<Map<number, number>> {
   const sent = [...commands];
   const prepareAt = new Map<number, PreparedStatement>();
@@ -210,6 +219,8 @@ async function restore(
     sent.push(prepareCommand(statement.text));
   }
   if (schema !== state.schema && state.schema !== null) sent.push(initDbCommand(state.schema));
+  if (snapshot !== null && prepareAt.size + state.textPrepared.size > 0 && sent.length > 0)
+    sent.push(...variablesAgainCommands(connection, snapshot));
   if (sent.length > 0) sent.push(...closingCommands(connection, state));
   const results = await runCommands(connection, sent);
   requireQuiet(connection);

@@ -1,6 +1,6 @@
 import type { Role } from '../core/routing-record.ts';
 import { requireSuccess, runCommands } from './backend-commands.ts';
-import { catchUp } from './catch-up.ts';
+import { catchUp, sayListAgain } from './catch-up.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import { CommandTracker, type CommandTrackerOptions, type Errand } from './command-tracker.ts';
@@ -74,8 +74,11 @@ export class SessionLogin {
     if (state.unreported.isDue) await readReport(backend, state);
     if (!state.needsCatchUp) return;
     if (state.diagnostics.needsReading || state.asksForRows) await readDiagnostics(backend, state.diagnostics);
-    state.diagnostics.onOverwritten();
+    const endsList = state.asksForWarnings;
+    if (endsList) state.diagnostics.onOverwritten();
+    else state.diagnostics.onAsked();
     while (state.needsCatchUp) await catchUp(backend, state, state.takeCatchUps());
+    if (endsList) await sayListAgain(backend, state);
   }
 
   /** Before a command that needs it. */

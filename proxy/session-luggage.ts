@@ -47,7 +47,7 @@ export class SessionLuggage {
     // First, since the answers to other questions would carry it; and what the statement before left is overwritten by those.
     if (state.statusFlags === null || state.unreported.isDue) await readReport(connection, state);
     if (state.diagnostics.needsReading) await readDiagnostics(connection, state.diagnostics);
-    state.diagnostics.onOverwritten();
+    state.diagnostics.onAsked();
     if (state.nextTransaction.length > 0) await readPendingTrackers(connection, state);
   }
 

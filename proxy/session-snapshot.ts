@@ -3,10 +3,18 @@ import type { SessionState, StateVersions } from './session-state.ts';
 
 /** What only the old server can tell, read just before the move, as SQL literals for the new one. */
 export interface SessionSnapshot extends StateVersions {
-  /** `collation`: of a text, to be said behind its literal. */
-  userVariables: { name: string; literal: string; collation: string | null }[];
+  userVariables: ReadVariable[];
   charset: CharsetVariables | null;
   lastInsertId: string | null;
+}
+
+export interface ReadVariable {
+  name: string;
+  literal: string;
+  /** Of a text, to be said behind its literal. */
+  collation: string | null;
+  /** MariaDB has variables of a type that MySQL has no variables of. */
+  mariaDbLiteral: string | null;
 }
 
 /** The trackers do not report what SET NAMES … COLLATE and COM_RESET_CONNECTION do to these. */
@@ -45,6 +53,7 @@ const NEVER = -1;
 const INTEGER_TYPES = new Set([1, 2, 3, 8, 9]);
 const DECIMAL_TYPES = new Set([0, 246]);
 const DOUBLE_TYPES = new Set([4, 5]);
+const GEOMETRY_TYPE = 255;
 const COLUMNS_PER_VARIABLE = 4;
 const INSERT_ID_COLUMN = 'LAST_INSERT_ID()';
 const CHARSET_COLUMNS = [
@@ -86,25 +95,31 @@ export function parseReadBack(
   const userVariables = [...state.userVariables].map((name, position) => {
     const index = 1 + CHARSET_COLUMNS.length + position * COLUMNS_PER_VARIABLE;
     const [value, hex, charset, collation] = [text(index), text(index + 1), text(index + 2), text(index + 3)] as const;
-    return { name, ...valueOf({ type: columns[index]?.type ?? -1, value, hex, charset, collation }) };
+    const { type, isUnsigned } = columns[index] ?? { type: -1, isUnsigned: false };
+    const read = valueOf({ type, isUnsigned, value, hex, charset, collation });
+    return { name, mariaDbLiteral: type === GEOMETRY_TYPE && hex !== null ? geometryLiteral(hex) : null, ...read };
   });
   const charset = { client: text(1) ?? '', results: text(2), connection: text(3) ?? '', collation: text(4) ?? '' };
   return { ...versions, lastInsertId, userVariables, charset };
 }
 
-type ReadLiteral = Pick<SessionSnapshot['userVariables'][number], 'literal' | 'collation'>;
+type ReadLiteral = Pick<ReadVariable, 'literal' | 'collation'>;
 
 interface ReadValue {
   type: number;
+  isUnsigned: boolean;
   value: string | null;
   hex: string | null;
   charset: string | null;
   collation: string | null;
 }
 
-function valueOf({ type, value, hex, charset, collation }: ReadValue): ReadLiteral {
+function valueOf(read: ReadValue): ReadLiteral {
+  const { type, isUnsigned, value, hex, charset, collation } = read;
   const plain = (literal: string) => ({ literal, collation: null });
-  if (value === null || hex === null) return nullOf(type, charset, collation);
+  if (value === null || hex === null) return nullOf(read);
+  // What is subtracted from it may not go below zero.
+  if (INTEGER_TYPES.has(type) && isUnsigned) return plain(`CAST(${value} AS UNSIGNED)`);
   if (INTEGER_TYPES.has(type) || DECIMAL_TYPES.has(type)) return plain(value);
   // Without an exponent the literal would be a DECIMAL.
   if (DOUBLE_TYPES.has(type)) return plain(/e/i.test(value) ? value : `${value}e0`);
@@ -113,13 +128,26 @@ function valueOf({ type, value, hex, charset, collation }: ReadValue): ReadLiter
 }
 
 /** A NULL keeps the type of what it was: IFNULL(@x, 'a') is a number, or compares as the collation does, because of it. */
-function nullOf(type: number, charset: string | null, collation: string | null): ReadLiteral {
+function nullOf({ type, isUnsigned, charset, collation }: ReadValue): ReadLiteral {
   const plain = (literal: string) => ({ literal, collation: null });
-  if (INTEGER_TYPES.has(type)) return plain('CAST(NULL AS SIGNED)');
+  if (INTEGER_TYPES.has(type)) return plain(`CAST(NULL AS ${isUnsigned ? 'UN' : ''}SIGNED)`);
   if (DECIMAL_TYPES.has(type)) return plain('CAST(NULL AS DECIMAL)');
   if (DOUBLE_TYPES.has(type)) return plain('NULL + 0e0');
   if (charset === null || charset === 'binary') return plain('CAST(NULL AS BINARY)');
   return { literal: `CONVERT(NULL USING ${charset})`, collation };
+}
+
+const SRID_BYTES = 4;
+const POINT_BYTES = SRID_BYTES + 1 + 4 + 16;
+
+/** Its number of the reference system, then WKB. A point has a type of its own, which only POINT() gives. Source: manual, "Internal Geometry Storage Format". */
+function geometryLiteral(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex');
+  const srid = bytes.readUInt32LE(0);
+  const isPoint = bytes.length === POINT_BYTES && srid === 0 && bytes.readUInt32LE(SRID_BYTES + 1) === 1;
+  if (!isPoint) return `ST_GeomFromWKB(X'${hex.slice(2 * SRID_BYTES)}', ${srid})`;
+  const [x, y] = [bytes.readDoubleLE(POINT_BYTES - 16), bytes.readDoubleLE(POINT_BYTES - 8)];
+  return `POINT(${x.toExponential()}, ${y.toExponential()})`;
 }
 
 export function quoteVariable(name: string): string {

@@ -19,6 +19,7 @@ import {
   type TextMeaning,
 } from './statement-reading.ts';
 import { UnreportedChanges, explainsStateChange } from './unreported-changes.ts';
+import { TIMESTAMP_PIN } from './set-effects.ts';
 import type { TableName } from './sql-pieces.ts';
 import { askedLocks } from './user-locks.ts';
 
@@ -44,12 +45,15 @@ const READ_ONLY_VARIABLE = /^(?:transaction|tx)_read_only$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
 const MAYBE_RUN = 'one of several statements failed, another one of them may have changed the session';
+const FAILED_ROUTINE = 'a stored routine that failed: MariaDB does not tell what it changed before';
+/** ER_PARSE_ERROR, ER_SP_DOES_NOT_EXIST, ER_SP_WRONG_NO_OF_ARGS, ER_PROCACCESS_DENIED_ERROR */
+const NOT_BEGUN: ReadonlySet<number> = new Set([1064, 1305, 1318, 1370]);
 const MAYBE_USED_UP = 'SET TRANSACTION, which may be used up';
 /** Reads no table, so that it uses up nothing. */
 const WITHOUT_TABLES = /^\s*(?:SET|DO|SELECT|BEGIN|START|COMMIT|ROLLBACK|USE)\b(?![^]*\bFROM\b)/i;
 /** Found on 11.8: all are bits of one word, and each change of one is reported as one of foreign_key_checks. */
 const MISNAMED =
-  /^\s*SET\b[^]*\b(?:unique_checks|check_constraint_checks|sql_(?:safe_updates|auto_is_null|big_selects|buffer_result|notes|warnings|quote_show_create))\b/i;
+  /\bSET\b[^]*\b(?:unique_checks|check_constraint_checks|sql_(?:safe_updates|auto_is_null|big_selects|buffer_result|notes|warnings|quote_show_create))\b/i;
 const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
 /** ER_QUERY_INTERRUPTED */
 const INTERRUPTED = 1317;
@@ -170,6 +174,13 @@ export class SessionState implements StateVersions, Reading {
     if (this.hidesUse && this.nextTransaction.length > 0 && !WITHOUT_TABLES.test(sql)) this.pins.add(MAYBE_USED_UP);
   }
 
+  /** Of a routine that failed MariaDB does not tell whether it changed anything before. */
+  #onUntoldFailure(effects: readonly StatementEffect[], errorCode: number, called: readonly TableName[]): void {
+    if (NOT_BEGUN.has(errorCode) && !effects.some(({ kind }) => kind === 'several')) return;
+    if (effects.some(({ kind }) => kind === 'calls-routine')) this.pins.add(FAILED_ROUTINE);
+    if (called.length > 0) this.#catchUps.push({ kind: 'functions', names: called });
+  }
+
   setStatus(flags: number): void {
     const wasInTransaction = this.inTransaction;
     this.statusFlags = flags;
@@ -190,6 +201,11 @@ export class SessionState implements StateVersions, Reading {
   /** True while something has to be asked for before the state is known. */
   get needsCatchUp(): boolean {
     return this.#catchUps.length > 0 || this.unreported.isToBeAsked;
+  }
+
+  /** What is caught up with may fail, or look into tables of the server. */
+  get asksForWarnings(): boolean {
+    return this.#catchUps.some(({ kind }) => kind !== 'user-locks' && kind !== 'prepared-text');
   }
 
   /** What is caught up with overwrites FOUND_ROWS(). */
@@ -221,8 +237,12 @@ export class SessionState implements StateVersions, Reading {
   }
 
   /** A statement failed, or one of several in its text. */
-  onFailure(effects: readonly StatementEffect[], errorCode: number): void {
+  onFailure(
+    effects: readonly StatementEffect[],
+    { errorCode, called }: { errorCode: number; called: readonly TableName[] },
+  ): void {
     if (this.reportsFailures) this.unreported.onFailure(effects);
+    else this.#onUntoldFailure(effects, errorCode, called);
     for (const effect of effects) {
       if (effect.kind !== 'text-prepare' && effect.kind !== 'text-prepare-from') continue;
       if (!this.textPrepared.has(effect.name)) continue;
@@ -401,6 +421,9 @@ export class SessionState implements StateVersions, Reading {
       case 'role':
         this.role = effect.sql;
         break;
+      case 'clock-unscoped':
+        if (this.hidesUnscoped) this.pins.add(TIMESTAMP_PIN);
+        return;
       case 'timestamp-default':
         this.systemVariables.delete('timestamp');
         break;

@@ -23,15 +23,27 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
     });
   }
   for (const { variable, value } of assignments) effects.push(...effectsOfClock(variable, value));
+  // By its own name it is found like the function.
+  if (!words.includes('LAST_INSERT_ID') && assignments.some(({ variable }) => INSERT_ID.test(variable)))
+    effects.push({ kind: 'last-insert-id' });
   const unscoped = assignments
-    .map(({ variable }) => variable)
+    .map(({ variable }) => variable.replace(/^session\.(?=character_set_(?:server|database)$)/, ''))
     .filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name));
   if (unscoped.length > 0) effects.push({ kind: 'unscoped', names: unscoped });
   return effects;
 }
 
-const TIMESTAMP_PIN = 'timestamp set by an expression';
+export const TIMESTAMP_PIN = 'timestamp set by an expression';
 const ONE_TIME_PIN = 'a value for the next statement: ';
+
+/** MariaDB reports it with the next change only, if at all. */
+const INSERT_ID = /^(?:session\.)?(?:last_insert_id|identity)$/;
+
+/** `SET STATEMENT a = 1 FOR …` of MariaDB: the report is of the loan, nothing tells that it was given back. */
+export function effectsOfLoan(tokens: SqlToken[]): StatementEffect[] {
+  const names = assignmentsOf(tokens).map(({ variable }) => variable.replace(/^session\./, ''));
+  return [{ kind: 'unscoped', names: names.filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name)) }];
+}
 
 const UNSCOPED = /^[a-z]\w*$/;
 /** Nothing that could be set again to what it is. */
@@ -41,15 +53,18 @@ const ONE_TIME =
 /** What the tracker reports of these is no value to set again: the time that it was, or nothing. */
 function effectsOfClock(variable: string, value: SqlToken[]): StatementEffect[] {
   const name = variable.replace(/^session\./, '');
+  const isUnscoped = name === variable;
   if (/^(?:insert_id|rand_seed[12])$/.test(name)) return [{ kind: 'pin', key: ONE_TIME_PIN + name }];
   if (name !== 'timestamp') return [];
   const text = value.map((token) => token.text).join('');
   if (/^(?:DEFAULT|0+(?:\.0*)?)$/.test(text))
     return [{ kind: 'timestamp-default' }, { kind: 'unpin-prefix', prefix: TIMESTAMP_PIN }];
   // Whether the clock stands still after it cannot be told from the report.
-  return /^\d+(?:\.\d*)?$/.test(text)
-    ? [{ kind: 'unpin-prefix', prefix: TIMESTAMP_PIN }]
-    : [{ kind: 'pin', key: TIMESTAMP_PIN }];
+  if (!/^\d+(?:\.\d*)?$/.test(text)) return [{ kind: 'pin', key: TIMESTAMP_PIN }];
+  return [
+    { kind: 'unpin-prefix', prefix: TIMESTAMP_PIN },
+    ...(isUnscoped ? [{ kind: 'clock-unscoped' } as const] : []),
+  ];
 }
 
 /** Only with `@@` and without a scope they rule one transaction; without `@@` they are the session's. */

@@ -42,17 +42,21 @@ export class StatementDiagnostics {
   #countsFoundRows = false;
   /** These three are null as long as the server answers for them. */
   #list: readonly ServerWarning[] | null = null;
+  /** Read while the server still answers for it. */
+  #copy: readonly ServerWarning[] | null = null;
   #lostRowCount: bigint | null = null;
   #foundRows: string | null = null;
 
   /** True when the server knows more than its answers told. */
   get needsReading(): boolean {
-    return (this.#list === null && this.#mayHaveList) || (this.#foundRows === null && this.#countsFoundRows);
+    const knowsList = this.#list !== null || this.#copy !== null;
+    return (!knowsList && this.#mayHaveList) || (this.#foundRows === null && this.#countsFoundRows);
   }
 
   /** There is nothing but a row count, which statements of our own can leave alike. */
   get isPlain(): boolean {
-    const hasList = this.#list === null ? this.#mayHaveList : this.#list.length > 0;
+    const list = this.#list ?? this.#copy;
+    const hasList = list === null ? this.#mayHaveList : list.length > 0;
     return !hasList && !this.#countsFoundRows && this.#rowCount <= 0n;
   }
 
@@ -80,11 +84,12 @@ export class StatementDiagnostics {
   }
 
   /** A PREPARE changes nothing but the list. */
-  get keptByPrepare(): Kept {
-    return { ...ALL_KEPT, list: this.listNeedsTables };
+  keptByPrepare(text: Buffer, reading: Reading): Kept {
+    return { ...ALL_KEPT, list: this.listNeedsTables && this.look(text, reading, null).kept.list };
   }
 
   onOutcome({ isStatement, error, warnings, rowCount, countsFoundRows, kept }: CommandOutcome): void {
+    this.#copy = null;
     if (!kept.foundRows) {
       this.#foundRows = null;
       this.#countsFoundRows = countsFoundRows;
@@ -106,6 +111,7 @@ export class StatementDiagnostics {
 
   /** An error of ours in the server's stead, which has not heard of the command. */
   onOwnError(error: ServerError): void {
+    this.#copy = null;
     this.#list = [{ level: 'Error', ...error }];
     this.#rowCount = ROWS;
     this.#lostRowCount = ROWS;
@@ -123,19 +129,45 @@ export class StatementDiagnostics {
   }
 
   onRead(list: readonly ServerWarning[], foundRows: string | null): void {
-    this.#list ??= list;
+    this.#copy ??= list;
     this.#foundRows ??= foundRows;
   }
 
-  /** Statements of our own ran, or the session moved. */
-  onOverwritten(): void {
-    this.#list ??= [];
+  /** Statements of our own ran, without tables and without a warning: on MariaDB the list is still there. */
+  onAsked(): void {
+    if (!this.listNeedsTables) this.onOverwritten();
     this.#lostRowCount = this.#rowCount;
+  }
+
+  /** Other statements of our own ran, or the session moved. */
+  onOverwritten(): void {
+    this.#list ??= this.#copy ?? [];
+    this.#copy = null;
+    this.#lostRowCount = this.#rowCount;
+  }
+
+  /** What makes the server's list the one that is remembered; null: nothing does, or MySQL ends it with the next statement anyway. */
+  get listAgain(): string | null {
+    if (!this.listNeedsTables || this.#list === null || this.#list.length > 1) return null;
+    const [only] = this.#list;
+    // It has rows of its own, and none here.
+    if (only === undefined) return `SHOW STATUS LIKE ''`;
+    const { level, code, message } = only;
+    const text = message.toString('latin1');
+    if (level === 'Note' || !/^[\x20-\x5b\x5d-\x7e]*$/.test(text)) return null;
+    const state = level === 'Error' ? 'HY000' : '01000';
+    return `SIGNAL SQLSTATE '${state}' SET MYSQL_ERRNO = ${code}, MESSAGE_TEXT = '${text.replaceAll(`'`, `''`)}'`;
+  }
+
+  onSaidAgain(): void {
+    this.#mayHaveList = (this.#list?.length ?? 0) > 0;
+    this.#list = null;
   }
 
   /** COM_RESET_CONNECTION. */
   onReset(): void {
     this.#list = null;
+    this.#copy = null;
     this.#mayHaveList = false;
     this.#rowCount = 0n;
     this.#lostRowCount = null;

@@ -75,7 +75,13 @@ test.each<[string, string[]]>([
   ['EXECUTE s USING @x', ['values', 'last-insert-id', 'text-execute s']],
   [`EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE a (b INT)'`, ['temporary-table ?.a', 'values', 'last-insert-id']],
   ['EXECUTE IMMEDIATE @sql', ['pin EXECUTE IMMEDIATE of a text that is not written out']],
-  ['SET STATEMENT max_statement_time = 1 FOR CREATE TEMPORARY TABLE a (b INT)', ['temporary-table ?.a']],
+  [
+    'SET STATEMENT max_statement_time = 1 FOR CREATE TEMPORARY TABLE a (b INT)',
+    ['unscoped max_statement_time', 'temporary-table ?.a'],
+  ],
+  ['SET @@session.last_insert_id = 5', ['sets-state', 'last-insert-id']],
+  ['BEGIN NOT ATOMIC SET @f = 5', ['calls-routine', 'last-insert-id', 'sets-state', 'user-variable f']],
+  ['INSERT INTO t (a) VALUES (1) RETURNING id', ['last-insert-id']],
   ['SET @Ü = 1', ['sets-state', 'user-variable Ü']],
   [
     'SET @a = f(1), @b = app.CONCAT(2)',

@@ -1,5 +1,5 @@
 import { kindOfReading } from './diagnostics-reading.ts';
-import { effectsOfSet } from './set-effects.ts';
+import { effectsOfLoan, effectsOfSet } from './set-effects.ts';
 import { calledNames, functionName } from './called-names.ts';
 import { rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
@@ -46,6 +46,8 @@ export type StatementEffect =
   | { kind: 'last-insert-id' }
   /** The clock of the session runs again: the tracker reports a time that must not be restored. */
   | { kind: 'timestamp-default'; isAmongOthers?: true }
+  /** `SET @@timestamp` to a time, without a scope. */
+  | { kind: 'clock-unscoped' }
   /** A routine may change state that nothing names. */
   | { kind: 'calls-routine' }
   /** A statement that is known to change the state in ways that trackers report by name. */
@@ -79,7 +81,7 @@ const PIN = {
 const INSPECTED_BYTES_MAX = 1 << 16;
 
 const PLAIN = /^\s*(?:select|insert|update|delete|replace|begin|commit|rollback|start|explain|with|savepoint)\b/i;
-const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id|sql_calc_found_rows/i;
+const NOT_PLAIN = /[@;]|\/\*|_lock|last_insert_id|sql_calc_found_rows|returning/i;
 
 /** `text` is the statement as latin1: every byte one character. */
 export function effectsOf(text: string, reading: Reading = PLAIN_READING): readonly StatementEffect[] {
@@ -91,6 +93,12 @@ export function effectsOf(text: string, reading: Reading = PLAIN_READING): reado
   const effects = seen === inspected ? found : found.map(withoutWideText);
   if (statements.length === 1 || effects.length === 0) return effects;
   return [...effects.map(amongOthers), { kind: 'several' }];
+}
+
+/** Functions of somebody's that the text may call, also where nothing else is to be seen in it. */
+export function functionsIn(text: string, { hasWideCharacters, escapesByBackslash }: Reading): TableName[] {
+  const inspected = text.slice(0, INSPECTED_BYTES_MAX);
+  return sqlStatements(hasWideCharacters ? narrowed(inspected) : inspected, escapesByBackslash).flatMap(calledNames);
 }
 
 /** What was narrowed to be looked at is no name or text any more that could be said again. */
@@ -115,6 +123,9 @@ function executed(effect: StatementEffect): StatementEffect {
   if (effect.kind === 'trackers') return { kind: 'pin', key: PIN.trackers };
   return effect.kind === 'temporary-table' ? { ...effect, mayExist: true } : effect;
 }
+
+/** Its answer does not tell the number that a row in it was given. */
+const ROUTINE: readonly StatementEffect[] = [{ kind: 'calls-routine' }, { kind: 'last-insert-id' }];
 
 /** A new transaction ends LOCK TABLES, but not the global read lock. Source: manual, "LOCK TABLES and UNLOCK TABLES". */
 export function beginsTransaction(text: string): boolean {
@@ -141,11 +152,21 @@ function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[
       return effectsOfPrepare(tokens, reading);
     case 'SET': {
       const inner = word(1) === 'STATEMENT' ? tokens.findIndex(isFor) : -1;
-      return inner === -1 ? effectsOfSet(tokens) : effectsOfTokens(tokens.slice(inner + 1), reading);
+      if (inner === -1) return effectsOfSet(tokens);
+      return [...effectsOfLoan(tokens.slice(1, inner)), ...effectsOfTokens(tokens.slice(inner + 1), reading)];
     }
+    case 'BEGIN':
+      // MariaDB's block of statements is a routine without a name.
+      return word(1) === 'NOT' ? [...ROUTINE, ...effectsOfTokens(tokens.slice(3), reading)] : [];
+    case 'IF':
+    case 'CASE':
+    case 'LOOP':
+    case 'WHILE':
+    case 'REPEAT':
+    case 'FOR':
+      return [...ROUTINE];
     case 'CALL':
-      // Its answer does not tell the number that a row in it was given.
-      return [{ kind: 'calls-routine' }, { kind: 'last-insert-id' }];
+      return [...ROUTINE];
     case 'EXECUTE':
       if (word(1) === 'IMMEDIATE') return effectsOfImmediate(tokens, reading);
       return [{ kind: 'values' }, { kind: 'last-insert-id' }, { kind: 'text-execute', name: nameAt(tokens, 1) }];
@@ -325,7 +346,8 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
     const lock = effectOfLockFunction(name, tokens, index);
     if (lock !== null) effects.push(lock);
     else if (name === 'SQL_CALC_FOUND_ROWS') effects.push({ kind: 'found-rows' });
-    else if (name === 'LAST_INSERT_ID') effects.push({ kind: 'last-insert-id' });
+    // INSERT … RETURNING answers with rows, which do not tell the number that was given.
+    else if (name === 'LAST_INSERT_ID' || name === 'RETURNING') effects.push({ kind: 'last-insert-id' });
   }
   const definesOrCalls = tokens.some(({ kind, text }) => kind === 'word' && (text === 'CREATE' || text === 'CALL'));
   const names = definesOrCalls ? [] : calledNames(tokens);
@@ -340,11 +362,21 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
 function mayAssign(tokens: SqlToken[]): boolean {
   const [first] = tokens;
   if (first?.kind === 'word' && ASSIGNING_STATEMENTS.has(first.text)) return true;
+  if (first?.kind === 'word' && COMPOUND_STATEMENTS.has(first.text) && tokens.some(isSet)) return true;
   return tokens.some((token, index) => {
     if (token.kind === 'word') return token.text === 'INTO';
     const next = tokens[index + 1];
     return token.kind === 'symbol' && token.text === ':' && next?.kind === 'symbol' && next.text === '=';
   });
+}
+
+/** MariaDB has these also outside of routines; what stands behind the first semicolon is looked at by itself. */
+const COMPOUND_STATEMENTS: ReadonlySet<string> = new Set(
+  'BEGIN IF ELSE ELSEIF CASE WHEN LOOP WHILE REPEAT FOR'.split(' '),
+);
+
+function isSet(token: SqlToken): boolean {
+  return token.kind === 'word' && token.text === 'SET';
 }
 
 const ASSIGNING_STATEMENTS: ReadonlySet<string> = new Set(['SET', 'CALL', 'GET', 'LOAD', 'IMPORT', 'FETCH']);

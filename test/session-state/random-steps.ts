@@ -73,7 +73,7 @@ export function randomStep(choice: StepChoice, preparedMax: number): SessionStep
     case 'set-option':
       return { kind, multiStatements: random.chance(0.5) };
     case 'change-user':
-      return { kind, collation: random.pick([8, 28, 45, 83, 255]) };
+      return { kind, collation: random.pick(choice.onMariaDb ? [8, 28, 45, 83] : [8, 28, 45, 83, 255]) };
     default:
       return { kind };
   }

@@ -34,7 +34,7 @@ export function readableAnswer(answer: StepAnswer, { isPrepare = false } = {}): 
 
 /** Of a prepared statement; shown in a row, the text has its length before it. */
 function withoutNumber(text: string): string {
-  return text.replace(/.?(Unknown prepared statement handler) \(\d+\)/s, '$1');
+  return text.replace(/.?(Unknown prepared statement handler|The statement) \(\d+\)/s, '$1').replace(/ at row \d+/, '');
 }
 
 function okOf(packet: Buffer): string {

@@ -3,8 +3,8 @@ import { AUTH_MESSAGE, CACHING_SHA2, parseAuthSwitch } from '../../core/wire/aut
 import { ByteWriter } from '../../core/wire/byte-writer.ts';
 import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
 import { COMMAND } from '../../core/wire/command.ts';
-import { cachingSha2Response } from '../../core/wire/scramble.ts';
 import { framePacket } from '../../core/wire/packet.ts';
+import { firstAuthResponse } from '../../proxy/backend-authentication.ts';
 import { BackendConnection } from '../../proxy/backend-connection.ts';
 import { ConnectionLostError, type MessageStream } from '../../proxy/message-stream.ts';
 import { ResponseWalker } from '../../proxy/response-walker.ts';
@@ -139,8 +139,10 @@ export class RawClient implements AsyncDisposable {
       const payload = await this.#stream.next();
       if (payload[0] === AUTH_MESSAGE.SWITCH) {
         await whenAsked?.();
-        const { scramble } = parseAuthSwitch(payload);
-        this.#stream.write(cachingSha2Response(password, scramble));
+        // MariaDB asks by a plugin of its own.
+        const response = firstAuthResponse(parseAuthSwitch(payload), password, true);
+        if (response === null) throw new Error('a plugin that this client does not know');
+        this.#stream.write(response);
       } else if (payload[0] === AUTH_MESSAGE.MORE_DATA) {
         if (payload[1] === CACHING_SHA2.FULL_AUTHENTICATION)
           this.#stream.write(Buffer.concat([password, Buffer.of(0)]));
