@@ -108,9 +108,13 @@ export function randomTable(
   };
 }
 
-/** Other engines know fewer kinds of indexes. */
+/**
+ * Other engines know fewer kinds of indexes; and MyISAM pads a CHAR within a prefix, so that its unique key tells texts apart which that
+ * of InnoDB does not (COPY_ROWS_COLLIDE).
+ */
 function withoutInnodb(sql: string): string[] {
-  return /^(UNIQUE )?KEY (functional|unique_expression|of_generated)\b/.test(sql) ? [] : [sql.replace(/ DESC\)$/, ')')];
+  if (/^(UNIQUE )?KEY (functional|unique_expression|of_generated)\b/.test(sql)) return [];
+  return [sql.startsWith('UNIQUE KEY') ? sql.replace('(2)', '') : sql.replace(/ DESC\)$/, ')')];
 }
 
 function partitionsSql(random: SeededRandom, key: RandomColumn[]): string {
