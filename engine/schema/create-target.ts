@@ -16,10 +16,13 @@ export async function openForDdl(target: ServerDefinition): Promise<ServerConnec
     session: ["SET SESSION collation_connection = 'utf8mb4_general_ci', foreign_key_checks = 0"],
   });
   try {
-    // A table keyed by a unique key must not get a hidden column. 1193: does not know the variable, 1227: may not set it.
-    await connection.write('SET SESSION sql_generate_invisible_primary_key = 0').catch((error: unknown) => {
-      if (errnoOf(error) !== 1193 && errnoOf(error) !== 1227) throw error;
-    });
+    // A table keyed by a unique key must not get a hidden column, and may be altered; a replica of MySQL does the same
+    // (REQUIRE_TABLE_PRIMARY_KEY_CHECK = STREAM). 1193: does not know the variable, 1227: may not set it.
+    for (const variable of ['sql_generate_invisible_primary_key', 'sql_require_primary_key']) {
+      await connection.write(`SET SESSION ${variable} = 0`).catch((error: unknown) => {
+        if (errnoOf(error) !== 1193 && errnoOf(error) !== 1227) throw error;
+      });
+    }
     // Without it a TIMESTAMP NOT NULL would get defaults that the source's does not have, and change with every UPDATE.
     await connection.write('SET SESSION explicit_defaults_for_timestamp = 1').catch(async (error: unknown) => {
       const [row] = await connection.rows("SHOW VARIABLES LIKE 'explicit_defaults_for_timestamp'");

@@ -1,5 +1,6 @@
 import type mysql from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { assert } from '../../core/errors.ts';
 import type { Side } from '../../core/phase.ts';
 import type { ImportView } from '../../engine/api.ts';
 import type { Flavor } from '../../servers/flavor.ts';
@@ -50,16 +51,15 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const satisfies Flavor[])('from %
   }
 
   async function until(condition: (view: ImportView) => boolean): Promise<ImportView> {
-    const holds = async () =>
-      await stage.switchyard.client.getImport(id).then((view) => (condition(view) ? view : null));
-    return await expect
-      .poll(holds, { timeout: 60_000 })
-      .not.toBeNull()
-      .then(holds)
-      .then((view) => {
-        if (view === null) throw new Error('it held, and does not any more');
-        return view;
-      });
+    let held: ImportView | undefined;
+    const look = async () => {
+      const view = await stage.switchyard.client.getImport(id);
+      if (condition(view)) held = view;
+      return held;
+    };
+    await expect.poll(look, { timeout: 60_000 }).toBeDefined();
+    assert(held !== undefined, 'it was looked at until it held');
+    return held;
   }
   const stopped = async () => (await until(({ phase }) => phase === 'error')).error?.code;
   const running = async () => until(({ phase }) => phase === 'running');
@@ -67,8 +67,12 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const satisfies Flavor[])('from %
   /** A last change has arrived, and both sides are equal; for the next test the import is gone. */
   async function endsEqual(): Promise<void> {
     await onSource("INSERT INTO p VALUES (1000, 'last')");
-    const arrived = async () => (await rows(connections.target, `SELECT id FROM ${DATABASE}.p WHERE id = 1000`)).length;
-    await expect.poll(arrived, { timeout: 60_000 }).toBe(1);
+    const arrived = async () => {
+      const [row] = await rows(connections.target, `SELECT 'it is there' AS what FROM ${DATABASE}.p WHERE id = 1000`);
+      const { error } = await stage.switchyard.client.getImport(id);
+      return row?.['what'] ?? error;
+    };
+    await expect.poll(arrived, { timeout: 30_000 }).toBe('it is there');
     expect(await compareDatabases(stage.servers.source, stage.servers.target, DATABASE)).toEqual([]);
     await stage.switchyard.client.cancelImport(id);
   }
