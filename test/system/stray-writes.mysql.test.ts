@@ -270,6 +270,8 @@ test('what reaches the old primary before the completion is kept', async () => {
       ({ code }: AppError) => code,
     );
   await expect.poll(codeOfAnother).toBe('OPERATION_IN_PROGRESS');
+  const streams = async () => (await switchyard.client.getImport(IMPORT)).streams.length;
+  await expect(expect.poll(streams, { timeout: 1.5 * SECOND }).toBe(0)).rejects.toThrow();
   await target.query('UNLOCK TABLES');
   expect((await completing).phase).toBe('completed');
   expect(await rows(target, 'SELECT row_key FROM _switchyard.stray_writes')).toEqual([
