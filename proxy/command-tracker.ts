@@ -64,6 +64,8 @@ interface CurrentCommand {
   kept: Kept;
   /** Of a statement that there is not. */
   unknownId: number | null;
+  /** It may call something, and its rows may end with an EOF packet. */
+  mayChangeState: boolean;
 }
 
 export interface CommandTrackerOptions {
@@ -117,6 +119,8 @@ const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 export class CommandTracker {
   readonly #options: CommandTrackerOptions;
   readonly #tracksSession: boolean;
+  /** Rows do: without DEPRECATE_EOF. */
+  readonly #endsWithEof: boolean;
   readonly #walker: ResponseWalker;
   #capabilities: number;
   #current: CurrentCommand | null = null;
@@ -124,6 +128,7 @@ export class CommandTracker {
   constructor(options: CommandTrackerOptions) {
     this.#options = options;
     this.#capabilities = options.capabilities;
+    this.#endsWithEof = !hasCapability(options.capabilities, CAPABILITY.DEPRECATE_EOF);
     this.#tracksSession = hasCapability(options.capabilities, CAPABILITY.SESSION_TRACK);
     const { forward, onLocalInfile, onUnsolicited } = options;
     this.#walker = new ResponseWalker(
@@ -134,13 +139,15 @@ export class CommandTracker {
         status: (flags, warnings) => {
           this.#noteOutcome(warnings, ROWS);
           this.#onStatus(flags);
+          const current = this.#current;
+          if (current?.mayChangeState === true) options.state.onUntold(current.effects);
         },
         error: (payload) => this.#onError(payload),
         prepared: (payload) => this.#onPrepared(payload),
         finished: () => this.#onFinished(),
         unsolicited: (payload) => onUnsolicited(payload[0] === 0xff ? parseErr(payload) : CLIENT_ERROR.malformed()),
       },
-      { deprecateEof: hasCapability(options.capabilities, CAPABILITY.DEPRECATE_EOF) },
+      { deprecateEof: !this.#endsWithEof },
     );
   }
 
@@ -250,9 +257,10 @@ export class CommandTracker {
   #forward(
     packet: Buffer,
     current: Pick<CurrentCommand, 'command' | 'effects'> &
-      Partial<Pick<CurrentCommand, 'statement' | 'sql' | 'text' | 'kept' | 'unknownId'>>,
+      Partial<Pick<CurrentCommand, 'statement' | 'sql' | 'text' | 'kept' | 'unknownId' | 'mayChangeState'>>,
   ): CommandDecision {
     const { command, statement = null, sql = null, text = null, kept = ALL_KEPT, unknownId = null } = current;
+    const { mayChangeState = false } = current;
     const effects = withExecutions(current.effects, this.#options.state.textPrepared);
     // Written out: spreading defaults took longer than the rest of this function.
     this.#current = {
@@ -266,6 +274,7 @@ export class CommandTracker {
       rowCount: null,
       kept,
       unknownId,
+      mayChangeState,
     };
     this.#options.state.onStart(effects);
     this.#walker.begin(command);
@@ -283,10 +292,11 @@ export class CommandTracker {
     if (kill?.kind === 'kill' && effects.length === 1) return { kind: 'kill', request: kill };
     const { text, kept } = this.#look(sql, effects);
     // Of a large packet only its beginning is here.
+    const mayChangeState = this.#endsWithEof && (effects.length > 0 || sql.includes('('));
     if (text === null || packet.readUIntLE(0, 3) !== payload.length)
-      return this.#forward(packet, { command: COMMAND.QUERY, effects, sql, kept });
+      return this.#forward(packet, { command: COMMAND.QUERY, effects, sql, kept, mayChangeState });
     const rewritten = Buffer.concat([payload.subarray(0, offset), Buffer.from(text, 'latin1')]);
-    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects, sql, kept });
+    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects, sql, kept, mayChangeState });
   }
 
   #look(sql: string | Buffer, effects: readonly StatementEffect[]): DiagnosticsLook {
@@ -341,7 +351,8 @@ export class CommandTracker {
     statement.hasLongData = false;
     statement.hasCursor = wantsCursor;
     const { kept } = this.#look(statement.text, effects);
-    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects, statement, kept });
+    const mayChangeState = this.#endsWithEof && (effects.length > 0 || statement.text.includes('('));
+    return this.#forward(sent, { command: COMMAND.STMT_EXECUTE, effects, statement, kept, mayChangeState });
   }
 
   #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
@@ -439,8 +450,10 @@ export class CommandTracker {
     current.error = Buffer.from(payload);
     current.rowCount = ROWS;
     if (current.command === COMMAND.STMT_EXECUTE && current.statement !== null) current.statement.hasCursor = false;
-    const { unknownId } = current;
-    return unknownId === null ? null : withNumber(payload, unknownId);
+    const { unknownId, statement, command } = current;
+    if (unknownId !== null) return withNumber(payload, NO_STATEMENT, unknownId);
+    const isNamed = command === COMMAND.STMT_FETCH && statement !== null;
+    return isNamed ? withNumber(payload, statement.backendId ?? NO_STATEMENT, statement.clientId) : null;
   }
 
   #onPrepared(payload: Buffer): void {
@@ -493,7 +506,7 @@ export class CommandTracker {
   /** Asked where the server does not tell what a statement changed that failed. */
   #calledBy({ statement, sql, effects }: CurrentCommand): TableName[] {
     const { state } = this.#options;
-    if (state.reportsFailures) return [];
+    if (state.reportsLater) return [];
     const text = sql ?? statement?.text.toString('latin1') ?? '';
     const executed = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
     return [...functionsIn(text, state), ...executed];
@@ -523,6 +536,6 @@ function shownBy(effects: readonly StatementEffect[]): Kept | null {
 }
 
 /** An ERR packet that names a statement by the number that was sent. */
-function withNumber(payload: Buffer, id: number): Buffer {
-  return Buffer.from(payload.toString('latin1').replace(`(${NO_STATEMENT})`, `(${id})`), 'latin1');
+function withNumber(payload: Buffer, sent: number, known: number): Buffer {
+  return Buffer.from(payload.toString('latin1').replace(`(${sent})`, `(${known})`), 'latin1');
 }

@@ -73,13 +73,13 @@ export async function openBackend(
 }
 
 /**
- * What an ERR packet did not tell: whether a transaction is open, and what had changed until then. ROW_COUNT() is -1 after an
- * error: COM_PING makes it 0, SHOW WARNINGS -1 again, and both leave the rest of what the server remembers of the statement.
+ * What an ERR or EOF packet did not tell: whether a transaction is open, and what had changed until then. Of what the server
+ * remembers of the statement, COM_PING changes ROW_COUNT() alone.
  */
 export async function readReport(connection: BackendConnection, state: SessionState): Promise<void> {
-  const again = ownQuery(connection, 'SHOW WARNINGS LIMIT 0');
-  const [pong] = await runCommands(connection, [Buffer.of(COMMAND.PING), again]);
+  const [pong] = await runCommands(connection, [Buffer.of(COMMAND.PING)]);
   requireQuiet(connection);
+  state.diagnostics.onPinged();
   if (pong?.kind !== 'ok' || pong.payload === null)
     throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
   state.onReport(pong.payload);

@@ -143,7 +143,7 @@ function noteServer(state: SessionState, { isMariaDb, serverVersion }: BackendCo
   state.diagnostics.listNeedsTables = isMariaDb;
   state.hidesUse = isMariaDb;
   state.hidesUnscoped = isMariaDb;
-  state.reportsFailures = !isMariaDb;
+  state.reportsLater = !isMariaDb;
   // 5.5.5- stands before the version for the sake of old replicas.
   state.misnamesOptions = isMariaDb && Number.parseInt(serverVersion.replace(/^5\.5\.5-/, ''), 10) >= 11;
 }

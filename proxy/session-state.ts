@@ -93,6 +93,8 @@ export class SessionState implements StateVersions, Reading {
   /** In the order of their last change, since some depend on others. */
   readonly systemVariables = new Map<string, Buffer>();
   readonly userVariables = new Set<string>();
+  /** Of the connection, where it is not the default one of its character set. */
+  collation = '';
   /** The trackers do not report `SET NAMES … COLLATE`: the connection's collation is read back. */
   charsetTouched = false;
   lastInsertIdTouched = false;
@@ -101,8 +103,8 @@ export class SessionState implements StateVersions, Reading {
   hidesUse = false;
   /** MariaDB does not report `SET @@x`, without a scope, at all. */
   hidesUnscoped = false;
-  /** MySQL tells with a later OK packet what a statement did that failed; MariaDB does not. */
-  reportsFailures = true;
+  /** MySQL tells with a later OK packet what an ERR or EOF packet had no room for; MariaDB does not. */
+  reportsLater = true;
   /** MariaDB 11 reports some variables under the name of another one. */
   misnamesOptions = false;
   role: string | null = null;
@@ -236,12 +238,17 @@ export class SessionState implements StateVersions, Reading {
     for (const effect of effects) if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);
   }
 
+  /** The answer to a statement had no room for what the trackers have to tell. */
+  onUntold(effects: readonly StatementEffect[]): void {
+    if (this.reportsLater) this.unreported.onUntold(effects);
+  }
+
   /** A statement failed, or one of several in its text. */
   onFailure(
     effects: readonly StatementEffect[],
     { errorCode, called }: { errorCode: number; called: readonly TableName[] },
   ): void {
-    if (this.reportsFailures) this.unreported.onFailure(effects);
+    if (this.reportsLater) this.unreported.onUntold(effects);
     else this.#onUntoldFailure(effects, errorCode, called);
     for (const effect of effects) {
       if (effect.kind !== 'text-prepare' && effect.kind !== 'text-prepare-from') continue;
@@ -304,10 +311,11 @@ export class SessionState implements StateVersions, Reading {
     ];
     // In hexadecimal, it is read alike everywhere; what is in it is not.
     const sql = text.toString('latin1');
-    const { modes } = meaningOf(sql, this);
+    // What is not ASCII in it is, though.
+    const { charset, modes } = meaningOf(sql.replaceAll(/[^\x20-\x7e]/g, ' '), this);
     const found = effectsOfExecution(sql, { ...PLAIN_READING, escapesByBackslash: this.escapesByBackslash });
     const effects = inSchema(found, this.schema);
-    this.textPrepared.set(name, { schema: this.schema, restore, meaning: { charset: null, modes }, effects });
+    this.textPrepared.set(name, { schema: this.schema, restore, meaning: { charset, modes }, effects });
     this.structureVersion += 1;
     this.onStart(effects);
   }
@@ -321,6 +329,7 @@ export class SessionState implements StateVersions, Reading {
   /** COM_RESET_CONNECTION and COM_CHANGE_USER: as after login. */
   reset(): void {
     this.systemVariables.clear();
+    this.collation = '';
     this.#loginIsWide = false;
     this.userVariables.clear();
     this.textPrepared.clear();
@@ -388,6 +397,8 @@ export class SessionState implements StateVersions, Reading {
     // The client's value has replaced ours on the server.
     if (READ_ONLY_VARIABLE.test(name)) this.refusesWrites = false;
     if (CHARSET_VARIABLE.test(name)) this.charsetTouched = true;
+    if (name === 'character_set_connection') this.collation = '';
+    if (name === 'collation_connection') this.collation = value.toString('latin1');
     const isRenaming = name === 'character_set_client' && this.systemVariables.get(name)?.equals(value) !== true;
     if (isRenaming && [...this.userVariables].some(hasHighBytes))
       this.pins.add('user variables named in another character set');
@@ -424,6 +435,9 @@ export class SessionState implements StateVersions, Reading {
       case 'clock-unscoped':
         if (this.hidesUnscoped) this.pins.add(TIMESTAMP_PIN);
         return;
+      case 'collation':
+        this.collation = effect.name;
+        break;
       case 'timestamp-default':
         this.systemVariables.delete('timestamp');
         break;

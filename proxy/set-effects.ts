@@ -7,6 +7,9 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
   const words = tokens.map((token) => (token.kind === 'word' ? token.text : ''));
   const effects: StatementEffect[] = [{ kind: 'sets-state' }];
   if (words[1] === 'TRANSACTION') effects.push({ kind: 'next-transaction', sql: rebuild(tokens) });
+  const collate = words[1] === 'NAMES' ? tokens[words.indexOf('COLLATE') + 1] : undefined;
+  if (collate !== undefined && words.includes('COLLATE'))
+    effects.push({ kind: 'collation', name: writtenName(collate).toLowerCase() });
   if (words[1] === 'ROLE') effects.push({ kind: 'role', sql: rebuild(tokens) });
   const assignments = assignmentsOf(tokens);
   for (const { variable, value } of assignments) {

@@ -164,6 +164,11 @@ export class StatementDiagnostics {
     this.#list = null;
   }
 
+  /** By us. */
+  onPinged(): void {
+    this.#lostRowCount = this.#rowCount;
+  }
+
   /** COM_RESET_CONNECTION. */
   onReset(): void {
     this.#list = null;

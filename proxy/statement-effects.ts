@@ -40,6 +40,8 @@ export type StatementEffect =
   /** Names that may be stored functions: if the state changed, they may have changed more than the text names. */
   | { kind: 'calls-functions'; names: readonly TableName[] }
   | { kind: 'role'; sql: string; isAmongOthers?: true }
+  /** SET NAMES … COLLATE. */
+  | { kind: 'collation'; name: string }
   /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
   | { kind: 'values' }
   | { kind: 'use' }
@@ -303,6 +305,7 @@ const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
   'calls-routine',
   'sets-state',
   'role',
+  'collation',
   'timestamp-default',
   'shows-diagnostics',
 ]);

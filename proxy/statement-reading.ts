@@ -5,12 +5,15 @@ export interface Reading {
   /** The client's characters may end in a byte that looks like a backslash or a quote. */
   readonly hasWideCharacters: boolean;
   readonly systemVariables: ReadonlyMap<string, Buffer>;
+  /** Of the connection, where it is not the default one of its character set. */
+  readonly collation: string;
 }
 
 export const PLAIN_READING: Reading = {
   escapesByBackslash: true,
   hasWideCharacters: false,
   systemVariables: new Map(),
+  collation: '',
 };
 
 /** Character sets whose second bytes reach into ASCII. The server's other multi-byte ones that clients may use do not. */
@@ -42,12 +45,14 @@ export interface TextMeaning {
 }
 
 const DEPENDS_ON_MODES = /["|\\]/;
+/** A text in quotes, and what functions make of numbers and times, has the collation of the connection. */
+const DEPENDS_ON_COLLATION = /["'(\x80-\xff]/;
 const MODES = ['ANSI_QUOTES', 'PIPES_AS_CONCAT', 'NO_BACKSLASH_ESCAPES', 'ANSI', 'ORACLE'];
 
 /** Prepared anew on another server, the text is read by what holds then: that has to be the same (I5). */
 export function meaningOf(text: string, reading: Reading): TextMeaning {
   return {
-    charset: hasHighBytes(text) ? charsetOf(reading) : null,
+    charset: DEPENDS_ON_COLLATION.test(text) ? charsetOf(reading) : null,
     modes: DEPENDS_ON_MODES.test(text) ? modesOf(reading) : null,
   };
 }
@@ -57,9 +62,9 @@ export function stillMeansTheSame({ charset, modes }: TextMeaning, reading: Read
 }
 
 /** Empty where only the login said it. */
-function charsetOf({ systemVariables }: Reading): string {
+function charsetOf({ systemVariables, collation }: Reading): string {
   const said = ['character_set_client', 'character_set_connection'].map((name) => systemVariables.get(name));
-  return said.map((value) => value?.toString('latin1') ?? '').join();
+  return [...said.map((value) => value?.toString('latin1') ?? ''), collation].join();
 }
 
 function modesOf({ systemVariables }: Reading): string {

@@ -25,36 +25,36 @@ function mayCall({ kind }: StatementEffect): boolean {
 }
 
 /**
- * An ERR packet has no room for what the trackers tell: MySQL tells it with the next OK packet, whatever that answers. Where that
- * would have a reason of its own, the server has to be asked first, or what a routine did in the statement that failed
+ * ERR and EOF packets have no room for what the trackers tell: MySQL tells it with the next OK packet, whatever that answers.
+ * Where that would have a reason of its own, the server has to be asked first, or what a routine did in the statement before
  * would be taken for it.
  */
 export class UnreportedChanges {
-  #failed: readonly StatementEffect[] | null = null;
+  #untold: readonly StatementEffect[] | null = null;
 
   /** Something may have happened that the server has not told. */
   get isDue(): boolean {
-    return this.#failed !== null;
+    return this.#untold !== null;
   }
 
   /** What a session does that nobody asks has to be known as well: before a switch it is told why the session stays. */
   get isToBeAsked(): boolean {
-    return this.#failed !== null && (explainsStateChange(this.#failed) || this.#failed.some(mayCall));
+    return this.#untold !== null && (explainsStateChange(this.#untold) || this.#untold.some(mayCall));
   }
 
-  onFailure(effects: readonly StatementEffect[]): void {
-    this.#failed = [...(this.#failed ?? []), ...effects];
+  onUntold(effects: readonly StatementEffect[]): void {
+    this.#untold = [...(this.#untold ?? []), ...effects];
   }
 
   /** The server had nothing to tell. */
   clear(): void {
-    this.#failed = null;
+    this.#untold = null;
   }
 
   /** The server has told, with an OK packet; returns what it was about. */
   take(): readonly StatementEffect[] {
-    const failed = this.#failed ?? [];
-    this.#failed = null;
-    return failed;
+    const untold = this.#untold ?? [];
+    this.#untold = null;
+    return untold;
   }
 }

@@ -26,6 +26,8 @@ interface ReadingCase {
   before?: string;
   /** The proxy answers it by a statement of its own, or the server has prepared it anew: the columns are defined otherwise. */
   isRewritten?: true;
+  /** The client knows EOF packets, without room for what trackers tell. */
+  isOld?: true;
   /** The connection to the other side is opened before the set-up, and brought up to date. */
   isOpenedAhead?: true;
 }
@@ -214,6 +216,19 @@ const ROUTINES: ReadingCase[] = [
     setUp: [`SELECT set_f(n), EXP(800 + n) FROM ${TWO_ROWS}`, Buffer.from('\x02other', 'latin1')],
     probe: [],
     pin: ROUTINE,
+  },
+  {
+    name: 'a variable of a function, of which an EOF packet does not tell, before another one is set',
+    setUp: ['SELECT set_f(4)', 'SET @a = 1'],
+    probe: [],
+    isOld: true,
+    pin: ROUTINE,
+  },
+  {
+    name: 'what a function of the server leaves, of which an EOF packet does not tell',
+    setUp: ['SELECT ABS(-4)', 'SET @a = ROW_COUNT(), @b = 2', 'SELECT ABS(-5)'],
+    probe: ['SELECT @a, @b'],
+    isOld: true,
   },
   {
     name: 'a variable of a function behind a statement that was only prepared',
@@ -539,8 +554,36 @@ const CASES: ReadingCase[] = [
     pin: OTHER_MEANING,
   },
   {
+    name: 'a binary statement with texts that have another collation by now',
+    setUp: [prepare(`SELECT 'a' = 'A'`), 'SET NAMES utf8mb4 COLLATE utf8mb4_bin'],
+    probe: [],
+    pin: OTHER_MEANING,
+  },
+  {
+    name: 'PREPARE, and then another collation',
+    setUp: [`PREPARE s FROM 'SELECT ''a'' = ''A'''`, 'SET collation_connection = utf8mb4_bin'],
+    probe: [],
+    pin: OTHER_MEANING,
+  },
+  {
+    name: 'PREPARE FROM a variable, and then another character set',
+    setUp: [`SET @sql = 'SELECT CAST(1 AS CHAR) LIKE ''A'''`, 'PREPARE s FROM @sql', 'SET NAMES binary'],
+    probe: [],
+    pin: OTHER_MEANING,
+  },
+  {
+    name: 'a collation that was left and came back',
+    setUp: [
+      'SET NAMES utf8mb4',
+      prepare(`SELECT 'a' = 'A'`),
+      'SET NAMES utf8mb4 COLLATE utf8mb4_bin',
+      'SET NAMES utf8mb4',
+    ],
+    probe: [EXECUTE_FIRST],
+  },
+  {
     name: 'and one that means the same',
-    setUp: [prepare(`SELECT 'a', 5`), `SET sql_mode = 'ANSI_QUOTES'`, 'SET NAMES latin1'],
+    setUp: [prepare('SELECT n, 5 FROM t'), `SET sql_mode = 'ANSI_QUOTES'`, 'SET NAMES latin1'],
     probe: [EXECUTE_FIRST],
   },
   {
@@ -655,8 +698,8 @@ const ON_MARIADB: ReadingCase[] = [
   },
 ];
 
-async function open(port: number, { collation }: ReadingCase): Promise<RawClient> {
-  const capabilities = [CAPABILITY.DEPRECATE_EOF, CAPABILITY.MULTI_STATEMENTS];
+async function open(port: number, { collation, isOld }: ReadingCase): Promise<RawClient> {
+  const capabilities = [CAPABILITY.MULTI_STATEMENTS, ...(isOld === true ? [] : [CAPABILITY.DEPRECATE_EOF])];
   return RawClient.open(port, { capabilities, ...(collation === undefined ? {} : { collation }) });
 }
 

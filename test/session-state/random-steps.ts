@@ -414,7 +414,7 @@ const BINARY: readonly ((random: SeededRandom) => string)[] = [
   () => `SELECT 'a', 5`,
   () => 'SELECT "a"',
   () => `SELECT 1 || 0`,
-  () => 'SELECT DATABASE(), @a',
+  () => 'SELECT DATABASE(), @a IS NULL',
   () => 'SET @b = ?',
   () => 'SELECT ?, @c := 5',
   () => 'INSERT INTO w (n) VALUES (1)',

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { AUTH_MESSAGE, CACHING_SHA2, parseAuthSwitch } from '../../core/wire/auth-exchange.ts';
 import { ByteWriter } from '../../core/wire/byte-writer.ts';
-import { CAPABILITY, combine } from '../../core/wire/capabilities.ts';
+import { CAPABILITY, combine, hasCapability } from '../../core/wire/capabilities.ts';
 import { COMMAND } from '../../core/wire/command.ts';
 import { framePacket } from '../../core/wire/packet.ts';
 import { firstAuthResponse } from '../../proxy/backend-authentication.ts';
@@ -11,12 +11,14 @@ import { ResponseWalker } from '../../proxy/response-walker.ts';
 
 const SENTINEL = Buffer.from('the end of the answer before this one');
 
-/** A client that says what it is told, byte by byte, and hands back the packets of the answer. `askAlone`: with DEPRECATE_EOF only. */
+/** A client that says what it is told, byte by byte, and hands back the packets of the answer. */
 export class RawClient implements AsyncDisposable {
   readonly #connection: BackendConnection;
   readonly #stream: MessageStream;
+  readonly #deprecateEof: boolean;
 
   private constructor(connection: BackendConnection) {
+    this.#deprecateEof = hasCapability(connection.capabilities, CAPABILITY.DEPRECATE_EOF);
     this.#connection = connection;
     this.#stream = connection.stream();
     connection.socket.resume();
@@ -102,7 +104,7 @@ export class RawClient implements AsyncDisposable {
           response.isFinished = true;
         },
       },
-      { deprecateEof: true },
+      { deprecateEof: this.#deprecateEof },
     );
     walker.begin(command.readUInt8(0));
     try {
