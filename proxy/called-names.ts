@@ -1,5 +1,5 @@
 import { isSymbol, writtenName, type TableName } from './sql-pieces.ts';
-import type { SqlToken } from './sql-tokens.ts';
+import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 
 /** Functions of the server may be called by their names in quotes. */
 export function functionName(tokens: SqlToken[], index: number): string {
@@ -20,6 +20,17 @@ export function calledNames(tokens: SqlToken[]): TableName[] {
     return token.kind === 'word' && NOT_STORED.has(token.text) ? [] : [{ schema: null, name: writtenName(token) }];
   });
 }
+
+/**
+ * The names that a statement calls, where it calls nothing else: no procedure, and no trigger. Null: it may.
+ */
+export function callsNoMoreThan(sql: string, escapesByBackslash: boolean): TableName[] | null {
+  const statements = sqlStatements(sql, escapesByBackslash);
+  const isRead = statements.every(([first]) => first?.kind === 'word' && READS.has(first.text));
+  return isRead ? statements.flatMap(calledNames) : null;
+}
+
+const READS: ReadonlySet<string> = new Set(['SELECT', 'SHOW', 'DO', 'SET']);
 
 /** With ANSI_QUOTES one in double quotes is a name; without it, nothing that could be called. */
 function isQuotedName(token: SqlToken | undefined): token is SqlToken {

@@ -332,7 +332,12 @@ export class CommandTracker {
     if (this.#isRefused(statement.text)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     const layout = executeLayout(payload, statement, this.#capabilities);
     const { wantsCursor, boundFlagOffset, types } = layout;
-    const effects = withLockName(statement.effects, () => firstTextParameter(payload, layout, statement));
+    const own = withLockName(statement.effects, () => firstTextParameter(payload, layout, statement));
+    const { schema } = statement;
+    const isElsewhere = schema !== this.#options.state.schema;
+    const effects = isElsewhere
+      ? [...own, { kind: 'elsewhere', preparedIn: schema, text: statement.text } as const]
+      : own;
     payload.writeUInt32LE(statement.backendId, 1);
     let sent = packet;
     if (types !== null) {

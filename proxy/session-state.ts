@@ -1,6 +1,7 @@
 import { parseOk, type OkPacket } from '../core/wire/ok-packet.ts';
 import { parseSessionStateChanges } from '../core/wire/session-state-change.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
+import { callsNoMoreThan } from './called-names.ts';
 import { ClientTrackers } from './client-trackers.ts';
 import { EffectPins } from './effect-pins.ts';
 import { inSchema } from './execution-effects.ts';
@@ -11,6 +12,7 @@ import { TABLE_LOCK_PIN, effectsOfExecution, type StatementEffect } from './stat
 import {
   hasHighBytes,
   meaningOf,
+  narrowed,
   PLAIN_READING,
   stillMeansTheSame,
   WIDE_CHARSETS,
@@ -350,8 +352,10 @@ export class SessionState implements StateVersions, Reading {
 
   #onStateChanges(info: Buffer, effects: readonly StatementEffect[]): void {
     let unexplained = false;
+    let isThereAndBack = false;
     for (const change of parseSessionStateChanges(info)) {
       if (change.kind === 'schema') {
+        if (change.name === this.schema) isThereAndBack = true;
         this.schema = change.name === '' ? null : change.name;
         this.structureVersion += 1;
       } else if (change.kind === 'system-variable') {
@@ -361,8 +365,10 @@ export class SessionState implements StateVersions, Reading {
         if (this.#tracksNextTransaction && !this.inTransaction)
           this.#setNextTransaction(change.sql.match(NEXT_TRANSACTION) ?? []);
       } else if (change.kind === 'state-changed') {
-        const isExplained = explainsStateChange(effects);
-        const called = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
+        const reprepared = isThereAndBack ? this.#calledElsewhere(effects) : null;
+        const isExplained = explainsStateChange(effects) || reprepared !== null;
+        const named = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
+        const called = [...named, ...(reprepared ?? [])];
         if (isExplained && called.length > 0) this.#catchUps.push({ kind: 'functions', names: called });
         const kinds = new Set(effects.map(({ kind }) => kind));
         // In which schema a name was looked for cannot be told then.
@@ -372,6 +378,16 @@ export class SessionState implements StateVersions, Reading {
     }
     // Something that no tracker and no text names: a routine set a variable or left a temporary table.
     if (unexplained) this.onRoutine();
+  }
+
+  /** What the statement calls whose own way to its schema and back is all that need have changed; null: there is none. */
+  #calledElsewhere(effects: readonly StatementEffect[]): TableName[] | null {
+    const [statement, ...others] = effects.filter((effect) => effect.kind === 'elsewhere');
+    if (statement === undefined || others.length > 0) return null;
+    const { preparedIn, text } = statement;
+    const said = text.toString('latin1');
+    const names = callsNoMoreThan(this.hasWideCharacters ? narrowed(said) : said, this.escapesByBackslash);
+    return names?.map((called) => ({ ...called, schema: called.schema ?? preparedIn })) ?? null;
   }
 
   /** A stored routine ran, and the state has changed. */

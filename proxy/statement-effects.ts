@@ -45,6 +45,8 @@ export type StatementEffect =
   /** A statement of SQL's PREPARE runs: it may assign any of the variables that are known. */
   | { kind: 'values' }
   | { kind: 'use' }
+  /** A statement that was prepared in another schema runs: prepared anew by the server, it goes there and back. */
+  | { kind: 'elsewhere'; preparedIn: string | null; text: Buffer }
   | { kind: 'last-insert-id' }
   /** The clock of the session runs again: the tracker reports a time that must not be restored. */
   | { kind: 'timestamp-default'; isAmongOthers?: true }
