@@ -187,6 +187,8 @@ const READ_BACK_CHARSET = /^(?:character_set_(?:client|results|connection)|colla
 function systemValue(name: string, text: string): string {
   if (/^-?\d+(?:\.\d+)?$/.test(text)) return text;
   if (text === '' && name === 'character_set_results') return 'NULL';
+  // MariaDB's, a word and no value.
+  if (text === 'DEFAULT' && name === 'system_versioning_asof') return text;
   return quoteText(text);
 }
 

@@ -45,6 +45,9 @@ export class StatementDiagnostics {
   /** Read while the server still answers for it. */
   #copy: readonly ServerWarning[] | null = null;
   #lostRowCount: bigint | null = null;
+  /** Of the list, as the answers told it; the server tells it only until the list is shown. */
+  #count = 0;
+  #isCountLost = false;
   #foundRows: string | null = null;
 
   /** True when the server knows more than its answers told. */
@@ -70,7 +73,8 @@ export class StatementDiagnostics {
    * server's own number is right.
    */
   get warningsOfEarlier(): number | null {
-    return this.listNeedsTables || this.#list === null ? null : this.#list.length;
+    if (this.listNeedsTables) return null;
+    return this.#list?.length ?? (this.#isCountLost ? this.#count : null);
   }
 
   /** Before a statement goes, as latin1. `shows`: what it is known to leave as it is, since it only shows it. */
@@ -90,6 +94,10 @@ export class StatementDiagnostics {
 
   onOutcome({ isStatement, error, warnings, rowCount, countsFoundRows, kept }: CommandOutcome): void {
     this.#copy = null;
+    if (isStatement) {
+      this.#count = error === null ? warnings : 1;
+      this.#isCountLost = false;
+    }
     if (!kept.foundRows) {
       this.#foundRows = null;
       this.#countsFoundRows = countsFoundRows;
@@ -104,8 +112,9 @@ export class StatementDiagnostics {
       this.#list = null;
       this.#mayHaveList = true;
     } else if (!kept.list) {
+      // Where the server answers for it, MariaDB's list may be there behind any statement.
+      this.#mayHaveList &&= this.listNeedsTables && this.#list === null;
       this.#list = null;
-      this.#mayHaveList = false;
     }
   }
 
@@ -137,6 +146,11 @@ export class StatementDiagnostics {
   onAsked(): void {
     if (!this.listNeedsTables) this.onOverwritten();
     this.#lostRowCount = this.#rowCount;
+  }
+
+  /** We had the list shown, none of its rows: it is there as it was. */
+  onCountLost(): void {
+    this.#isCountLost = true;
   }
 
   /** Other statements of our own ran, or the session moved. */

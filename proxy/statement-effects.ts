@@ -30,7 +30,7 @@ export type StatementEffect =
   | { kind: 'text-execute'; name: string }
   /** PREPARE … FROM @variable: the text has to be asked for. */
   | { kind: 'text-prepare-from'; name: string; variable: string }
-  | { kind: 'text-deallocate'; name: string }
+  | { kind: 'text-deallocate'; name: string; isAmongOthers?: true }
   /** SET TRANSACTION, or its variables, without SESSION: rules the next transaction only. */
   | { kind: 'next-transaction'; sql: string }
   /** Our trackers may be off after it; the other variables of the same SET may have gone unreported. */
@@ -119,6 +119,7 @@ export function amongOthers(effect: StatementEffect): StatementEffect {
   if (effect.kind === 'text-prepare-from') return { kind: 'pin', key: PIN.preparedText(effect.name) };
   if (effect.kind === 'role' || effect.kind === 'text-prepare' || effect.kind === 'timestamp-default')
     return { ...effect, isAmongOthers: true };
+  if (effect.kind === 'text-deallocate') return { ...effect, isAmongOthers: true };
   return effect;
 }
 

@@ -23,7 +23,7 @@ interface ReadingCase {
   /** For which the server has to say 1 to the session: it does hold what it stays for. */
   held?: string;
   /** Asked before the move, right behind the set-up, with the answer of a server. */
-  before?: string;
+  before?: string | Buffer;
   /** The proxy answers it by a statement of its own, or the server has prepared it anew: the columns are defined otherwise. */
   isRewritten?: true;
   /** The client knows EOF packets, without room for what trackers tell. */
@@ -367,6 +367,12 @@ const REMEMBERED: ReadingCase[] = [
     probe: [Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('other')]), Buffer.of(COMMAND.PING)],
   },
   {
+    name: 'the same, of a statement after which the server is asked what it changed',
+    setUp: ['USE nowhere'],
+    probe: [],
+    before: Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('other')]),
+  },
+  {
     name: 'an error behind an error, of a command that is no statement',
     setUp: ['SELECT * FROM missing'],
     probe: [Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('nowhere')]), 'SHOW WARNINGS'],
@@ -645,6 +651,17 @@ const ON_MARIADB: ReadingCase[] = [
     probe: [],
     pin: ROUTINE,
   },
+  {
+    name: 'a time of versions that is none',
+    setUp: ['SET system_versioning_asof = DEFAULT'],
+    probe: ['SELECT @@system_versioning_asof'],
+  },
+  {
+    name: 'a statement of PREPARE that a text took away which failed behind it',
+    setUp: [`PREPARE s FROM 'SELECT 1'`, 'DEALLOCATE PREPARE s; SELECT * FROM missing'],
+    probe: [],
+    pin: 'one of several statements failed, another one of them may have changed the session',
+  },
   { name: 'a procedure that there is not', setUp: ['CALL nowhere()'], probe: ['SELECT 1'] },
   {
     name: 'a variable of a block of statements',
@@ -725,7 +742,10 @@ function isRow(line: string): boolean {
 
 async function askRows(session: RawClient, commands: Buffer[]): Promise<string[]> {
   const lines: string[] = [];
-  for (const command of commands) lines.push(...rowsIn(await session.askAlone(command)).filter(isRow));
+  for (const command of commands) {
+    const answered = rowsIn(await session.askAlone(command));
+    lines.push(...(command[0] === COMMAND.QUERY ? answered.filter(isRow) : answered));
+  }
   return lines;
 }
 
