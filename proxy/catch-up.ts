@@ -45,9 +45,10 @@ export async function catchUp(
 
 /** MariaDB keeps the list over many a statement: it has to be that of the client's, not of our questions. */
 export async function sayListAgain(connection: BackendConnection, state: SessionState): Promise<void> {
-  const sql = state.diagnostics.listAgain;
-  if (sql === null) return;
-  await run(connection, [sql]);
+  const { listAgain, hasRows } = state.diagnostics;
+  if (listAgain === null) return;
+  // It leaves ROW_COUNT() at -1.
+  await run(connection, [listAgain, ...(hasRows ? [] : ['DO 0'])]);
   connection.releaseStream();
   state.diagnostics.onSaidAgain();
 }
