@@ -22,7 +22,7 @@ import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
 import { quoteText, textOf } from './server/connection.ts';
 import { createSidecar, ProgressRow } from './sidecar.ts';
-import { StreamSchema } from './stream-schema.ts';
+import { StreamSchema } from './ddl/stream-schema.ts';
 import { MESSAGES_DDL } from './write-back/message.ts';
 
 const CREATES_AT_ONCE = 4;

@@ -3,7 +3,7 @@ import type { TableView, VerifyRequest } from './api.ts';
 import { runCopyPhase } from './copy-phase.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportStreams } from './import-streams.ts';
-import type { ImportVerification } from './import-verification.ts';
+import type { ImportVerification } from './verification/import-verification.ts';
 import type { ImportWorld } from './import-world.ts';
 import { nextPhase, type PhaseEvent } from './phase.ts';
 

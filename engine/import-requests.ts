@@ -19,19 +19,19 @@ import type {
   VerifyRepairReport,
   VerifyRequest,
 } from './api.ts';
-import type { DdlDecision } from './ddl-policy.ts';
+import type { DdlDecision } from './ddl/ddl-policy.ts';
 import type { ImportDocument } from './import-document.ts';
 import type { ImportRunner } from './import-runner.ts';
 import type { ImportStreams } from './import-streams.ts';
 import { ImportUsers } from './import-users.ts';
 import type { ImportWorld } from './import-world.ts';
-import { lookOnceMore } from './last-look.ts';
+import { lookOnceMore } from './stray/last-look.ts';
 import { isFinal, nextPhase, TRANSITIONS } from './phase.ts';
 import { removeCompleted, removeState, removeTarget } from './remove.ts';
 import { endpointsOf } from './route.ts';
 import { ServerConnection } from './server/connection.ts';
-import { applyStrayWrites } from './stray-apply.ts';
-import { listStrayWrites } from './stray-writes.ts';
+import { applyStrayWrites } from './stray/stray-apply.ts';
+import { listStrayWrites } from './stray/stray-writes.ts';
 import { removeLeftFence } from './switch/fence-watch.ts';
 import { checkSwitch } from './switch/switch-preflight.ts';
 import type { SwitchPlan } from './switch/switch-world.ts';

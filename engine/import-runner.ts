@@ -6,7 +6,7 @@ import type { ImportView } from './api.ts';
 import { ImportPhases } from './import-phases.ts';
 import { ImportRequests } from './import-requests.ts';
 import { ImportStreams } from './import-streams.ts';
-import { ImportVerification } from './import-verification.ts';
+import { ImportVerification } from './verification/import-verification.ts';
 import { importView } from './import-view.ts';
 import { ImportWorld, type ImportWorldOptions } from './import-world.ts';
 import { adoptMarker, holdOutdated } from './marker/adopt-marker.ts';

@@ -8,7 +8,7 @@ import {
 } from './server/connection.ts';
 import { AppError } from '../core/errors.ts';
 import { parsePosition, type Flavor, type StreamPosition } from '../core/gtid.ts';
-import type { LastApplied } from './last-applied.ts';
+import type { LastApplied } from './replication/last-applied.ts';
 import { readSessions } from './switch/process-list.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { parsePosition } from '../../core/gtid.ts';
-import { Replication } from '../../engine/replication.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import type { FromReplication, ReplicationTask, ToReplication } from './messages.ts';

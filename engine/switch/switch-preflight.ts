@@ -3,7 +3,7 @@ import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
-import { checkStrayWrites } from '../stray-watch-check.ts';
+import { checkStrayWrites } from '../stray/stray-watch-check.ts';
 import { fenceContext, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
 import type { FenceKind } from './fence.ts';

@@ -8,7 +8,7 @@ import type { ImportStreams } from '../import-streams.ts';
 import type { MarkerKeeper } from '../marker/marker-keeper.ts';
 import type { ObjectPlace } from '../objects/read-objects.ts';
 import type { Route } from '../route.ts';
-import type { VerificationAtSwitch } from '../verification-at-switch.ts';
+import type { VerificationAtSwitch } from '../verification/verification-at-switch.ts';
 import type { OpenOptions, ServerConnection } from '../server/connection.ts';
 import type { AccountName } from './accounts.ts';
 import type { FenceContext, FenceKind } from './fence.ts';

@@ -8,7 +8,7 @@ import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { RowImage, Table } from '../schema/table.ts';
 import { errnoOf, textOf, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
 import { takenOver, type ProgressRow } from '../sidecar.ts';
-import { imageOf } from '../stray-image.ts';
+import { imageOf } from '../stray/stray-image.ts';
 import type { RowChange } from '../stream/transaction.ts';
 import { DELETE_MESSAGES, insertMessage, sumOf, type LostChange, type Message } from './message.ts';
 import {

@@ -3,7 +3,7 @@ import { addJsonTypes } from '../copy/typed-json.ts';
 import { insertColumns, literal, normalizer, selectExpression } from '../schema/column-sql.ts';
 import type { Column, RowImage, Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
-import { sameValue } from '../stray-image.ts';
+import { sameValue } from '../stray/stray-image.ts';
 
 /** Why a tester's transaction is not applied. */
 export class Conflict extends Error {}

@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts';
 import { parsePosition, type Flavor, type StreamPosition } from '../../core/gtid.ts';
 import type { ServerDefinition, StreamView } from '../api.ts';
 import { keyValues, rowKey } from '../apply/window.ts';
-import type { DdlDecision } from '../ddl-policy.ts';
+import type { DdlDecision } from '../ddl/ddl-policy.ts';
 import { reconnecting } from '../reconnecting.ts';
 import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';

@@ -4,7 +4,7 @@ import type { Side } from '../../core/phase.ts';
 import { COPY_TABLES } from '../../engine/copy/copy-chunks-table.ts';
 import { addDeferredIndexes, addForeignKeys } from '../../engine/copy/deferred-parts.ts';
 import { runCopy } from '../../engine/copy/run-copy.ts';
-import { Replication } from '../../engine/replication.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { createSchema, createTable, openForDdl, targetDdls } from '../../engine/schema/create-target.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import type { Table } from '../../engine/schema/table.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler } from '../../engine/ddl-policy.ts';
+import { DdlJournal } from '../../engine/ddl/ddl-journal.ts';
+import { ddlHandler } from '../../engine/ddl/ddl-policy.ts';
 import { quoteText, ServerConnection } from '../../engine/server/connection.ts';
 import { readDurable } from '../../engine/sidecar.ts';
 import { ApplyPair } from '../support/apply-pair.ts';

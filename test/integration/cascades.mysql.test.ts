@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler } from '../../engine/ddl-policy.ts';
-import type { ReplicationOptions } from '../../engine/replication-options.ts';
-import { Replication } from '../../engine/replication.ts';
+import { DdlJournal } from '../../engine/ddl/ddl-journal.ts';
+import { ddlHandler } from '../../engine/ddl/ddl-policy.ts';
+import type { ReplicationOptions } from '../../engine/replication/replication-options.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { quoteText, ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';

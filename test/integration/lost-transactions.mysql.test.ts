@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Replication } from '../../engine/replication.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
-import { StrayWatch } from '../../engine/stray-watch.ts';
+import { StrayWatch } from '../../engine/stray/stray-watch.ts';
 import { definitionOf, familyOf } from '../support/stream-fixture.ts';
 import { TcpRelay } from '../support/tcp-relay.ts';
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serverSchema, type ServerDefinition } from '../../engine/api.ts';
-import type { ReplicationOptions } from '../../engine/replication-options.ts';
-import { Replication } from '../../engine/replication.ts';
+import type { ReplicationOptions } from '../../engine/replication/replication-options.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
-import { StrayWatch } from '../../engine/stray-watch.ts';
+import { StrayWatch } from '../../engine/stray/stray-watch.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { AppError } from '../../core/errors.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Flavor } from '../../core/gtid.ts';
-import type { DdlDecision } from '../../engine/ddl-policy.ts';
+import type { DdlDecision } from '../../engine/ddl/ddl-policy.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parsePosition } from '../../core/gtid.ts';
 import type { ImportOptions } from '../../engine/api.ts';
-import type { DdlDecision } from '../../engine/ddl-policy.ts';
+import type { DdlDecision } from '../../engine/ddl/ddl-policy.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import type { VerifyView } from '../../engine/api.ts';
 import { rowKey } from '../../engine/apply/window.ts';
-import { Replication } from '../../engine/replication.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';

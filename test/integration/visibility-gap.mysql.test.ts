@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { runCopy } from '../../engine/copy/run-copy.ts';
 import { COPY_TABLES } from '../../engine/copy/copy-chunks-table.ts';
-import { Replication } from '../../engine/replication.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';

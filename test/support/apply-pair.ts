@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../core/errors.ts';
 import type { Flavor as Family, StreamPosition } from '../../core/gtid.ts';
-import type { DdlHandler } from '../../engine/replication-options.ts';
-import { Replication } from '../../engine/replication.ts';
+import type { DdlHandler } from '../../engine/replication/replication-options.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { insertColumns, literal, selectExpression } from '../../engine/schema/column-sql.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';

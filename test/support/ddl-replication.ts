@@ -1,7 +1,7 @@
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler, type DdlDecision, type DdlHandlerOptions } from '../../engine/ddl-policy.ts';
-import type { ReplicationOptions } from '../../engine/replication-options.ts';
-import { Replication } from '../../engine/replication.ts';
+import { DdlJournal } from '../../engine/ddl/ddl-journal.ts';
+import { ddlHandler, type DdlDecision, type DdlHandlerOptions } from '../../engine/ddl/ddl-policy.ts';
+import type { ReplicationOptions } from '../../engine/replication/replication-options.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import type { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';

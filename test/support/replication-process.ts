@@ -5,9 +5,9 @@
  */
 import { z } from 'zod';
 import { serverSchema } from '../../engine/api.ts';
-import { DdlJournal } from '../../engine/ddl-journal.ts';
-import { ddlHandler } from '../../engine/ddl-policy.ts';
-import { Replication } from '../../engine/replication.ts';
+import { DdlJournal } from '../../engine/ddl/ddl-journal.ts';
+import { ddlHandler } from '../../engine/ddl/ddl-policy.ts';
+import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AdminClient } from '../../admin/client.ts';
-import { STRAY_TABLES } from '../../engine/stray-writes.ts';
+import { STRAY_TABLES } from '../../engine/stray/stray-writes.ts';
 import { SwitchyardProcess } from '../../servers/switchyard-process.ts';
 import { compareDatabases } from '../property/compare-databases.ts';
 import { connect, rows } from '../support/query.ts';
