@@ -2,7 +2,6 @@ import type { Duplex } from 'node:stream';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { buildErr, type ErrPacket } from '../core/wire/err-packet.ts';
-import { buildOk } from '../core/wire/ok-packet.ts';
 import { framePacket } from '../core/wire/packet.ts';
 import type { BackendConnection } from './backend-connection.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
@@ -34,8 +33,8 @@ export interface RelayOwner {
   onBackendClosed(): void;
   /** Somebody breaks the protocol: nothing can be told from what follows. */
   onBroken(error: OwnError): void;
-  /** For an answer that the proxy gives in the server's stead. */
-  statusFlags(): number;
+  /** The OK packet of a ping, from the proxy in the server's stead. */
+  pong(): Buffer;
 }
 
 /** What a client may send ahead of an answer before its socket is no longer read (I8). */
@@ -246,7 +245,7 @@ export class Relay {
     }
     if (command === COMMAND.PING) {
       this.#input.takeCommand();
-      this.toClient(framePacket(buildOk({ statusFlags: this.#owner.statusFlags() }), 1));
+      this.toClient(framePacket(this.#owner.pong(), 1));
       return true;
     }
     this.#owner.onCommandWaits();

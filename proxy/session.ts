@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream';
 import type { PinnedSession, SessionLocation, SessionView } from '../core/control/protocol.ts';
 import type { Role } from '../core/routing-record.ts';
 import { ERR_HEADER } from '../core/wire/err-packet.ts';
+import { buildOk } from '../core/wire/ok-packet.ts';
+import { SESSION_STATUS } from '../core/wire/server-status.ts';
 import {
   isSameDestination,
   type BackendConnection,
@@ -299,8 +301,9 @@ export class Session implements RelayOwner, WatchedSession {
     void this.#move.runOwn(async () => this.#login.run(errand));
   }
 
-  statusFlags(): number {
-    return this.#login.state.lastStatusFlags;
+  pong(): Buffer {
+    const { lastStatusFlags, diagnostics } = this.#login.state;
+    return buildOk({ statusFlags: lastStatusFlags & SESSION_STATUS, warnings: diagnostics.warningsOfPing });
   }
 
   onCommandWaits(): void {

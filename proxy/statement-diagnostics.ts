@@ -77,6 +77,12 @@ export class StatementDiagnostics {
     return this.#list?.length ?? (this.#isCountLost ? this.#count : null);
   }
 
+  /** MySQL tells with the answer to a ping how many warnings the statement before has left. */
+  get warningsOfPing(): number {
+    if (this.listNeedsTables) return 0;
+    return this.#list?.length ?? this.#count;
+  }
+
   /** Before a statement goes, as latin1. `shows`: what it is known to leave as it is, since it only shows it. */
   look(sql: string | Buffer, reading: Reading, shows: Kept | null): DiagnosticsLook {
     const { listNeedsTables } = this;

@@ -1,7 +1,7 @@
 import { COMMAND } from '../../core/wire/command.ts';
-import { buildErr } from '../../core/wire/err-packet.ts';
+import { buildErr, ERR_HEADER } from '../../core/wire/err-packet.ts';
 import { buildEof, buildOk, EOF_HEADER } from '../../core/wire/ok-packet.ts';
-import { framePacket } from '../../core/wire/packet.ts';
+import { framePacket, MessageSplitter } from '../../core/wire/packet.ts';
 import { SERVER_STATUS } from '../../core/wire/server-status.ts';
 import { ByteWriter } from '../../core/wire/byte-writer.ts';
 import type { SeededRandom } from '../property/seeded-random.ts';
@@ -22,6 +22,8 @@ export interface ExchangeOptions {
   deprecateEof: boolean;
   /** Stands in every answer: whoever reads another session's answer is found out. */
   token: string;
+  /** Whether the statement before failed: MySQL's answers to commands that are no statements count its warnings still. */
+  afterError: boolean;
 }
 
 const AUTOCOMMIT = SERVER_STATUS.AUTOCOMMIT;
@@ -84,14 +86,30 @@ function file({ random, token }: ExchangeOptions): Exchange {
   return { kind: 'file', command: query(random, token), answer: ask, file: { bytes: Buffer.concat(sent), answer } };
 }
 
-function ping(): Exchange {
-  return exchange('ping', framePacket(Buffer.of(COMMAND.PING), 0), frames([buildOk({ statusFlags: AUTOCOMMIT })]));
+function ping(options: ExchangeOptions): Exchange {
+  return exchange('ping', framePacket(Buffer.of(COMMAND.PING), 0), noStatement(options));
 }
 
-function initDb({ token }: ExchangeOptions): Exchange {
-  const command = framePacket(Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from(token)]), 0);
-  return exchange('init db', command, frames([buildOk({ statusFlags: AUTOCOMMIT })]));
+function initDb(options: ExchangeOptions): Exchange {
+  const command = framePacket(Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from(options.token)]), 0);
+  return exchange('init db', command, noStatement(options));
 }
+
+function noStatement({ afterError }: ExchangeOptions): Buffer {
+  return frames([buildOk({ statusFlags: AUTOCOMMIT, warnings: afterError ? 1 : 0 })]);
+}
+
+/** Whether the next exchange comes after an error, when this one came behind `afterError`. */
+export function leavesError({ kind, answer, file }: Exchange, afterError: boolean): boolean {
+  if (NO_STATEMENTS.has(kind)) return afterError;
+  const splitter = new MessageSplitter(1 << 26);
+  splitter.push(file?.answer ?? answer);
+  let last: Buffer | undefined;
+  for (let message = splitter.next(); message !== undefined; message = splitter.next()) last = message.payload;
+  return last?.[0] === ERR_HEADER;
+}
+
+const NO_STATEMENTS: ReadonlySet<string> = new Set(['ping', 'init db', 'statistics', 'field list', 'close']);
 
 function statistics({ token }: ExchangeOptions): Exchange {
   return exchange(

@@ -21,7 +21,7 @@ export async function runHostileSession(options: SessionOptions): Promise<number
   const spoilsClient = random.chance(0.6);
   const spoilsServer = !spoilsClient || random.chance(0.3);
   const ended = Promise.withResolvers<void>();
-  const next = () => randomExchange({ random, deprecateEof, token: tokenOf(user) });
+  const next = () => randomExchange({ random, deprecateEof, token: tokenOf(user), afterError: false });
   server.scripts.set(user, {
     message(_, socket) {
       const { answer } = next();
