@@ -3,6 +3,13 @@ import { COMPILE_CACHE } from './test/support/compiled-modules.ts';
 
 const servers = ['test/**/*.mysql.test.ts'];
 const long = ['test/**/*.long.test.ts'];
+/** Matrices of which `npm test` runs a selection (test/support/selection.ts). */
+const selected = [
+  ...['fence', 'import', 'switch-refusals', 'verification', 'verification-back', 'verification-ddl'].map(
+    (name) => `test/system/${name}.mysql.test.ts`,
+  ),
+  'test/integration/copy-endurance.mysql.test.ts',
+];
 
 /**
  * `unit` are pure or nearly so; `servers` start real databases and processes, so few at once and with patience; `long` are
@@ -42,7 +49,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'long',
-          include: long,
+          include: [...long, ...selected],
+          env: { SWITCHYARD_TESTS: 'whole' },
           testTimeout: 3_600_000,
           hookTimeout: 180_000,
           maxWorkers: 1,

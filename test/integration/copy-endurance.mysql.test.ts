@@ -11,6 +11,7 @@ import { CopyFixture } from '../support/copy-fixture.ts';
 import type { CopyOutcome, CopyTask } from '../support/copy-process.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
 import { TcpRelay } from '../support/tcp-relay.ts';
+import { selected } from '../support/selection.ts';
 
 const stack = new AsyncDisposableStack();
 let fixture: CopyFixture;
@@ -63,16 +64,19 @@ describe('faults in the middle of the copy', () => {
     return result.rows;
   }
 
-  test.each(['source', 'target'] as const)('connections to the %s that never hear anything again', async (side) => {
-    const server = side === 'source' ? source : target;
-    await using relay = await TcpRelay.start(server);
-    const through = { [side]: { ...definitionOf(server), host: relay.host, port: relay.port } };
-    expect(await copyWith(async () => relay.strand(), through)).toBe(rows);
-    expect(relay.accepted).toBeGreaterThan(4);
-  });
+  test.each(selected(['source'] as const, ['target'] as const))(
+    'connections to the %s that never hear anything again',
+    async (side) => {
+      const server = side === 'source' ? source : target;
+      await using relay = await TcpRelay.start(server);
+      const through = { [side]: { ...definitionOf(server), host: relay.host, port: relay.port } };
+      expect(await copyWith(async () => relay.strand(), through)).toBe(rows);
+      expect(relay.accepted).toBeGreaterThan(4);
+    },
+  );
 
   // With the log flushed once a second, as here, the target takes back what it had acknowledged.
-  test.each(['source', 'target'] as const)('the %s is killed and starts again', async (side) => {
+  test.each(selected(['target'] as const, ['source'] as const))('the %s is killed and starts again', async (side) => {
     const server = side === 'source' ? source : target;
     const restart = async () => {
       await server.kill();

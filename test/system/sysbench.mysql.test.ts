@@ -52,7 +52,7 @@ test.skipIf(!hasSysbench)(
     });
     const run = spawn(
       'sysbench',
-      sysbenchArguments(switchyard.primaryPort, '--threads=16', '--time=25', '--mysql-ignore-errors=1213', 'run'),
+      sysbenchArguments(switchyard.primaryPort, '--threads=16', '--time=15', '--mysql-ignore-errors=1213', 'run'),
     );
     const output = text(run.stdout);
     const exited = once(run, 'exit');
