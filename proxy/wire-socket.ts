@@ -50,8 +50,8 @@ class WireSocket extends Socket {
    * before that is in the kernel still.
    */
   override destroy(error?: Error): this {
-    if (this.takesLastWords && !this.destroyed && (error as NodeJS.ErrnoException | undefined)?.syscall === 'write')
-      this.#takeRest();
+    const isWrite = error !== undefined && 'syscall' in error && error.syscall === 'write';
+    if (this.takesLastWords && !this.destroyed && isWrite) this.#takeRest();
     return super.destroy(error);
   }
 
