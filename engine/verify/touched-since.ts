@@ -41,15 +41,18 @@ export interface TouchedSinceOptions {
  * STREAM_PURGED where the log is gone.
  */
 export async function touchedSince(options: TouchedSinceOptions): Promise<void> {
-  const { from, until, onRedefined } = options;
+  const { from, until, isRedefined, onRedefined } = options;
   const seen = from.clone();
+  const passedOver = new Set<string>();
   while (!seen.covers(until)) {
     try {
       await readOn(options, seen);
     } catch (error) {
       const table = unreadableTable(error);
-      if (table === undefined || options.isRedefined(table)) throw error;
-      onRedefined(table);
+      if (table === undefined || passedOver.has(table)) throw error;
+      passedOver.add(table);
+      // What is read ahead was judged before the DDL in front of it was heard of.
+      if (!isRedefined(table)) onRedefined(table);
     }
   }
 }

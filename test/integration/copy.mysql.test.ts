@@ -191,7 +191,8 @@ test('a key far behind the others that comes while the table is copied does not 
   const bounds = [first?.upper];
   while (chunks.open && bounds.length < 1000) bounds.push((await chunks.next(source))?.upper);
   expect(bounds.length).toBeGreaterThan(10);
-  expect(bounds.length).toBeLessThan(100);
+  // By the server's samples of the table; of all that could be between there would be no end.
+  expect(bounds.length).toBeLessThan(500);
   expect(bounds.at(-1)).toBeNull();
 });
 
@@ -248,6 +249,7 @@ describe('a table of 200,000 rows', () => {
       await expect(run).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
       const before = landed;
       // One moment for both: a COMMIT that was under way when the connection was dropped may come between two reads.
+      await there.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
       await there.write('START TRANSACTION WITH CONSISTENT SNAPSHOT');
       landed = (await Promise.all(tables.map(chunksOf))).flat().reduce((sum, { rows }) => sum + rows, 0);
       expect(landed).toBeGreaterThan(Math.max(before, stopAt - 1));
