@@ -3,7 +3,7 @@ import type { BackendConnection } from './backend-connection.ts';
 import { NEXT_TRANSACTION_TRACKER, trackerCommand } from './restore-commands.ts';
 import type { CatchUp, SessionState } from './session-state.ts';
 import { quoteVariable } from './session-snapshot.ts';
-import type { TableName } from './sql-pieces.ts';
+import { quoteName, type TableName } from './sql-pieces.ts';
 import { askForLocksSql, userLockPin } from './user-locks.ts';
 
 /**
@@ -78,8 +78,8 @@ function withItsCollation(name: string): string {
   return name.replace(/^character_set_(?=server$|database$|connection$)/, 'collation_');
 }
 
-/** ER_SP_DOES_NOT_EXIST, ER_NO_DB_ERROR */
 const ASCII = /^[\x20-\x7e]+$/;
+/** ER_SP_DOES_NOT_EXIST, ER_NO_DB_ERROR */
 const NO_FUNCTION: ReadonlySet<number> = new Set([1305, 1046]);
 
 /**
@@ -91,9 +91,8 @@ async function lookForFunctions(
   state: SessionState,
   names: readonly TableName[],
 ): Promise<void> {
-  const quoted = (name: string) => `\`${name.replaceAll('`', '``')}\``;
   const asked = names.map(({ schema, name }) =>
-    schema === null || schema === state.schema ? quoted(name) : `${quoted(schema)}.${quoted(name)}`,
+    schema === null || schema === state.schema ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`,
   );
   const results = await run(
     connection,

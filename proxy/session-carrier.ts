@@ -82,7 +82,6 @@ export async function readReport(connection: BackendConnection, state: SessionSt
   state.diagnostics.onPinged();
   if (pong?.kind !== 'ok' || pong.payload === null)
     throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
-  state.diagnostics.onCountLost();
   state.onReport(pong.payload);
 }
 

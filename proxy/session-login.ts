@@ -33,7 +33,7 @@ const SHARED_COLLATION_MAX = 247;
 
 /** All that a session knows since its client logged in, and that another login (COM_CHANGE_USER) begins anew. */
 export class SessionLogin {
-  readonly profile: LoginProfile;
+  readonly #profile: LoginProfile;
   readonly state: SessionState;
   readonly statements = new PreparedStatements();
   readonly tracker: CommandTracker;
@@ -43,7 +43,7 @@ export class SessionLogin {
 
   constructor({ backend, profile, database, role, isMixed, events }: SessionLoginOptions) {
     this.backend = backend;
-    this.profile = profile;
+    this.#profile = profile;
     const { collation } = profile;
     this.state = new SessionState(database, { collation, statusFlags: backend.loginStatusFlags });
     noteServer(this.state, backend);
@@ -56,11 +56,12 @@ export class SessionLogin {
     const { capabilities } = profile;
     const { state, statements } = this;
     this.tracker = new CommandTracker({ role, capabilities, state, statements, ...events });
-    this.luggage = new SessionLuggage(() => ({
-      profile: { ...profile, capabilities: this.tracker.capabilities },
-      state,
-      statements,
-    }));
+    this.luggage = new SessionLuggage(() => ({ profile: this.profile, state, statements }));
+  }
+
+  /** With MULTI_STATEMENTS as COM_SET_OPTION left it. */
+  get profile(): LoginProfile {
+    return { ...this.#profile, capabilities: this.tracker.capabilities };
   }
 
   pins(): string[] {

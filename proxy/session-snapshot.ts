@@ -1,5 +1,6 @@
 import type { CommandResult } from './backend-commands.ts';
 import type { SessionState, StateVersions } from './session-state.ts';
+import { quoteName } from './sql-pieces.ts';
 
 /** What only the old server can tell, read just before the move, as SQL literals for the new one. */
 export interface SessionSnapshot extends StateVersions {
@@ -151,5 +152,5 @@ function geometryLiteral(hex: string): string {
 }
 
 export function quoteVariable(name: string): string {
-  return `@\`${name.replaceAll('`', '``')}\``;
+  return `@${quoteName(name)}`;
 }

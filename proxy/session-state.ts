@@ -22,7 +22,7 @@ import {
 } from './statement-reading.ts';
 import { UnreportedChanges, explainsStateChange } from './unreported-changes.ts';
 import { TIMESTAMP_PIN } from './set-effects.ts';
-import type { TableName } from './sql-pieces.ts';
+import { quoteName, type TableName } from './sql-pieces.ts';
 import { askedLocks } from './user-locks.ts';
 
 const AUTOCOMMIT: number = SERVER_STATUS.AUTOCOMMIT;
@@ -308,7 +308,7 @@ export class SessionState implements StateVersions, Reading {
     const hex = text.toString('hex');
     const restore = [
       `SET @switchyard_text = _utf8mb4 X'${hex}'`,
-      `PREPARE \`${name.replaceAll('`', '``')}\` FROM @switchyard_text`,
+      `PREPARE ${quoteName(name)} FROM @switchyard_text`,
       'SET @switchyard_text = NULL',
     ];
     // In hexadecimal, it is read alike everywhere; what is in it is not.
@@ -430,7 +430,7 @@ export class SessionState implements StateVersions, Reading {
         this.#catchUps.push(effect);
         return;
       case 'text-prepare': {
-        const restore = [`PREPARE \`${effect.name.replaceAll('`', '``')}\` FROM '${effect.text}'`];
+        const restore = [`PREPARE ${quoteName(effect.name)} FROM '${effect.text}'`];
         const meaning = meaningOf(effect.name + effect.text, this);
         const effects = inSchema(effect.inner, this.schema);
         this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning, effects });

@@ -95,10 +95,8 @@ export class Session implements RelayOwner, WatchedSession {
     this.#move = new SessionMove({ relay: this.#relay, session: this.#asMoving() });
   }
 
-  /** With MULTI_STATEMENTS as COM_SET_OPTION left it. */
   get profile(): LoginProfile {
-    const { profile, tracker } = this.#login;
-    return { ...profile, capabilities: tracker.capabilities };
+    return this.#login.profile;
   }
 
   get client(): Duplex {

@@ -29,6 +29,11 @@ export function isSymbol(token: SqlToken, text: string): boolean {
   return token.kind === 'symbol' && token.text === text;
 }
 
+/** As a name in a statement. */
+export function quoteName(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``;
+}
+
 export function writtenName(token: SqlToken): string {
   return token.kind === 'word' ? token.written : token.text;
 }
@@ -58,7 +63,7 @@ function written(token: SqlToken): string {
     case 'string':
       return `'${token.text}'`;
     case 'quoted-name':
-      return `\`${token.text.replaceAll('`', '``')}\``;
+      return quoteName(token.text);
     // In SET ROLE 'name'@'host' this is the host.
     case 'user-variable':
       return `@'${token.text.replaceAll(`'`, `''`)}'`;

@@ -73,8 +73,8 @@ export class StatementDiagnostics {
    * server's own number is right.
    */
   get warningsOfEarlier(): number | null {
-    if (this.listNeedsTables) return null;
-    return this.#list?.length ?? (this.#isCountLost ? this.#count : null);
+    const isTold = this.#list === null && !this.#isCountLost;
+    return this.listNeedsTables || isTold ? null : this.warningsOfPing;
   }
 
   /** MySQL tells with the answer to a ping how many warnings the statement before has left. */
@@ -154,11 +154,6 @@ export class StatementDiagnostics {
     this.#lostRowCount = this.#rowCount;
   }
 
-  /** We had the list shown, none of its rows: it is there as it was. */
-  onCountLost(): void {
-    this.#isCountLost = true;
-  }
-
   /** Other statements of our own ran, or the session moved. */
   onOverwritten(): void {
     this.#list ??= this.#copy ?? [];
@@ -184,8 +179,9 @@ export class StatementDiagnostics {
     this.#list = null;
   }
 
-  /** By us. */
+  /** By us: the list is there as it was, not ROW_COUNT(), nor the number of warnings. */
   onPinged(): void {
+    this.#isCountLost = true;
     this.#lostRowCount = this.#rowCount;
   }
 

@@ -117,10 +117,15 @@ function withoutWideText(effect: StatementEffect): StatementEffect {
 export function amongOthers(effect: StatementEffect): StatementEffect {
   if (effect.kind === 'next-transaction' || effect.kind === 'trackers') return executed(effect);
   if (effect.kind === 'text-prepare-from') return { kind: 'pin', key: PIN.preparedText(effect.name) };
-  if (effect.kind === 'role' || effect.kind === 'text-prepare' || effect.kind === 'timestamp-default')
-    return { ...effect, isAmongOthers: true };
-  if (effect.kind === 'text-deallocate') return { ...effect, isAmongOthers: true };
-  return effect;
+  switch (effect.kind) {
+    case 'role':
+    case 'text-prepare':
+    case 'text-deallocate':
+    case 'timestamp-default':
+      return { ...effect, isAmongOthers: true };
+    default:
+      return effect;
+  }
 }
 
 function executed(effect: StatementEffect): StatementEffect {
@@ -169,7 +174,6 @@ function effectsOfTokens(tokens: SqlToken[], reading: Reading): StatementEffect[
     case 'WHILE':
     case 'REPEAT':
     case 'FOR':
-      return [...ROUTINE];
     case 'CALL':
       return [...ROUTINE];
     case 'EXECUTE':

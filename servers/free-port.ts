@@ -1,12 +1,12 @@
 import { createServer } from 'node:net';
 import { AppError } from '../core/errors.ts';
 
+const PORTS = 1500;
 /**
  * Outside the kernel's range for outgoing connections (from 32768): there a port found free now may belong to some
- * client by the time that the server is started again on it.
+ * client by the time that the server is started again on it. Test files that run at the same time have ranges of their own: a port
+ * looks free to both until one listens.
  */
-const PORTS = 1500;
-/** Test files that run at the same time have ranges of their own: a port looks free to both until one listens. */
 const FIRST_PORT = 20_000 + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 8) * PORTS;
 
 /**

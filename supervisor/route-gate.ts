@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 
 /**
- * The engine asks the servers first whether the route is true (ADR 27): some tenths of a second, or
- * `START_MS` of it while a server does not answer. Where it cannot, traffic goes on without it, since the engine is no part of
- * the way of a query.
+ * The engine asks the servers first whether the route is true (ADR 27): some tenths of a second, or some seconds while a server
+ * does not answer (`START_MS` of the marker keeper). Where it cannot, traffic goes on without it, since the engine is no part of the
+ * way of a query.
  */
 const CHECK_MS_MAX = 15_000;
 

@@ -112,12 +112,7 @@ export class MarkerKeeper {
 
   /** As `settled`, asked over the connection that is about to be used. */
   async settledOn(side: Side, connection: ServerConnection): Promise<void> {
-    const markers: Markers = { source: null, target: null };
-    markers[side] = await readMarkers(connection);
-    const error = await this.#judge(markers);
-    if (error === undefined) return;
-    this.#onOutdated(error);
-    throw error;
+    await this.#heard(side, await readMarkers(connection));
   }
 
   /** A connection was lost: who knows what comes back. */
@@ -215,9 +210,11 @@ export class MarkerKeeper {
   }
 
   async #ask(side: Side): Promise<void> {
-    const markers: Markers = { source: null, target: null };
-    markers[side] = await this.#read(side);
-    const error = await this.#judge(markers);
+    await this.#heard(side, await this.#read(side));
+  }
+
+  async #heard(side: Side, told: RouteMarker[]): Promise<void> {
+    const error = await this.#judge({ source: null, target: null, [side]: told });
     if (error === undefined) return;
     this.#asked.delete(side);
     this.#onOutdated(error);

@@ -160,8 +160,8 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
 
 async function checkPrepared(world: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
   await using connection = await world.connect(otherSide(to));
-  const refusal = await refusalOfPrepared(connection, otherSide(to));
-  if (refusal !== undefined) refusals.push(refusal);
+  const prepared = await refusalOfPrepared(connection, otherSide(to));
+  if (prepared !== undefined) refusals.push(prepared);
 }
 
 interface FenceFindings {

@@ -185,8 +185,7 @@ export class ComparedTables {
     this.#tables.delete(name);
     this.#dirty.forget(name);
     this.#heard();
-    this.#paired.resolve();
-    this.#paired = Promise.withResolvers<void>();
+    this.#pairsChanged();
   }
 
   /** Undefined where it is no table of the verification; `later` where it is one that is not paired. */
@@ -209,8 +208,7 @@ export class ComparedTables {
     table.progress =
       table.pending === undefined ? TableProgress.restored(table.stored, key) : new TableProgress(pair.name, key, 1);
     if (table.pending !== undefined) this.#onChanged();
-    this.#paired.resolve();
-    this.#paired = Promise.withResolvers<void>();
+    this.#pairsChanged();
   }
 
   /** A look at all rows of a table has come so far. */
@@ -238,6 +236,11 @@ export class ComparedTables {
       table.progress?.ended();
       this.#onChanged();
     }
+  }
+
+  #pairsChanged(): void {
+    this.#paired.resolve();
+    this.#paired = Promise.withResolvers<void>();
   }
 
   #heard(): void {
