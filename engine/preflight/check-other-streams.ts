@@ -5,8 +5,8 @@ import { finding } from './finding.ts';
 import type { ServerView } from './server-view.ts';
 
 /**
- * Streams of another installation that are applied to the source: their transactions are marked as Switchyard's own, and this
- * import would take them for its own and pass them over (I7).
+ * Streams of other imports that are applied to the source. Their transactions are marked with another name and are followed
+ * (`StreamScope.isOwnImport`), but for those of an import of the same name; and a switch would fence them off, as an application.
  */
 export async function checkOtherStreams({ connection, side }: ServerView): Promise<Finding[]> {
   if (side === 'target') return [];

@@ -45,7 +45,7 @@ export const FINDINGS = {
     severity: 'error',
     skippable: false,
     meaning:
-      'A stream of another import writes to the source. Its transactions look like those of this import, which would not bring them to the target.',
+      'A stream of another import writes to the source. What it writes is brought to the target like the writes of applications, but the fence of a switch of primaries would stop it, or not hold it; and what an import of the same name writes would be taken for our own and left out, from the first switch on or, with `reverse: always`, from the beginning.',
     fix: 'Complete or cancel the other import first; where it is no more, delete its row in `_switchyard.progress` on the source.',
   },
   TARGET_NOT_MYSQL: {

@@ -6,6 +6,7 @@ import { AppliedProgress } from './applied-progress.ts';
 import { Applier } from '../apply/applier.ts';
 import { Cascades } from '../apply/cascades.ts';
 import { WindowCollector } from '../apply/window-collector.ts';
+import { anchored } from './anchored.ts';
 import { anchorOf } from './last-applied.ts';
 import { reconnecting } from '../reconnecting.ts';
 import type { ReplicationOptions } from './replication-options.ts';
@@ -21,6 +22,12 @@ import { JudgedSource } from '../write-back/judged-source.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 16 * 1024 * 1024;
 
+interface SessionStart {
+  signal: AbortSignal;
+  onOpen: () => void;
+  isAnchorPurged: boolean;
+}
+
 /** One direction: reads the origin's stream and applies it to the destination, until stopped; reconnects by itself. */
 export class Replication {
   readonly #options: ReplicationOptions;
@@ -31,8 +38,6 @@ export class Replication {
   readonly done: Promise<void>;
   #session: ReplicationSession | undefined;
   #areCascadesSettled: boolean;
-  /** Of the durable position, as long as it is there to be looked at again: see `AnchorCheck`. */
-  #isAnchorPurged = false;
 
   /** Starts at the durable progress row; `done` rejects with what stopped it, and resolves when `stop` did. */
   constructor(options: ReplicationOptions, signal: AbortSignal) {
@@ -91,7 +96,10 @@ export class Replication {
       this.#options.onRetry?.(error);
     };
     try {
-      await reconnecting((onOpen) => this.#runAnchored(signal, onOpen), { signal, onRetry });
+      await reconnecting(
+        (onOpen) => anchored((isAnchorPurged) => this.#runSession({ signal, onOpen, isAnchorPurged })),
+        { signal, onRetry },
+      );
       this.#progress.end('stopped', new AppError('SERVER_GONE', 'the stream was stopped'));
     } catch (error) {
       this.#progress.end('failed', error);
@@ -99,23 +107,8 @@ export class Replication {
     }
   }
 
-  /** Where the anchor has been purged it is done without. */
-  async #runAnchored(signal: AbortSignal, onOpen: () => void): Promise<void> {
-    try {
-      await this.#runSession(signal, onOpen);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'STREAM_PURGED') throw error;
-      this.#isAnchorPurged = true;
-      try {
-        await this.#runSession(signal, onOpen);
-      } finally {
-        this.#isAnchorPurged = false;
-      }
-    }
-  }
-
   /** One pair of connections, from the durable position on; ends after DDL too, since what follows is decoded with other definitions. */
-  async #runSession(signal: AbortSignal, onOpen: () => void): Promise<void> {
+  async #runSession({ signal, onOpen, isAnchorPurged }: SessionStart): Promise<void> {
     const { origin, destination, flavor, database, allTables = false, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
     await this.#options.mayBegin?.();
@@ -139,7 +132,7 @@ export class Replication {
         flavor,
         from,
         readFrom: readFrom === undefined ? undefined : parsePosition(flavor, readFrom),
-        anchor: this.#isAnchorPurged ? undefined : anchorOf(flavor, from, last),
+        anchor: isAnchorPurged ? undefined : anchorOf(flavor, from, last),
         tableOf: (schema, name) => (schema === database ? (definitions.get(name) ?? undefined) : undefined),
         isImported: (schema, name) => schema === database && definitions.has(name),
         namesImported: (schema, name) =>

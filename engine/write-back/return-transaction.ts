@@ -7,7 +7,7 @@ import { insertColumns } from '../schema/column-sql.ts';
 import { isHarmlessWarning } from '../schema/harmless-warning.ts';
 import type { RowImage, Table } from '../schema/table.ts';
 import { errnoOf, textOf, type Bytes, type ServerConnection, type Value } from '../server/connection.ts';
-import { takenOver, type ProgressRow } from '../sidecar.ts';
+import { takenOver, type DurablePosition, type ProgressRow } from '../sidecar.ts';
 import { imageOf } from '../stray/stray-image.ts';
 import type { RowChange } from '../stream/transaction.ts';
 import { DELETE_MESSAGES, insertMessage, sumOf, type LostChange, type Message } from './message.ts';
@@ -48,7 +48,7 @@ export interface Returning {
   committedAtMs: number;
   changes: readonly RowChange[];
   /** Becomes durable with it: of the target, this transaction included. */
-  position: string;
+  durable: DurablePosition;
   /** How far the stream to the target was applied there when it was committed; null: not known. */
   seen: string | null;
 }
@@ -117,11 +117,11 @@ export class ReturningTransactions {
   }
 
   /** The progress row first: it marks the transaction as ours (I7). */
-  async #begin({ position, committedAtMs }: Returning, message: Message): Promise<void> {
+  async #begin({ durable, committedAtMs }: Returning, message: Message): Promise<void> {
     const { connection, progress, owner } = this.#options;
     const results = await connection.batch([
       'BEGIN',
-      progress.updateStatement(owner, { position }, committedAtMs),
+      progress.updateStatement(owner, durable, committedAtMs),
       insertMessage(0, message),
     ]);
     if (results[1]?.affectedRows !== 1) throw takenOver();

@@ -5,10 +5,19 @@ import type { ServerDefinition, StreamView } from '../api.ts';
 import { keyValues, rowKey } from '../apply/window.ts';
 import type { DdlDecision } from '../ddl/ddl-policy.ts';
 import { reconnecting } from '../reconnecting.ts';
+import { anchored } from '../replication/anchored.ts';
+import { anchorOf, lastOf, type LastApplied } from '../replication/last-applied.ts';
 import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection } from '../server/connection.ts';
-import { createSidecar, ProgressRow, readDurable, SIDECAR_SCHEMA, takenOver } from '../sidecar.ts';
+import {
+  createSidecar,
+  ProgressRow,
+  readDurable,
+  SIDECAR_SCHEMA,
+  takenOver,
+  type DurablePosition,
+} from '../sidecar.ts';
 import { ChangeStream } from '../stream/change-stream.ts';
 import { isSameName, type OwnTables } from '../stream/stream-scope.ts';
 import { statementEffect } from '../stream/statement-effect.ts';
@@ -141,7 +150,10 @@ export class WriteBack {
       this.#options.onRetry(error);
     };
     try {
-      await reconnecting((onOpen) => this.#session(signal, onOpen), { signal, onRetry });
+      await reconnecting((onOpen) => anchored((isAnchorPurged) => this.#session({ signal, onOpen, isAnchorPurged })), {
+        signal,
+        onRetry,
+      });
       this.#state = 'stopped';
       this.#failure = new AppError('SERVER_GONE', 'the write-back was stopped');
     } catch (error) {
@@ -154,7 +166,7 @@ export class WriteBack {
   }
 
   /** One pair of connections, from the durable position on; ends after DDL too, since tables are then read anew. */
-  async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
+  async #session({ signal, onOpen, isAnchorPurged }: SessionStart): Promise<void> {
     const { source, target, flavor, database, tables, allTables } = this.#options;
     await this.#options.mayBegin();
     // Not asked for by name: one may be missing for now on the side that DDL has not come to.
@@ -167,7 +179,7 @@ export class WriteBack {
       ],
     });
     await createSidecar(connection, [MESSAGES_DDL]);
-    const { owner, position } = await this.#progress.claim(connection);
+    const { owner, position, last } = await this.#progress.claim(connection);
     // The stream that goes on from this row has to look at the tables anew.
     await this.#progress.forgetSchema(connection);
     const sourceTables = onSource(await inspectTables(connection, database, 'all'));
@@ -188,6 +200,7 @@ export class WriteBack {
         server: target,
         flavor,
         from,
+        anchor: isAnchorPurged ? undefined : anchorOf(flavor, from, last),
         tableOf: (schema, name) => (schema === database ? definitions.tables.get(name) : undefined),
         namesImported: (schema, name) =>
           isSameName(schema, database) && definitions.tables.keys().some((known) => isSameName(name, known)),
@@ -203,7 +216,7 @@ export class WriteBack {
       this.#notify();
       onOpen();
       const concerns = (name: string) => definitions.tables.keys().some((known) => isSameName(name, known));
-      await this.#follow({ stream, connection, owner, at: from, judged, concerns }, controller.signal);
+      await this.#follow({ stream, connection, owner, at: from, last, judged, concerns }, controller.signal);
     } finally {
       this.#stream = undefined;
       this.#applied = undefined;
@@ -247,11 +260,14 @@ export class WriteBack {
       if (whole.ours) seen = forwardPosition(whole.own ?? [], importId) ?? seen;
       const { ddl, ours, changes } = whole;
       if (ddl !== null && !ours) this.#skipDdl(session, ddl, whole.gtid);
+      // A large one is not read again for a look at it.
+      const last = lastOf(at, gtidsOf(whole), transaction.partial ? undefined : whole.stamp);
       if (ours || changes.length === 0) skipped += 1;
       else {
-        await this.#bring(session, whole, seen);
+        await this.#bring(session, whole, { seen, last });
         skipped = 0;
       }
+      session.last = last;
       for (const gtid of gtidsOf(whole)) at.advance(gtid);
       this.#isJudging = false;
       this.#notify();
@@ -261,14 +277,24 @@ export class WriteBack {
     }
   }
 
-  async #bring({ judged, at }: WriteBackSession, whole: StreamTransaction, seen: string | null): Promise<void> {
+  async #bring(
+    { judged, at }: WriteBackSession,
+    whole: StreamTransaction,
+    { seen, last }: { seen: string | null; last: LastApplied | undefined },
+  ): Promise<void> {
     const { gtid, committedAtMs, changes } = whole;
     this.#writingSinceMs = committedAtMs;
     // `at` itself moves behind the commit: whoever waits for a place must not be told of what is merely read.
     const next = at.clone();
     for (const moved of gtidsOf(whole)) next.advance(moved);
-    const reason = await judged.bring({ gtid, committedAtMs, changes, position: next.toString(), seen });
-    for (const change of changes) this.#options.onTouched(change.table.name, touchedBy(change));
+    const durable = { position: next.toString(), last };
+    let reason: string | null;
+    try {
+      reason = await judged.bring({ gtid, committedAtMs, changes, durable, seen });
+    } finally {
+      // A COMMIT without an answer may have happened, and is not judged again then.
+      for (const change of changes) this.#options.onTouched(change.table.name, touchedBy(change));
+    }
     if (reason === null) {
       this.#transactions += 1;
       this.#rowChanges += changes.length;
@@ -277,10 +303,9 @@ export class WriteBack {
     this.#options.onChanged();
   }
 
-  async #keepPosition({ connection, owner, at }: WriteBackSession): Promise<void> {
-    const { affectedRows } = await connection.write(
-      this.#progress.updateStatement(owner, { position: at.toString() }, Date.now()),
-    );
+  async #keepPosition({ connection, owner, at, last }: WriteBackSession): Promise<void> {
+    const durable: DurablePosition = { position: at.toString(), last };
+    const { affectedRows } = await connection.write(this.#progress.updateStatement(owner, durable, Date.now()));
     if (affectedRows !== 1) throw takenOver();
   }
 
@@ -304,6 +329,12 @@ export class WriteBack {
   }
 }
 
+interface SessionStart {
+  signal: AbortSignal;
+  onOpen: () => void;
+  isAnchorPurged: boolean;
+}
+
 interface WriteBackSession {
   stream: ChangeStream;
   connection: ServerConnection;
@@ -313,6 +344,8 @@ interface WriteBackSession {
   concerns: (name: string) => boolean;
   /** Everything that was judged. It is live. */
   at: StreamPosition;
+  /** Of those in `at`. */
+  last: LastApplied | undefined;
 }
 
 /** Parts put together. Of ours there are none: their rows are not kept. */

@@ -7,6 +7,7 @@ import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
 import { StrayWatch } from '../../engine/stray/stray-watch.ts';
+import { WriteBack } from '../../engine/write-back/write-back.ts';
 import { definitionOf, familyOf } from '../support/stream-fixture.ts';
 import { TcpRelay } from '../support/tcp-relay.ts';
 
@@ -141,6 +142,71 @@ describe.each(['mysql-9.7', 'mariadb-11.8'] as const)('a %s that comes back with
     }
   });
 });
+
+test.each([
+  ['while the engine runs', false],
+  ['while the engine is away', true],
+])(
+  'a target that comes back without its last transaction stops the write-back, which has brought it to the source: %s (I4)',
+  async (_, isAway) => {
+    await using server = await startServer({ flavor: 'mysql-9.7' });
+    await using origin = await ServerConnection.open(definitionOf(server));
+    await createSidecar(origin);
+    const name = `lost_back_${isAway ? 'away' : 'there'}`;
+    for (const connection of [origin, target]) {
+      await connection.write(`CREATE DATABASE ${name}`);
+      await connection.write(`CREATE TABLE ${name}.t (id INT PRIMARY KEY)`);
+    }
+    const position = async () => await executedPosition(origin, 'mysql');
+    await new ProgressRow(name, 'reverse').reset(target, (await position()).toString());
+    await using relay = await TcpRelay.start(server);
+    const start = (signal: AbortSignal) =>
+      new WriteBack(
+        {
+          importId: name,
+          target: {
+            ...definitionOf(server),
+            host: relay.host,
+            port: relay.port,
+            tls: { mode: 'disabled', minVersion: 'TLSv1.2' },
+          },
+          source: target.server,
+          flavor: 'mysql',
+          database: name,
+          tables: () => ['t'],
+          allTables: false,
+          ddlDecisionOn: () => undefined,
+          mayBegin: async () => {},
+          onTouched: () => {},
+          onChanged: () => {},
+          onRetry: () => {},
+          log: () => {},
+        },
+        signal,
+      );
+    const controller = new AbortController();
+    let writeBack = start(controller.signal);
+    try {
+      await origin.write(`INSERT INTO ${name}.t VALUES (1)`);
+      const kept = (await position()).toString();
+      await origin.write(`INSERT INTO ${name}.t VALUES (2)`);
+      await writeBack.waitFor(await position(), AbortSignal.timeout(30_000));
+      const lost = (await position()).toString();
+      if (isAway) await writeBack.stop();
+      relay.refuse();
+      relay.cut('reset');
+      await loseLast({ source: origin, family: 'mysql', name, kept, lost });
+      relay.forward();
+      if (isAway) writeBack = start(controller.signal);
+      const goesOn = writeBack.waitFor(await position(), AbortSignal.timeout(30_000));
+      await expect(goesOn).rejects.toMatchObject({ code: 'STREAM_DIVERGED' });
+      expect(await target.rows(`SELECT id FROM ${name}.t ORDER BY id`)).toEqual([['1'], ['2']]);
+    } finally {
+      controller.abort();
+      await writeBack.done.catch(() => {});
+    }
+  },
+);
 
 interface Loss {
   source: ServerConnection;
