@@ -26,18 +26,25 @@ export interface OrphanOptions {
  * Takes away what foreign keys should have taken away while rows of different times were copied: children without a parent, or
  * their tie to it. To be called until it changes nothing, since a row that goes may be a parent.
  *
- * Not those that have no parent on the origin either: with foreign_key_checks=0 it takes such rows, and they are its data.
- * It is asked as it is by now; a row that it has without a parent now, and had to lose before, must have been made anew since,
- * and what the stream brings of that meets this one.
+ * Not those that the origin has: with foreign_key_checks=0 it takes rows without a parent, and they are its data. It is asked as it
+ * is by now, which is later than the stream. A row that it has by now, and had to lose before, was made anew since, and one that it
+ * had, and has not by now, was deleted since: the log has either, and the stream brings it, which must not mind that this row is
+ * there or not until it is where the origin was asked (`ReplicationSession`). Whether it has a parent there by now says nothing.
  */
 export class Orphans {
   readonly #options: OrphanOptions;
   /** By foreign key. */
   readonly #kept = new Map<CascadingKey, Set<string>>();
   #keptCount = 0;
+  #hasAsked = false;
 
   constructor(options: OrphanOptions) {
     this.#options = options;
+  }
+
+  /** The origin was asked of some. */
+  get hasAsked(): boolean {
+    return this.#hasAsked;
   }
 
   /** How many rows it has changed. */
@@ -71,7 +78,8 @@ export class Orphans {
     let changed = 0;
     for (let first = 0; first < unknown.length; first += rowsMax) {
       const some = unknown.slice(first, first + rowsMax);
-      const there = new Set((await this.#orphans(origin, { key, table, among: some })).map(rowKey));
+      this.#hasAsked = true;
+      const there = new Set((await this.#existing(origin, { key, table, among: some })).map(rowKey));
       this.#keep(kept, there);
       const gone = some.filter((values) => !there.has(rowKey(values)));
       if (gone.length === 0) continue;
@@ -86,15 +94,10 @@ export class Orphans {
     this.#keptCount += keys.size;
   }
 
-  /** Keys of children without a parent: those `among` these, or the next ones `above` a key. */
+  /** Keys of the next children without a parent. */
   async #orphans(
     connection: ServerConnection,
-    {
-      key,
-      table,
-      among,
-      above = null,
-    }: { key: CascadingKey; table: Table; among?: readonly Value[][]; above?: Bound | null },
+    { key, table, above }: { key: CascadingKey; table: Table; above: Bound | null },
   ): Promise<Value[][]> {
     const { child, parent, childColumns, parentColumns } = key;
     const schema = quoteName(this.#options.database);
@@ -102,16 +105,30 @@ export class Orphans {
     const own = childColumns.map((name) => `${schema}.${quoteName(child)}.${quoteName(name)}`);
     const matches = own.map((name, i) => `p.${quoteName(parentColumns[i] ?? '')} = ${name}`).join(' AND ');
     const conditions = [
-      ...(among === undefined ? [] : [whereKeys(table, among)]),
       ...(above === null ? [] : [rangePredicate(columns, { lower: above, upper: null }).replace(/^ WHERE /, '')]),
       ...own.map((name) => `${name} IS NOT NULL`),
       `NOT EXISTS (SELECT 1 FROM ${schema}.${quoteName(parent)} p WHERE ${matches})`,
     ];
+    return await this.#keys(
+      connection,
+      table,
+      `${conditions.join(' AND ')} ORDER BY ${columns.map(({ name }) => quoteName(name)).join(', ')} LIMIT ${ROWS_MAX}`,
+    );
+  }
+
+  /** Of those, the keys of rows that there are, with the tie that would be taken from them. */
+  async #existing(
+    connection: ServerConnection,
+    { key, table, among }: { key: CascadingKey; table: Table; among: readonly Value[][] },
+  ): Promise<Value[][]> {
+    const tied = key.onDelete === 'cascade' ? [] : key.childColumns.map((name) => `${quoteName(name)} IS NOT NULL`);
+    return await this.#keys(connection, table, [whereKeys(table, among), ...tied].join(' AND '));
+  }
+
+  async #keys(connection: ServerConnection, table: Table, where: Bytes): Promise<Value[][]> {
+    const columns = keyColumns(table);
     const rows = await connection.rows(
-      `SELECT ${columns.map(selectExpression).join(',')} FROM ${schema}.${quoteName(child)} WHERE ${conditions.join(' AND ')}` +
-        (among === undefined
-          ? ` ORDER BY ${columns.map(({ name }) => quoteName(name)).join(', ')} LIMIT ${ROWS_MAX}`
-          : ''),
+      `SELECT ${columns.map(selectExpression).join(',')} FROM ${tableSql(table).name} WHERE ${where}`,
     );
     return rows.map((row) =>
       columns.map((column, i) => {

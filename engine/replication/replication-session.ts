@@ -14,6 +14,7 @@ import { checkDdlDuringCopy } from '../ddl/ddl-during-copy.ts';
 import { lastOf, type LastApplied } from './last-applied.ts';
 import type { ReplicationOptions } from './replication-options.ts';
 import { ServerConnection } from '../server/connection.ts';
+import { executedPosition, settledPosition } from '../server/position.ts';
 import type { DurablePosition } from '../sidecar.ts';
 import { definitionsAfter, type Definitions, type StreamSchema } from '../ddl/stream-schema.ts';
 import type { ChangeStream } from '../stream/change-stream.ts';
@@ -65,6 +66,8 @@ export class ReplicationSession {
   #readFrom: string | undefined;
   /** The last one in `applied`. */
   #last: LastApplied | undefined;
+  /** Children without a parent were dealt with, as the origin was here: see `Orphans`. */
+  #settledAt: StreamPosition | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -167,7 +170,8 @@ export class ReplicationSession {
 
   #modeOf(): ApplyMode {
     const { applied, exactFrom, progress } = this.#parts;
-    const isExact = exactFrom !== undefined && !progress.hasLanesAhead && applied.covers(exactFrom);
+    const isOfOneTime = !progress.hasLanesAhead && !progress.awaitsCascades;
+    const isExact = exactFrom !== undefined && isOfOneTime && applied.covers(exactFrom);
     return isExact ? 'exact' : 'replay';
   }
 
@@ -177,10 +181,19 @@ export class ReplicationSession {
     this.#parts.progress.advance(gtids);
   }
 
-  /** Once, when every row is of the time of the stream. */
+  /** Once, when every row is of the time of the stream; over when the stream is where the origin was asked. */
   async #settleCascades(): Promise<void> {
-    const { applier, applied, cascades, definitions, progress, onCascadesSettled } = this.#parts;
+    const { applied, cascades, progress, onCascadesSettled } = this.#parts;
     if (!progress.awaitsCascades || cascades === null || this.#isWithinCopy()) return;
+    this.#settledAt ??= await this.#removeOrphans(cascades);
+    if (!applied.covers(this.#settledAt)) return;
+    await onCascadesSettled();
+    progress.cascadesSettled();
+  }
+
+  /** Resolves to where the origin was when it was asked, or to where the stream is. */
+  async #removeOrphans(cascades: Cascades): Promise<StreamPosition> {
+    const { applier, applied, definitions, options, signal } = this.#parts;
     const durable = { position: applied.toString(), readFrom: this.#readFrom, last: this.#last };
     await using origin = await ServerConnection.open(this.#parts.options.origin);
     let orphans: Orphans | undefined;
@@ -188,8 +201,8 @@ export class ReplicationSession {
       orphans ??= cascades.orphans({ destination, origin, tables: definitions });
       return await orphans.remove();
     });
-    await onCascadesSettled();
-    progress.cascadesSettled();
+    if (orphans?.hasAsked !== true) return applied.clone();
+    return (await settledPosition(origin, options.flavor, signal)) ?? (await executedPosition(origin, options.flavor));
   }
 
   /**

@@ -168,6 +168,38 @@ describe.each<[string, Flavor, string[]]>([
     expect(settled).toBe(1);
   });
 
+  test('children without a parent that the source has: what became of them since is left to the stream', async () => {
+    await database('since');
+    const children = [
+      'SET foreign_key_checks=0',
+      'INSERT INTO since.b VALUES (1, 77, 1), (2, 77, 1), (3, 77, 1)',
+      'INSERT INTO since.n VALUES (1, 77, 1), (2, 77, 1)',
+      'INSERT INTO since.c VALUES (1, 2, 1)',
+    ];
+    await world.source.batch([...children, 'SET foreign_key_checks=1', 'USE since']);
+    // Of a parent that was deleted while they were copied.
+    const remnants = ['INSERT INTO since.b VALUES (4, 88, 1), (5, 88, 1)', 'INSERT INTO since.n VALUES (4, 88, 1)'];
+    await world.target.batch([...children, ...remnants, 'SET foreign_key_checks=1']);
+    await world.source.write('INSERT INTO n VALUES (4, NULL, 1)');
+    const from = (await position()).toString();
+    await new ProgressRow('since', 'forward').reset(world.target, from);
+    await world.source.batch([
+      "INSERT INTO a VALUES (77, 'x', 1), (88, 'y', 1)",
+      'INSERT INTO b VALUES (4, 88, 2)',
+      'DELETE FROM b WHERE id = 2',
+      'UPDATE b SET id = 33 WHERE id = 3',
+      'UPDATE n SET a = NULL WHERE id = 2',
+    ]);
+    await applyAll('since', {
+      exactFrom: from,
+      copiedUntil: from,
+      cascades: { settled: false, onSettled: async () => {} },
+    });
+    await expectEqual('since');
+    expect(await world.target.rows('SELECT id FROM since.b ORDER BY id')).toEqual([['1'], ['4'], ['33']]);
+    expect(await world.target.rows('SELECT a FROM since.n ORDER BY id')).toEqual([['77'], [null], [null]]);
+  });
+
   test.each(['followed', 'removed'])('SET NULL leaves columns with ON UPDATE as they are: %s', async (how) => {
     const name = `stamped_${how}`;
     await database(name);
