@@ -403,7 +403,7 @@ export const ERROR_TABLE = {
   STREAM_STATEMENT_DML: {
     kind: 'fatal',
     meaning:
-      'A statement that changes rows and names an imported table, or that was run in the imported database, was logged as it is, not as rows: by a session that began before binlog_format was ROW, or that has set it for itself, as pt-table-checksum does.',
+      'A statement that changes rows and names an imported table, or a trigger, view or routine that does, or that was run in the imported database, was logged as it is, not as rows: by a session that began before binlog_format was ROW, or that has set it for itself, as pt-table-checksum does.',
     remedy:
       'Set binlog_format=ROW globally and reconnect the sessions. Do not run pt-table-checksum, nor anything else that sets binlog_format, on the source while an import goes on: `switchyard verify` compares the rows. The import must start again, since the change cannot be repeated exactly.',
   },

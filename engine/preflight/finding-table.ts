@@ -375,6 +375,13 @@ export const FINDINGS = {
     meaning: 'A foreign key joins an imported table with one that is not imported.',
     fix: 'Import all tables of the database, or drop the foreign key.',
   },
+  OUTSIDE_OBJECTS: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'Triggers, views or routines of other databases name imported tables. They stay on the source: behind a switch of primaries what they write there is refused by the fence, or is a stray write. And what a session with another `binlog_format` than ROW changes through them stops the import (STREAM_STATEMENT_DML).',
+    fix: 'Move what they do to the applications, or to the imported database, before the switch of primaries; let no session on the source set `binlog_format`.',
+  },
   VIEWS: {
     severity: 'info',
     skippable: true,

@@ -11,6 +11,7 @@ import { checkForeignKeys, foreignKeysOf, type ForeignKey } from './check-foreig
 import { checkGrants } from './check-grants.ts';
 import { checkObjects } from './check-objects.ts';
 import { checkOtherStreams } from './check-other-streams.ts';
+import { checkOutside } from './check-outside.ts';
 import { checkPair, checkVersion } from './check-servers.ts';
 import { checkTables, enginesOf } from './check-tables.ts';
 import { checkUsers } from './check-users.ts';
@@ -134,6 +135,7 @@ export async function validateSchema(
   findings.push(
     ...(await checkTables(connection, request, { tables, engines })),
     ...(await checkObjects(connection, database, names)),
+    ...(await checkOutside(connection, database, names)),
     ...(request.options.reverse === 'always' ? checkWriteBack(tables, { engines, foreignKeys }) : []),
   );
   return { tables, foreignKeys };

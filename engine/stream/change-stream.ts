@@ -6,7 +6,9 @@ import { BinlogClient } from './binlog-client.ts';
 import { AnchorCheck, type Anchor } from './anchor.ts';
 import type { BinlogEvent } from './event.ts';
 import { OpenXa } from './open-xa.ts';
+import { ReachingObjects } from './reaching-objects.ts';
 import { ReadAgain } from './read-again.ts';
+import { ServerConnection } from '../server/connection.ts';
 import type { StreamScope } from './stream-scope.ts';
 import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
 import { gtidsOf, type StreamTransaction } from './transaction.ts';
@@ -42,6 +44,7 @@ interface StreamParts {
   anchor: Anchor | undefined;
   assembler: TransactionAssembler;
   bufferBytesMax: number;
+  readReaching: () => Promise<ReachingObjects>;
 }
 
 /**
@@ -64,6 +67,9 @@ export class ChangeStream implements AsyncDisposable {
   readonly #openXa = new OpenXa();
   #client: BinlogClient | undefined;
   #closed = false;
+  readonly #readReaching: () => Promise<ReachingObjects>;
+  /** Read when a statement asks for it, until one may have changed it. */
+  #reaching: ReachingObjects | undefined;
 
   /** Rejects with STREAM_PURGED, STREAM_DIVERGED, SERVER_UNREACHABLE, …; what the server refuses later rejects `next`. */
   static async open({
@@ -105,6 +111,10 @@ export class ChangeStream implements AsyncDisposable {
         readAgain === undefined ? undefined : (gtid) => readAgain.covers(gtid),
       ),
       bufferBytesMax,
+      readReaching: async () => {
+        await using connection = await ServerConnection.open(server);
+        return await ReachingObjects.read(connection, namesImported);
+      },
     });
     const client = await BinlogClient.open({
       server,
@@ -124,7 +134,8 @@ export class ChangeStream implements AsyncDisposable {
     return stream;
   }
 
-  private constructor({ from, readAgain, anchor, assembler, bufferBytesMax }: StreamParts) {
+  private constructor({ from, readAgain, anchor, assembler, bufferBytesMax, readReaching }: StreamParts) {
+    this.#readReaching = readReaching;
     this.#received = from;
     this.#anchor = anchor === undefined ? undefined : new AnchorCheck(anchor);
     this.#readAgain = readAgain;
@@ -218,6 +229,29 @@ export class ChangeStream implements AsyncDisposable {
     if (readFrom !== undefined) transaction.readFrom = readFrom;
     if (!transaction.partial) for (const gtid of gtidsOf(transaction)) this.#received.advance(gtid);
     if (this.#readAgain?.covers(transaction.gtid) === true) return undefined;
+    if (transaction.redefines === true) this.#reaching = undefined;
+    return transaction.statements === undefined ? this.#offer(transaction) : this.#judge(transaction);
+  }
+
+  #offer(transaction: StreamTransaction): Promise<void> | undefined {
     return this.#channel.offer(transaction, transaction.bytes) ? this.#channel.drained() : undefined;
+  }
+
+  /**
+   * The server is asked by now, which is later than the log: code that was dropped since is not seen, and code that was made since
+   * stops the stream at a statement that did not run it.
+   */
+  async #judge({ statements = [], ...transaction }: StreamTransaction): Promise<void> {
+    this.#reaching ??= await this.#readReaching();
+    for (const { sql, mentions } of statements) {
+      const reached = this.#reaching.among(mentions);
+      if (reached.length === 0) continue;
+      throw new AppError(
+        'STREAM_STATEMENT_DML',
+        `the change of transaction ${transaction.gtid} was logged as a statement, and may reach imported tables through ${reached.join(', ')}: ${sql}`,
+        { details: { gtid: transaction.gtid, through: reached } },
+      );
+    }
+    if (!this.#closed) await this.#offer(transaction);
   }
 }

@@ -33,6 +33,9 @@ export interface OpenTransaction {
   savepoints: Map<string, number>;
   /** Of an XA transaction: its rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
   held: HeldEvents | null;
+  /** See `StreamTransaction`. */
+  statements: NonNullable<StreamTransaction['statements']>;
+  redefines: boolean;
   /** Applied before, and read again for what it prepares: everything else in it is passed over, unjudged (`ReadAgain`). */
   isRepeated: boolean;
 }
@@ -53,6 +56,8 @@ export function openTransaction(start: TransactionStart, isRepeated: boolean): O
     hasParts: false,
     savepoints: new Map(),
     held: null,
+    statements: [],
+    redefines: false,
     isRepeated,
   };
 }
@@ -122,11 +127,12 @@ function savepointName(sql: string): string {
 
 /** Hands out what has come since the last part. */
 export function cutPart(open: OpenTransaction, partial: boolean): StreamTransaction {
-  const { start, ddl, prepared, changes, own, bytes } = open;
+  const { start, ddl, prepared, changes, own, bytes, statements, redefines } = open;
   const ours = isOurs(open);
   const isKept = !ours || open.keepsRows;
   open.changes = [];
   open.own = [];
+  open.statements = [];
   open.bytes = TRANSACTION_BYTES;
   open.hasParts ||= partial;
   open.savepoints.clear();
@@ -138,6 +144,8 @@ export function cutPart(open: OpenTransaction, partial: boolean): StreamTransact
     ours,
     changes: isKept ? changes : [],
     ...(own.length === 0 ? {} : { own }),
+    ...(statements.length === 0 || ours ? {} : { statements }),
+    ...(redefines ? { redefines } : {}),
     ddl,
     bytes: isKept ? bytes : TRANSACTION_BYTES,
     partial,

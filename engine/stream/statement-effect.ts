@@ -99,7 +99,7 @@ export interface JudgedQuery {
 }
 
 /** The same bit of both families. */
-const NO_BACKSLASH_ESCAPES = 1n << 20n;
+export const NO_BACKSLASH_ESCAPES = 1n << 20n;
 /** Stands for what could not be decoded. */
 const UNREADABLE = '\uFFFD';
 

@@ -40,8 +40,11 @@ export function isSameName(written: string, imported: string): boolean {
   return written === imported || written.toLowerCase() === imported.toLowerCase();
 }
 
+/**
+ * `mentions`: names in a statement that changes rows, of no imported table; they may be of what reaches one (`ReachingObjects`).
+ */
 export type StatementVerdict =
-  | { kind: 'pass'; ours: boolean }
+  | { kind: 'pass'; ours: boolean; mentions?: TableName[] }
   | { kind: 'ddl'; ours: boolean; withRows: boolean }
   | { kind: 'dml'; tables: TableName[] };
 
@@ -68,14 +71,12 @@ export function judgeStatement(query: JudgedQuery, scope: StreamScope): Statemen
       return scope.inScope(effect.schema) ? { kind: 'ddl', ours, withRows: false } : { kind: 'pass', ours };
     }
     case 'rows': {
-      // Triggers and functions can reach tables that the statement does not name; those on other schemas are the
-      // preflight's matter (binlog_format=ROW).
       const touched = effect.tables.filter((table) => scope.namesImported(table.schema, table.name));
       if (touched.length > 0) return { kind: 'dml', tables: touched };
       const cleared = /^\s*(DELETE|TRUNCATE)\b/i.test(sql);
       return scope.inScope(schema) && !cleared
         ? { kind: 'dml', tables: [] }
-        : { kind: 'pass', ours: marked || isOurs(effect.tables) };
+        : { kind: 'pass', ours: marked || isOurs(effect.tables), mentions: effect.tables };
     }
     case 'unknown':
       return { kind: 'ddl', ours: marked, withRows: false };

@@ -259,12 +259,15 @@ export class TransactionAssembler implements Disposable {
           },
         );
       case 'ddl':
+        open.redefines = true;
         open.ddl ??= { ...query, withRows: verdict.withRows };
         open.ours ||= verdict.ours;
         open.bytes += 3 * query.sql.length;
         break;
       case 'pass':
         open.ours ||= verdict.ours;
+        if (verdict.mentions === undefined) open.redefines = true;
+        else open.statements.push({ sql: query.sql.slice(0, 200), mentions: verdict.mentions });
         break;
       default:
         throw new Error(`no such verdict: ${String(verdict satisfies never)}`);

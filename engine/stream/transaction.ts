@@ -1,5 +1,6 @@
 import type { RowImage, Table } from '../schema/table.ts';
 import type { LoggedQuery } from './query-event.ts';
+import type { TableName } from './statement-effect.ts';
 
 /** `unchecked`: the session at the origin had foreign_key_checks=0. */
 export type RowChange =
@@ -41,6 +42,10 @@ export interface StreamTransaction {
   own?: RowChange[];
   /** A DDL statement that touches, or may touch, an imported table; it is a transaction of its own. */
   ddl: LoggedDdl | null;
+  /** Logged as statements, which name no imported table and were run elsewhere: looked at and dropped by `ChangeStream`. */
+  statements?: { sql: string; mentions: TableName[] }[];
+  /** A statement in it may have made stored code, or changed it. */
+  redefines?: boolean;
   /** What it occupies in memory, about. */
   bytes: number;
   /** More of the same transaction follows. */

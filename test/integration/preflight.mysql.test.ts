@@ -369,6 +369,20 @@ describe('the schema', () => {
     expect(await provoke(code, source, [setup], [undo])).toMatchObject({ message });
   });
 
+  test('code of other databases that names imported tables, itself or through other code', async () => {
+    const setup = [
+      'CREATE DATABASE audit',
+      'CREATE TABLE audit.customer (id INT PRIMARY KEY)',
+      'CREATE TABLE audit.note (id INT PRIMARY KEY)',
+      'CREATE TRIGGER audit.g AFTER INSERT ON audit.note FOR EACH ROW INSERT INTO shop.customer (id) VALUES (NEW.id)',
+      'CREATE VIEW audit.v AS SELECT id FROM audit.note',
+      'CREATE VIEW audit.own AS SELECT id FROM audit.customer',
+      'CREATE FUNCTION audit.f() RETURNS INT READS SQL DATA RETURN (SELECT MAX(id) FROM v)',
+    ];
+    const { message } = await provoke('OUTSIDE_OBJECTS', source, setup, ['DROP DATABASE audit']);
+    expect(message).toBe('trigger g on audit.note, view audit.v, function audit.f');
+  });
+
   test('reverse: always with foreign keys that cascade', async () => {
     await run(
       source,

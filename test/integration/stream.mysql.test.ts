@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import { plainJson } from '../../engine/schema/json-value.ts';
@@ -541,6 +541,82 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
       'SET SESSION binlog_format=ROW',
     );
     expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_STATEMENT_DML' });
+  });
+
+  describe('changes logged as statements that do not name an imported table', () => {
+    const other = () => `${fixture.schema}_other`;
+    beforeEach(async () => {
+      await fixture.run(
+        `CREATE DATABASE ${other()}`,
+        `CREATE TABLE ${other()}.x (id INT PRIMARY KEY)`,
+        `CREATE TABLE ${other()}.calm (id INT PRIMARY KEY, t INT)`,
+        `CREATE VIEW here AS SELECT * FROM t`,
+        'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+      );
+    });
+    afterEach(async () => {
+      await fixture.run(`SET SESSION binlog_format=ROW`, `USE ${fixture.schema}`, `DROP DATABASE ${other()}`);
+    });
+    const into = (table: string) => `INSERT INTO ${table} (id, name) VALUES (1, 'a')`;
+
+    it.each<[string, (here: string) => [made: string[], changed: string]]>([
+      [
+        'a trigger',
+        (here) => [
+          [`CREATE TRIGGER g AFTER INSERT ON x FOR EACH ROW ${into(`${here}.t`)}`],
+          'INSERT INTO x VALUES (1)',
+        ],
+      ],
+      ['a view', (here) => [[`CREATE VIEW v AS SELECT * FROM ${here}.t`], into('v')]],
+      [
+        'a view on a table with a trigger',
+        (here) => [
+          [`CREATE TRIGGER g AFTER INSERT ON x FOR EACH ROW ${into(`${here}.t`)}`, 'CREATE VIEW v AS SELECT * FROM x'],
+          'INSERT INTO v VALUES (1)',
+        ],
+      ],
+      [
+        'a function',
+        (here) => [
+          [`CREATE FUNCTION f() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN ${into(`${here}.t`)}; RETURN 1; END`],
+          'SELECT f()',
+        ],
+      ],
+      ['a view of the imported database', (here) => [[], into(`${here}.here`)]],
+    ])('stops at those that reach one through %s (I4)', async (_, statements) => {
+      const [made, changed] = statements(fixture.schema);
+      await fixture.run(`USE ${other()}`);
+      await fixture.run(...made);
+      await using stream = await fixture.open(await fixture.position());
+      await fixture.run('SET SESSION binlog_format=STATEMENT', 'INSERT INTO calm VALUES (1, 1)', changed);
+      expect(await fixture.connection.rows(`SELECT name FROM ${fixture.schema}.t`)).toEqual([['a']]);
+      expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_STATEMENT_DML' });
+    });
+
+    it('stops at a DELETE through a view of the imported database (I4)', async () => {
+      await fixture.run("INSERT INTO t VALUES (1, 'a')");
+      await using stream = await fixture.open(await fixture.position());
+      await fixture.run('SET SESSION binlog_format=STATEMENT', 'DELETE FROM here WHERE id = 1');
+      expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_STATEMENT_DML' });
+    });
+
+    it('hears of code that comes while it goes on, and of code that goes', async () => {
+      await fixture.run(`USE ${other()}`);
+      await using stream = await fixture.open(await fixture.position());
+      const calm = async (id: number) => {
+        const before = await fixture.position();
+        await fixture.run('SET SESSION binlog_format=STATEMENT', `INSERT INTO x VALUES (${id})`);
+        await fixture.run('SET SESSION binlog_format=ROW');
+        await readUntil(stream, before, await fixture.position());
+      };
+      await calm(1);
+      await fixture.run(`CREATE TRIGGER g AFTER INSERT ON x FOR EACH ROW ${into(`${fixture.schema}.t`)}`);
+      await fixture.run('DROP TRIGGER g');
+      await calm(2);
+      await fixture.run(`CREATE TRIGGER g AFTER INSERT ON x FOR EACH ROW ${into(`${fixture.schema}.t`)}`);
+      await fixture.run('SET SESSION binlog_format=STATEMENT', 'INSERT INTO x VALUES (3)');
+      expect(await failureOf(stream)).toMatchObject({ code: 'STREAM_STATEMENT_DML' });
+    });
   });
 
   it('reads rows of CREATE TABLE … SELECT as those of a table out of scope', async () => {
