@@ -451,7 +451,7 @@ export const ERROR_TABLE = {
     kind: 'refused',
     meaning: 'A verification found rows that differ between source and target, or could not finish.',
     remedy:
-      '`switchyard import show` lists the first differing rows. Find out what changed them; `switchyard verify --repair` writes them as they are on the source.',
+      '`switchyard import show` lists the first differing rows. Find out what changed them; `switchyard verify --repair` writes them as they are on the primary.',
   },
   PHASE_REFUSED: {
     kind: 'refused',
@@ -523,6 +523,13 @@ export const ERROR_TABLE = {
     meaning:
       'A server could not put a row into the form that is compared, usually because max_allowed_packet is too small.',
     remedy: 'Raise max_allowed_packet on that server, then verify again.',
+  },
+  VERIFY_REVERSE_OFF: {
+    kind: 'refused',
+    meaning:
+      'The target is primary, and with `reverse: off` nothing brings its writes to the source: the two are not meant to be the same any more.',
+    remedy:
+      'Nothing: there is no way back that a verification would guard. `switchyard complete` when the target is what you want.',
   },
   VERIFY_STALE: {
     kind: 'refused',

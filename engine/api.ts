@@ -459,7 +459,7 @@ export interface EngineApi {
   verify(params: { id: string } & VerifyRequest & Actor): Promise<ImportView>;
   /** The chunks that are done stay done. */
   pauseVerification(params: { id: string } & Actor): Promise<ImportView>;
-  /** Writes the differing rows to the target as they are on the source. Refused once the target is primary. */
+  /** Writes the differing rows to the other side as they are on the primary. */
   repairDifferences(params: { id: string } & Actor): Promise<VerifyRepairReport>;
   /** Goes on with one that was paused, or failed on its way. */
   resumeVerification(params: { id: string } & Actor): Promise<ImportView>;

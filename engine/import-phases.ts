@@ -1,4 +1,5 @@
 import { childController } from '../core/abort.ts';
+import { AppError } from '../core/errors.ts';
 import type { TableView, VerifyRequest } from './api.ts';
 import { runCopyPhase } from './copy-phase.ts';
 import type { ImportDocument } from './import-document.ts';
@@ -45,7 +46,7 @@ export class ImportPhases {
 
   /** After a start of the engine, and by `resume`. */
   goOn(): void {
-    const { phase, error } = this.#world.record.document;
+    const { phase, error, verify } = this.#world.record.document;
     switch (phase) {
       case 'pending':
       case 'copying':
@@ -63,7 +64,8 @@ export class ImportPhases {
         return;
       case 'switched_primaries':
         this.#streams.startReplicationTo('source');
-        this.#verification.keep();
+        if (verify?.state === 'running') this.#inBackground((signal) => this.#verifyPhase('resumed', signal));
+        else this.#verification.keep();
         return;
       case 'error':
         if (error?.fromPhase === 'switched_primaries') this.#streams.watchStrays();
@@ -80,8 +82,17 @@ export class ImportPhases {
 
   /** A new one, or one that has stopped on its way. */
   async startVerification(request: VerifyRequest | 'resumed'): Promise<void> {
+    const { phase, options } = this.#world.record.document;
+    if (phase === 'switched_primaries' && options.reverse === 'off')
+      throw new AppError(
+        'VERIFY_REVERSE_OFF',
+        'the import has reverse: off, so the source does not follow the target, which is primary',
+      );
+    if (this.#verification.isRunning) throw new AppError('PHASE_REFUSED', 'a verification runs already');
     await this.#enter('start_verify');
     this.#inBackground((signal) => this.#verifyPhase(request, signal));
+    // Whoever asked is told of this one, not of the one before.
+    await this.#verification.begun();
   }
 
   async stop(): Promise<void> {
@@ -112,8 +123,10 @@ export class ImportPhases {
   }
 
   async #verifyPhase(request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<void> {
-    this.#streams.followSource();
-    await this.#verification.run(request, signal);
+    const primary = this.#world.record.document.phase === 'switched_primaries' ? 'target' : 'source';
+    if (primary === 'source') this.#streams.followSource();
+    else this.#streams.startReplicationTo('source');
+    await this.#verification.run(request, primary, signal);
   }
 
   #inBackground(work: (signal: AbortSignal) => Promise<void>): void {

@@ -61,9 +61,8 @@ export class ImportRequests {
 
   async pauseVerification(): Promise<ImportView> {
     return await this.#runner.exclusively('pausing of the verification', async () => {
-      const { phase } = this.#world.record.document;
-      if (phase !== 'verifying_data')
-        throw new AppError('PHASE_REFUSED', `no verification runs in phase ${phase}; possible in verifying_data`);
+      if (!this.#runner.verification.isRunning)
+        throw new AppError('PHASE_REFUSED', 'no verification runs that could be paused');
       await this.#runner.verification.pause();
       return await this.#runner.view();
     });
@@ -82,11 +81,11 @@ export class ImportRequests {
   async repairDifferences(actor: string): Promise<VerifyRepairReport> {
     return await this.#runner.exclusively('repair of differing rows', async () => {
       const { phase } = this.#world.record.document;
-      const possible = ['running', 'verified_data', 'switched_replicas'];
+      const possible = ['running', 'verified_data', 'switched_replicas', 'switched_primaries'];
       if (!possible.includes(phase))
         throw new AppError(
           'PHASE_REFUSED',
-          `rows are not repaired in phase ${phase}; possible in ${possible.join(', ')}, while the source is primary`,
+          `rows are not repaired in phase ${phase}; possible in ${possible.join(', ')}`,
         );
       const report = await this.#runner.verification.repair(actor);
       return { ...report, view: await this.#runner.view() };
@@ -118,6 +117,8 @@ export class ImportRequests {
       for (const { code, message } of refusals)
         this.#world.log('warn', `the switch is forced over ${code}: ${message}`, { forced: code });
       await runner.stopFenceWatch();
+      // Its refusal was passed. One that is paused does not go on behind the switch.
+      await runner.verification.pause();
       using _switch = runner.verification.atSwitch.begin(plan);
       const { pauseMs, hold } = await this.#run(plan);
       this.#world.log('info', `${request.kind} are served by the ${plan.to}`, {

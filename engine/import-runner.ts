@@ -46,6 +46,7 @@ export class ImportRunner {
       mayBegin,
       onFailed,
       onDiverged: (reason) => this.verification.diverged(reason),
+      onUnwatched: () => this.verification.unwatched(),
       onReconnect: () => {
         this.marker.askAgain();
         this.#fenceWatch?.poke();

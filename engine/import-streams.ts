@@ -28,8 +28,10 @@ export interface StreamEvents {
   mayBegin: () => Promise<void>;
   /** A stream stopped with a reason. */
   onFailed: (error: unknown) => void;
-  /** What is on the source alone from now on, or may be; told before it is noted. */
+  /** What is on the source alone from now on; told before it is noted. */
   onDiverged: (reason: string) => Promise<void>;
+  /** Nobody sees by now what is on the source alone: see `strayWatchReads`. */
+  onUnwatched: () => Promise<void>;
   /** A stream lost a connection. */
   onReconnect: () => void;
 }
@@ -265,6 +267,7 @@ export class ImportStreams {
         log: (level, message, details) => world.log(level, message, details),
         mayBegin: () => this.#events.mayBegin(),
         onDiverged: (reason) => this.#events.onDiverged(reason),
+        onUnwatched: () => this.#events.onUnwatched(),
         onChanged: () => world.changed(),
       },
       world.signal,
@@ -279,6 +282,11 @@ export class ImportStreams {
       () => true,
       () => false,
     );
+  }
+
+  /** False while the target is primary and the stray watch cannot read on: once it can, nothing has been missed. */
+  get strayWatchReads(): boolean {
+    return this.#strayWatch === undefined || this.#strayWatch.ended || this.#strayWatch.readable;
   }
 
   /** Whether the progress row of the stream to `side` stands where that stream must begin: the stray watch moved it on. */

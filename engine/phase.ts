@@ -46,7 +46,12 @@ export const TRANSITIONS = {
     replicas_on_target: 'switched_replicas',
     replicas_on_source: 'running',
   },
-  switched_primaries: { start_switch_primaries: 'switching_primaries', complete: 'completed' },
+  // A verification leaves it: whatever else an operator may do there stays possible.
+  switched_primaries: {
+    start_verify: 'switched_primaries',
+    start_switch_primaries: 'switching_primaries',
+    complete: 'completed',
+  },
   completed: {},
   cancelled: {},
   error: { cancel: 'cancelled' },

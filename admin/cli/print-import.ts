@@ -126,6 +126,7 @@ export function verifyText({ verify }: Pick<ImportView, 'verify'>): string {
   const differing = verify.tables.filter(({ differencesTotal }) => differencesTotal > 0);
   const lines = [
     `verification: ${verify.state}, ${formatCount(verify.rows)} rows in ${verify.tables.length} tables${when}`,
+    ...(verify.primary === 'source' ? [] : ['  the target is primary: the source is compared with it']),
     ...(verify.etaMs === null ? [] : [`  ETA ${formatDuration(verify.etaMs)}`]),
     ...(verify.throttled === null ? [] : [`  nothing is compared for now: ${printable(verify.throttled)}`]),
     ...(verify.reason === null ? [] : [`  ${printable(verify.reason)}`]),

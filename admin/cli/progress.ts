@@ -23,7 +23,7 @@ interface Item {
 
 /** What is being worked on: tables of the copy, or of a verification under way. */
 function itemsOf(view: ImportView): Item[] {
-  if (view.phase === 'verifying_data' && view.verify !== null) {
+  if (isVerifying(view) && view.verify !== null) {
     return view.verify.tables.map(({ name, state, chunksDone, chunksTotal, rows }) => ({
       name,
       done: chunksDone,
@@ -50,10 +50,9 @@ export function progressLine(view: ImportView, etaMs: number | null): string {
   const parts = [view.id, view.phase];
   if (isWorking(view)) {
     parts.push(...totals(view, items), `${finished}/${items.length} tables`);
-    const left = view.phase === 'verifying_data' ? (view.verify?.etaMs ?? null) : etaMs;
+    const left = isVerifying(view) ? (view.verify?.etaMs ?? null) : etaMs;
     if (view.phase !== 'pending') parts.push(`ETA ${left === null ? '-' : formatDuration(left)}`);
-    if (view.phase === 'verifying_data' && view.verify?.throttled != null)
-      parts.push(`waits: ${view.verify.throttled}`);
+    if (isVerifying(view) && view.verify?.throttled != null) parts.push(`waits: ${view.verify.throttled}`);
   }
   if (view.error !== null) parts.push(`${view.error.code}: ${view.error.message}`);
   return printable([...parts, `lag ${lagText(view)}`].join('  '));
@@ -76,17 +75,21 @@ export function progressFrame(view: ImportView, { columns, rows, etaMs }: FrameO
   return lines.map((line) => line.slice(0, Math.max(20, columns - 1)));
 }
 
+/** Before the switch it has a phase of its own; while the target is primary it has none. */
+export function isVerifying({ phase, verify }: ImportView): boolean {
+  return phase === 'verifying_data' || (phase === 'switched_primaries' && verify?.state === 'running');
+}
+
 function isWorking(view: ImportView): boolean {
-  return view.phase === 'pending' || view.phase === 'copying' || view.phase === 'verifying_data';
+  return view.phase === 'pending' || view.phase === 'copying' || isVerifying(view);
 }
 
 function totals(view: ImportView, items: readonly Item[]): string[] {
   const done = items.reduce((sum, item) => sum + item.done, 0);
   const total = items.reduce((sum, item) => sum + item.total, 0);
-  const rows =
-    view.phase === 'verifying_data'
-      ? `${formatCount(view.verify?.rows ?? 0)} rows`
-      : `${formatCount(done)} / ${formatCount(total)} rows`;
+  const rows = isVerifying(view)
+    ? `${formatCount(view.verify?.rows ?? 0)} rows`
+    : `${formatCount(done)} / ${formatCount(total)} rows`;
   return [rows, formatPercent(done, total)];
 }
 

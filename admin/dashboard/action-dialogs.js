@@ -54,11 +54,13 @@ export function openCompleteDialog(view, onView) {
 
 export function openRepairDialog(view, onView) {
   const rows = view.verify.tables.reduce((sum, { differencesTotal }) => sum + differencesTotal, 0);
+  const { primary } = view.verify;
+  const other = primary === 'source' ? 'target' : 'source';
   ask(
     {
       title: 'Repair differing rows',
-      text: `${rows} rows of the target are written anew as they are on the source, and compared again. What they were is kept in _switchyard.verify_repairs there; why they differed stays to be found.`,
-      button: 'Repair on the target',
+      text: `${rows} rows of the ${other} are written anew as they are on the ${primary}, and compared again. What they were is kept in _switchyard.verify_repairs there; why they differed stays to be found.`,
+      button: `Repair on the ${other}`,
       danger: true,
       work: async () => (await send('POST', pathOf(view, 'verify/repair'))).view,
     },

@@ -33,7 +33,7 @@ export function actions(view, { onView, onProblem }) {
   const backAction = back === 'primaries' ? 'switchBackPrimaries' : 'switchBackReplicas';
   return [
     button('verify', hasStopped ? 'Verify anew' : 'Verify data', verify(''), emphasis('verify')),
-    view.phase === 'verifying_data' ? button('pauseVerification', 'Pause', verify('/pause')) : null,
+    view.verify?.state === 'running' ? button('pauseVerification', 'Pause', verify('/pause')) : null,
     hasStopped && view.verify.position !== null
       ? button('resumeVerification', 'Go on verifying', verify('/resume'), 'primary')
       : null,

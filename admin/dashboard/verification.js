@@ -46,6 +46,9 @@ export function verification(view) {
           : figure('left, about', duration(verify.etaMs), `since ${dateTime(verify.startedAtMs).slice(11)}`)
         : figure('took', duration(verify.finishedAtMs - verify.startedAtMs), `at ${dateTime(verify.finishedAtMs)}`),
     ),
+    verify.primary === 'target'
+      ? h('p', { class: 'muted' }, 'The target is primary: the source is compared with it.')
+      : null,
     verify.throttled === null ? null : h('p', { class: 'muted' }, `Nothing is compared for now: ${verify.throttled}`),
     verify.reason === null ? null : h('p', { class: 'muted' }, verify.reason),
     verify.recheck === null ? null : recheck(verify.recheck),

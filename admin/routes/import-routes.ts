@@ -81,7 +81,7 @@ export const importRoutes: Route[] = [
     method: 'POST',
     path: '/api/v1/imports/{id}/verify',
     operationId: 'verifyImport',
-    summary: 'Start a verification; its progress is in the view.',
+    summary: 'Start a verification, of the side that follows against the primary; its progress is in the view.',
     tag,
     body: verifyRequestSchema.prefault({}),
     answer: importViewSchema,
@@ -102,7 +102,7 @@ export const importRoutes: Route[] = [
     path: '/api/v1/imports/{id}/verify/repair',
     operationId: 'repairDifferences',
     summary:
-      'Write the rows that a verification found different to the target as they are on the source, and compare them again.',
+      'Write the rows that a verification found different to the other side as they are on the primary, and compare them again.',
     tag,
     body: nothingSchema,
     answer: verifyRepairReportSchema,

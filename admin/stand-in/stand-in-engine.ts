@@ -82,7 +82,7 @@ export class StandInEngine implements EngineApi {
     this.#record('pauseVerification', params);
     const { verify } = this.find(params.id);
     if (verify !== null) verify.state = 'paused';
-    return this.#from(params.id, ['verifying_data'], 'running');
+    return this.#verifying(params.id, ['verifying_data'], 'running');
   };
 
   repairDifferences: EngineApi['repairDifferences'] = async (params) => {
@@ -95,14 +95,14 @@ export class StandInEngine implements EngineApi {
     this.#record('resumeVerification', params);
     const { verify } = this.find(params.id);
     if (verify !== null) verify.state = 'running';
-    return this.#from(params.id, ['running', 'verified_data'], 'verifying_data');
+    return this.#verifying(params.id, ['running', 'verified_data'], 'verifying_data');
   };
 
   verify: EngineApi['verify'] = async (params) => {
     this.#record('verify', params);
     const view = this.find(params.id);
     view.verify = standInVerify(view);
-    return this.#from(params.id, ['running', 'verified_data'], 'verifying_data');
+    return this.#verifying(params.id, ['running', 'verified_data'], 'verifying_data');
   };
 
   switchTraffic: EngineApi['switchTraffic'] = async (params): Promise<SwitchReport> => {
@@ -232,6 +232,12 @@ export class StandInEngine implements EngineApi {
       throw new AppError('PHASE_REFUSED', `not possible in ${view.phase}, only in ${phases.join(', ')}`);
     }
     return this.move(view, to);
+  }
+
+  /** While the target is primary a verification has no phase of its own. */
+  #verifying(id: string, phases: Phase[], to: Phase): ImportView {
+    const view = this.find(id);
+    return view.phase === 'switched_primaries' ? this.changed(view) : this.#from(id, phases, to);
   }
 
   #record(method: string, args: unknown): void {

@@ -8,7 +8,7 @@ export function play(backend: StandInBackend, elapsedMs: number): void {
   for (const view of backend.engine.imports.values()) {
     if (view.phase === 'completed' || view.phase === 'cancelled' || view.phase === 'error') continue;
     if (view.phase === 'copying') copySome(backend, view, elapsedMs);
-    if (view.phase === 'verifying_data') verifySome(backend, view, elapsedMs);
+    if (view.verify?.state === 'running') verifySome(backend, view, elapsedMs);
     replicate(view);
     backend.engine.changed(view);
   }
@@ -49,7 +49,7 @@ function verifySome(backend: StandInBackend, view: ImportView, elapsedMs: number
   if (verify.tables.some(({ state }) => state !== 'equal')) return;
   verify.state = 'equal';
   verify.finishedAtMs = Date.now();
-  backend.engine.move(view, 'verified_data');
+  if (view.phase === 'verifying_data') backend.engine.move(view, 'verified_data');
   backend.log(view.id, `verified ${verify.rows} rows: equal`);
 }
 

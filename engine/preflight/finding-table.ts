@@ -353,8 +353,8 @@ export const FINDINGS = {
   ROWS_REPAIRED: {
     severity: 'warning',
     skippable: true,
-    meaning: 'Rows of the target differed from the source, and were repaired because somebody asked for it.',
-    fix: 'Find out what had changed them: `_switchyard.verify_repairs` on the target has each row, with its values (cut) on both sides.',
+    meaning: 'Rows of one side differed from the primary, and were repaired because somebody asked for it.',
+    fix: 'Find out what had changed them: `_switchyard.verify_repairs` on that side has each row, with its values (cut) on both sides.',
   },
   FOREIGN_KEYS: {
     severity: 'info',

@@ -54,8 +54,10 @@ export interface StrayWatchOptions {
   log: AlarmLog;
   /** See `ReplicationOptions`. */
   mayBegin: () => Promise<void>;
-  /** Before strays are kept, and where they cannot be looked for. */
+  /** Before strays are kept. */
   onDiverged: (reason: string) => Promise<void>;
+  /** They cannot be looked for; told again with every attempt. */
+  onUnwatched: () => Promise<void>;
   onChanged: () => void;
 }
 
@@ -154,10 +156,7 @@ export class StrayWatch {
           this.#state === 'failed' ? 'error' : 'warn',
           `the old primary is not watched for stray writes: ${code}: ${message}`,
         );
-        if (this.#state === 'failed')
-          await this.#options.onDiverged(
-            'the log of the old primary cannot be read: what was written there is not known',
-          );
+        if (this.#state === 'failed') await this.#options.onUnwatched();
         this.#options.onChanged();
         // Another engine has the import; that one watches.
         if (code === 'STREAM_TAKEN_OVER') return;

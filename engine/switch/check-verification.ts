@@ -75,8 +75,10 @@ function checkVerdict(
     case 'rechecking':
       if (behind === null) refusals.push(refusal('VERIFICATION_BEHIND', `not all is compared: ${view.reason}`));
       return;
-    case 'equal':
     case 'running':
+      refusals.push(refusal('VERIFICATION_RUNNING', 'a verification runs that has no verdict yet'));
+      return;
+    case 'equal':
       return;
     default:
       throw new Error(`unknown state ${String(view.state satisfies never)}`);

@@ -30,7 +30,13 @@ export const REFUSAL_TABLE = {
     forceable: true,
     meaning: 'The last verification found differing rows, or did not finish.',
     remedy:
-      '`switchyard import show ID` lists the rows; `switchyard verify ID --repair` writes them as they are on the source, `switchyard verify ID` (`--resume`) compares all. Neither is possible while the target is primary: force the way back, then verify. Forced, rows stay as they are.',
+      '`switchyard import show ID` lists the rows; `switchyard verify ID --repair` writes them as they are on the primary, `switchyard verify ID` (`--resume`) compares all. Forced, rows stay as they are.',
+  },
+  VERIFICATION_RUNNING: {
+    forceable: true,
+    meaning: '(Back) a verification runs, begun while the target was primary.',
+    remedy:
+      'Wait for its verdict, or `switchyard verify ID --pause`. Forced, it is paused, does not go on behind the switch, and nobody has compared all rows.',
   },
   VERIFICATION_NEEDED: {
     forceable: true,

@@ -1,5 +1,6 @@
 import { childController } from '../../core/abort.ts';
 import { AppError, serializeError } from '../../core/errors.ts';
+import type { Side } from '../../core/phase.ts';
 import type { VerifyRepairReport, VerifyRequest, VerifyView } from '../api.ts';
 import type { ImportStreams } from '../import-streams.ts';
 import type { ImportWorld } from '../import-world.ts';
@@ -16,7 +17,7 @@ export class ImportVerification {
   readonly #world: ImportWorld;
   readonly #streams: ImportStreams;
   readonly #keeper: VerificationKeeper;
-  #pass: { pausing: AbortController; ended: Promise<void> } | undefined;
+  #pass: { pausing: AbortController; begun: Promise<void>; ended: Promise<void> } | undefined;
 
   constructor(world: ImportWorld, streams: ImportStreams) {
     this.#world = world;
@@ -34,47 +35,76 @@ export class ImportVerification {
     return canGoOn(this.#record.view);
   }
 
+  get isRunning(): boolean {
+    return this.#pass !== undefined;
+  }
+
   get #record(): VerificationRecord {
     return this.#keeper.record;
   }
 
   /** The whole pass; its verdict is stored. Rejects only when the engine ends: the next one goes on with it. */
-  async run(request: VerifyRequest | 'resumed', signal: AbortSignal): Promise<void> {
-    await this.#keeper.stop();
-    const former = this.#record.view;
-    const isResumed = request === 'resumed' && former !== null && canGoOn(former);
-    // Whatever is heard from now on is of this pass, and no word about the former one.
-    this.#record.view = isResumed
-      ? { ...former, ...STILL, state: 'running', reason: null, finishedAtMs: null }
-      : { ...NOTHING_YET, state: 'running', startedAtMs: Date.now() };
-    const kept = this.#keeper.keepNew('source');
+  async run(request: VerifyRequest | 'resumed', primary: Side, signal: AbortSignal): Promise<void> {
     const pausing = childController(signal);
+    const begun = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<void>();
-    this.#pass = { pausing, ended: ended.promise };
-    const both = AbortSignal.any([pausing.signal, kept.signal]);
+    this.#pass = { pausing, begun: begun.promise, ended: ended.promise };
     try {
-      const pass = new VerificationPass({
-        world: this.#world,
-        record: this.#record,
-        kept,
-        follower: this.#streams.follower('target'),
-        request,
-        former,
-        signal: both,
-        onBegun: () => this.#keeper.persistRegularly(),
-      });
-      this.#record.view = await pass.run().catch((error: unknown) => this.#ended(kept, error, both));
-      kept.passed();
-      // In the same turn: what was found since the verdict counts.
-      this.#keeper.restate();
-      await this.#record.store(this.#keeper.live);
+      await this.#keeper.stop();
+      const former = await this.#begin(request, primary);
+      begun.resolve();
+      await this.#run({ request, primary, former }, pausing.signal);
     } finally {
       this.#pass = undefined;
+      begun.resolve();
       ended.resolve();
     }
+  }
+
+  /** Stored first: while the target is primary no phase tells the next engine of it. Answers what it goes on with, if it does. */
+  async #begin(request: VerifyRequest | 'resumed', primary: Side): Promise<VerifyView | null> {
+    const stored = this.#record.view;
+    const former = stored?.primary === primary ? stored : null;
+    const isResumed = request === 'resumed' && former !== null && canGoOn(former);
+    const rowsPerSecond = request === 'resumed' ? (former?.rowsPerSecond ?? null) : request.rowsPerSecond;
+    // Whatever is heard from now on is of this pass, and no word about the former one.
+    const view: VerifyView = isResumed
+      ? { ...former, ...STILL, state: 'running', reason: null, finishedAtMs: null }
+      : { ...NOTHING_YET, primary, rowsPerSecond, state: 'running', startedAtMs: Date.now() };
+    this.#record.view = view;
+    await this.#world.record.update(() => ({ verify: view }));
+    return former;
+  }
+
+  async #run(
+    { request, primary, former }: { request: VerifyRequest | 'resumed'; primary: Side; former: VerifyView | null },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const kept = this.#keeper.keepNew(primary);
+    const both = AbortSignal.any([signal, kept.signal]);
+    const pass = new VerificationPass({
+      world: this.#world,
+      record: this.#record,
+      kept,
+      request,
+      former,
+      signal: both,
+      onBegun: () => this.#keeper.persistRegularly(),
+    });
+    this.#record.view = await pass.run().catch((error: unknown) => this.#ended(kept, error, both));
+    kept.passed();
+    // In the same turn: what was found since the verdict counts.
+    this.#keeper.restate();
+    await this.#record.store(this.#keeper.live);
     const { state, rows, position } = this.#record.view;
     this.#world.log(state === 'equal' ? 'info' : 'warn', `verification: ${state}`, { rows, position });
     this.#keeper.watch(kept);
+    if (!this.#streams.strayWatchReads) await this.unwatched();
+  }
+
+  /** Resolves when the view is that of the pass, and stored. */
+  async begun(): Promise<void> {
+    await this.#pass?.begun;
   }
 
   /** Resolves when the pass has stopped and is stored as paused. */
@@ -103,13 +133,44 @@ export class ImportVerification {
     const report = await repairDifferences(this.#world, kept, actor);
     if (this.#keeper.kept === kept) this.#keeper.restate();
     await this.#record.store(this.#keeper.live);
+    if (!this.#streams.strayWatchReads) await this.unwatched();
     return report;
   }
 
-  /** The sides differ from now on by what replication does not bring. */
+  /**
+   * The sides differ from now on by what replication does not bring. A pass ends, and one that has stopped on its way does not go on:
+   * it may be of rows that were compared already. Nor does what differed become equal by a repair of what is known.
+   */
   async diverged(reason: string): Promise<void> {
+    const stale = new AppError('VERIFY_STALE', reason);
+    if (this.#pass !== undefined) {
+      this.#keeper.kept?.fail(stale);
+      await this.pause();
+    }
+    const { view } = this.#record;
+    if (view === null) return;
+    if (view.state === 'equal' || view.state === 'rechecking') await this.#keeper.goStale(stale);
+    else if (canGoOn(view) || view.state === 'different') {
+      await this.#keeper.stop();
+      const state = view.state === 'different' ? 'different' : 'failed';
+      const { code } = stale;
+      this.#record.view = {
+        ...(this.#record.view ?? view),
+        ...STILL,
+        state,
+        reason: `${code}: ${reason}`,
+        position: null,
+      };
+      await this.#record.store(this.#record.view);
+    }
+  }
+
+  /** Nobody would see it if they did. Once somebody looks again, nothing has been missed: so a pass goes on, and has its verdict. */
+  async unwatched(): Promise<void> {
     const state = this.#record.view?.state;
-    if (state === 'equal' || state === 'rechecking') await this.#keeper.goStale(new AppError('VERIFY_STALE', reason));
+    if (state !== 'equal' && state !== 'rechecking') return;
+    const reason = 'the log of the old primary cannot be read: what was written there is not known';
+    await this.#keeper.goStale(new AppError('VERIFY_STALE', reason));
   }
 
   /** What is known is of another time than the one that the import is brought to. */

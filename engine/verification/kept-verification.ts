@@ -198,7 +198,7 @@ export class KeptVerification {
     this.#isTold = true;
     this.tables.restore(view.tables);
     this.#catchUp(position).catch((error: unknown) => {
-      if (!this.signal.aborted) this.#fail(error);
+      if (!this.signal.aborted) this.fail(error);
     });
   }
 
@@ -220,6 +220,13 @@ export class KeptVerification {
 
   async pace(signal: AbortSignal): Promise<void> {
     await this.#throttle.pass(signal);
+  }
+
+  /** Rows cannot be compared any more, or it would say nothing. */
+  fail(error: unknown): void {
+    this.#failed ??= error;
+    this.#failure.reject(error);
+    this.#controller.abort();
   }
 
   /** Resolves when rows can be compared. */
@@ -266,19 +273,13 @@ export class KeptVerification {
     await this.#throttle[Symbol.asyncDispose]();
   }
 
-  #fail(error: unknown): void {
-    this.#failed ??= error;
-    this.#failure.reject(error);
-    this.#controller.abort();
-  }
-
   /** DDL that is about to be replicated, or was while nobody listened. */
   #redefine(ddl: LoggedQuery): void {
     const { database } = this.options;
     const effect = statementEffect(ddl);
     // What else it may have changed is not known.
     if (effect.kind !== 'tables') {
-      this.#fail(ddlSince(ddl.sql));
+      this.fail(ddlSince(ddl.sql));
       return;
     }
     const named = effect.tables.filter(({ schema }) => isSameName(schema, database)).map(({ name }) => name);
@@ -290,7 +291,7 @@ export class KeptVerification {
     if (!this.#isPairing) {
       this.#isPairing = true;
       pairAnew({ ...this.options, tables, signal }).catch((error: unknown) => {
-        if (!signal.aborted) this.#fail(error);
+        if (!signal.aborted) this.fail(error);
       });
     }
     while (tables.awaitsPairs) await abortable(tables.nextPairs(), signal);
@@ -315,7 +316,7 @@ export class KeptVerification {
     });
     this.#recheck = recheck;
     this.#ready.resolve(recheck);
-    recheck.done.catch((error: unknown) => this.#fail(error));
+    recheck.done.catch((error: unknown) => this.fail(error));
   }
 
   /** Servers that are away are waited for. */

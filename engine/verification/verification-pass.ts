@@ -1,10 +1,10 @@
+import { abortable } from '../../core/abort.ts';
 import { systemClock } from '../../core/clock.ts';
 import { parsePosition } from '../../core/gtid.ts';
 import type { VerifyRequest, VerifyView } from '../api.ts';
 import type { ImportWorld } from '../import-world.ts';
 import type { KeptVerification } from './kept-verification.ts';
 import { STILL, type VerificationRecord } from './verification-record.ts';
-import type { Follower } from '../verify/follower.ts';
 import { earlierPass, newPass, type PassStart } from '../verify/pass-start.ts';
 import { RowRate } from '../verify/row-rate.ts';
 import { runVerify } from '../verify/run-verify.ts';
@@ -34,7 +34,6 @@ export interface VerificationPassOptions {
   world: ImportWorld;
   record: VerificationRecord;
   kept: KeptVerification;
-  follower: Follower;
   request: VerifyRequest | 'resumed';
   /** What it goes on with, if it does. */
   former: VerifyView | null;
@@ -43,7 +42,7 @@ export interface VerificationPassOptions {
   onBegun: () => void;
 }
 
-/** The pass over all rows, before the first switch or behind one back: of the source, which is primary then. */
+/** The pass over all rows: the other side is compared with the primary. */
 export class VerificationPass {
   readonly #options: VerificationPassOptions;
 
@@ -53,10 +52,10 @@ export class VerificationPass {
 
   /** Resolves with its verdict, which is neither shown nor stored yet. Rejects as `runVerify`. */
   async run(): Promise<VerifyView> {
-    const { world, record, kept, follower, signal, onBegun } = this.#options;
+    const { world, record, kept, signal, onBegun } = this.#options;
     const { document } = world.record;
-    const { source, target } = world.credentials;
-    await kept.pairTables();
+    const { source, target, mirrored, follower } = kept.options;
+    await abortable(kept.pairTables(), signal);
     const { startedAtMs, rowsPerSecond, chunks, done } = await this.#begin();
     const rate = rowsPerSecond === null ? undefined : new RowRate(rowsPerSecond, systemClock);
     try {
@@ -64,6 +63,7 @@ export class VerificationPass {
         flavors: kept.options.flavors,
         source,
         target,
+        mirrored,
         // The largest first: its chunks are those that several connections share.
         tables: kept.tables.toCompare().sort((a, b) => b.source.table.bytes - a.source.table.bytes),
         isPaired: (table) => kept.tables.isPaired(table),
@@ -97,7 +97,8 @@ export class VerificationPass {
 
   /** Stored before the first row is compared, so that it can go on from there. */
   async #begin(): Promise<PassStart> {
-    const { world, record, kept, request, former } = this.#options;
+    const { world, record, kept, request, former, signal } = this.#options;
+    // Noted on the target whoever is primary: less is written on the source.
     const place = { target: world.credentials.target, importId: world.record.document.id };
     const earlier =
       request === 'resumed' && former !== null && canGoOn(former)
@@ -108,12 +109,13 @@ export class VerificationPass {
         : undefined;
     const rowsPerSecond = request === 'resumed' ? (former?.rowsPerSecond ?? null) : request.rowsPerSecond;
     const start = earlier ?? newPass(place, rowsPerSecond);
-    const position = earlier === undefined ? await kept.begins() : kept.position;
+    const position = earlier === undefined ? await abortable(kept.begins(), signal) : kept.position;
     await start.chunks.begin();
     const view: VerifyView = {
       ...NOTHING_YET,
       state: 'running',
       startedAtMs: start.startedAtMs,
+      primary: kept.options.mirrored ? 'target' : 'source',
       rowsPerSecond: start.rowsPerSecond,
       position: position?.toString() ?? null,
     };

@@ -10,7 +10,7 @@ import { ConnectionPair } from '../verify/connection-pair.ts';
 import { repairRows, type RepairResult } from '../verify/repair-rows.ts';
 import { REPAIRS_DDL } from '../verify/repairs-table.ts';
 
-/** Repairs the rows that are known to differ. Each is recorded on the target, and the import has a finding. */
+/** Repairs the rows that are known to differ. Each is recorded on the side that is written to, and the import has a finding. */
 export async function repairDifferences(
   world: ImportWorld,
   kept: KeptVerification,
@@ -24,13 +24,19 @@ export async function repairDifferences(
   // Of rows that an engine found before its restart, or past a bound, the text is known at most.
   if (repairable === 0)
     throw new AppError('PHASE_REFUSED', 'the engine was restarted since the differing rows were found: verify first');
-  await using writer = await openDestination(world.credentials.target);
+  const { target: follower, mirrored } = kept.options;
+  await using writer = await openDestination(follower);
   await createSidecar(writer, [REPAIRS_DDL]);
   const repairs = await repairKnown(kept, { writer, importId: record.document.id, actor });
   const found = repairs
     .filter(({ repaired }) => repaired.length > 0)
     .map(({ table, repaired }) =>
-      finding('ROWS_REPAIRED', 'target', table, `${repaired.length} rows that differed were repaired by ${actor}`),
+      finding(
+        'ROWS_REPAIRED',
+        mirrored ? 'source' : 'target',
+        table,
+        `${repaired.length} rows that differed were repaired by ${actor}`,
+      ),
     );
   for (const { message, subject } of found) world.log('warn', `${subject}: ${message}`);
   await record.update(({ findings }) => ({ findings: [...findings, ...found] }));
@@ -42,14 +48,14 @@ export async function repairDifferences(
 }
 
 /**
- * `writer` is a session on the target as that of the applier. Rows that are the same behind it do not count as differing
+ * `writer` is a session on the side that follows the primary, as that of the applier. Rows that are the same behind it do not count as differing
  * any more.
  */
 async function repairKnown(
   kept: KeptVerification,
   asked: { writer: ServerConnection; importId: string; actor: string },
 ): Promise<(RepairResult & { table: string })[]> {
-  const { flavors, follower } = kept.options;
+  const { flavors, follower, mirrored } = kept.options;
   await kept.isReady();
   const { signal } = kept;
   using pair = new ConnectionPair({ ...kept.options, signal });
@@ -59,7 +65,7 @@ async function repairKnown(
     const keys = new Map([...progress.known].map(([key, difference]) => [key, difference.key]));
     const isPaired = () => kept.tables.isPaired(table);
     const result = await pair.use((open) =>
-      repairRows({ ...asked, pair: open, table, isPaired, flavors, follower, signal }, keys),
+      repairRows({ ...asked, pair: open, table, isPaired, mirrored, flavors, follower, signal }, keys),
     );
     progress.resolve([...result.repaired, ...result.already]);
     repairs.push({ table: table.name, ...result });

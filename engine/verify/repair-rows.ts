@@ -6,20 +6,21 @@ import { keyColumns } from '../copy/key-range.ts';
 import { typedImages } from '../copy/typed-json.ts';
 import type { Value, ServerConnection } from '../server/connection.ts';
 import { executedPosition } from '../server/position.ts';
-import type { RowDifference } from './compare-digests.ts';
+import { mirroredDifference, type Digests, type RowDifference } from './compare-digests.ts';
 import { keyText } from './key-text.ts';
 import { keyBatches, recheckKeys, type Keys, type RecheckContext } from './recheck-keys.ts';
 import { recordStatement } from './repairs-table.ts';
-import type { Digests } from './compare-digests.ts';
 
 /** Together in one transaction. */
 const ROWS_MAX = 50;
 
 export interface RepairContext extends RecheckContext {
-  /** To the target, in a session as that of the applier, with `multiStatements`. */
+  /** To `target`, in a session as that of the applier, with `multiStatements`. */
   writer: ServerConnection;
   /** Whether no DDL on the table was heard of since it was paired. */
   isPaired: () => boolean;
+  /** See `KeptVerificationOptions`: the record is in the terms of the import. */
+  mirrored: boolean;
   importId: string;
   actor: string;
 }
@@ -109,7 +110,7 @@ async function undo({ writer }: RepairContext, error: unknown): Promise<void> {
 }
 
 async function writeRows(context: RepairContext, differences: readonly RowDifference[]): Promise<void> {
-  const { pair, table, isPaired, flavors, follower, signal, writer, importId, actor } = context;
+  const { pair, table, isPaired, mirrored, flavors, follower, signal, writer, importId, actor } = context;
   const keys = differences.map(({ key }) => key);
   await pair.source.write('START TRANSACTION READ ONLY');
   const before = table.source.parse(await pair.source.rows(table.source.rowsOf(keys)));
@@ -122,7 +123,7 @@ async function writeRows(context: RepairContext, differences: readonly RowDiffer
     table: table.name,
     actor,
     key: textOfKey(context, difference.key),
-    difference,
+    difference: mirrored ? mirroredDifference(difference) : difference,
   }));
   await writer.write('BEGIN');
   await writer.write(recordStatement(records));
@@ -145,7 +146,7 @@ async function writeRows(context: RepairContext, differences: readonly RowDiffer
     origin: async () => await Promise.reject(new AppError('INTERNAL', 'a repair resolves nothing')),
   });
   const now = table.source.parse(await pair.source.rows(table.source.rowsOf(keys)));
-  if (!isSame(keys, before, now)) throw new Left('it was written on the source meanwhile: try again');
+  if (!isSame(keys, before, now)) throw new Left('it was written meanwhile: try again');
   await writer.write('COMMIT');
 }
 

@@ -15,7 +15,7 @@ export const REPAIRS_DDL: Bytes = `CREATE TABLE IF NOT EXISTS ${TABLE} (
   actor VARCHAR(255) CHARACTER SET utf8mb4 NOT NULL,
   repaired_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   KEY import_id (import_id)
-) ENGINE=InnoDB COMMENT='Switchyard: rows of the target that a verification had found different and that were repaired; values are cut'`;
+) ENGINE=InnoDB COMMENT='Switchyard: rows of this side that a verification had found different and that were repaired; values are cut'`;
 
 export interface RepairRecord {
   importId: string;

@@ -20,6 +20,8 @@ export interface VerifyOptions {
   source: ServerDefinition;
   target: ServerDefinition;
   tables: readonly TablePair[];
+  /** Whether `source` is what the import calls its target: the verdict is in the terms of the import. */
+  mirrored?: boolean;
   /** Whether DDL has left a table as it was paired: else nothing is said of it here, and somebody else compares it. */
   isPaired?: (table: TablePair) => boolean;
   follower: Follower;
@@ -60,10 +62,12 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
   const others = Array.from({ length: options.connections - 1 }, () => new ConnectionPair({ ...options, signal }));
   const pairs = [first, ...others];
   const { flavors, follower, chunkBytes = CHUNK_BYTES, pace = noWait, isPaired = () => true, onRows } = options;
+  const { mirrored = false } = options;
   const tables = options.tables.map(
     (table) =>
       new TableVerification(table, {
         chunkBytes,
+        mirrored,
         done: options.done?.get(table.name) ?? [],
         onEqual: (chunk) => {
           if (isPaired(table)) options.onEqual?.(table.name, chunk);
@@ -71,11 +75,11 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyView> {
       }),
   );
   const paired = () => tables.filter(({ table }) => isPaired(table));
-  const progress = new VerifyProgress(
-    () => paired().map((table) => table.progress),
-    options.onProgress,
-    options.startedAtMs,
-  );
+  const progress = new VerifyProgress(() => paired().map((table) => table.progress), {
+    onProgress: options.onProgress,
+    startedAtMs: options.startedAtMs,
+    primary: mirrored ? 'target' : 'source',
+  });
   try {
     progress.changed();
     options.onTables?.(tables);

@@ -4,7 +4,7 @@ import { TableChunks } from '../copy/table-chunks.ts';
 import type { RowKey } from '../apply/window.ts';
 import type { ServerConnection, Value } from '../server/connection.ts';
 import { checkChunk } from './check-chunk.ts';
-import type { RowDifference } from './compare-digests.ts';
+import { mirroredDifference, type RowDifference } from './compare-digests.ts';
 import { recheckKeys, type Keys, type RecheckContext } from './recheck-keys.ts';
 import type { TablePair } from './table-pair.ts';
 import type { VerifiedChunk } from './verified-chunks.ts';
@@ -16,6 +16,8 @@ const ROUNDS_PER_CHUNK = 3;
 type Context = Omit<RecheckContext, 'table'>;
 
 export interface TableEvents {
+  /** See `KeptVerificationOptions`: what `progress` shows is in the terms of the import, what is told of here is not. */
+  mirrored?: boolean;
   onFound?: (differences: RowDifference[]) => void;
   /** A chunk without a row that differs or is unsure. */
   onEqual?: (chunk: VerifiedChunk) => void;
@@ -100,7 +102,7 @@ export class TableVerification {
   }
 
   #found(differences: RowDifference[]): void {
-    this.progress.add(differences);
+    this.progress.add(this.#events.mirrored === true ? differences.map(mirroredDifference) : differences);
     if (differences.length > 0) this.#events.onFound?.(differences);
   }
 

@@ -1,3 +1,4 @@
+import type { Side } from '../../core/phase.ts';
 import type { VerifyTableView, VerifyView } from '../api.ts';
 import type { RowKey } from '../apply/window.ts';
 import { rowKey } from '../apply/window.ts';
@@ -103,11 +104,18 @@ export class TableProgress {
   }
 }
 
+export interface VerifyProgressOptions {
+  onProgress: (view: VerifyView) => void;
+  startedAtMs: number | undefined;
+  primary: Side;
+}
+
 /** Puts the view together and shows it, a few times a second at most. `tables`: those that count by now. */
 export class VerifyProgress {
   readonly #tablesNow: () => readonly TableProgress[];
   readonly #onProgress: (view: VerifyView) => void;
   readonly #startedAtMs: number;
+  readonly #primary: Side;
   /** Of this run: what was done before a pause says nothing of the speed. */
   readonly #fromMs = performance.now();
   readonly #fromChunks: number;
@@ -115,12 +123,12 @@ export class VerifyProgress {
 
   constructor(
     tables: () => readonly TableProgress[],
-    onProgress: (view: VerifyView) => void,
-    startedAtMs: number = Date.now(),
+    { onProgress, startedAtMs = Date.now(), primary }: VerifyProgressOptions,
   ) {
     this.#tablesNow = tables;
     this.#onProgress = onProgress;
     this.#startedAtMs = startedAtMs;
+    this.#primary = primary;
     this.#fromChunks = chunksOf(tables()).done;
   }
 
@@ -151,7 +159,7 @@ export class VerifyProgress {
       etaMs: finishedAtMs === null ? this.#etaMs() : null,
       throttled: null,
       rowsPerSecond: null,
-      primary: 'source',
+      primary: this.#primary,
       position: null,
       recheck: null,
     };

@@ -219,6 +219,7 @@ function watchStrays(importId: string, tableNames: string[]): StrayWatch {
       log: () => {},
       mayBegin: async () => {},
       onDiverged: async () => {},
+      onUnwatched: async () => {},
       onChanged: () => {},
     },
     new AbortController().signal,

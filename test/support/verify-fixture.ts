@@ -120,6 +120,7 @@ export class VerifyFixture implements AsyncDisposable {
             signal,
             writer,
             isPaired: () => true,
+            mirrored: false,
             importId: 'fixture',
             actor: 'test',
           },

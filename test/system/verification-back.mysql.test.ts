@@ -176,4 +176,5 @@ test('with reverse: off it is stale behind the switch, for nobody brings what is
     reason: expect.stringContaining('reverse: off'),
     recheck: null,
   });
+  await expect(client.verify(IMPORT)).rejects.toMatchObject({ code: 'VERIFY_REVERSE_OFF' });
 });

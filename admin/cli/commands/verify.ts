@@ -8,6 +8,7 @@ import { formatCount } from '../format.ts';
 import { integerOption } from '../integer-option.ts';
 import { verifyText } from '../print-import.ts';
 import { ReportedFailure } from '../failure.ts';
+import { isVerifying } from '../progress.ts';
 import { ProgressDisplay } from '../progress-display.ts';
 import { textTable } from '../text-table.ts';
 
@@ -20,11 +21,11 @@ interface VerifyOptions {
 }
 
 export function addVerify(program: Command): void {
-  apiCommand(program, 'verify <id>', 'compare every row of source and target, while writes go on')
+  apiCommand(program, 'verify <id>', 'compare every row of source and target, while writes go on; the primary is right')
     .option('--rows-per-second <count>', 'compare at most so many', integerOption)
     .option('--pause', 'pause the one that runs; what is compared stays compared')
     .option('--resume', 'go on with one that was paused, or failed on its way')
-    .option('--repair', 'write the rows that differ to the target as they are on the source')
+    .option('--repair', 'write the rows that differ to the other side as they are on the primary')
     .option('--no-wait', 'only start it')
     .action(async (id: string, { wait, pause, resume, repair, rowsPerSecond }: VerifyOptions, command: Command) =>
       withApi(command, async ({ client, output }) => {
@@ -49,7 +50,7 @@ export function addVerify(program: Command): void {
         const display = new ProgressDisplay({ silent: output.json });
         const view = await followImport(client, id, {
           onView: (now) => display.show(now),
-          done: ({ phase, verify }) => phase !== 'verifying_data' && verify?.state !== 'rechecking',
+          done: (now) => !isVerifying(now) && now.verify?.state !== 'rechecking',
         });
         output.result(view.verify, () => verifyText(view));
         assertNoError(view);
