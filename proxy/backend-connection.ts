@@ -22,6 +22,7 @@ import { ConnectionLostError, MessageStream } from './message-stream.ts';
 import { registerBackend } from './open-backends.ts';
 import { keepSession, resumableSession } from './tls-sessions.ts';
 import { startStallProofTimer } from './stall-proof-timer.ts';
+import { readLastWords } from './last-words.ts';
 import { connectWire } from './wire-socket.ts';
 
 /** A server's address together with the side that it belongs to. */
@@ -195,6 +196,7 @@ async function logIn(destination: Destination, profile: LoginProfile, database: 
 async function openSocket({ host, port }: Endpoint): Promise<Socket> {
   const socket = connectWire({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  readLastWords(socket);
   // Errors are told by whoever waits; one that comes between two waits must not end the process.
   socket.on('error', () => {});
   const stopTimer = startStallProofTimer(CONNECT_TIMEOUT_MS, () =>
@@ -241,6 +243,7 @@ async function upgrade(
     ...(tls.mode === 'verify_ca' ? { checkServerIdentity: () => undefined } : {}),
   };
   const secure = connectTls(options);
+  readLastWords(secure);
   onBegun(secure);
   keepSession(secure, destination);
   const { promise, resolve, reject } = Promise.withResolvers<void>();

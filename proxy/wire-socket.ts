@@ -1,4 +1,4 @@
-import { readSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { Socket, type NetConnectOpts, type SocketConstructorOpts } from 'node:net';
 
@@ -7,9 +7,6 @@ export type ByteSink = (bytes: Buffer) => void;
 
 /** As large as a busy server's answer comes at once; one for all sockets of the process, since reads go one at a time. */
 const SHARED = Buffer.allocUnsafeSlow(1 << 17);
-
-/** An error packet. */
-const LAST_WORDS_BYTES_MAX = 4096;
 
 /**
  * What Node does not document and this file alone relies on: the handle below a socket, which another socket may be
@@ -28,7 +25,6 @@ interface Internals {
  */
 class WireSocket extends Socket {
   sink: ByteSink | null = null;
-  takesLastWords = false;
 
   constructor(options: SocketConstructorOpts = {}) {
     super({ ...options, onread: { buffer: SHARED, callback: onRead } });
@@ -43,29 +39,6 @@ class WireSocket extends Socket {
       rest = bytes.subarray(written);
     }
     return this.write(owned(rest));
-  }
-
-  /**
-   * A server may say why it takes no more (1153: the packet is too large) and close at once: a write fails then, and what has come
-   * before that is in the kernel still.
-   */
-  override destroy(error?: Error): this {
-    const isWrite = error !== undefined && 'syscall' in error && error.syscall === 'write';
-    if (this.takesLastWords && !this.destroyed && isWrite) this.#takeRest();
-    return super.destroy(error);
-  }
-
-  #takeRest(): void {
-    const fd = internalsOf(this)._handle?.fd;
-    const { sink } = this;
-    if (fd === undefined || fd < 0 || sink === null) return;
-    try {
-      const buffer = Buffer.allocUnsafe(LAST_WORDS_BYTES_MAX);
-      const count = readSync(fd, buffer);
-      if (count > 0) sink(buffer.subarray(0, count));
-    } catch {
-      // Nothing has come.
-    }
   }
 
   /** What the kernel took. An error shows in the write that then takes the usual way. */
@@ -90,9 +63,7 @@ function onRead(this: unknown, count: number): boolean {
 
 /** Opens a connection as net.connect does; it is read from the first `resume` on, so that nothing comes too early. */
 export function connectWire(options: NetConnectOpts): Socket {
-  const socket = new WireSocket(options);
-  socket.takesLastWords = true;
-  return socket.pause().connect(options);
+  return new WireSocket(options).pause().connect(options);
 }
 
 /** Goes on with a connection that a server accepted with `pauseOnConnect`; it stays paused. */

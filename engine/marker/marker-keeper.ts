@@ -17,8 +17,11 @@ const CONNECT_MS = 2000;
 const SIDE_MS = 3000;
 /** At a start traffic waits for the answer: so long for a server that is slow, stalled or just starting, too. */
 const START_MS = 8000;
-/** For the second one, where the first has been told of every switch of primaries, and knows of none: mostly nothing hangs on it. */
-const START_SECOND_MS = 2000;
+/**
+ * For the second one from the answer of the first, where that has been told of every switch of primaries, and knows of none: mostly
+ * nothing hangs on it. Not from the beginning: both may have waited for the same thing, and it is about to answer, too.
+ */
+const START_SECOND_MS = 1500;
 const START_PAUSE_MS = 200;
 /**
  * Another Switchyard with the same state may run beside this one and switch: no stream of ours needs to notice. Its proxies and ours
@@ -69,13 +72,19 @@ export class MarkerKeeper {
     if (!this.#world.hasCredentials || isFinal(record.document.phase)) return undefined;
     const markers: Markers = { source: null, target: null };
     const away = new Set<Side>(SIDES);
-    const beganMs = systemClock.monotonicMs();
+    const told = toldOfPrimaries(record.document);
+    let untilMs = systemClock.monotonicMs() + START_MS;
+    const heard = (side: Side, tells: RouteMarker[]) => {
+      if (told.includes(side) && told.every((other) => markers[other] === null))
+        untilMs = systemClock.monotonicMs() + START_SECOND_MS;
+      markers[side] = tells;
+      away.delete(side);
+    };
     for (let isFirst = true; ; isFirst = false) {
       await Promise.all(
         Array.from(away, async (side) => {
           try {
-            markers[side] = await this.#read(side);
-            away.delete(side);
+            heard(side, await this.#read(side));
           } catch (error) {
             // A refused login will be refused again.
             if (!(error instanceof AppError) || error.entry.kind !== 'retryable') away.delete(side);
@@ -86,9 +95,7 @@ export class MarkerKeeper {
       const silent = SIDES.filter((side) => markers[side] === null);
       if (outdated !== undefined || silent.length === 0) return outdated;
       const names = silent.join(' and the ');
-      const hasAnswer = toldOfPrimaries(record.document).some((side) => markers[side] !== null);
-      const isOver = systemClock.monotonicMs() - beganMs > (hasAnswer ? START_SECOND_MS : START_MS);
-      if (signal.aborted || isOver || away.size === 0) {
+      if (signal.aborted || systemClock.monotonicMs() > untilMs || away.size === 0) {
         this.#world.log('warn', `the ${names} did not say where traffic belongs: it goes where the state says`);
         return undefined;
       }
