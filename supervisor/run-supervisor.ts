@@ -1,16 +1,15 @@
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { LogStore } from '../admin/log-store.ts';
 import { startAdminServer, type AdminServer } from '../admin/server.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
-import { AppError } from '../core/errors.ts';
 import type { RoutingRecord } from '../core/routing-record.ts';
 import { SqliteStore } from '../core/store/sqlite.ts';
 import { adminBackend, EventHub } from './admin-backend.ts';
+import { assertFree } from './assert-free.ts';
 import { assertNoHold } from './assert-no-hold.ts';
 import { Children } from './children.ts';
 import { ControlServer } from './control-server.ts';
@@ -132,17 +131,4 @@ async function drain(fleet: Fleet, children: Children, timeoutMs: number): Promi
 
 async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
-}
-
-/** Workers share their ports (SO_REUSEPORT), so another program on the same port would go unnoticed by them. */
-async function assertFree({ host, port }: ListenAddress): Promise<void> {
-  const server = createServer();
-  server.listen({ host, port });
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    throw new AppError('PORT_IN_USE', `cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause });
-  }
-  server.close();
-  await once(server, 'close');
 }
