@@ -103,7 +103,8 @@ export class VerificationPass {
     const earlier =
       request === 'resumed' && former !== null && canGoOn(former)
         ? await earlierPass(place, former, {
-            heardSince: (position) => kept.heardSince(parsePosition(kept.options.flavors.source, position)),
+            heardSince: (position) =>
+              abortable(kept.heardSince(parsePosition(kept.options.flavors.source, position)), signal),
             log: (message) => world.log('warn', message),
           })
         : undefined;

@@ -117,3 +117,26 @@ test('DDL while a pass is paused, and before it: noted chunks of the table do no
   await client.repairDifferences(IMPORT);
   await rehearsal.verdict('equal');
 });
+
+test('a stream that stops before a pass has begun stops the import, and does not leave it verifying for ever', async () => {
+  await using rehearsal = await Rehearsal.start({ rows: 200 });
+  const { switchyard, source } = rehearsal;
+  const { client } = switchyard;
+  const chunks = join(switchyard.dataDir, 'chunks');
+  await switchyard.stop();
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `verify.chunk=wait:${chunks}` } });
+  await client.createImport(rehearsal.request({ options: { ddl: 'STOP' } }));
+  await rehearsal.reach('running');
+  writeFileSync(chunks, '');
+  await client.verify(IMPORT);
+  await rehearsal.until(() => existsSync(`${chunks}.reached`));
+  // The next engine meets it at once, while the pass that it goes on with waits for the stream.
+  process.kill(switchyard.pids('engine').at(-1) ?? 0, 'SIGSTOP');
+  await on(source, 'ALTER TABLE orders ADD COLUMN added INT NOT NULL DEFAULT 7');
+  process.kill(switchyard.pids('engine').at(-1) ?? 0, 'SIGKILL');
+  rmSync(chunks);
+  const error = async () => (await client.getImport(IMPORT).catch(() => undefined))?.error?.code;
+  await expect.poll(error, { timeout: 60_000 }).toBe('DDL_STOPPED');
+  await client.resume(IMPORT, 'apply');
+  await rehearsal.reach('running');
+});
