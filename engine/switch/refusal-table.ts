@@ -10,6 +10,12 @@ interface RefusalEntry {
 
 /** Reasons against a switch, each in one place. `docs/switch-refusals.md` is generated from it. */
 export const REFUSAL_TABLE = {
+  SERVER_NOT_ASKED: {
+    forceable: false,
+    meaning:
+      "A server does not answer, or refuses what it is asked; the message has its words, and what is not known for that reason. The switch needs both servers: there is no going over to one while the other's last writes cannot be had.",
+    remedy: 'Bring the server back, or give what it refuses; then try again.',
+  },
   STREAM_NOT_RUNNING: {
     forceable: false,
     meaning: 'Replication to the new primary does not run; with `reverse: always` also the write-back to the source.',

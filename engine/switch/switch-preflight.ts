@@ -3,7 +3,8 @@ import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest } from '../api.ts';
 import { executedPosition } from '../server/position.ts';
-import { checkStrayWrites } from '../stray/stray-watch-check.ts';
+import { checkStrayWatch, checkStrayWrites } from '../stray/stray-watch-check.ts';
+import { AskedServers } from './asked-servers.ts';
 import { fenceContext, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
 import type { FenceKind } from './fence.ts';
@@ -29,11 +30,13 @@ const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] 
   primaries: { forth: ['running', 'verified_data', 'switched_replicas'], back: ['switched_primaries'] },
 };
 
-/** Step 0: everything that can be known or done without a pause. Collects every reason at once. */
+/** Step 0: everything that can be known or done without a pause. Collects every reason at once, also where a server does not answer. */
 export async function checkSwitch(
-  world: SwitchWorld,
+  switchWorld: SwitchWorld,
   { kind, back, policy, force }: SwitchRequest,
 ): Promise<SwitchCheck> {
+  const servers = new AskedServers(switchWorld);
+  const { world } = servers;
   const { document } = world.record;
   const possible = PHASES_FOR[kind][back ? 'back' : 'forth'];
   if (!possible.includes(document.phase)) {
@@ -59,22 +62,28 @@ export async function checkSwitch(
   checkReverse(world, plan, { refusals, warnings });
   warnings.push(...replicaWrites(world, plan));
   await checkLeftFence(world, refusals);
-  await checkStream(world, plan, refusals);
-  await checkWriteBack(world, plan, refusals);
+  await servers.ask('how far replication is', () => checkStream(world, plan, refusals));
+  await servers.ask('how far the write-back is', () => checkWriteBack(world, plan, refusals));
   if (kind === 'primaries') {
-    const direct = await checkDirectSessions(world, plan, { refusals, warnings });
-    await checkFence(world, plan, { direct, refusals, warnings });
-    await checkWritable(world, plan, refusals);
-    await checkPrepared(world, plan, refusals);
-    await checkLeftTables(world, plan, refusals);
+    const direct = await servers.ask('direct connections', () =>
+      checkDirectSessions(world, plan, { refusals, warnings }),
+    );
+    await servers.ask('the fence', () => checkFence(world, plan, { direct: direct ?? [], refusals, warnings }));
+    await servers.ask(`whether the ${plan.to} takes writes`, () => checkWritable(world, plan, refusals));
+    await servers.ask('prepared transactions', () => checkPrepared(world, plan, refusals));
+    await servers.ask('tables that are not replicated', () => checkLeftTables(world, plan, refusals));
+    if (back) {
+      await servers.ask('whether there are more stray writes', () => checkStrayWatch(world, refusals));
+      await servers.ask('stray writes', () => checkStrayWrites(world, refusals));
+    }
   }
-  await checkStrayWrites(world, plan, refusals);
   await checkUsers(world, plan, warnings);
-  await prepareSessions(world, plan, refusals, warnings);
+  // Each of them would say the same again.
+  if (!servers.isAway(plan.to)) await prepareSessions(world, plan, refusals, warnings);
   await checkOpenTransactions(world, plan, { refusals, warnings });
   // Last: little is written between this and the pause.
   plan.isVerified = await checkVerification(world, { to: plan.to, isForced: force }, { refusals, warnings });
-  return { plan, refusals, warnings };
+  return { plan, refusals: [...servers.refusals, ...refusals], warnings };
 }
 
 /** What an earlier switch could not take away must be gone before it could be mistaken for the fence of this one. */

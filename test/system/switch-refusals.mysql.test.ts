@@ -115,6 +115,29 @@ test('a table that was made since the import began, and left out by the policy, 
   ]);
   await onSource.query('DROP TABLE shop.made_since');
   expect(await refused()).toEqual([]);
+
+  // A server that does not answer is one of the reasons, told once; what the other one shows is told beside it.
+  await rehearsal.target.kill();
+  await using direct = await connect(rehearsal.source, 'shop');
+  await direct.query('SELECT 1');
+  const { refusals } = await client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
+  expect(refusals.map(({ code }) => code).toSorted()).toEqual(
+    expect.arrayContaining(['DIRECT_CONNECTIONS', 'SERVER_NOT_ASKED']),
+  );
+  expect(refusals.filter(({ code }) => code === 'SERVER_NOT_ASKED')).toEqual([
+    expect.objectContaining({
+      forceable: false,
+      message: expect.stringMatching(
+        /^SERVER_UNREACHABLE: .*; so it is not known: whether the target takes writes, tables that are not replicated$/,
+      ),
+    }),
+  ]);
+  await expect(client.switchTraffic(IMPORT, { kind: 'primaries', force: true })).rejects.toMatchObject({
+    code: 'SWITCH_REFUSED',
+  });
+  await rehearsal.target.restart();
+  direct.destroy();
+  expect((await client.getImport(IMPORT)).phase).toBe('running');
 });
 
 test('a table that was made since the import began is imported, too, where the policy is EXEC', async () => {
