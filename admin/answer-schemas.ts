@@ -207,6 +207,7 @@ export const importViewSchema: z.ZodType<ImportView> = z.object({
       atMs: z.number(),
       pauseMs: z.number(),
       fence: z.string(),
+      forced: z.array(z.string()),
     }),
   ),
   findings: z.array(findingSchema),

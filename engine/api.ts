@@ -280,6 +280,8 @@ export interface SwitchView {
   /** From the hold to the release, ms. */
   pauseMs: number;
   fence: string;
+  /** Codes of the refusals that it was forced over. */
+  forced: string[];
 }
 
 /** Writes that reached the old primary after a switch, in row changes. */

@@ -58,6 +58,8 @@ const intentSchema = z.strictObject({
   fencedAccounts: fencedAccountsSchema,
   /** Our connections to each side, by the servers' ids: what still runs there is ended before anything is undone. */
   threads: z.strictObject({ source: z.array(z.int()), target: z.array(z.int()) }).default({ source: [], target: [] }),
+  /** Codes of the refusals that it was forced over. */
+  forced: z.array(z.string()).default([]),
   startedAtMs: z.number(),
 });
 export type SwitchIntent = z.infer<typeof intentSchema>;
@@ -132,6 +134,7 @@ export const importDocumentSchema = z.strictObject({
       atMs: z.number(),
       pauseMs: z.number(),
       fence: z.string(),
+      forced: z.array(z.string()).default([]),
     }),
   ),
   error: z

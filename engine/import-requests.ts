@@ -114,6 +114,7 @@ export class ImportRequests {
         });
       }
       this.#world.log('info', `switching ${request.kind} to the ${plan.to}`, { fence: plan.fence });
+      plan.forced = [...new Set(refusals.map(({ code }) => code))];
       for (const { code, message } of refusals)
         this.#world.log('warn', `the switch is forced over ${code}: ${message}`, { forced: code });
       await runner.stopFenceWatch();

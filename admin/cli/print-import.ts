@@ -174,13 +174,21 @@ function recheckText({ keys, tables, behindMs, compared }: VerifyRecheckView, pr
 function switchesText(view: ImportView): string {
   if (view.switches.length === 0) return '';
   return textTable(
-    [{ title: 'switch' }, { title: 'to' }, { title: 'at' }, { title: 'pause', align: 'right' }, { title: 'fence' }],
-    view.switches.map(({ kind, to, atMs, pauseMs, fence }) => [
+    [
+      { title: 'switch' },
+      { title: 'to' },
+      { title: 'at' },
+      { title: 'pause', align: 'right' },
+      { title: 'fence' },
+      { title: 'forced over' },
+    ],
+    view.switches.map(({ kind, to, atMs, pauseMs, fence, forced }) => [
       kind,
       to,
       formatTime(atMs),
       formatDuration(pauseMs),
       fence,
+      forced.length === 0 ? '-' : forced.join(', '),
     ]),
   );
 }

@@ -13,13 +13,17 @@ export function switches(view) {
           { class: 'switches' },
           view.switches
             .toReversed()
-            .map(({ kind, to, atMs, pauseMs, fence }) =>
+            .map(({ kind, to, atMs, pauseMs, fence, forced }) =>
               h(
                 'li',
                 {},
                 h('span', { class: 'switch-what' }, `${kind} → ${to}`),
                 h('span', { class: 'switch-pause' }, `${duration(pauseMs)} pause`),
-                h('span', { class: 'muted small' }, `${dateTime(atMs)} · fence ${fence}`),
+                h(
+                  'span',
+                  { class: 'muted small' },
+                  `${dateTime(atMs)} · fence ${fence}${forced.length === 0 ? '' : ` · forced over ${forced.join(', ')}`}`,
+                ),
               ),
             ),
         ),

@@ -122,7 +122,8 @@ export class StandInEngine implements EngineApi {
     const pauseMs = 84;
     const toMs = Date.now();
     const hold = { fromMs: toMs - pauseMs, toMs, steps: { drain: 12, decide: 70 } };
-    view.switches.push({ kind: params.kind, to, atMs: Date.now(), pauseMs, fence });
+    const forced = params.force ? this.refusals.map(({ code }) => code) : [];
+    view.switches.push({ kind: params.kind, to, atMs: Date.now(), pauseMs, fence, forced });
     view.traffic = {
       ...view.traffic,
       [params.kind === 'primaries' ? 'primary' : 'replica']: to,

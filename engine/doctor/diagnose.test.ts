@@ -27,7 +27,7 @@ const document = (change: Partial<ImportDocument> = {}): ImportDocument => ({
     fence: { side: 'source', kind: 'read_only' },
     intent: null,
     verify: null,
-    switches: [{ kind: 'primaries', to: 'target', atMs: 1, pauseMs: 1, fence: 'read_only' }],
+    switches: [{ kind: 'primaries', to: 'target', atMs: 1, pauseMs: 1, fence: 'read_only', forced: [] }],
     error: null,
     createdAtMs: 1,
     createdBy: 'test',
@@ -81,6 +81,7 @@ const intent: NonNullable<ImportDocument['intent']> = {
   fence: 'read_only',
   fencedAccounts: [],
   threads: { source: [], target: [] },
+  forced: [],
   startedAtMs: 1,
 };
 

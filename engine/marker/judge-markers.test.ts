@@ -66,7 +66,14 @@ const both = (one: RouteMarker, other = one): Markers => ({ source: [one], targe
 const first = { id: 'first', epoch: 4, isFormer: false };
 const intent = { switchId: 'first', kind: 'primaries', to: 'target', fromPhase: 'running', epoch: 3 } as const;
 const withIntent = document({
-  intent: { ...intent, fence: 'none', fencedAccounts: [], threads: { source: [], target: [] }, startedAtMs: 1 },
+  intent: {
+    ...intent,
+    fence: 'none',
+    fencedAccounts: [],
+    threads: { source: [], target: [] },
+    forced: [],
+    startedAtMs: 1,
+  },
 });
 
 const outdated: ImportDocument['error'] = {

@@ -8,6 +8,7 @@ const DRAIN_MS = 10_000;
 /** After so long few rows are little enough for the pause: some ten milliseconds. */
 const FEW_AFTER_MS = 1000;
 const FEW_ROWS = 1000;
+const NEEDED = 'VERIFICATION_NEEDED';
 
 export interface VerificationFindings {
   refusals: SwitchRefusal[];
@@ -92,8 +93,12 @@ function checkCascades({ record, verification }: SwitchWorld, to: Side, refusals
   const state = verification.view?.state;
   // What is different is refused already.
   const isCompared = state === 'equal' || state === 'rechecking' || state === 'stale' || state === 'different';
-  if (to === 'source' || !isConcerned || isCompared || switches.some(({ kind }) => kind === 'primaries')) return;
+  // A switch that asked for it may have been forced: then they are as the copy has left them still.
+  const wasCompared = switches.some(
+    (past) => past.kind === 'primaries' && past.to === 'target' && !past.forced.includes(NEEDED),
+  );
+  if (to === 'source' || !isConcerned || isCompared || wasCompared) return;
   const message =
     'the source does not log what its foreign keys change (CASCADE, SET NULL), and the rows have not been verified since the copy';
-  refusals.push(refusal('VERIFICATION_NEEDED', message));
+  refusals.push(refusal(NEEDED, message));
 }

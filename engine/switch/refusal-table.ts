@@ -48,7 +48,8 @@ export const REFUSAL_TABLE = {
     forceable: true,
     meaning:
       'The source does not log what its foreign keys change, and the import was not verified ([ADR 22](adr/0022-cascades-that-are-not-logged.md)).',
-    remedy: '`switchyard verify ID`. Forced, nobody has compared what foreign keys did during the copy.',
+    remedy:
+      '`switchyard verify ID`. Forced, nobody has compared what foreign keys did during the copy, and the next switch to the target asks again.',
   },
   VERIFICATION_BEHIND: {
     forceable: true,
@@ -89,7 +90,7 @@ export const REFUSAL_TABLE = {
     meaning:
       'Whether writes reached the old primary past the fence is not known: its log was not read to its end in time.',
     remedy:
-      'Try again; the log of the import says why where its log cannot be read. Forced, what is found later stays on the source alone.',
+      'Try again; the log of the import says why where its log cannot be read: then `switchyard verify ID` finds the rows themselves, and `--repair` puts those of the target in their place. Forced, what the log still has is brought to the target; where it is gone, its rows stay on the source alone.',
   },
   STRAY_WRITES_UNAPPLIED: {
     forceable: true,

@@ -396,7 +396,7 @@ export class SwitchEffects {
 
   #changeAtEnd(): Partial<ImportDocument> {
     const { document } = this.#world.record;
-    const { switchId, kind, to, fence } = this.#intent;
+    const { switchId, kind, to, fence, forced } = this.#intent;
     const former = document.fence;
     return {
       phase: phaseAfter(document, this.#intent),
@@ -413,6 +413,7 @@ export class SwitchEffects {
           atMs: Date.now(),
           pauseMs: this.heldAtMs === undefined ? 0 : systemClock.monotonicMs() - this.heldAtMs,
           fence: kind === 'primaries' ? fence : 'none',
+          forced,
         },
       ],
     };

@@ -56,6 +56,7 @@ export async function checkSwitch(
     accounts: [],
     drainPolicy,
     isVerified: false,
+    forced: [],
   };
   const refusals: SwitchRefusal[] = [];
   const warnings: string[] = [];

@@ -37,6 +37,8 @@ export interface SwitchPlan {
   drainPolicy: ImportOptions['drainPolicy'];
   /** The rows were said to be equal: they are at the decision, or it does not come to it. */
   isVerified: boolean;
+  /** Codes of the refusals that it goes on over. */
+  forced: string[];
 }
 
 /** The commit point, as the route shows it. */

@@ -80,7 +80,7 @@ export class TrafficSwitch {
   /** Milliseconds from the hold to the release. Rejects with SWITCH_ROLLED_BACK when it was given up before the decision. */
   static async run(world: SwitchWorld, plan: SwitchPlan): Promise<SwitchOutcome> {
     const { record, route } = world;
-    const { kind, to, fence, accounts } = plan;
+    const { kind, to, fence, accounts, forced } = plan;
     const side = otherSide(to);
     await using from = await world.connect(side);
     await using locker = fence === 'lock_tables' ? await world.connect(side) : undefined;
@@ -100,6 +100,7 @@ export class TrafficSwitch {
         side === 'source'
           ? { source: fromThreads, target: [target.threadId] }
           : { source: [target.threadId], target: fromThreads },
+      forced,
       startedAtMs: Date.now(),
     };
     const effects = new SwitchEffects(world, intent, { from, to: target, fencing: locker ?? from });
