@@ -5,12 +5,16 @@ import type { SessionStep } from './session-step.ts';
 /** When the connection to the other side is opened: not at all, before the session's last steps, right before the move. */
 export type Preparation = 'none' | 'early' | 'late';
 export const PREPARATIONS: readonly Preparation[] = ['none', 'early', 'late'];
+/** In each batch. */
+const ONE_OF_SO_MANY_IS_OLD = 4;
 
 /** One session: what it does before its move and after it. */
 export interface SessionCase {
   seed: number;
   preparation: Preparation;
   collation: number;
+  /** Its client knows EOF packets, which have no room for what the trackers tell. */
+  isOld: boolean;
   before: SessionStep[];
   after: SessionStep[];
 }
@@ -29,11 +33,17 @@ export function randomCase(seed: number, { onMariaDb }: { onMariaDb: boolean }):
     [1, 8],
     [1, 28],
   ]);
+  const isOld = Math.floor(seed / PREPARATIONS.length) % ONE_OF_SO_MANY_IS_OLD === 0;
   const before = random.times(random.int(1, 14), step);
   // What takes locks or rows would meet the session that it is compared with, on the same server by then.
-  const after = random.times(random.int(0, 3), step).filter((each) => each.kind === 'query' && isHarmless(each.text));
-  return { seed, preparation, collation, before, after };
+  const isTried = (each: SessionStep) =>
+    each.kind === 'query' && isHarmless(each.text) && !(onMariaDb && PREPARED_FROM_VARIABLE.test(each.text));
+  const after = random.times(random.int(0, 3), step).filter(isTried);
+  return { seed, preparation, collation, isOld, before, after };
 }
+
+/** Whether what is prepared ends MariaDB's list of warnings is not known to who answers SHOW WARNINGS behind it. */
+const PREPARED_FROM_VARIABLE = /\bPREPARE\b[^]*\bFROM @/i;
 
 function isHarmless(text: string): boolean {
   return (

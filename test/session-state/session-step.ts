@@ -23,6 +23,7 @@ export type SessionStep =
 
 export interface SessionLoginChoice {
   collation: number;
+  isOld: boolean;
   schema: string;
 }
 
@@ -50,8 +51,8 @@ export class StepClient implements AsyncDisposable {
     this.#schema = schema;
   }
 
-  static async open(port: number, { collation, schema }: SessionLoginChoice): Promise<StepClient> {
-    const capabilities = [CAPABILITY.DEPRECATE_EOF, CAPABILITY.MULTI_STATEMENTS];
+  static async open(port: number, { collation, isOld, schema }: SessionLoginChoice): Promise<StepClient> {
+    const capabilities = [...(isOld ? [] : [CAPABILITY.DEPRECATE_EOF]), CAPABILITY.MULTI_STATEMENTS];
     return new StepClient(await RawClient.open(port, { capabilities, collation, database: schema }), schema);
   }
 
@@ -116,7 +117,9 @@ export class StepClient implements AsyncDisposable {
     switch (step.kind) {
       case 'execute': {
         statement.hadCursor ||= step.cursor ?? false;
-        const { parameter } = step;
+        // Names of locks are the whole server's.
+        const isOwnName = step.parameter !== null && statement.text.includes('_LOCK(');
+        const parameter = isOwnName ? `${this.#schema}_${step.parameter}` : step.parameter;
         statement.bound ??= statement.hasLongData ? 'sent ahead' : parameter;
         const isOfType = parameter === null || typeof parameter === typeof statement.bound;
         const sent = executeCommand(

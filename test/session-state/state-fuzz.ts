@@ -37,9 +37,9 @@ export async function fuzzState(
 
 /** To be read, and said again with the seed. */
 export function describeFailure({ failed, outcome }: StateFuzzReport['failures'][number]): string {
-  const { seed, preparation, collation, before, after } = failed;
+  const { seed, preparation, collation, isOld, before, after } = failed;
   return [
-    `seed ${seed}, connection opened ahead: ${preparation}, collation ${collation}`,
+    `seed ${seed}, connection opened ahead: ${preparation}, collation ${collation}${isOld ? ', EOF packets' : ''}`,
     ...before.map((step) => `  ${JSON.stringify(step)}`),
     '  -- the move',
     ...after.map((step) => `  ${JSON.stringify(step)}`),
