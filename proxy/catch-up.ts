@@ -23,6 +23,9 @@ export async function catchUp(
       case 'unscoped':
         await readUnscoped(connection, state, item.names);
         break;
+      case 'options':
+        await readOptions(connection, state, item.names);
+        break;
       case 'functions':
         await lookForFunctions(connection, state, item.names);
         break;
@@ -71,6 +74,16 @@ async function readUnscoped(connection: BackendConnection, state: SessionState, 
   );
   for (const result of results)
     if (result.kind === 'ok' && result.payload !== null) state.onOk(result.payload, [{ kind: 'sets-state' }]);
+}
+
+/** Without a row, where sql_select_limit is 0, nothing is known. */
+async function readOptions(connection: BackendConnection, state: SessionState, names: string[]): Promise<void> {
+  const asked = `SELECT ${names.map((name) => `@@SESSION.\`${name}\``).join(', ')}`;
+  // DO leaves ROW_COUNT() at 0, as SET does.
+  const [result] = await run(connection, [asked, 'DO 0']);
+  const row = result?.kind === 'rows' ? result.rows[0] : undefined;
+  if (row === undefined) state.pins.add('a variable that MariaDB reports by a wrong name');
+  else state.onOptions(new Map(names.map((name, index) => [name, row[index] ?? Buffer.alloc(0)])));
 }
 
 /** A character set that is set, to itself as well, has its default collation from then on. */

@@ -23,6 +23,7 @@ import { splitRoleSuffix } from './role-suffix.ts';
 import { makesWritable } from './read-only-replica.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { SessionState } from './session-state.ts';
+import { errorOfWritten, type Rewritten } from './shown-error.ts';
 import { ALL_KEPT, LIST_KEPT, ROWS, errorIn } from './statement-diagnostics.ts';
 import type { TableName } from './sql-pieces.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, functionsIn, type StatementEffect } from './statement-effects.ts';
@@ -53,6 +54,8 @@ interface CurrentCommand {
   statement: PreparedStatement | null;
   /** Of COM_QUERY. */
   sql: string | null;
+  /** What was sent in its stead. */
+  rewritten: Rewritten | null;
   /** Of a PREPARE. */
   text: Buffer | null;
   /** Of an ERR packet, the payload. */
@@ -105,10 +108,15 @@ const FETCH_BYTES_MIN = 9;
 const RESET_BYTES_MIN = 5;
 const CLOSE_BYTES_MIN = 5;
 const LONG_DATA_BYTES_MIN = 7;
+/** In an EOF packet. Source: MySQL internals, EOF_Packet. */
+const EOF_WARNINGS = 1;
 /** In the answer to a PREPARE. Source: MySQL internals, COM_STMT_PREPARE_OK. */
 const PREPARED_WARNINGS = 10;
 /** Servers count from 1, and say nothing to these commands for a statement that they do not have. */
 const NO_STATEMENT = 0;
+
+/** The change that is reported is that of MariaDB's last_gtid. */
+const WRITES_TO_THE_LOG = /^\s*(?:analyze|optimize|repair|check)\b/i;
 
 const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 
@@ -124,6 +132,8 @@ export class CommandTracker {
   readonly #walker: ResponseWalker;
   #capabilities: number;
   #current: CurrentCommand | null = null;
+  /** Of the command that is about to start, where it was looked at before. */
+  #read: { sql: string; effects: readonly StatementEffect[] } | null = null;
 
   constructor(options: CommandTrackerOptions) {
     this.#options = options;
@@ -136,11 +146,12 @@ export class CommandTracker {
         forward,
         localInfile: onLocalInfile,
         ok: (payload) => this.#onOk(payload),
-        status: (flags, warnings) => {
+        status: (flags, warnings, payload) => {
+          const earlier = this.#warningsOfEarlier;
+          if (earlier !== null) payload.writeUInt16LE(earlier, EOF_WARNINGS);
           this.#noteOutcome(warnings, ROWS);
           this.#onStatus(flags);
-          const current = this.#current;
-          if (current?.mayChangeState === true) options.state.onUntold(current.effects);
+          this.#onEof(flags);
         },
         error: (payload) => this.#onError(payload),
         prepared: (payload) => this.#onPrepared(payload),
@@ -240,11 +251,11 @@ export class CommandTracker {
     if (command === COMMAND.INIT_DB) return true;
     if (!EXECUTING_COMMANDS.has(command)) return false;
     const payload = peek().subarray(HEADER_BYTES);
-    const effects =
-      command === COMMAND.QUERY
-        ? effectsOf(payload.toString('latin1', queryTextOffset(payload, this.#capabilities)), state)
-        : (this.#statementOf(payload)?.effects ?? NO_EFFECTS);
-    return explainsStateChange(withExecutions(effects, state.textPrepared));
+    const read = command === COMMAND.QUERY ? this.#readQuery(payload) : null;
+    const effects = read?.effects ?? this.#statementOf(payload)?.effects ?? NO_EFFECTS;
+    if (explainsStateChange(withExecutions(effects, state.textPrepared))) return true;
+    this.#read = read;
+    return false;
   }
 
   #missing(command: number, packet: Buffer): Errand | null {
@@ -257,10 +268,12 @@ export class CommandTracker {
   #forward(
     packet: Buffer,
     current: Pick<CurrentCommand, 'command' | 'effects'> &
-      Partial<Pick<CurrentCommand, 'statement' | 'sql' | 'text' | 'kept' | 'unknownId' | 'mayChangeState'>>,
+      Partial<
+        Pick<CurrentCommand, 'statement' | 'sql' | 'rewritten' | 'text' | 'kept' | 'unknownId' | 'mayChangeState'>
+      >,
   ): CommandDecision {
     const { command, statement = null, sql = null, text = null, kept = ALL_KEPT, unknownId = null } = current;
-    const { mayChangeState = false } = current;
+    const { rewritten = null, mayChangeState = false } = current;
     const effects = withExecutions(current.effects, this.#options.state.textPrepared);
     // Written out: spreading defaults took longer than the rest of this function.
     this.#current = {
@@ -268,6 +281,7 @@ export class CommandTracker {
       effects,
       statement,
       sql,
+      rewritten,
       text,
       error: null,
       warnings: 0,
@@ -281,22 +295,27 @@ export class CommandTracker {
     return { kind: 'forward', packet, isAnswered: true };
   }
 
+  #readQuery(payload: Buffer): { sql: string; effects: readonly StatementEffect[] } {
+    const sql = payload.toString('latin1', queryTextOffset(payload, this.#capabilities));
+    return { sql, effects: effectsOf(sql, this.#options.state) };
+  }
+
   #query(packet: Buffer, payload: Buffer): CommandDecision {
-    const offset = queryTextOffset(payload, this.#capabilities);
-    const sql = payload.toString('latin1', offset);
+    const { sql, effects } = this.#read ?? this.#readQuery(payload);
+    this.#read = null;
     if (this.#isRefused(sql)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
-    const effects = effectsOf(sql, this.#options.state);
     this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
     const [kill] = effects;
     if (kill?.kind === 'kill' && effects.length === 1) return { kind: 'kill', request: kill };
-    const { text, kept } = this.#look(sql, effects);
+    const { rewritten, kept } = this.#look(sql, effects);
     // Of a large packet only its beginning is here.
     const mayChangeState = this.#endsWithEof && (effects.length > 0 || sql.includes('('));
-    if (text === null || packet.readUIntLE(0, 3) !== payload.length)
+    if (rewritten === null || packet.readUIntLE(0, 3) !== payload.length)
       return this.#forward(packet, { command: COMMAND.QUERY, effects, sql, kept, mayChangeState });
-    const rewritten = Buffer.concat([payload.subarray(0, offset), Buffer.from(text, 'latin1')]);
-    return this.#forward(framePacket(rewritten, 0), { command: COMMAND.QUERY, effects, sql, kept, mayChangeState });
+    const before = payload.subarray(0, payload.length - sql.length);
+    const sent = framePacket(Buffer.concat([before, Buffer.from(rewritten.text, 'latin1')]), 0);
+    return this.#forward(sent, { command: COMMAND.QUERY, effects, sql, rewritten, kept, mayChangeState });
   }
 
   #look(sql: string | Buffer, effects: readonly StatementEffect[]): DiagnosticsLook {
@@ -403,6 +422,16 @@ export class CommandTracker {
     return id === 0xffff_ffff ? this.#options.statements.all().at(-1) : this.#options.statements.get(id);
   }
 
+  /** Without room for what trackers tell. */
+  #onEof(flags: number): void {
+    const { state } = this.#options;
+    const current = this.#current;
+    if (current?.mayChangeState === true) state.onUntold(current.effects);
+    if ((flags & SERVER_STATUS.SESSION_STATE_CHANGED) === 0) return;
+    const text = current?.sql ?? current?.statement?.text.toString('latin1') ?? '';
+    if (current !== null && !WRITES_TO_THE_LOG.test(text)) state.onFlagOfEof(current.effects);
+  }
+
   #onOk(payload: Buffer): Replacement {
     const { state } = this.#options;
     const earlier = this.#warningsOfEarlier;
@@ -452,10 +481,12 @@ export class CommandTracker {
     if (payload.length > 2 && PROTOCOL_ERRORS.has(payload.readUInt16LE(1))) this.#options.onProtocolError();
     const current = this.#current;
     if (current === null) return null;
-    current.error = Buffer.from(payload);
+    const unreadable = errorOfRewritten(payload, current);
+    current.error = unreadable ?? Buffer.from(payload);
     current.rowCount = ROWS;
     if (current.command === COMMAND.STMT_EXECUTE && current.statement !== null) current.statement.hasCursor = false;
     const { unknownId, statement, command } = current;
+    if (unreadable !== null) return unreadable;
     if (unknownId !== null) return withNumber(payload, NO_STATEMENT, unknownId);
     const isNamed = command === COMMAND.STMT_FETCH && statement !== null;
     return isNamed ? withNumber(payload, statement.backendId ?? NO_STATEMENT, statement.clientId) : null;
@@ -499,6 +530,9 @@ export class CommandTracker {
         countsFoundRows: effects.some(({ kind }) => kind === 'found-rows'),
         kept,
       });
+      // The server's list shows the text that it was sent.
+      if (error !== null && current.rewritten !== null && isSyntaxError(error))
+        this.#options.state.diagnostics.onOwnError(errorIn(error));
       if (command === COMMAND.SET_OPTION && !failed && text !== null) this.#setOption(text);
       if (command === COMMAND.RESET_CONNECTION && !failed) {
         this.#options.state.reset();
@@ -538,6 +572,17 @@ function shownBy(effects: readonly StatementEffect[]): Kept | null {
   if (shown.length === 0) return null;
   const isAlone = !effects.some(({ kind }) => kind === 'several');
   return isAlone && shown.every(({ isGet }) => isGet) ? ALL_KEPT : LIST_KEPT;
+}
+
+const SYNTAX_ERROR = 1064;
+
+function isSyntaxError(payload: Buffer): boolean {
+  return payload.length > 2 && payload.readUInt16LE(1) === SYNTAX_ERROR;
+}
+
+function errorOfRewritten(payload: Buffer, { sql, rewritten }: CurrentCommand): Buffer | null {
+  if (sql === null || rewritten === null || !isSyntaxError(payload)) return null;
+  return Buffer.from(errorOfWritten(payload.toString('latin1'), sql, rewritten), 'latin1');
 }
 
 /** An ERR packet that names a statement by the number that was sent. */

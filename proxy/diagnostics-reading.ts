@@ -1,3 +1,4 @@
+import type { Edit, Rewritten } from './shown-error.ts';
 import { isSymbol } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 import { narrowed, type Reading } from './statement-reading.ts';
@@ -26,14 +27,8 @@ export interface Kept {
 
 export interface DiagnosticsLook {
   /** To be sent in place of the client's text; null: that one. */
-  text: string | null;
+  rewritten: Rewritten | null;
   kept: Kept;
-}
-
-interface Edit {
-  start: number;
-  end: number;
-  text: string;
 }
 
 /** Beyond this many bytes it is not looked for in a text. */
@@ -49,7 +44,7 @@ export function lookForReading(
   reading: Reading,
   { remembered, listNeedsTables }: { remembered: Remembered; listNeedsTables: boolean },
 ): DiagnosticsLook {
-  if (sql.length > READ_BYTES_MAX) return { text: null, kept: { list: false, rowCount: false, foundRows: false } };
+  if (sql.length > READ_BYTES_MAX) return { rewritten: null, kept: { list: false, rowCount: false, foundRows: false } };
   const seen = reading.hasWideCharacters ? narrowed(sql) : sql;
   const left = { ...remembered };
   const kept = { list: true, rowCount: true, foundRows: true };
@@ -69,7 +64,7 @@ export function lookForReading(
       kept.list = false;
     }
   }
-  return { text: edits.length === 0 ? null : edited(sql, edits), kept };
+  return { rewritten: edits.length === 0 ? null : edited(sql, edits), kept };
 }
 
 type Kind = 'statement' | 'show' | 'count' | 'get';
@@ -217,6 +212,7 @@ function isWithoutTables(tokens: SqlToken[]): boolean {
   if (verb.kind !== 'word') return false;
   if (verb.text === 'ROLLBACK') return true;
   if (verb.text === 'PREPARE') return isTextWithoutTables(tokens[3]);
+  if (verb.text === 'EXECUTE' && what?.text === 'IMMEDIATE') return isTextWithoutTables(tokens[2]);
   const inner = what?.kind === 'word' && what.text === 'STATEMENT' ? tokens.findIndex(isFor) : -1;
   if (inner !== -1) return isWithoutTables(tokens.slice(inner + 1));
   if (DEFINING.has(verb.text)) return what?.kind === 'word' && DEFINED_WITHOUT_TABLES.has(what.text);
@@ -243,12 +239,13 @@ function hasWord(tokens: SqlToken[], word: string): boolean {
   return tokens.some(({ kind, text }) => kind === 'word' && text === word);
 }
 
-function edited(sql: string, edits: readonly Edit[]): string {
+function edited(sql: string, unsorted: readonly Edit[]): Rewritten {
+  const edits = [...unsorted].sort((one, other) => one.start - other.start || one.end - other.end);
   let text = '';
   let at = 0;
-  for (const edit of [...edits].sort((one, other) => one.start - other.start || one.end - other.end)) {
+  for (const edit of edits) {
     text += sql.slice(at, edit.start) + edit.text;
     at = edit.end;
   }
-  return text + sql.slice(at);
+  return { text: text + sql.slice(at), edits };
 }

@@ -5,6 +5,9 @@ import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket, writeHeader } from '../co
 import { ByteReader } from '../core/wire/byte-reader.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 
+/** In an EOF packet. Source: MySQL internals, EOF_Packet. */
+const EOF_FLAGS = 3;
+
 /** Where in the response to the command the next packet stands. */
 type State =
   | 'idle'
@@ -28,8 +31,8 @@ export interface ResponseEvents {
   forward(bytes: Buffer): void;
   /** An OK packet that ends a result or stands for one. */
   ok(payload: Buffer): Replacement;
-  /** Of an EOF packet. */
-  status(flags: number, warnings: number): void;
+  /** Of an EOF packet, whose payload may be changed in place. */
+  status(flags: number, warnings: number, payload: Buffer): void;
   error(payload: Buffer): Replacement;
   /** The payload may be changed in place. */
   prepared(payload: Buffer): void;
@@ -235,11 +238,11 @@ export class ResponseWalker {
 
   #onColumnsEof(payload: Buffer, first: number): Replacement {
     if (first === ERR_HEADER) return this.#onError(payload);
-    const flags = statusFlagsOfEof(payload);
+    const flags = this.#flagsOfEof(payload);
     this.#hasOutParameters = (flags & SERVER_STATUS.PS_OUT_PARAMS) !== 0;
     // With a cursor the rows come by COM_STMT_FETCH.
     if ((flags & SERVER_STATUS.CURSOR_EXISTS) !== 0) {
-      this.#events.status(flags, warningsOfEof(payload));
+      this.#events.status(flags, warningsOfEof(payload), payload);
       this.#finish();
     } else {
       this.#state = 'rows';
@@ -250,10 +253,18 @@ export class ResponseWalker {
   #onEnd(payload: Buffer, first: number): Replacement {
     if (first === ERR_HEADER) return this.#onError(payload);
     if (this.#deprecateEof && payload.length >= 7) return this.#onOk(payload);
-    const flags = statusFlagsOfEof(payload);
-    this.#events.status(flags, warningsOfEof(payload));
+    const flags = this.#flagsOfEof(payload);
+    this.#events.status(flags, warningsOfEof(payload), payload);
     this.#endOfResult(flags);
     return null;
+  }
+
+  /** MariaDB sets the flag of the trackers in them too, which are ours, and have no room there. */
+  #flagsOfEof(payload: Buffer): number {
+    const flags = statusFlagsOfEof(payload);
+    if ((flags & SERVER_STATUS.SESSION_STATE_CHANGED) !== 0)
+      payload.writeUInt16LE(flags & ~SERVER_STATUS.SESSION_STATE_CHANGED, EOF_FLAGS);
+    return flags;
   }
 
   #onOk(payload: Buffer): Replacement {

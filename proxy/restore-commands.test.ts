@@ -40,7 +40,7 @@ function snapshotOf(state: SessionState, row: (string | null)[], types: number[]
   return snapshot;
 }
 
-const CHARSET = ['utf8mb4', 'utf8mb4', 'utf8mb4', 'utf8mb4_bin'];
+const CHARSET = ['utf8mb4', 'utf8mb4', 'utf8mb4', 'utf8mb4_bin', 'latin1_bin'];
 
 test('variables in the order of their last change, numbers bare, text quoted whatever sql_mode says', () => {
   const state = new SessionState('app');
@@ -54,13 +54,13 @@ test('variables in the order of their last change, numbers bare, text quoted wha
 test('every kind of user variable', () => {
   const state = new SessionState(null);
   run(state, 'SET @i = 1, @d = 1.5, @f = 1e0, @s = "x", @b = X"00", @n = NULL');
-  const row = ['0', ...CHARSET, '-5', '2D35', null, null, '1.50', 'x', null, null, '1.5', 'x', null, null];
+  const row = ['0', ...CHARSET, '-5', '2D35', null, null, '2', 'x', null, null, '1.5', 'x', null, null];
   row.push('é', 'E9', 'latin1', 'latin1_bin', 'b', '00FF', 'binary', 'binary', null, null, 'binary', 'binary');
-  const types = [8, 253, 253, 253, 253, 8, 253, 253, 253, 246, 253, 253, 253, 5];
+  const types = [8, 253, 253, 253, 253, 253, 8, 253, 253, 253, 246, 253, 253, 253, 5];
   const snapshot = snapshotOf(state, row, types);
   expect(snapshot.userVariables).toMatchObject([
     { name: 'i', literal: '-5', collation: null },
-    { name: 'd', literal: '1.50', collation: null },
+    { name: 'd', literal: '2.', collation: null },
     { name: 'f', literal: '1.5e0', collation: null },
     { name: 's', literal: `_latin1 X'E9'`, collation: 'latin1_bin' },
     { name: 'b', literal: `_binary X'00FF'`, collation: null },
@@ -93,7 +93,7 @@ test('a statement of SQL, the role and the next transaction are given again', ()
 test('after a reset the character set of the old connection is set, then everything else', () => {
   const state = new SessionState('app');
   run(state, 'SET @x = 1', { time_zone: 'UTC' });
-  const snapshot = snapshotOf(state, ['0', ...CHARSET, '1', '31', null, null], [8, 253, 253, 253, 253, 8]);
+  const snapshot = snapshotOf(state, ['0', ...CHARSET, '1', '31', null, null], [8, 253, 253, 253, 253, 253, 8]);
   const [reset, trackers, database, charset, ...rest] = texts(resetCommands(connection, state, snapshot));
   expect([reset, database]).toEqual(['\x1f', '\x02app']);
   expect(trackers).toContain('session_track_system_variables');
@@ -104,7 +104,7 @@ test('after a reset the character set of the old connection is set, then everyth
 test('only what changed is read and set again', () => {
   const state = new SessionState(null);
   run(state, 'SET @x = 1');
-  const first = snapshotOf(state, ['0', ...CHARSET, '1', '31', null, null], [8, 253, 253, 253, 253, 8]);
+  const first = snapshotOf(state, ['0', ...CHARSET, '1', '31', null, null], [8, 253, 253, 253, 253, 253, 8]);
   state.onOk(buildOk({ statusFlags: 2, lastInsertId: 9n }), []);
   expect(readBackSql(state, first)).toBe('SELECT LAST_INSERT_ID()');
   const second = parseReadBack(state, first, {
@@ -123,6 +123,32 @@ test('only what changed is read and set again', () => {
   expect(readBackSql(state, second)).toContain('HEX(@`x`)');
 });
 
+test('the collation of the server, where the session has one of its own, as the server told it', () => {
+  const state = new SessionState('app');
+  const setServer = (name: string, value: string) => {
+    run(state, 'SET x', { [name]: value });
+    return texts(restoreCommands(connection, state, snapshotOf(state, ['0', ...CHARSET])));
+  };
+  expect(setServer('character_set_client', 'utf8mb4').join()).not.toMatch(/_server/);
+  // MariaDB reports it by the one or the other name.
+  expect(setServer('character_set_server', 'utf8mb4').join()).toMatch(
+    /^[^]*_bin, @@SESSION.collation_server=latin1_bin$/,
+  );
+});
+
+test('a variable that only a failed statement has named need not be there', () => {
+  const state = new SessionState('app');
+  const names = (value: string | null) =>
+    snapshotOf(state, ['0', ...CHARSET, value, value, value === null ? 'binary' : 'utf8mb4', null]).userVariables;
+  const effects = effectsOf('SET @x = 1, nonsense = 2');
+  state.onStart(effects);
+  state.onEnd(effects, { failed: true });
+  expect(names(null)).toEqual([]);
+  expect(names('a')).toHaveLength(1);
+  run(state, 'SET @x = NULL');
+  expect(names(null)).toHaveLength(1);
+});
+
 test('a read-back without a row is no state', () => {
   expect(parseReadBack(new SessionState(null), null, { kind: 'rows', columns: [], rows: [] })).toBeUndefined();
 });
@@ -132,7 +158,7 @@ test('on a server of the other family: its names of the isolation, and the colla
   run(state, 'SET x', { tx_isolation: 'READ-COMMITTED', transaction_read_only: '1' });
   run(state, 'SET NAMES utf8mb4, @s = "x"');
   state.charsetTouched = true;
-  const charset = ['utf8mb4', 'utf8mb4', 'utf8mb4', 'utf8mb4_uca1400_ai_ci'];
+  const charset = ['utf8mb4', 'utf8mb4', 'utf8mb4', 'utf8mb4_uca1400_ai_ci', 'utf8mb4_bin'];
   const snapshot = snapshotOf(state, ['0', ...charset, 'x', '78', 'utf8mb4', 'utf8mb4_uca1400_ai_ci']);
   const on = (isMariaDb: boolean) => {
     const server = { capabilities: 0, isMariaDb } as BackendConnection;

@@ -40,7 +40,11 @@ export function restoreCommands(
   const commands: Buffer[] = state.role === null ? [] : [ownQuery(connection, state.role)];
   // In two statements: names of user variables are read by the character set that is set before.
   for (const assignments of [
-    [...systemAssignments(connection, state, charset), ...charsetAssignments(connection, charset)],
+    [
+      ...systemAssignments(connection, state, charset),
+      ...charsetAssignments(connection, charset),
+      ...serverCharsetAssignments(connection, state, charset),
+    ],
     [...variableAssignments(connection, snapshot), ...insertIdAssignments(snapshot)],
   ]) {
     if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
@@ -78,8 +82,10 @@ export function valueCommands(
 ): Buffer[] {
   const assignments: string[] = [];
   if (known.variablesVersion !== snapshot.variablesVersion) {
+    const charset = state.charsetTouched ? snapshot.charset : null;
     assignments.push(
-      ...charsetAssignments(connection, state.charsetTouched ? snapshot.charset : null),
+      ...charsetAssignments(connection, charset),
+      ...serverCharsetAssignments(connection, state, charset),
       ...variableAssignments(connection, snapshot),
     );
   }
@@ -162,6 +168,17 @@ function charsetAssignments(server: BackendConnection, charset: CharsetVariables
   ];
 }
 
+/** Only where the session has one of its own: it is the server's. */
+function serverCharsetAssignments(
+  server: BackendConnection,
+  { systemVariables }: SessionState,
+  charset: CharsetVariables | null,
+): string[] {
+  const isOwn = systemVariables.has('character_set_server') || systemVariables.has('collation_server');
+  if (charset === null || !isOwn) return [];
+  return [`@@SESSION.collation_server=${collationOfSession(charset.serverCollation, server)}`];
+}
+
 /** On MariaDB a statement that assigns a variable gives it another character set where it is only prepared. */
 export function variablesAgainCommands(connection: BackendConnection, snapshot: SessionSnapshot): Buffer[] {
   if (!connection.isMariaDb || snapshot.userVariables.length === 0) return [];
@@ -181,7 +198,7 @@ function insertIdAssignments({ lastInsertId }: SessionSnapshot): string[] {
   return lastInsertId === null ? [] : [`@@SESSION.last_insert_id=${lastInsertId}`];
 }
 
-const READ_BACK_CHARSET = /^(?:character_set_(?:client|results|connection)|collation_connection)$/;
+const READ_BACK_CHARSET = /^(?:character_set_(?:client|results|connection|server)|collation_(?:connection|server))$/;
 
 /** Trackers give text; numeric variables refuse a quoted number. */
 function systemValue(name: string, text: string): string {

@@ -74,15 +74,17 @@ export async function openBackend(
 
 /**
  * What an ERR or EOF packet did not tell: whether a transaction is open, and what had changed until then. Of what the server
- * remembers of the statement, COM_PING changes ROW_COUNT() alone.
+ * remembers of the statement, COM_PING changes ROW_COUNT() alone, which SHOW WARNINGS sets to -1 again: behind errors and rows it was that.
  */
 export async function readReport(connection: BackendConnection, state: SessionState): Promise<void> {
-  const [pong] = await runCommands(connection, [Buffer.of(COMMAND.PING)]);
+  const [pong] = await runCommands(connection, [
+    Buffer.of(COMMAND.PING),
+    ownQuery(connection, 'SHOW WARNINGS LIMIT 0'),
+  ]);
   requireQuiet(connection);
-  state.diagnostics.onPinged();
   if (pong?.kind !== 'ok' || pong.payload === null)
     throw new ClientError(CLIENT_ERROR.backendLost('it did not answer a ping'));
-  state.onReport(pong.payload);
+  state.diagnostics.onPinged(state.onReport(pong.payload).warnings);
 }
 
 /** An EOF packet carries no trackers: what they have to tell comes with the next OK packet. */
@@ -119,6 +121,7 @@ export async function readBack(
   if (result?.kind === 'error') throw result.error;
   const snapshot = result?.kind === 'rows' ? parseReadBack(state, known, result) : undefined;
   if (snapshot === undefined) throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
+  for (const { name } of snapshot.userVariables) state.doubtfulVariables.delete(name);
   return snapshot;
 }
 

@@ -18,12 +18,14 @@ export interface ReadVariable {
   mariaDbLiteral: string | null;
 }
 
-/** The trackers do not report what SET NAMES … COLLATE and COM_RESET_CONNECTION do to these. */
+/** The trackers do not report what SET NAMES … COLLATE and COM_RESET_CONNECTION do to these, and MariaDB a collation by another name. */
 export interface CharsetVariables {
   client: string;
   results: string | null;
   connection: string;
   collation: string;
+  /** Of the server, as the session has it. */
+  serverCollation: string;
 }
 
 /** For a session of which there is nothing to read, or nothing could be read yet: then no version matches it. */
@@ -62,6 +64,7 @@ const CHARSET_COLUMNS = [
   '@@SESSION.character_set_results',
   '@@SESSION.character_set_connection',
   '@@SESSION.collation_connection',
+  '@@SESSION.collation_server',
 ];
 
 /**
@@ -93,16 +96,26 @@ export function parseReadBack(
   const versions = { structureVersion, variablesVersion, insertIdVersion };
   const lastInsertId = state.lastInsertIdTouched ? text(0) : null;
   if (known !== null && hasCurrentVariables(known, state)) return { ...known, ...versions, lastInsertId };
-  const userVariables = [...state.userVariables].map((name, position) => {
+  const userVariables = [...state.userVariables].flatMap((name, position) => {
     const index = 1 + CHARSET_COLUMNS.length + position * COLUMNS_PER_VARIABLE;
     const [value, hex, charset, collation] = [text(index), text(index + 1), text(index + 2), text(index + 3)] as const;
     const { type, isUnsigned } = columns[index] ?? { type: -1, isUnsigned: false };
     const read = valueOf({ type, isUnsigned, value, hex, charset, collation });
-    return { name, mariaDbLiteral: type === GEOMETRY_TYPE && hex !== null ? geometryLiteral(hex) : null, ...read };
+    if (read.literal === NULL_OF_NO_TYPE && state.doubtfulVariables.has(name)) return [];
+    return [{ name, mariaDbLiteral: type === GEOMETRY_TYPE && hex !== null ? geometryLiteral(hex) : null, ...read }];
   });
-  const charset = { client: text(1) ?? '', results: text(2), connection: text(3) ?? '', collation: text(4) ?? '' };
+  const charset = {
+    client: text(1) ?? '',
+    results: text(2),
+    connection: text(3) ?? '',
+    collation: text(4) ?? '',
+    serverCollation: text(5) ?? '',
+  };
   return { ...versions, lastInsertId, userVariables, charset };
 }
+
+/** Also where there is no such variable. */
+const NULL_OF_NO_TYPE = 'CAST(NULL AS BINARY)';
 
 type ReadLiteral = Pick<ReadVariable, 'literal' | 'collation'>;
 
@@ -121,7 +134,9 @@ function valueOf(read: ReadValue): ReadLiteral {
   if (value === null || hex === null) return nullOf(read);
   // What is subtracted from it may not go below zero.
   if (INTEGER_TYPES.has(type) && isUnsigned) return plain(`CAST(${value} AS UNSIGNED)`);
-  if (INTEGER_TYPES.has(type) || DECIMAL_TYPES.has(type)) return plain(value);
+  if (INTEGER_TYPES.has(type)) return plain(value);
+  // Without a point the literal would be an integer.
+  if (DECIMAL_TYPES.has(type)) return plain(value.includes('.') ? value : `${value}.`);
   // Without an exponent the literal would be a DECIMAL.
   if (DOUBLE_TYPES.has(type)) return plain(/e/i.test(value) ? value : `${value}e0`);
   if (charset === null || charset === 'binary') return plain(`_binary X'${hex}'`);
@@ -134,7 +149,7 @@ function nullOf({ type, isUnsigned, charset, collation }: ReadValue): ReadLitera
   if (INTEGER_TYPES.has(type)) return plain(`CAST(NULL AS ${isUnsigned ? 'UN' : ''}SIGNED)`);
   if (DECIMAL_TYPES.has(type)) return plain('CAST(NULL AS DECIMAL)');
   if (DOUBLE_TYPES.has(type)) return plain('NULL + 0e0');
-  if (charset === null || charset === 'binary') return plain('CAST(NULL AS BINARY)');
+  if (charset === null || charset === 'binary') return plain(NULL_OF_NO_TYPE);
   return { literal: `CONVERT(NULL USING ${charset})`, collation };
 }
 

@@ -1,5 +1,5 @@
 import { parseOk, type OkPacket } from '../core/wire/ok-packet.ts';
-import { parseSessionStateChanges } from '../core/wire/session-state-change.ts';
+import { parseSessionStateChanges, type SessionStateChange } from '../core/wire/session-state-change.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { callsNoMoreThan } from './called-names.ts';
 import { ClientTrackers } from './client-trackers.ts';
@@ -8,7 +8,7 @@ import { inSchema } from './execution-effects.ts';
 import { Pins } from './pins.ts';
 import { OTHER_MEANING_PIN } from './prepared-statements.ts';
 import { StatementDiagnostics } from './statement-diagnostics.ts';
-import { TABLE_LOCK_PIN, effectsOfExecution, type StatementEffect } from './statement-effects.ts';
+import { PIN, TABLE_LOCK_PIN, effectsOfExecution, type StatementEffect } from './statement-effects.ts';
 import {
   hasHighBytes,
   meaningOf,
@@ -47,15 +47,13 @@ const READ_ONLY_VARIABLE = /^(?:transaction|tx)_read_only$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
 
 const MAYBE_RUN = 'one of several statements failed, another one of them may have changed the session';
+const MAYBE_ROLE = 'one of several statements failed, SET ROLE among them';
 const FAILED_ROUTINE = 'a stored routine that failed: MariaDB does not tell what it changed before';
 /** ER_PARSE_ERROR, ER_SP_DOES_NOT_EXIST, ER_SP_WRONG_NO_OF_ARGS, ER_PROCACCESS_DENIED_ERROR */
 const NOT_BEGUN: ReadonlySet<number> = new Set([1064, 1305, 1318, 1370]);
 const MAYBE_USED_UP = 'SET TRANSACTION, which may be used up';
 /** Reads no table, so that it uses up nothing. */
 const WITHOUT_TABLES = /^\s*(?:SET|DO|SELECT|BEGIN|START|COMMIT|ROLLBACK|USE)\b(?![^]*\bFROM\b)/i;
-/** Found on 11.8: all are bits of one word, and each change of one is reported as one of foreign_key_checks. */
-const MISNAMED =
-  /\bSET\b[^]*\b(?:unique_checks|check_constraint_checks|sql_(?:safe_updates|auto_is_null|big_selects|buffer_result|notes|warnings|quote_show_create))\b/i;
 const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
 /** ER_QUERY_INTERRUPTED */
 const INTERRUPTED = 1317;
@@ -74,6 +72,7 @@ export type CatchUp =
   /** Our trackers may be off, and `names` were set while they were. */
   | { kind: 'trackers'; names: string[] }
   | { kind: 'unscoped'; names: string[] }
+  | { kind: 'options'; names: string[] }
   | { kind: 'functions'; names: readonly TableName[] }
   | { kind: 'user-locks'; names: string[] }
   | { kind: 'next-transaction'; sql: string }
@@ -95,6 +94,10 @@ export class SessionState implements StateVersions, Reading {
   /** In the order of their last change, since some depend on others. */
   readonly systemVariables = new Map<string, Buffer>();
   readonly userVariables = new Set<string>();
+  /** Those among them that only a failed statement has named: the server may have none of that name. */
+  readonly doubtfulVariables = new Set<string>();
+  /** By the running statement. */
+  #newVariables: string[] = [];
   /** Of the connection, where it is not the default one of its character set. */
   collation = '';
   /** The trackers do not report `SET NAMES … COLLATE`: the connection's collation is read back. */
@@ -174,7 +177,6 @@ export class SessionState implements StateVersions, Reading {
 
   /** Before a statement runs. */
   notePossibleUse(sql: string): void {
-    if (this.misnamesOptions && MISNAMED.test(sql)) this.pins.add('a variable that MariaDB reports by a wrong name');
     if (this.hidesUse && this.nextTransaction.length > 0 && !WITHOUT_TABLES.test(sql)) this.pins.add(MAYBE_USED_UP);
   }
 
@@ -209,7 +211,7 @@ export class SessionState implements StateVersions, Reading {
 
   /** What is caught up with may fail, or look into tables of the server. */
   get asksForWarnings(): boolean {
-    return this.#catchUps.some(({ kind }) => kind !== 'user-locks' && kind !== 'prepared-text');
+    return this.#catchUps.some(({ kind }) => kind !== 'user-locks' && kind !== 'prepared-text' && kind !== 'options');
   }
 
   /** What is caught up with overwrites FOUND_ROWS(). */
@@ -225,6 +227,7 @@ export class SessionState implements StateVersions, Reading {
 
   /** Before the statement runs: everything that may keep the session where it is. */
   onStart(effects: readonly StatementEffect[]): void {
+    this.#newVariables = [];
     if (effects.length === 0) return;
     this.#effectPins.onStart(effects, this.schema);
     for (const effect of effects) {
@@ -243,6 +246,14 @@ export class SessionState implements StateVersions, Reading {
   /** The answer to a statement had no room for what the trackers have to tell. */
   onUntold(effects: readonly StatementEffect[]): void {
     if (this.reportsLater) this.unreported.onUntold(effects);
+  }
+
+  /** MariaDB has no room for what has changed in its EOF packets, but says so. */
+  onFlagOfEof(effects: readonly StatementEffect[]): void {
+    const named = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
+    if (named.length > 0) this.#catchUps.push({ kind: 'functions', names: named });
+    const isExplained = explainsStateChange(effects) || effects.some(({ kind }) => EXPLAINS_FLAG.has(kind));
+    if (named.length === 0 && !isExplained && !this.#tracksNextTransaction) this.onRoutine();
   }
 
   /** A statement failed, or one of several in its text. */
@@ -268,11 +279,15 @@ export class SessionState implements StateVersions, Reading {
     const kinds = new Set(effects.map(({ kind }) => kind));
     if (this.hidesUnscoped && (kinds.has('unscoped') || kinds.has('values')) && this.#unscoped.size > 0)
       this.#catchUps.push({ kind: 'unscoped', names: [...this.#unscoped] });
+    if (this.misnamesOptions) for (const effect of effects) if (effect.kind === 'options') this.#catchUps.push(effect);
     if (failed) {
+      for (const name of this.#newVariables) this.doubtfulVariables.add(name);
       this.#effectPins.onFailure(effects);
       for (const effect of effects) {
-        // A SET of several variables fails as a whole, but a text of several statements may have got that far.
-        if (effect.kind === 'trackers') this.#catchUps.push(effect);
+        if (effect.kind === 'sets-several') this.#onHalfSet(effect, kinds.has('next-transaction'));
+        else if (effect.kind === 'trackers') this.#catchUps.push(effect);
+        // No reset takes the role back.
+        else if (effect.kind === 'role') this.pins.addPermanent(MAYBE_ROLE);
         else if ('isAmongOthers' in effect) this.pins.add(MAYBE_RUN);
       }
     } else {
@@ -281,6 +296,21 @@ export class SessionState implements StateVersions, Reading {
     }
     const locks = kinds.has('user-lock') || kinds.has('releases-locks') ? askedLocks(this.pins.reasons()) : [];
     if (locks.length > 0) this.#catchUps.push({ kind: 'user-locks', names: locks });
+  }
+
+  /** Of several variables some could be set; MariaDB does not tell which. */
+  #onHalfSet(
+    { names, hasClock }: Extract<StatementEffect, { kind: 'sets-several' }>,
+    hasNextTransaction: boolean,
+  ): void {
+    if (hasClock) this.pins.add(TIMESTAMP_PIN);
+    if (hasNextTransaction) this.pins.add(PIN.nextTransaction);
+    if (!this.reportsLater && names.length > 0) this.#catchUps.push({ kind: 'unscoped', names });
+  }
+
+  /** Asked for, where no report tells them. */
+  onOptions(values: ReadonlyMap<string, Buffer>): void {
+    for (const [name, value] of values) this.#onSystemVariable(name, value, []);
   }
 
   /** `effects` are those of the statement that this packet answers. */
@@ -294,8 +324,8 @@ export class SessionState implements StateVersions, Reading {
   }
 
   /** The OK packet of a question that has no other purpose. */
-  onReport(payload: Buffer): void {
-    this.onOk(payload, this.unreported.take());
+  onReport(payload: Buffer): OkPacket {
+    return this.onOk(payload, this.unreported.take());
   }
 
   /** BEGIN: the server gave the table locks back. */
@@ -334,6 +364,7 @@ export class SessionState implements StateVersions, Reading {
     this.collation = '';
     this.#loginIsWide = false;
     this.userVariables.clear();
+    this.doubtfulVariables.clear();
     this.textPrepared.clear();
     this.pins.removeReleasable();
     // The server takes its own defaults then, not those of the handshake.
@@ -353,7 +384,10 @@ export class SessionState implements StateVersions, Reading {
   #onStateChanges(info: Buffer, effects: readonly StatementEffect[]): void {
     let unexplained = false;
     let isThereAndBack = false;
-    for (const change of parseSessionStateChanges(info)) {
+    const changes = [...parseSessionStateChanges(info)];
+    // The values are those at the end of the statement, and a character set that is said again brings its default collation.
+    changes.sort((one, other) => Number(isCollation(one)) - Number(isCollation(other)));
+    for (const change of changes) {
       if (change.kind === 'schema') {
         if (change.name === this.schema) isThereAndBack = true;
         this.schema = change.name === '' ? null : change.name;
@@ -425,6 +459,9 @@ export class SessionState implements StateVersions, Reading {
 
   #onSuccess(effect: StatementEffect): void {
     switch (effect.kind) {
+      case 'user-variable':
+        this.doubtfulVariables.delete(effect.name);
+        return;
       case 'trackers':
         this.clientTrackers.onChosen();
         this.#catchUps.push(effect);
@@ -447,6 +484,7 @@ export class SessionState implements StateVersions, Reading {
         return;
       case 'role':
         this.role = effect.sql;
+        this.pins.remove(MAYBE_ROLE);
         break;
       case 'clock-unscoped':
         if (this.hidesUnscoped) this.pins.add(TIMESTAMP_PIN);
@@ -471,7 +509,10 @@ export class SessionState implements StateVersions, Reading {
 
   #addUserVariable(name: string): void {
     if (this.userVariables.size >= USER_VARIABLES_MAX) this.pins.add('more user variables than can be carried over');
-    else this.userVariables.add(name);
+    else if (!this.userVariables.has(name)) {
+      this.userVariables.add(name);
+      this.#newVariables.push(name);
+    }
     this.variablesVersion += 1;
   }
 
@@ -481,4 +522,11 @@ export class SessionState implements StateVersions, Reading {
   }
 }
 
-const ASKS_FOR_ROWS: ReadonlySet<CatchUp['kind']> = new Set(['functions', 'user-locks', 'prepared-text']);
+function isCollation(change: SessionStateChange): boolean {
+  return change.kind === 'system-variable' && change.name.startsWith('collation_');
+}
+
+/** Reported by MariaDB like a change of a variable. */
+const EXPLAINS_FLAG: ReadonlySet<StatementEffect['kind']> = new Set(['last-insert-id', 'unscoped', 'values']);
+
+const ASKS_FOR_ROWS: ReadonlySet<CatchUp['kind']> = new Set(['functions', 'options', 'user-locks', 'prepared-text']);

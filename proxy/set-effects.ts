@@ -33,8 +33,35 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
     .map(({ variable }) => variable.replace(/^session\.(?=character_set_(?:server|database)$)/, ''))
     .filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name));
   if (unscoped.length > 0) effects.push({ kind: 'unscoped', names: unscoped });
+  const options = assignments
+    .map(({ variable }) => variable.replace(/^session\./, ''))
+    .filter((name) => OPTIONS.has(name));
+  if (options.length > 0) effects.push({ kind: 'options', names: options });
+  if (splitAtCommas(tokens).length > 1) effects.push(...severalOf(assignments, words));
   return effects;
 }
+
+/** One that cannot be set does not keep the server from setting the others: `SET a = 1, last_insert_id = DEFAULT`. */
+function severalOf(assignments: readonly Assignment[], words: readonly string[]): StatementEffect[] {
+  const names = assignments.map(({ variable }) => variable.replace(/^session\./, ''));
+  const ofNames = words.some((word) => /^(?:NAMES|CHARSET|CHARACTER)$/.test(word)) ? CLIENT_CHARSET : [];
+  const kept = names.filter((name, index) => {
+    const isOfSession = assignments[index]?.variable.startsWith('session.') === true && ONE_SHOT_VARIABLE.test(name);
+    return UNSCOPED.test(name) && (isOfSession || !ONE_TIME.test(name));
+  });
+  const said = [...kept, ...ofNames];
+  if (said.length === 0 && names.every((name) => !ONE_TIME.test(name))) return [];
+  return [{ kind: 'sets-several', names: said, hasClock: names.includes('timestamp') }];
+}
+
+const CLIENT_CHARSET = ['character_set_client', 'character_set_results', 'collation_connection'];
+
+/** Found on MariaDB 11.8: bits of one word, and each change of one is reported as one of that which was changed first. */
+const OPTIONS: ReadonlySet<string> = new Set(
+  `autocommit foreign_key_checks unique_checks check_constraint_checks sql_safe_updates sql_auto_is_null sql_big_selects sql_buffer_result
+  sql_notes sql_warnings sql_quote_show_create sql_log_off sql_if_exists profiling explicit_defaults_for_timestamp skip_replication
+  skip_parallel_replication system_versioning_insert_history`.split(/\s+/),
+);
 
 export const TIMESTAMP_PIN = 'timestamp set by an expression';
 const ONE_TIME_PIN = 'a value for the next statement: ';

@@ -21,7 +21,7 @@ function overwritten({ listNeedsTables = false } = {}): StatementDiagnostics {
 }
 
 function rewritten(diagnostics: StatementDiagnostics, sql: string): string | null {
-  return diagnostics.look(sql, PLAIN_READING, null).text;
+  return diagnostics.look(sql, PLAIN_READING, null).rewritten?.text ?? null;
 }
 
 const ALL = 'LIMIT 18446744073709551615';

@@ -25,8 +25,8 @@ export type ServerError = Pick<ServerWarning, 'code' | 'message'>;
 export const ROWS = -1n;
 export const ALL_KEPT: Kept = { list: true, rowCount: true, foundRows: true };
 export const LIST_KEPT: Kept = { list: true, rowCount: false, foundRows: false };
-const LIST_LEFT: DiagnosticsLook = { text: null, kept: LIST_KEPT };
-const NOTHING_LEFT: DiagnosticsLook = { text: null, kept: { list: false, rowCount: false, foundRows: false } };
+const LIST_LEFT: DiagnosticsLook = { rewritten: null, kept: LIST_KEPT };
+const NOTHING_LEFT: DiagnosticsLook = { rewritten: null, kept: { list: false, rowCount: false, foundRows: false } };
 
 /**
  * What a server remembers of the last statement: its warnings, ROW_COUNT(), FOUND_ROWS(). Our own statements overwrite
@@ -88,7 +88,7 @@ export class StatementDiagnostics {
     const { listNeedsTables } = this;
     const remembered = this.#remembered;
     if (remembered === null)
-      return shows === null ? (listNeedsTables ? LIST_LEFT : NOTHING_LEFT) : { text: null, kept: shows };
+      return shows === null ? (listNeedsTables ? LIST_LEFT : NOTHING_LEFT) : { rewritten: null, kept: shows };
     const text = typeof sql === 'string' ? sql : sql.toString('latin1');
     return lookForReading(text, reading, { remembered, listNeedsTables });
   }
@@ -179,10 +179,11 @@ export class StatementDiagnostics {
     this.#list = null;
   }
 
-  /** By us: the list is there as it was, not ROW_COUNT(), nor the number of warnings. */
-  onPinged(): void {
+  /** By us: the list is there as it was, not the number of `warnings`, which an error did not tell; and ROW_COUNT() is that of rows. */
+  onPinged(warnings: number): void {
+    if (!this.#isCountLost) this.#count = warnings;
     this.#isCountLost = true;
-    this.#lostRowCount = this.#rowCount;
+    if (!this.hasRows) this.#lostRowCount = this.#rowCount;
   }
 
   /** COM_RESET_CONNECTION. */

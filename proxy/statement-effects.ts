@@ -1,7 +1,7 @@
 import { kindOfReading } from './diagnostics-reading.ts';
 import { effectsOfLoan, effectsOfSet } from './set-effects.ts';
 import { calledNames, functionName } from './called-names.ts';
-import { rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
+import { isSymbol, rebuild, splitAtCommas, tableNames, writtenName, type TableName } from './sql-pieces.ts';
 import { sqlStatements, type SqlToken } from './sql-tokens.ts';
 import { hasHighBytes, lowerCase, narrowed, PLAIN_READING, type Reading } from './statement-reading.ts';
 import { effectOfLockFunction } from './user-locks.ts';
@@ -56,6 +56,10 @@ export type StatementEffect =
   | { kind: 'calls-routine' }
   /** A statement that is known to change the state in ways that trackers report by name. */
   | { kind: 'sets-state' }
+  /** Variables that MariaDB may report by the name of another one: the server has to be asked for these. */
+  | { kind: 'options'; names: string[] }
+  /** SET of several variables: failed, it may have set some of them all the same. */
+  | { kind: 'sets-several'; names: string[]; hasClock: boolean }
   /** There are several statements in the text. */
   | { kind: 'several' }
   /** SHOW WARNINGS and its kin: what they tell of the statement before is still there behind them. */
@@ -67,7 +71,7 @@ export type StatementEffect =
 
 export const NO_EFFECTS: readonly StatementEffect[] = [];
 
-const PIN = {
+export const PIN = {
   lockTables: 'LOCK TABLES',
   flushTables: 'FLUSH TABLES WITH READ LOCK',
   lockInstance: 'LOCK INSTANCE',
@@ -308,9 +312,11 @@ const KEPT_FOR_EXECUTION: ReadonlySet<StatementEffect['kind']> = new Set([
   'releases-locks',
   'user-variable',
   'unscoped',
+  'options',
   'calls-functions',
   'calls-routine',
   'sets-state',
+  'sets-several',
   'role',
   'collation',
   'timestamp-default',
@@ -348,10 +354,11 @@ const KILL_WORDS: ReadonlySet<string> = new Set(['KILL', 'HARD', 'SOFT', 'CONNEC
 
 /** Functions and variables, wherever they stand. */
 function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
-  const effects: StatementEffect[] = [];
-  const assigns = mayAssign(tokens);
-  for (const [index, token] of tokens.entries()) {
-    if (token.kind === 'user-variable' && assigns) effects.push({ kind: 'user-variable', name: lowerCase(token.text) });
+  const effects: StatementEffect[] = assignedVariables(tokens).map(({ text }) => ({
+    kind: 'user-variable',
+    name: lowerCase(text),
+  }));
+  for (const index of tokens.keys()) {
     const name = functionName(tokens, index);
     const lock = effectOfLockFunction(name, tokens, index);
     if (lock !== null) effects.push(lock);
@@ -366,30 +373,33 @@ function effectsOfExpressions(tokens: SqlToken[]): StatementEffect[] {
 }
 
 /**
- * Whether user variables in a statement may be assigned and not only read. A function that assigns one on the side is
- * told by the server's state-change tracker.
+ * The user variables that a statement may assign; what is only read there is not carried over, where it need not exist. A function
+ * that assigns one on the side is told by the server's state-change tracker.
  */
-function mayAssign(tokens: SqlToken[]): boolean {
+function assignedVariables(tokens: SqlToken[]): SqlToken[] {
   const [first] = tokens;
-  if (first?.kind === 'word' && ASSIGNING_STATEMENTS.has(first.text)) return true;
-  if (first?.kind === 'word' && COMPOUND_STATEMENTS.has(first.text) && tokens.some(isSet)) return true;
-  return tokens.some((token, index) => {
-    if (token.kind === 'word') return token.text === 'INTO';
-    const next = tokens[index + 1];
-    return token.kind === 'symbol' && token.text === ':' && next?.kind === 'symbol' && next.text === '=';
-  });
+  const assignsAny = first?.kind === 'word' && ASSIGNING_STATEMENTS.has(first.text);
+  const into = tokens.findIndex(({ kind, text }) => kind === 'word' && text === 'INTO');
+  return tokens.filter(
+    ({ kind }, index) =>
+      kind === 'user-variable' && (assignsAny || (into !== -1 && index > into) || isTarget(tokens, index)),
+  );
 }
 
-/** MariaDB has these also outside of routines; what stands behind the first semicolon is looked at by itself. */
-const COMPOUND_STATEMENTS: ReadonlySet<string> = new Set(
-  'BEGIN IF ELSE ELSEIF CASE WHEN LOOP WHILE REPEAT FOR'.split(' '),
-);
+/** `@a := …`, or `SET @a = …, @b = …`, which MariaDB has within other statements too. */
+function isTarget(tokens: SqlToken[], index: number): boolean {
+  const [before, next, afterNext] = [tokens[index - 1], tokens[index + 1], tokens[index + 2]];
+  if (next === undefined) return false;
+  if (isSymbol(next, ':')) return afterNext !== undefined && isSymbol(afterNext, '=');
+  if (!isSymbol(next, '=') || before === undefined) return false;
+  return isSet(before) || isFor(before) || isSymbol(before, ',');
+}
 
 function isSet(token: SqlToken): boolean {
   return token.kind === 'word' && token.text === 'SET';
 }
 
-const ASSIGNING_STATEMENTS: ReadonlySet<string> = new Set(['SET', 'CALL', 'GET', 'LOAD', 'IMPORT', 'FETCH']);
+const ASSIGNING_STATEMENTS: ReadonlySet<string> = new Set(['CALL', 'GET', 'LOAD', 'IMPORT', 'FETCH']);
 
 function nameAt(tokens: SqlToken[], index: number): string {
   const token = tokens[index];

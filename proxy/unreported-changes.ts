@@ -24,6 +24,9 @@ function mayCall({ kind }: StatementEffect): boolean {
   return kind === 'calls-routine' || kind === 'calls-functions';
 }
 
+/** A client may never send anything that is answered with an OK packet: after so many the server is asked. */
+const UNTOLD_MAX = 64;
+
 /**
  * ERR and EOF packets have no room for what the trackers tell: MySQL tells it with the next OK packet, whatever that answers.
  * Where that would have a reason of its own, the server has to be asked first, or what a routine did in the statement before
@@ -39,7 +42,8 @@ export class UnreportedChanges {
 
   /** What a session does that nobody asks has to be known as well: before a switch it is told why the session stays. */
   get isToBeAsked(): boolean {
-    return this.#untold !== null && (explainsStateChange(this.#untold) || this.#untold.some(mayCall));
+    if (this.#untold === null) return false;
+    return this.#untold.length >= UNTOLD_MAX || explainsStateChange(this.#untold) || this.#untold.some(mayCall);
   }
 
   onUntold(effects: readonly StatementEffect[]): void {

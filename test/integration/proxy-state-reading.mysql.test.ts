@@ -422,7 +422,62 @@ const REMEMBERED: ReadingCase[] = [
   },
 ];
 
+/** What random sessions were found to lose. */
+const ONCE_LOST: ReadingCase[] = [
+  {
+    name: 'a variable that is only read, and need not exist',
+    setUp: [`SET @c = CONCAT('x', @a), @b := 1`],
+    probe: ['SELECT @p := @a'],
+  },
+  {
+    name: 'a variable that only a failed statement has named',
+    setUp: [`SET @c = '`],
+    probe: [`SET @c = 'assigned', sql_mode = 'BAD'`, 'SELECT @c'],
+  },
+  {
+    name: 'a DECIMAL without a fraction',
+    setUp: ['SET @d = CAST(2 AS DECIMAL(5,0))'],
+    probe: ['SELECT @d + 0, @d / 3'],
+  },
+  {
+    name: 'a role set in a text that failed, which no reset takes back',
+    setUp: ['SET ROLE NONE; SELECT FROM', RESET_CONNECTION],
+    probe: [],
+    pin: 'one of several statements failed, SET ROLE among them',
+  },
+  {
+    name: 'and a role set since then',
+    setUp: ['SET ROLE NONE; SELECT FROM', RESET_CONNECTION, 'SET ROLE ALL'],
+    probe: ['SELECT CURRENT_ROLE()'],
+  },
+  {
+    name: 'GET DIAGNOSTICS behind an error',
+    setUp: ['SET @x = 1, nonsense = 2', 'GET DIAGNOSTICS @c = ROW_COUNT'],
+    probe: ['SELECT @c'],
+  },
+  {
+    name: 'the number of warnings behind an error',
+    setUp: [`SELECT @a := 9, (SELECT n FROM ${TWO_ROWS})`],
+    before: Buffer.from('\x02app', 'latin1'),
+    probe: [],
+  },
+  {
+    name: 'the number of warnings that an EOF packet tells, behind rows',
+    setUp: ['SELECT @a := 1'],
+    before: ONE_STATEMENT_ONLY,
+    probe: ['SELECT @a'],
+    isOld: true,
+  },
+  {
+    name: 'a syntax error shows the text of the client',
+    setUp: ['KILL 999999999', '/*!50000 SHOW ERRORS; SHOW WARNINGS */'],
+    probe: ['SHOW WARNINGS'],
+    isRewritten: true,
+  },
+];
+
 const CASES: ReadingCase[] = [
+  ...ONCE_LOST,
   ...HELD,
   ...ROUTINES,
   ...PREPARED,
@@ -618,12 +673,44 @@ const CASES: ReadingCase[] = [
     name: 'a role set in a text of which another statement failed',
     setUp: ['SET ROLE NONE; SELECT * FROM missing'],
     probe: [],
-    pin: 'one of several statements failed, another one of them may have changed the session',
+    pin: 'one of several statements failed, SET ROLE among them',
   },
 ];
 
 /** MariaDB says less of what its statements do. */
 const ON_MARIADB: ReadingCase[] = [
+  {
+    name: 'a SET that failed, behind what it had set',
+    setUp: [
+      `SET max_length_for_sort_data = 500, last_insert_id = DEFAULT, @a = 1, NAMES latin1, SESSION tx_isolation = 'READ-COMMITTED'`,
+    ],
+    probe: ['SELECT @@max_length_for_sort_data, @@character_set_client, @a, @@tx_isolation'],
+  },
+  {
+    name: 'a clock in a SET that failed',
+    setUp: ['SET timestamp = DEFAULT, last_insert_id = DEFAULT'],
+    probe: [],
+    pin: 'timestamp set by an expression',
+  },
+  {
+    name: 'the collation of the server, set with others',
+    setUp: ['SET character_set_server = DEFAULT, sort_buffer_size = 50000'],
+    probe: ['SELECT @@collation_server'],
+    isRewritten: true,
+  },
+  {
+    name: 'a variable of a function, of which the EOF packet says only that there is something',
+    setUp: ['SELECT set_f(4)'],
+    probe: [],
+    isOld: true,
+    pin: ROUTINE,
+  },
+  {
+    name: 'what is logged needs no reason, with EOF packets',
+    setUp: ['ANALYZE TABLE numbered', 'INSERT INTO numbered (n) VALUES (7) RETURNING n'],
+    probe: ['SELECT LAST_INSERT_ID()'],
+    isOld: true,
+  },
   ...HELD,
   ...REMEMBERED,
   {
@@ -708,10 +795,9 @@ const ON_MARIADB: ReadingCase[] = [
     pin: 'timestamp set by an expression',
   },
   {
-    name: 'an option that is reported by a wrong name, behind a comment',
-    setUp: [`/* ' */ SET SESSION sql_notes = 0`],
-    probe: [],
-    pin: 'a variable that MariaDB reports by a wrong name',
+    name: 'options that are reported by a wrong name',
+    setUp: ['SET autocommit = 1', `/* ' */ SET foreign_key_checks = 0, SESSION sql_notes = 0`, 'SET @r = ROW_COUNT()'],
+    probe: ['SELECT @@foreign_key_checks, @@sql_notes, @@unique_checks, @r'],
   },
 ];
 
