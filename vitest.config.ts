@@ -5,11 +5,19 @@ const servers = ['test/**/*.mysql.test.ts'];
 const long = ['test/**/*.long.test.ts'];
 /** Matrices of which `npm test` runs a selection (test/support/selection.ts). */
 const selected = [
-  ...['fence', 'import', 'switch-refusals', 'verification', 'verification-back', 'verification-ddl'].map(
-    (name) => `test/system/${name}.mysql.test.ts`,
-  ),
-  'test/integration/copy-endurance.mysql.test.ts',
-];
+  'fidelity/default-metadata',
+  'integration/copy-endurance',
+  'integration/huge-transaction',
+  'integration/verify-live',
+  'system/fence',
+  'system/full-disk',
+  'system/import',
+  'system/switch-refusals',
+  'system/verification',
+  'system/verification-back',
+  'system/verification-ddl',
+  'system/verification-on-target',
+].map((name) => `test/${name}.mysql.test.ts`);
 
 /**
  * `unit` are pure or nearly so; `servers` start real databases and processes, so few at once and with patience; `long` are

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { otherSide, type Side } from '../../core/phase.ts';
 import type { Flavor } from '../../servers/flavor.ts';
 import { exactRows } from '../support/exact-form.ts';
+import { selected } from '../support/selection.ts';
 import { FidelityPair } from './fidelity-pair.ts';
 import { structureBefore, structuresOf, structureStep } from './structures.ts';
 import { keyStatements, keySteps, keyTables, wideStatements, wideSteps, wideTables } from './zoo-tables.ts';
@@ -14,42 +15,44 @@ const BASE = { target: 1000, source: 2000 };
  * The servers of all other tests log names, charsets, signs and members with each table (`binlog_row_metadata=FULL`). What servers
  * in the field log is the default, which has next to nothing of it: then all of it comes from the definitions that the stream keeps.
  */
-describe.each<[Flavor, metadata: string]>([
-  ['mysql-9.7', 'MINIMAL'],
-  ['mariadb-11.8', 'NO_LOG'],
-])('every type from %s and back with binlog_row_metadata at its default, %s', (flavor, metadata) => {
-  test('is as on the origin after inserts, updates, deletes and changes of keys', async () => {
-    await using pair = await FidelityPair.start(flavor);
-    await pair.run('source', `SET GLOBAL binlog_row_metadata = ${metadata}`);
-    await pair.run('target', 'SET GLOBAL binlog_row_metadata = MINIMAL');
-    const wide = wideTables(flavor);
-    const keys = keyTables(wide);
-    const structures = structuresOf(flavor).filter(({ label }) => !label.includes('over 16 MiB'));
-    await pair.run('source', `CREATE DATABASE ${SCHEMA} CHARACTER SET utf8mb4`, `USE ${SCHEMA}`);
-    await pair.run('source', ...wide.flatMap(wideStatements), ...keys.flatMap(keyStatements));
-    await pair.run('source', 'SET SESSION collation_connection = utf8mb4_general_ci');
-    await pair.run('source', ...structures.flatMap(structureBefore), 'SET SESSION collation_connection = binary');
-    await pair.copy(SCHEMA);
-    await pair.run('target', `USE ${SCHEMA}`);
+const METADATA = selected<[Flavor, metadata: string]>([['mariadb-11.8', 'NO_LOG']], [['mysql-9.7', 'MINIMAL']]);
+describe.each(METADATA)(
+  'every type from %s and back with binlog_row_metadata at its default, %s',
+  (flavor, metadata) => {
+    test('is as on the origin after inserts, updates, deletes and changes of keys', async () => {
+      await using pair = await FidelityPair.start(flavor);
+      await pair.run('source', `SET GLOBAL binlog_row_metadata = ${metadata}`);
+      await pair.run('target', 'SET GLOBAL binlog_row_metadata = MINIMAL');
+      const wide = wideTables(flavor);
+      const keys = keyTables(wide);
+      const structures = structuresOf(flavor).filter(({ label }) => !label.includes('over 16 MiB'));
+      await pair.run('source', `CREATE DATABASE ${SCHEMA} CHARACTER SET utf8mb4`, `USE ${SCHEMA}`);
+      await pair.run('source', ...wide.flatMap(wideStatements), ...keys.flatMap(keyStatements));
+      await pair.run('source', 'SET SESSION collation_connection = utf8mb4_general_ci');
+      await pair.run('source', ...structures.flatMap(structureBefore), 'SET SESSION collation_connection = binary');
+      await pair.copy(SCHEMA);
+      await pair.run('target', `USE ${SCHEMA}`);
 
-    for (const destination of ['target', 'source'] as const) {
-      const origin = otherSide(destination);
-      const isForward = destination === 'target';
-      const stepped = structures.filter(({ forwardOnly }) => isForward || forwardOnly !== true);
-      const base = BASE[destination];
-      await using following = await pair.follow(SCHEMA, destination);
-      for (const operation of OPERATIONS) {
-        if (operation !== 'key') await pair.run(origin, ...wide.flatMap((table) => wideSteps(table, base)[operation]));
-        await pair.run(origin, ...keys.flatMap((table) => keySteps(table, isForward ? 0 : 1)[operation]));
-        await pair.run(origin, 'SET SESSION collation_connection = utf8mb4_general_ci');
-        await pair.run(origin, ...stepped.flatMap((structure) => structureStep(structure, operation, base)));
-        await pair.run(origin, 'SET SESSION collation_connection = binary');
-        await following.caughtUp();
-        expect(await differing(pair, origin), `${operation} to the ${destination}`).toEqual([]);
+      for (const destination of ['target', 'source'] as const) {
+        const origin = otherSide(destination);
+        const isForward = destination === 'target';
+        const stepped = structures.filter(({ forwardOnly }) => isForward || forwardOnly !== true);
+        const base = BASE[destination];
+        await using following = await pair.follow(SCHEMA, destination);
+        for (const operation of OPERATIONS) {
+          if (operation !== 'key')
+            await pair.run(origin, ...wide.flatMap((table) => wideSteps(table, base)[operation]));
+          await pair.run(origin, ...keys.flatMap((table) => keySteps(table, isForward ? 0 : 1)[operation]));
+          await pair.run(origin, 'SET SESSION collation_connection = utf8mb4_general_ci');
+          await pair.run(origin, ...stepped.flatMap((structure) => structureStep(structure, operation, base)));
+          await pair.run(origin, 'SET SESSION collation_connection = binary');
+          await following.caughtUp();
+          expect(await differing(pair, origin), `${operation} to the ${destination}`).toEqual([]);
+        }
       }
-    }
-  });
-});
+    });
+  },
+);
 
 /** Names of the tables whose rows are not the same on both sides. */
 async function differing(pair: FidelityPair, origin: Side): Promise<string[]> {

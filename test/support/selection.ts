@@ -1,5 +1,5 @@
 /** `npm run test:long` runs whole matrices, `npm test` what is selected of them. */
-const isWhole = process.env['SWITCHYARD_TESTS'] === 'whole';
+export const isWhole = process.env['SWITCHYARD_TESTS'] === 'whole';
 
 export function selected<T>(selection: readonly T[], others: readonly T[]): T[] {
   return isWhole ? [...selection, ...others] : [...selection];

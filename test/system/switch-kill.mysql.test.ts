@@ -5,10 +5,8 @@ import { HarmStage, type Harm } from '../support/switch-harm.ts';
 const HARMS: Harm[] = [
   { victim: 'engine', point: 'switch.fenced', back: false },
   { victim: 'engine', point: 'switch.decided', back: true },
-  { victim: 'engine', point: 'switch.claimed', back: false },
   { victim: 'supervisor', point: 'switch.reverse_ready', back: false },
   { victim: 'proxy', point: 'switch.sealed', back: true },
-  { victim: 'source', point: 'switch.fenced', back: false },
   { victim: 'target', point: 'switch.caught_up', back: true },
   { victim: 'source cut off', point: 'switch.sealed', back: false },
 ];
