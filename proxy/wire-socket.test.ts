@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { acceptWire, connectWire, owned, pourInto, sendBytes, stopPouring } from './wire-socket.ts';
 
@@ -131,45 +130,4 @@ test('a write after the other side is gone is an error of the socket, not of the
   }
   await closed.promise;
   expect(sendBytes(server, Buffer.from('late'))).toBe(false);
-});
-
-/** Answers the first bytes, and resets the connection; tells in `signal` when it has. */
-const SERVER_THAT_LEAVES = `
-  const { createServer } = require('node:net');
-  const { workerData, parentPort } = require('node:worker_threads');
-  const signal = new Int32Array(workerData);
-  const server = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      Atomics.store(signal, 0, 1);
-      Atomics.notify(signal, 0);
-    });
-    socket.once('data', () => socket.write('too large', () => socket.resetAndDestroy()));
-  });
-  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
-`;
-
-test('what a server said before it closed is heard also where a write fails first', async () => {
-  const signal = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(SERVER_THAT_LEAVES, { eval: true, workerData: signal.buffer });
-  const ends = new AsyncDisposableStack();
-  stack.push(ends);
-  ends.defer(async () => void (await worker.terminate()));
-  const [port] = (await once(worker, 'message')) as [number];
-  const socket = connectWire({ host: '127.0.0.1', port });
-  ends.defer(() => void socket.destroy());
-  const heard: string[] = [];
-  pourInto(socket, (bytes) => void heard.push(bytes.toString()));
-  socket.on('error', () => {});
-  await once(socket, 'connect');
-  socket.resume();
-  sendBytes(socket, Buffer.from('a'));
-  // Nothing is read meanwhile: this thread stands still until the server has left.
-  Atomics.wait(signal, 0, 0, 10_000);
-  const closed = new Promise((resolve) => {
-    socket.once('close', resolve);
-  });
-  sendBytes(socket, Buffer.alloc(1 << 16));
-  await closed;
-  expect(heard).toEqual(['too large']);
 });
