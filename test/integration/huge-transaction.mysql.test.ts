@@ -5,7 +5,7 @@ import { HUGE_COLUMNS, hugeTransaction, measureReplication } from '../support/me
 import { isWhole } from '../support/selection.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 
 let servers: Awaited<ReturnType<typeof startServerPair>>;
 
