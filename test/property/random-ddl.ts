@@ -43,6 +43,7 @@ export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: 
           [2, otherKey],
           [2, goneAndBack],
           [1, swapped],
+          [2, exchanged],
         ] as const)),
     [2, others],
     [2, madeLike],
@@ -82,10 +83,19 @@ function extraColumn(random: SeededRandom, table: RandomTable, family: Family): 
     'REAL NULL DEFAULT 0.1',
     ...(family === 'mysql' ? ['VARCHAR(9) CHARACTER SET utf8mb4 NULL', "JSON NULL DEFAULT ('{}')"] : []),
   ]);
+  const how = random.pick([
+    '',
+    '',
+    '',
+    ', ALGORITHM=INSTANT',
+    ', ALGORITHM=INPLACE',
+    ', ALGORITHM=COPY',
+    ', LOCK=SHARED',
+  ]);
   return [
     random.weighted([
-      [6, `${alter(table)} ADD COLUMN ${extra} ${type}${place}`],
-      [2, `${alter(table)} DROP COLUMN ${extra}`],
+      [6, `${alter(table)} ADD COLUMN ${extra} ${type}${place}${family === 'mysql' ? how : ''}`],
+      [2, `${alter(table)} DROP COLUMN ${extra}${family === 'mysql' ? how : ''}`],
       [1, `${alter(table)} ADD INDEX both (${extra}), ADD COLUMN y INT DEFAULT 5`],
       [1, `${alter(table)} ADD COLUMN ${extra} INT GENERATED ALWAYS AS (1 + 1) ${random.pick(['STORED', 'VIRTUAL'])}`],
     ]),
@@ -242,6 +252,20 @@ function swapped(random: SeededRandom, table: RandomTable, _: Family, tables: re
   if (other === table) return thereAndBack(random, table);
   const swap = `RENAME TABLE ${q(table.name)} TO swapping, ${q(other.name)} TO ${q(table.name)}, swapping TO ${q(other.name)}`;
   return [swap, swap];
+}
+
+/** A partition and a table change their rows; it stays. */
+function exchanged(random: SeededRandom, table: RandomTable): string[] {
+  const made = q('made of parts');
+  if (!table.partitioned) return thereAndBack(random, table);
+  return [
+    `DROP TABLE IF EXISTS ${made}`,
+    `CREATE TABLE ${made} LIKE ${q(table.name)}`,
+    `ALTER TABLE ${made} REMOVE PARTITIONING`,
+    `${alter(table)} EXCHANGE PARTITION p0 WITH TABLE ${made}`,
+    `DELETE FROM ${made} LIMIT 2`,
+    ...(random.chance(0.5) ? [`${alter(table)} EXCHANGE PARTITION p0 WITH TABLE ${made}`] : []),
+  ];
 }
 
 /** Tables that come to be imported. */

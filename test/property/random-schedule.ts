@@ -2,6 +2,7 @@ import { FLAVOR_SPECS, type Flavor } from '../../servers/flavor.ts';
 import type { Family } from './column-kinds.ts';
 import { randomDdl } from './random-ddl.ts';
 import { oddSession } from './random-odd-session.ts';
+import { codeOf } from './random-rare-statements.ts';
 import { randomTable, type RandomTable } from './random-table.ts';
 import { insert, randomTransaction } from './random-transaction.ts';
 import type { Schedule, Step } from './schedule.ts';
@@ -62,6 +63,7 @@ export function randomSchedule(
         ...table.session,
         table.createSql,
         ...triggers(forTables, table),
+        ...(forTables.chance(0.3) ? codeOf(table) : []),
         ...forTables.times(forTables.int(0, 8), () =>
           insert(forTables, table, { verb: 'INSERT IGNORE INTO', rows: forTables.int(5, 60) }),
         ),
@@ -71,7 +73,7 @@ export function randomSchedule(
       session: session(forWriters, family),
       pauseMs: forWriters.pick([1, 3, 10, 30]),
       transactions: forWriters.times(forWriters.int(20, quick ? 80 : 200), () =>
-        randomTransaction(forWriters, tables, prepares),
+        randomTransaction(forWriters, tables, { prepares, family }),
       ),
     })),
     steps: steps(forSteps, { through, family, ddl: ddl === 'EXEC', freeDdl, tables, quick })

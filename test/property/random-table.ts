@@ -82,6 +82,7 @@ export function randomTable(
     ...generated.flatMap(({ index }) => (index === null ? [] : [index])),
     ...indexSql(random, [...payload, ...key, ...unique], family),
     ...(foreignKey === null ? [] : [foreignKey]),
+    ...checks(random, payload),
   ].flatMap((sql) => (isInnodb ? sql : withoutInnodb(sql)));
   // A partitioned table has no foreign keys, and its columns must be in every unique key.
   const partitioned =
@@ -231,8 +232,24 @@ function generatedColumns(random: SeededRandom, columns: RandomColumn[]): { sql:
   if (base === undefined || !random.chance(0.3)) return [];
   const expression = base.kind.counts ? `${q(base.name)} DIV 3` : `CHAR_LENGTH(${q(base.name)})`;
   const stored = random.chance(0.5) ? 'STORED' : 'VIRTUAL';
-  const index = random.chance(0.4) ? 'KEY of_generated (g)' : null;
+  const [other] = random.sample(
+    columns.filter(({ kind }) => kind.keyable),
+    1,
+  );
+  const index = random.weighted([
+    [6, null],
+    [3, 'KEY of_generated (g)'],
+    [1, other === undefined ? null : `UNIQUE KEY of_generated (g, ${q(other.name)})`],
+  ] as const);
   return [{ sql: `g BIGINT GENERATED ALWAYS AS (${expression}) ${stored}`, index }];
+}
+
+/** What some rows do not keep. */
+function checks(random: SeededRandom, columns: RandomColumn[]): string[] {
+  const column = columns.find(({ kind, counted }) => !counted && /INT|^VARCHAR/.test(kind.type));
+  if (column === undefined || !random.chance(0.15)) return [];
+  const name = q(column.name);
+  return [`CONSTRAINT CHECK (${/INT/.test(column.kind.type) ? `${name} % 10 <> 7` : `CHAR_LENGTH(${name}) <> 3`})`];
 }
 
 function foreignKeySql(random: SeededRandom, name: string, parent: RandomTable): string {

@@ -1,3 +1,5 @@
+import type { Family } from './column-kinds.ts';
+import { rareStatements } from './random-rare-statements.ts';
 import type { RandomColumn, RandomTable } from './random-table.ts';
 import type { Transaction } from './schedule.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -8,7 +10,7 @@ const q = (name: string) => `\`${name}\``;
 export function randomTransaction(
   random: SeededRandom,
   tables: readonly RandomTable[],
-  prepares: boolean,
+  { prepares, family }: { prepares: boolean; family: Family },
 ): Transaction {
   const begin = random.weighted<Transaction['begin']>([
     [5, 'autocommit'],
@@ -24,7 +26,11 @@ export function randomTransaction(
         ] as const);
   const own = random.chance(0.5) ? [random.pick(tables)] : tables;
   const statements = random
-    .times(size, () => (random.chance(0.08) ? severalTables(random, own) : randomStatements(random, random.pick(own))))
+    .times(size, () => {
+      if (random.chance(0.08)) return severalTables(random, own);
+      if (random.chance(0.1)) return rareStatements(random, random.pick(own), family);
+      return randomStatements(random, random.pick(own));
+    })
     .flat();
   const end =
     begin !== 'autocommit' && random.chance(0.2)
@@ -34,7 +40,10 @@ export function randomTransaction(
         : 'commit';
   return {
     begin,
-    statements: begin === 'begin' && random.chance(0.3) ? withSavepoint(random, statements) : statements,
+    statements:
+      begin !== 'autocommit' && random.chance(begin === 'begin' ? 0.3 : 0.1)
+        ? withSavepoint(random, statements)
+        : statements,
     end,
   };
 }
