@@ -3,9 +3,10 @@ import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { parseErr, type ErrPacket } from '../core/wire/err-packet.ts';
 import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
-import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket } from '../core/wire/packet.ts';
+import { HEADER_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
+import type { CommandDecision, Errand } from './command-decision.ts';
 import type { DiagnosticsLook, Kept } from './diagnostics-reading.ts';
 import { inSchema, withExecutions } from './execution-effects.ts';
 import { clearChangeFlag, glanceAtOk } from './ok-glance.ts';
@@ -13,7 +14,6 @@ import {
   executeLayout,
   firstTextParameter,
   statementIdOf,
-  withParameterTypes,
   type PreparedStatement,
   type PreparedStatements,
 } from './prepared-statements.ts';
@@ -21,55 +21,15 @@ import { queryTextOffset } from './query-text.ts';
 import { ResponseWalker, type Replacement } from './response-walker.ts';
 import { splitRoleSuffix } from './role-suffix.ts';
 import { makesWritable } from './read-only-replica.ts';
-import type { KillRequest } from './session-kill.ts';
+import { failedRewritten, outcomeOf, toldError, type RunningCommand } from './running-command.ts';
 import type { SessionState } from './session-state.ts';
-import { errorOfWritten, type Rewritten } from './shown-error.ts';
 import { ALL_KEPT, LIST_KEPT, ROWS, errorIn } from './statement-diagnostics.ts';
 import type { TableName } from './sql-pieces.ts';
 import { NO_EFFECTS, beginsTransaction, effectsOf, functionsIn, type StatementEffect } from './statement-effects.ts';
 import { explainsStateChange } from './unreported-changes.ts';
+import { NO_STATEMENT, executePacket, isTooShort, takeRefusal } from './statement-packets.ts';
 import { meaningOf } from './statement-reading.ts';
 import { withLockName } from './user-locks.ts';
-
-/** What the session does with a command that may go on. */
-export type CommandDecision =
-  /** To the server, as it came or rewritten; `isAnswered` is false for the commands without a response. */
-  | { kind: 'forward'; packet: Buffer; isAnswered: boolean }
-  /** Answered here: it cannot be passed on. */
-  | { kind: 'refuse'; error: OwnError }
-  | { kind: 'kill'; request: KillRequest }
-  | { kind: 'change-user'; payload: Buffer }
-  | { kind: 'quit' };
-
-/** What the session does on the server before a command. */
-export type Errand =
-  /** It has not told yet what a statement did that failed. */
-  | { kind: 'report' }
-  /** The statement could not be prepared when the session came to this server. */
-  | { kind: 'prepare'; statement: PreparedStatement };
-
-interface CurrentCommand {
-  command: number;
-  effects: readonly StatementEffect[];
-  statement: PreparedStatement | null;
-  /** Of COM_QUERY. */
-  sql: string | null;
-  /** What was sent in its stead. */
-  rewritten: Rewritten | null;
-  /** Of a PREPARE. */
-  text: Buffer | null;
-  /** Of an ERR packet, the payload. */
-  error: Buffer | null;
-  warnings: number;
-  /** As ROW_COUNT() has it; null: the answer does not tell. */
-  rowCount: bigint | null;
-  /** Of what the server remembers of the statement before. */
-  kept: Kept;
-  /** Of a statement that there is not. */
-  unknownId: number | null;
-  /** It may call something, and its rows may end with an EOF packet. */
-  mayChangeState: boolean;
-}
 
 export interface CommandTrackerOptions {
   role: Role;
@@ -89,9 +49,6 @@ export interface CommandTrackerOptions {
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([1047, 1153, 1156, 1835]);
 
 const EXECUTING_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE]);
-/** Other commands leave a server's list of warnings as it is, or add to it. */
-const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
-
 const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
   COMMAND.STMT_EXECUTE,
   COMMAND.STMT_FETCH,
@@ -102,19 +59,10 @@ const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
 /** MySQL tells with them how many warnings there still are of an earlier statement. */
 const REPEATS_WARNINGS: ReadonlySet<number> = new Set([COMMAND.PING, COMMAND.INIT_DB, COMMAND.SET_OPTION]);
 
-/** Command, statement, flags, iterations; with the number of rows; alone. Source: MySQL internals, "Prepared Statements". */
-const EXECUTE_BYTES_MIN = 10;
-const FETCH_BYTES_MIN = 9;
-const RESET_BYTES_MIN = 5;
-const CLOSE_BYTES_MIN = 5;
-const LONG_DATA_BYTES_MIN = 7;
 /** In an EOF packet. Source: MySQL internals, EOF_Packet. */
 const EOF_WARNINGS = 1;
 /** In the answer to a PREPARE. Source: MySQL internals, COM_STMT_PREPARE_OK. */
 const PREPARED_WARNINGS = 10;
-/** Servers count from 1, and say nothing to these commands for a statement that they do not have. */
-const NO_STATEMENT = 0;
-
 /** The change that is reported is that of MariaDB's last_gtid. */
 const WRITES_TO_THE_LOG = /^\s*(?:analyze|optimize|repair|check)\b/i;
 
@@ -131,9 +79,10 @@ export class CommandTracker {
   readonly #endsWithEof: boolean;
   readonly #walker: ResponseWalker;
   #capabilities: number;
-  #current: CurrentCommand | null = null;
-  /** Of the command that is about to start, where it was looked at before. */
-  #read: { sql: string; effects: readonly StatementEffect[] } | null = null;
+  #current: RunningCommand | null = null;
+  /** Of the text that is about to start, where it was looked at before; two fields, since an object for each query costs. */
+  #readSql: string | null = null;
+  #readEffects: readonly StatementEffect[] = NO_EFFECTS;
 
   constructor(options: CommandTrackerOptions) {
     this.#options = options;
@@ -251,10 +200,12 @@ export class CommandTracker {
     if (command === COMMAND.INIT_DB) return true;
     if (!EXECUTING_COMMANDS.has(command)) return false;
     const payload = peek().subarray(HEADER_BYTES);
-    const read = command === COMMAND.QUERY ? this.#readQuery(payload) : null;
-    const effects = read?.effects ?? this.#statementOf(payload)?.effects ?? NO_EFFECTS;
+    const sql = command === COMMAND.QUERY ? this.#textOf(payload) : null;
+    const effects = sql === null ? this.#statementOf(payload)?.effects : effectsOf(sql, state);
+    if (effects === undefined) return false;
     if (explainsStateChange(withExecutions(effects, state.textPrepared))) return true;
-    this.#read = read;
+    this.#readSql = sql;
+    this.#readEffects = effects;
     return false;
   }
 
@@ -267,9 +218,9 @@ export class CommandTracker {
 
   #forward(
     packet: Buffer,
-    current: Pick<CurrentCommand, 'command' | 'effects'> &
+    current: Pick<RunningCommand, 'command' | 'effects'> &
       Partial<
-        Pick<CurrentCommand, 'statement' | 'sql' | 'rewritten' | 'text' | 'kept' | 'unknownId' | 'mayChangeState'>
+        Pick<RunningCommand, 'statement' | 'sql' | 'rewritten' | 'text' | 'kept' | 'unknownId' | 'mayChangeState'>
       >,
   ): CommandDecision {
     const { command, statement = null, sql = null, text = null, kept = ALL_KEPT, unknownId = null } = current;
@@ -295,14 +246,14 @@ export class CommandTracker {
     return { kind: 'forward', packet, isAnswered: true };
   }
 
-  #readQuery(payload: Buffer): { sql: string; effects: readonly StatementEffect[] } {
-    const sql = payload.toString('latin1', queryTextOffset(payload, this.#capabilities));
-    return { sql, effects: effectsOf(sql, this.#options.state) };
+  #textOf(payload: Buffer): string {
+    return payload.toString('latin1', queryTextOffset(payload, this.#capabilities));
   }
 
   #query(packet: Buffer, payload: Buffer): CommandDecision {
-    const { sql, effects } = this.#read ?? this.#readQuery(payload);
-    this.#read = null;
+    const sql = this.#readSql ?? this.#textOf(payload);
+    const effects = this.#readSql === null ? effectsOf(sql, this.#options.state) : this.#readEffects;
+    this.#readSql = null;
     if (this.#isRefused(sql)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
@@ -344,13 +295,13 @@ export class CommandTracker {
   }
 
   #execute(packet: Buffer, payload: Buffer): CommandDecision {
-    if (payload.length < EXECUTE_BYTES_MIN) return this.#refuse(CLIENT_ERROR.malformed());
+    if (isTooShort(COMMAND.STMT_EXECUTE, payload)) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     if (statement === undefined) return this.#withoutStatement(packet, payload, COMMAND.STMT_EXECUTE);
     if (statement.backendId === null) return this.#refuse(takeRefusal(statement));
     if (this.#isRefused(statement.text)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     const layout = executeLayout(payload, statement, this.#capabilities);
-    const { wantsCursor, boundFlagOffset, types } = layout;
+    const { wantsCursor } = layout;
     const own = withLockName(statement.effects, () => firstTextParameter(payload, layout, statement));
     const { schema } = statement;
     const isElsewhere = schema !== this.#options.state.schema;
@@ -358,18 +309,8 @@ export class CommandTracker {
       ? [...own, { kind: 'elsewhere', preparedIn: schema, text: statement.text } as const]
       : own;
     payload.writeUInt32LE(statement.backendId, 1);
-    let sent = packet;
-    if (types !== null) {
-      if (statement.parameterTypes?.equals(types) !== true) statement.parameterTypes = Buffer.from(types);
-    } else if (boundFlagOffset !== null && !statement.typesKnown && statement.parameterTypes !== null) {
-      const declared = packet.readUIntLE(0, 3);
-      const rewritten = withParameterTypes(payload, boundFlagOffset, statement.parameterTypes);
-      const length = declared + rewritten.length - payload.length;
-      // One in millions: the types would not fit into the packet, and its rest is not here yet.
-      if (length >= MAX_PAYLOAD_BYTES) return this.#refuse(CLIENT_ERROR.statementLost());
-      sent = Buffer.concat([packet.subarray(0, HEADER_BYTES), rewritten]);
-      sent.writeUIntLE(length, 0, 3);
-    }
+    const sent = executePacket(packet, statement, layout);
+    if (sent === null) return this.#refuse(CLIENT_ERROR.statementLost());
     if (this.#options.state.hidesUse) this.#options.state.notePossibleUse(statement.text.toString('latin1'));
     statement.typesKnown = true;
     statement.hasLongData = false;
@@ -380,8 +321,7 @@ export class CommandTracker {
   }
 
   #withStatement(packet: Buffer, payload: Buffer, command: number): CommandDecision {
-    const bytesMin = command === COMMAND.STMT_FETCH ? FETCH_BYTES_MIN : RESET_BYTES_MIN;
-    if (payload.length < bytesMin) return this.#refuse(CLIENT_ERROR.malformed());
+    if (isTooShort(command, payload)) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     if (statement === undefined) return this.#withoutStatement(packet, payload, command);
     if (statement.backendId === null) return this.#refuse(takeRefusal(statement));
@@ -402,8 +342,7 @@ export class CommandTracker {
 
   #unanswered(packet: Buffer, payload: Buffer, command: number): CommandDecision {
     // These the server does answer, with an error.
-    const bytesMin = command === COMMAND.STMT_CLOSE ? CLOSE_BYTES_MIN : LONG_DATA_BYTES_MIN;
-    if (payload.length < bytesMin) return this.#refuse(CLIENT_ERROR.malformed());
+    if (isTooShort(command, payload)) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     // Passed on as it is, the client's number could be that of another statement on the server.
     payload.writeUInt32LE(statement?.backendId ?? NO_STATEMENT, 1);
@@ -481,15 +420,11 @@ export class CommandTracker {
     if (payload.length > 2 && PROTOCOL_ERRORS.has(payload.readUInt16LE(1))) this.#options.onProtocolError();
     const current = this.#current;
     if (current === null) return null;
-    const unreadable = errorOfRewritten(payload, current);
-    current.error = unreadable ?? Buffer.from(payload);
+    const told = toldError(payload, current);
+    current.error = Buffer.from(told ?? payload);
     current.rowCount = ROWS;
     if (current.command === COMMAND.STMT_EXECUTE && current.statement !== null) current.statement.hasCursor = false;
-    const { unknownId, statement, command } = current;
-    if (unreadable !== null) return unreadable;
-    if (unknownId !== null) return withNumber(payload, NO_STATEMENT, unknownId);
-    const isNamed = command === COMMAND.STMT_FETCH && statement !== null;
-    return isNamed ? withNumber(payload, statement.backendId ?? NO_STATEMENT, statement.clientId) : null;
+    return told;
   }
 
   #onPrepared(payload: Buffer): void {
@@ -514,25 +449,15 @@ export class CommandTracker {
     const current = this.#current;
     this.#current = null;
     if (current !== null) {
-      const { command, effects, error, text, warnings, rowCount, kept, unknownId } = current;
+      const { command, effects, error, text } = current;
       const failed = error !== null;
       if (failed && EXECUTING_COMMANDS.has(command)) {
         const errorCode = error.readUInt16LE(1);
         this.#options.state.onFailure(effects, { errorCode, called: this.#calledBy(current) });
       }
       this.#options.state.onEnd(effects, { failed });
-      this.#options.state.diagnostics.onOutcome({
-        // Of an unknown one it is not even begun.
-        isStatement: STATEMENT_COMMANDS.has(command) && unknownId === null,
-        error: error === null ? null : errorIn(error),
-        warnings,
-        rowCount: kept.rowCount && command === COMMAND.QUERY ? null : rowCount,
-        countsFoundRows: effects.some(({ kind }) => kind === 'found-rows'),
-        kept,
-      });
-      // The server's list shows the text that it was sent.
-      if (error !== null && current.rewritten !== null && isSyntaxError(error))
-        this.#options.state.diagnostics.onOwnError(errorIn(error));
+      this.#options.state.diagnostics.onOutcome(outcomeOf(current));
+      if (error !== null && failedRewritten(current, error)) this.#options.state.diagnostics.onOwnError(errorIn(error));
       if (command === COMMAND.SET_OPTION && !failed && text !== null) this.#setOption(text);
       if (command === COMMAND.RESET_CONNECTION && !failed) {
         this.#options.state.reset();
@@ -543,7 +468,7 @@ export class CommandTracker {
   }
 
   /** Asked where the server does not tell what a statement changed that failed. */
-  #calledBy({ statement, sql, effects }: CurrentCommand): TableName[] {
+  #calledBy({ statement, sql, effects }: RunningCommand): TableName[] {
     const { state } = this.#options;
     if (state.reportsLater) return [];
     const text = sql ?? statement?.text.toString('latin1') ?? '';
@@ -559,33 +484,10 @@ export class CommandTracker {
   }
 }
 
-/** What the server said to the attempt to prepare it; the next one asks again. */
-function takeRefusal(statement: PreparedStatement): OwnError {
-  const { refusal } = statement;
-  statement.refusal = null;
-  return refusal === null || statement.hasLongData ? CLIENT_ERROR.statementLost() : refusal;
-}
-
 /** SHOW WARNINGS is a statement with rows of its own, GET DIAGNOSTICS alone leaves everything as it was. */
 function shownBy(effects: readonly StatementEffect[]): Kept | null {
   const shown = effects.filter((effect) => effect.kind === 'shows-diagnostics');
   if (shown.length === 0) return null;
   const isAlone = !effects.some(({ kind }) => kind === 'several');
   return isAlone && shown.every(({ isGet }) => isGet) ? ALL_KEPT : LIST_KEPT;
-}
-
-const SYNTAX_ERROR = 1064;
-
-function isSyntaxError(payload: Buffer): boolean {
-  return payload.length > 2 && payload.readUInt16LE(1) === SYNTAX_ERROR;
-}
-
-function errorOfRewritten(payload: Buffer, { sql, rewritten }: CurrentCommand): Buffer | null {
-  if (sql === null || rewritten === null || !isSyntaxError(payload)) return null;
-  return Buffer.from(errorOfWritten(payload.toString('latin1'), sql, rewritten), 'latin1');
-}
-
-/** An ERR packet that names a statement by the number that was sent. */
-function withNumber(payload: Buffer, sent: number, known: number): Buffer {
-  return Buffer.from(payload.toString('latin1').replace(`(${sent})`, `(${known})`), 'latin1');
 }

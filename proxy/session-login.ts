@@ -3,7 +3,8 @@ import { requireSuccess, runCommands } from './backend-commands.ts';
 import { catchUp, sayListAgain } from './catch-up.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
-import { CommandTracker, type CommandTrackerOptions, type Errand } from './command-tracker.ts';
+import type { Errand } from './command-decision.ts';
+import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
 import { PreparedStatements } from './prepared-statements.ts';
 import { readOnlyCommands } from './restore-commands.ts';
 import {

@@ -227,8 +227,8 @@ export class SessionState implements StateVersions, Reading {
 
   /** Before the statement runs: everything that may keep the session where it is. */
   onStart(effects: readonly StatementEffect[]): void {
-    this.#newVariables = [];
     if (effects.length === 0) return;
+    this.#newVariables = [];
     this.#effectPins.onStart(effects, this.schema);
     for (const effect of effects) {
       if (effect.kind === 'user-variable') this.#addUserVariable(effect.name);

@@ -11,7 +11,7 @@ import {
   type LoginProfile,
 } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
-import type { Errand } from './command-tracker.ts';
+import type { Errand } from './command-decision.ts';
 import { HoldWait } from './hold-wait.ts';
 import { isWritableTransaction, refusesWrites } from './read-only-replica.ts';
 import { Relay, type RelayOwner } from './relay.ts';
