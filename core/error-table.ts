@@ -95,6 +95,13 @@ export const ERROR_TABLE = {
     remedy:
       'Make sure that no other Switchyard runs this import: if one does, end this one. Put the newest data directory back if there is one. Otherwise `switchyard doctor ID --repair` takes over what the servers tell. Where the servers are wrong, delete the row of the import from `_switchyard.route` on both, then `switchyard resume ID` (of an import that is half cancelled it leads back to CANCEL_UNFINISHED).',
   },
+  TARGET_SHARED: {
+    kind: 'fatal',
+    meaning:
+      'Another import, begun later, fills the same tables of the target. Traffic goes on with the source; nothing more is written to the target, whose rows are worth nothing any more.',
+    remedy:
+      'Find out whose it is: `_switchyard.route` on the target has its row. Have it cancelled there, which drops the tables that it made; then cancel this import and begin anew, or `switchyard resume` and verify where the tables are still its own. Where the other import is the right one, leave the target to it: this one is not cancelled while those tables are not its own; end its Switchyard when the applications no longer use it.',
+  },
   // servers
   SERVER_UNREACHABLE: {
     kind: 'retryable',

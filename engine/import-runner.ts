@@ -226,14 +226,16 @@ export class ImportRunner {
     });
   }
 
-  /** Rejects with STATE_OUTDATED where the state is known to be, or a server that answers tells so now. */
+  /** Rejects with STATE_OUTDATED where the state is known to be, or a server that answers tells so now; or with TARGET_SHARED. */
   async refuseOutdated(): Promise<void> {
     const known = knownOutdated(this.world.record.document);
     if (known !== null) throw new AppError('STATE_OUTDATED', known);
-    const outdated = await this.marker.outdated();
-    if (outdated === undefined) return;
-    await this.enterOutdated(outdated);
-    throw outdated;
+    const { outdated, shared } = await this.marker.told();
+    if (outdated !== undefined) {
+      await this.enterOutdated(outdated);
+      throw outdated;
+    }
+    if (shared !== undefined) throw shared;
   }
 
   /** Stops with a reason; traffic stays on the last committed route. During a request it waits for the request's end. */
@@ -261,10 +263,14 @@ export class ImportRunner {
       await this.enterOutdated(outdated);
       return;
     }
+    // Told again and again.
+    if (record.document.error?.code === code && code === 'TARGET_SHARED') return;
     // Stray writes are watched for on: what reaches the old primary does not wait for the remedy.
     await this.phases.stop();
     await this.stopFenceWatch();
     await this.streams.stopReplication();
+    // It has written there past our stream, whatever ends it.
+    if (code === 'TARGET_SHARED' && record.document.verify?.state !== 'stale') await this.verification.forget(message);
     const { phase } = record.document;
     if (phase === 'error' || isFinal(phase)) return;
     const fromPhase = phase === 'verifying_data' ? 'running' : phase;

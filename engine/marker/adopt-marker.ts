@@ -23,7 +23,7 @@ export async function adoptMarker(
   const { document } = record;
   const current = await route.of(document.id);
   const marker = markerToAdopt(document, current, markers);
-  const state = markedStateSchema.parse(JSON.parse(marker.state));
+  const state = markedStateSchema.strip().parse(JSON.parse(marker.state));
   const { primary, replica, epoch } = marker;
   await route.overtake(current.epoch, epoch, { ...HELD, primary, replica });
   await failpoint('marker.route_taken_over');

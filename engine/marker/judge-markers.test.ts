@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { routingRecordSchema } from '../../core/routing-record.ts';
 import { importDocumentSchema, type ImportDocument } from '../import-document.ts';
-import { markerToAdopt, unknownMarkers, type Markers } from './judge-markers.ts';
+import { markerToAdopt, rivalMarker, unknownMarkers, type Markers } from './judge-markers.ts';
 import { knownOutdated } from './known-outdated.ts';
 import type { RouteMarker } from './route-marker.ts';
 
@@ -63,6 +63,7 @@ const marker = (change: Partial<RouteMarker> = {}): RouteMarker => ({
   ...change,
 });
 const both = (one: RouteMarker, other = one): Markers => ({ source: [one], target: [other] });
+const rival = { importId: 'other', createdAtMs: 9, decision: 'begin-9', primary: 'source', replica: 'source' } as const;
 const first = { id: 'first', epoch: 4, isFormer: false };
 const intent = { switchId: 'first', kind: 'primaries', to: 'target', fromPhase: 'running', epoch: 3 } as const;
 const withIntent = document({
@@ -108,6 +109,28 @@ test.each<[string, ImportDocument, Partial<typeof route>, Markers, number]>([
     1,
   ],
   [
+    'a later import of other tables of the same database',
+    document(),
+    {},
+    both(marker({ importId: 'other', createdAtMs: 9, state: '{"tables":["b"]}' })),
+    0,
+  ],
+  [
+    'a later import that is not switched, of the same tables: where primary traffic is on them',
+    document(),
+    { primary: 'target' },
+    both(marker({ ...rival, state: '{"tables":["A"]}' })),
+    1,
+  ],
+  ['and where replica traffic is', document(), { replica: 'target' }, both(marker(rival)), 1],
+  [
+    'a later import that was switched, of the same source',
+    document(),
+    {},
+    both(marker({ importId: 'other', createdAtMs: 9, state: '{"tables":["a"],"sourceServer":"u"}' })),
+    1,
+  ],
+  [
     'an earlier import of the same name, which a server that was put back from a backup tells of again',
     document({ createdAtMs: 9 }),
     {},
@@ -138,6 +161,19 @@ test.each<[string, ImportDocument, Partial<typeof route>, Markers, number]>([
   ],
 ])('%s', (_what, state, change, markers, count) => {
   expect(unknownMarkers(state, { ...route, ...change }, markers)).toHaveLength(count);
+});
+
+test.each<[string, Partial<RouteMarker>]>([
+  ['it is not switched', rival],
+  [
+    'it brings another source, be it switched or not',
+    { importId: 'other', createdAtMs: 9, state: '{"tables":["a"],"sourceServer":"another"}' },
+  ],
+])('another import of the same tables, while all traffic is on the source: %s, so traffic goes on', (_what, change) => {
+  const markers = both(marker(change));
+  expect(unknownMarkers(document(), route, markers)).toEqual([]);
+  expect(rivalMarker(document(), route, markers)).toMatchObject({ importId: 'other', side: 'target' });
+  expect(rivalMarker(document({ createdAtMs: 9 }), route, markers)).toBeUndefined();
 });
 
 test.each<[string, Markers, string]>([

@@ -4,7 +4,8 @@ import type { RoutingRecord } from '../../core/routing-record.ts';
 import type { ImportDocument } from '../import-document.ts';
 import { isDecided } from '../switch/switch-world.ts';
 import { knownOutdated } from './known-outdated.ts';
-import { beginningOf, type RouteMarker } from './route-marker.ts';
+import { isSameName } from '../stream/stream-scope.ts';
+import { beginningOf, originOf, type RouteMarker } from './route-marker.ts';
 
 /** What each server tells; null: it does not answer. */
 export type Markers = Record<Side, RouteMarker[] | null>;
@@ -18,7 +19,19 @@ export interface SideMarker extends RouteMarker {
  * state that was put back and used on counts on, and its epochs say nothing of those of the other one.
  */
 export function unknownMarkers(document: ImportDocument, route: RoutingRecord, markers: Markers): SideMarker[] {
-  return markersOf(document, markers).filter((marker) => !isKnown(document, route, marker));
+  return markersOf(document, markers).filter(
+    (marker) => !isKnown(document, route, marker) && !isRival(document, route, marker),
+  );
+}
+
+/**
+ * Pure: an import that was begun later fills tables of ours on the target, and says nothing of where our traffic belongs. The target
+ * is of no use to us then, and traffic is none of its business (ADR 32).
+ */
+export function rivalMarker(document: ImportDocument, route: RoutingRecord, markers: Markers): SideMarker | undefined {
+  return markersOf(document, markers).find(
+    (marker) => !isKnown(document, route, marker) && isRival(document, route, marker),
+  );
 }
 
 /**
@@ -60,15 +73,32 @@ export function describeMarkers(unknown: readonly SideMarker[], route: RoutingRe
 }
 
 /**
- * On the target, other imports of the same database too: two at once cannot be. On the source they can (a rehearsal into
+ * On the target, other imports of the same tables too: two at once cannot be. On the source they can (a rehearsal into
  * another target).
  */
-function markersOf({ id, database }: ImportDocument, markers: Markers): SideMarker[] {
+function markersOf(document: ImportDocument, markers: Markers): SideMarker[] {
   return SIDES.flatMap((side) =>
     (markers[side] ?? [])
-      .filter((marker) => marker.importId === id || (side === 'target' && marker.database === database))
+      .filter((marker) => marker.importId === document.id || (side === 'target' && hasTablesOf(document, marker)))
       .map((marker) => ({ ...marker, side })),
   );
+}
+
+function hasTablesOf({ database, tables }: ImportDocument, marker: RouteMarker): boolean {
+  if (marker.database !== database) return false;
+  const { tables: theirs } = originOf(marker);
+  return theirs === undefined || tables.some((name) => theirs.some((other) => isSameName(other, name)));
+}
+
+/**
+ * Where all our traffic is on the source, and the other import has not sent that source's applications to the target: it was never
+ * switched, or brings another server. Else it may be what came behind an old state of ours, and traffic is where that one has sent it.
+ */
+function isRival({ id, sourceFacts }: ImportDocument, route: RoutingRecord, marker: SideMarker): boolean {
+  if (marker.importId === id || route.primary !== 'source' || route.replica !== 'source') return false;
+  const { sourceServer } = originOf(marker);
+  const isOfAnotherSource = sourceServer !== undefined && sourceServer !== sourceFacts.serverUuid;
+  return marker.decision === beginningOf(marker) || isOfAnotherSource;
 }
 
 function isKnown(document: ImportDocument, route: RoutingRecord, marker: SideMarker): boolean {

@@ -8,7 +8,7 @@ import type { ImportWorld } from '../import-world.ts';
 import { isFinal } from '../phase.ts';
 import { briefly } from '../server/briefly.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { describeMarkers, unknownMarkers, type Markers } from './judge-markers.ts';
+import { describeMarkers, rivalMarker, unknownMarkers, type Markers } from './judge-markers.ts';
 import { knownOutdated } from './known-outdated.ts';
 import { markerOf, readMarkers, writeMarker, type RouteMarker } from './route-marker.ts';
 
@@ -35,7 +35,7 @@ const ASK_MS = 5000;
  */
 export class MarkerKeeper {
   readonly #world: ImportWorld;
-  readonly #onOutdated: (error: AppError) => void;
+  readonly #onFound: (error: AppError) => void;
   /** Asked since this engine came to have to do with them. */
   readonly #asked = new Set<Side>();
   /** Last told of which decision. */
@@ -45,10 +45,10 @@ export class MarkerKeeper {
   #wake = Promise.withResolvers<void>();
   #running: { controller: AbortController; done: Promise<void> } | undefined;
 
-  /** `onOutdated` hears what `settled` and the keeper itself find, not what `outdated` answers. */
-  constructor(world: ImportWorld, onOutdated: (error: AppError) => void) {
+  /** `onFound` hears what `settled` and the keeper itself find (STATE_OUTDATED, TARGET_SHARED), not what `told` answers. */
+  constructor(world: ImportWorld, onFound: (error: AppError) => void) {
     this.#world = world;
-    this.#onOutdated = onOutdated;
+    this.#onFound = onFound;
   }
 
   /** What both servers tell now. */
@@ -59,8 +59,14 @@ export class MarkerKeeper {
 
   /** Asks the servers that answer: STATE_OUTDATED, or undefined. */
   async outdated(): Promise<AppError | undefined> {
-    if (!this.#world.hasCredentials || isFinal(this.#world.record.document.phase)) return undefined;
-    return await this.#judge(await this.read());
+    return (await this.told()).outdated;
+  }
+
+  /** The same; `shared`: TARGET_SHARED, or undefined. */
+  async told(): Promise<{ outdated?: AppError | undefined; shared?: AppError | undefined }> {
+    if (!this.#world.hasCredentials || isFinal(this.#world.record.document.phase)) return {};
+    const markers = await this.read();
+    return { outdated: await this.#judge(markers), shared: await this.#shared(markers) };
   }
 
   /**
@@ -104,7 +110,7 @@ export class MarkerKeeper {
     }
   }
 
-  /** Resolves when these servers have been asked. Rejects with STATE_OUTDATED, or with what keeps one from answering. */
+  /** Resolves when these servers have been asked. Rejects with STATE_OUTDATED, TARGET_SHARED, or with what keeps one from answering. */
   async settled(sides: readonly Side[] = SIDES): Promise<void> {
     for (const side of sides) if (!this.#asked.has(side)) await this.#ask(side);
   }
@@ -221,10 +227,11 @@ export class MarkerKeeper {
   }
 
   async #heard(side: Side, told: RouteMarker[]): Promise<void> {
-    const error = await this.#judge({ source: null, target: null, [side]: told });
+    const markers = { source: null, target: null, [side]: told };
+    const error = (await this.#judge(markers)) ?? (await this.#shared(markers));
     if (error === undefined) return;
     this.#asked.delete(side);
-    this.#onOutdated(error);
+    this.#onFound(error);
     throw error;
   }
 
@@ -235,6 +242,16 @@ export class MarkerKeeper {
     const unknown = unknownMarkers(document, current, markers);
     if (unknown.length === 0) return undefined;
     return new AppError('STATE_OUTDATED', describeMarkers(unknown, current));
+  }
+
+  async #shared(markers: Markers): Promise<AppError | undefined> {
+    const { document } = this.#world.record;
+    const rival = rivalMarker(document, await this.#world.route.of(document.id), markers);
+    if (rival === undefined) return undefined;
+    return new AppError(
+      'TARGET_SHARED',
+      `the import ${rival.importId}, created at ${new Date(rival.createdAtMs).toISOString()}, fills tables of ${document.database} on the target that this one fills, too`,
+    );
   }
 
   async #read(side: Side): Promise<RouteMarker[]> {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Side } from '../../core/phase.ts';
 import type { RoutingRecord } from '../../core/routing-record.ts';
 import { importDocumentSchema, type ImportDocument } from '../import-document.ts';
@@ -20,7 +21,7 @@ export interface RouteMarker {
   primary: Side;
   replica: Side;
   writtenAtMs: number;
-  /** `markedStateSchema` as JSON: read only by who adopts it, since another version may have written it. */
+  /** `markedStateSchema` as JSON, and `markedOriginSchema`: another version may have written it. */
   state: string;
 }
 
@@ -40,6 +41,19 @@ export const markedStateSchema = importDocumentSchema.pick({
   switches: true,
   decisions: true,
 });
+
+/** What another import looks at. */
+const markedOriginSchema = z.object({ tables: z.array(z.string()), sourceServer: z.string() }).partial();
+export type MarkedOrigin = z.infer<typeof markedOriginSchema>;
+
+/** Nothing is known of what another version has written otherwise. */
+export function originOf({ state }: RouteMarker): MarkedOrigin {
+  try {
+    return markedOriginSchema.parse(JSON.parse(state));
+  } catch {
+    return {};
+  }
+}
 
 /** No such schema or table yet, or not ours to read: nothing is told there. */
 const NOTHING_TOLD = [1044, 1049, 1142, 1146];
@@ -61,7 +75,11 @@ export function markerOf(document: ImportDocument, { primary, replica }: Routing
     primary,
     replica,
     writtenAtMs: Date.now(),
-    state: JSON.stringify({ ...markedStateSchema.strip().parse(document), phase: restingPhase(document) }),
+    state: JSON.stringify({
+      ...markedStateSchema.strip().parse(document),
+      phase: restingPhase(document),
+      sourceServer: document.sourceFacts.serverUuid,
+    }),
   };
 }
 
