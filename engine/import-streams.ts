@@ -171,7 +171,7 @@ export class ImportStreams {
         flavor: origin === 'source' ? document.sourceFacts.flavor : document.targetFacts.flavor,
         database: document.database,
         allTables: document.allTables,
-        writesToOrigin: writesTo(document, origin),
+        isOwnImport: this.isOwnImportOn(origin),
         ...exactFrom(document, side),
         ...this.#copied(side),
         loadTables: async () => {
@@ -246,7 +246,7 @@ export class ImportStreams {
   watchStrays(): void {
     if (this.#strayWatch !== undefined && !this.#strayWatch.ended) return;
     const world = this.#world;
-    const { id, database, tables, allTables, sourceFacts, options } = world.record.document;
+    const { id, database, tables, allTables, sourceFacts } = world.record.document;
     this.#strayWatch = new StrayWatch(
       {
         importId: id,
@@ -258,7 +258,7 @@ export class ImportStreams {
         allTables,
         tableNames: tables,
         // Behind the decision, of which `switches` does not tell before the end of the switch.
-        isOwnImport: (name) => name === id && options.reverse !== 'off',
+        isOwnImport: this.isOwnImportOn('source', { hasMoved: true }),
         loadTables: async () => {
           await using connection = await world.connect('source');
           // Not by name: a stray DDL may have dropped one.
@@ -345,10 +345,14 @@ export class ImportStreams {
     await writeBack.waitFor(position, signal);
   }
 
-  /** In the log of that side: see `StreamScope`. */
-  isOwnImportOn(side: Side): (importId: string) => boolean {
-    const { document } = this.#world.record;
-    return (id) => id === document.id && writesTo(document, side);
+  /**
+   * Whether what an import of that name has written to that side is ours: only once this one has written there, since an import of
+   * the same name, of another installation, may have before. `hasMoved`: primary traffic was on the target at some time.
+   */
+  isOwnImportOn(side: Side, { hasMoved = hasMovedPrimaries(this.#world.record.document) } = {}) {
+    const { id, options } = this.#world.record.document;
+    const isWrittenTo = side === 'target' || (options.reverse !== 'off' && (hasMoved || options.reverse === 'always'));
+    return (importId: string): boolean => isWrittenTo && importId === id;
   }
 
   /** Of the source, to be read in its log; undefined where there is no write-back. */
@@ -419,22 +423,20 @@ export class ImportStreams {
   }
 }
 
-/** Whether this import has ever written to that side: an import of the same name, of another installation, may have. */
-function writesTo({ switches, options }: ImportDocument, side: Side): boolean {
-  const hasMoved = switches.some(({ kind }) => kind === 'primaries');
-  return side === 'target' || (options.reverse !== 'off' && (hasMoved || options.reverse === 'always'));
+function hasMovedPrimaries({ switches }: ImportDocument): boolean {
+  return switches.some(({ kind }) => kind === 'primaries');
 }
 
 /**
  * Where the target begins to be what the source is. Never, after traffic has been on the target: stray writes on the old
  * primary are kept aside, and the new one wins. Nor where DDL may be left out: the operator has said that the two may differ.
  */
-function exactFrom({ copiedPosition, switches, options }: ImportDocument, side: Side): { exactFrom?: string } {
-  const hasMoved = switches.some(({ kind }) => kind === 'primaries');
+function exactFrom(document: ImportDocument, side: Side): { exactFrom?: string } {
+  const { copiedPosition, options } = document;
   const mayDiffer = options.ddl === 'IGNORE' || options.ddl === 'EXEC_IGNORE';
   // Testers' rows: what they find is judged by the write-back.
   const isWrittenBack = options.reverse === 'always';
-  return side === 'source' || hasMoved || mayDiffer || isWrittenBack || copiedPosition === null
+  return side === 'source' || hasMovedPrimaries(document) || mayDiffer || isWrittenBack || copiedPosition === null
     ? {}
     : { exactFrom: copiedPosition };
 }

@@ -26,8 +26,8 @@ export interface ReplicationOptions {
   destination: ServerDefinition;
   flavor: ServerFacts['flavor'];
   database: string;
-  /** Whether this import writes to the origin too: then transactions of its name there are ours, and else another one's. */
-  writesToOrigin?: boolean;
+  /** In the log of the origin: see `StreamScope`. Left out: this import's name is. */
+  isOwnImport?: (importId: string) => boolean;
   /** The import is of the whole database: what is created in it is imported too. */
   allTables?: boolean;
   /**

@@ -139,7 +139,7 @@ export class Replication {
           isSameName(schema, database) && definitions.keys().some((known) => isSameName(name, known)),
         takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
-        isOwnImport: (id) => this.#options.writesToOrigin !== false && id === importId,
+        isOwnImport: this.#options.isOwnImport ?? ((id) => id === importId),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
         ...(ownTables === undefined ? {} : { ownTables }),
