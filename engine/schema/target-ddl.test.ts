@@ -121,6 +121,13 @@ test("MariaDB's definitions become MySQL's", () => {
   ]);
 });
 
+test('a CHECK that MariaDB has named gets a name of the target: that is one of the database there', () => {
+  const ddl = ddlOf(
+    'CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`), CONSTRAINT `CONSTRAINT_1` CHECK (`a` <> 7), CONSTRAINT `own` CHECK (`a` <> 8)) ENGINE=InnoDB',
+  );
+  expect(ddl.create).toMatch(/,\s+CHECK \(`a` <> 7\),\s+CONSTRAINT `own` CHECK \(`a` <> 8\)/);
+});
+
 test('partitions keep their comment and get InnoDB', () => {
   const ddl = ddlOf(
     'CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`)) ENGINE=MyISAM DEFAULT CHARSET=latin1\n/*!50100 PARTITION BY RANGE (`a`)\n(PARTITION p0 VALUES LESS THAN (10) ENGINE = MyISAM) */',

@@ -2,6 +2,7 @@ import { definitionName, indexColumns, parseCreate, type Definition } from './cr
 import { isWord, joined } from './ddl-lexer.ts';
 import type { Table } from './table.ts';
 import {
+  translateCheck,
   translateColumn,
   translateIndex,
   translateOptions,
@@ -78,8 +79,10 @@ export function targetDdl(
       }
       case 'primary':
       case 'unique':
-      case 'check':
         kept.push(joined(translateIndex(definition.tokens)));
+        break;
+      case 'check':
+        kept.push(joined(translateCheck(definition.tokens)));
         break;
       case 'other':
         notes.push({

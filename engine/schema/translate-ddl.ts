@@ -85,6 +85,14 @@ export function translateColumn(tokens: Token[], subject: string, context: Trans
   return output;
 }
 
+/** MariaDB names one `CONSTRAINT_1` in every table; MySQL has such a name once in a database, and names others itself. */
+export function translateCheck(tokens: Token[]): Token[] {
+  const name = tokens.findIndex(({ kind }) => kind === 'name');
+  const isNamed = isWord(tokens[skipSpace(tokens, 0)], 'CONSTRAINT');
+  if (!isNamed || !/^`?CONSTRAINT_\d+`?$/.test(tokens[name]?.text ?? '')) return tokens;
+  return tokens.slice(skipSpace(tokens, name + 1));
+}
+
 /** Index of the last token used. */
 function translateCollate(
   tokens: Token[],
