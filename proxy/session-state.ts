@@ -252,7 +252,10 @@ export class SessionState implements StateVersions, Reading {
   onFlagOfEof(effects: readonly StatementEffect[]): void {
     const named = effects.flatMap((effect) => (effect.kind === 'calls-functions' ? effect.names : []));
     if (named.length > 0) this.#catchUps.push({ kind: 'functions', names: named });
-    const isExplained = explainsStateChange(effects) || effects.some(({ kind }) => EXPLAINS_FLAG.has(kind));
+    // Of EXECUTE it is not known what it does.
+    const isKnown = !effects.some(({ kind }) => kind === 'text-execute');
+    const isExplained =
+      explainsStateChange(effects) || (isKnown && effects.some(({ kind }) => EXPLAINS_FLAG.has(kind)));
     if (named.length === 0 && !isExplained && !this.#tracksNextTransaction) this.onRoutine();
   }
 
@@ -527,6 +530,6 @@ function isCollation(change: SessionStateChange): boolean {
 }
 
 /** Reported by MariaDB like a change of a variable. */
-const EXPLAINS_FLAG: ReadonlySet<StatementEffect['kind']> = new Set(['last-insert-id', 'unscoped', 'values']);
+const EXPLAINS_FLAG: ReadonlySet<StatementEffect['kind']> = new Set(['last-insert-id', 'unscoped']);
 
 const ASKS_FOR_ROWS: ReadonlySet<CatchUp['kind']> = new Set(['functions', 'options', 'user-locks', 'prepared-text']);

@@ -706,6 +706,13 @@ const ON_MARIADB: ReadingCase[] = [
     pin: ROUTINE,
   },
   {
+    name: 'the same by EXECUTE',
+    setUp: [`PREPARE s FROM 'SELECT set_f(4)'`, 'EXECUTE s'],
+    probe: [],
+    isOld: true,
+    pin: ROUTINE,
+  },
+  {
     name: 'what is logged needs no reason, with EOF packets',
     setUp: ['ANALYZE TABLE numbered', 'INSERT INTO numbered (n) VALUES (7) RETURNING n'],
     probe: ['SELECT LAST_INSERT_ID()'],

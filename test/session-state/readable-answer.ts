@@ -40,13 +40,17 @@ export function readableAnswer(
 
 /** Of a prepared statement; shown in a row, the text has its length before it. */
 function withoutNumber(text: string): string {
-  return text
-    .replace(
-      /.?(Unknown prepared statement handler|The statement|Unbekannter .{1,30}-Handler|Die Anweisung) \(\d+\)/s,
-      '$1',
-    )
-    .replace(/ at row \d+/, '')
-    .replace(UNKNOWN_THREAD, '$1');
+  return (
+    text
+      .replace(
+        /.?(Unknown prepared statement handler|The statement|Unbekannter .{1,30}-Handler|Die Anweisung) \(\d+\)/s,
+        '$1',
+      )
+      .replace(/ at row \d+/, '')
+      // MariaDB shows an address for a NULL that was sent ahead.
+      .replace(/ the value of '\d{12,}'/, '')
+      .replace(UNKNOWN_THREAD, '$1')
+  );
 }
 
 /** Said by the proxy, which knows no other language. */
