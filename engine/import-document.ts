@@ -176,3 +176,8 @@ export function withObjects(
 /** What `secret/<id>` holds once opened: how our own user logs in on both sides. */
 export const importSecretsSchema = z.strictObject({ source: serverSchema, target: serverSchema });
 export type ImportSecrets = z.infer<typeof importSecretsSchema>;
+
+/** Primary traffic was on the target at some time. */
+export function hasMovedPrimaries({ switches }: Pick<ImportDocument, 'switches'>): boolean {
+  return switches.some(({ kind }) => kind === 'primaries');
+}

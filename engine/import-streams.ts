@@ -5,7 +5,7 @@ import type { ConflictsView, StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
 import { DdlJournal } from './ddl/ddl-journal.ts';
 import { ddlHandler, type DdlDecision, type DecidedDdl } from './ddl/ddl-policy.ts';
-import type { ImportDocument } from './import-document.ts';
+import { hasMovedPrimaries, type ImportDocument } from './import-document.ts';
 import type { ImportWorld } from './import-world.ts';
 import { removeTriggers } from './objects/active-objects.ts';
 import type { ReplicationOptions, WriteBackSide } from './replication/replication-options.ts';
@@ -421,10 +421,6 @@ export class ImportStreams {
   #decisionOn(gtid: string): DdlDecision | undefined {
     return this.#decidedDdl?.gtid === gtid ? this.#decidedDdl.decision : undefined;
   }
-}
-
-function hasMovedPrimaries({ switches }: ImportDocument): boolean {
-  return switches.some(({ kind }) => kind === 'primaries');
 }
 
 /**

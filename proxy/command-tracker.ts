@@ -2,7 +2,7 @@ import type { Role } from '../core/routing-record.ts';
 import { CAPABILITY, hasCapability } from '../core/wire/capabilities.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { parseErr, type ErrPacket } from '../core/wire/err-packet.ts';
-import { OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
+import { EOF_WARNINGS, OK_HEADER, buildOk } from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, framePacket } from '../core/wire/packet.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
@@ -59,8 +59,6 @@ const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
 /** MySQL tells with them how many warnings there still are of an earlier statement. */
 const REPEATS_WARNINGS: ReadonlySet<number> = new Set([COMMAND.PING, COMMAND.INIT_DB, COMMAND.SET_OPTION]);
 
-/** In an EOF packet. Source: MySQL internals, EOF_Packet. */
-const EOF_WARNINGS = 1;
 /** In the answer to a PREPARE. Source: MySQL internals, COM_STMT_PREPARE_OK. */
 const PREPARED_WARNINGS = 10;
 /** The change that is reported is that of MariaDB's last_gtid. */

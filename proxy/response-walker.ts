@@ -1,12 +1,16 @@
 import { COMMAND } from '../core/wire/command.ts';
 import { ERR_HEADER } from '../core/wire/err-packet.ts';
-import { EOF_HEADER, OK_HEADER, statusFlagsOfEof, statusFlagsOfOk, warningsOfEof } from '../core/wire/ok-packet.ts';
+import {
+  EOF_FLAGS,
+  EOF_HEADER,
+  OK_HEADER,
+  statusFlagsOfEof,
+  statusFlagsOfOk,
+  warningsOfEof,
+} from '../core/wire/ok-packet.ts';
 import { HEADER_BYTES, MAX_PAYLOAD_BYTES, framePacket, writeHeader } from '../core/wire/packet.ts';
 import { ByteReader } from '../core/wire/byte-reader.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
-
-/** In an EOF packet. Source: MySQL internals, EOF_Packet. */
-const EOF_FLAGS = 3;
 
 /** Where in the response to the command the next packet stands. */
 type State =

@@ -12,12 +12,12 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
     effects.push({ kind: 'collation', name: writtenName(collate).toLowerCase() });
   if (words[1] === 'ROLE') effects.push({ kind: 'role', sql: rebuild(tokens) });
   const assignments = assignmentsOf(tokens);
+  const names = namesIn(assignments);
   for (const { variable, value } of assignments) {
     if (ONE_SHOT_VARIABLE.test(variable))
       effects.push({ kind: 'next-transaction', sql: `SET @@${variable} = ${rebuild(value)}` });
   }
   if (assignments.some(({ variable }) => TRACKER_VARIABLE.test(variable))) {
-    const names = assignments.map(({ variable }) => variable.replace(/^session\./, ''));
     effects.push({
       kind: 'trackers',
       names: names.filter(
@@ -33,9 +33,7 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
     .map(({ variable }) => variable.replace(/^session\.(?=character_set_(?:server|database)$)/, ''))
     .filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name));
   if (unscoped.length > 0) effects.push({ kind: 'unscoped', names: unscoped });
-  const options = assignments
-    .map(({ variable }) => variable.replace(/^session\./, ''))
-    .filter((name) => OPTIONS.has(name));
+  const options = names.filter((name) => OPTIONS.has(name));
   if (options.length > 0) effects.push({ kind: 'options', names: options });
   if (splitAtCommas(tokens).length > 1) effects.push(...severalOf(assignments, words));
   return effects;
@@ -43,7 +41,7 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
 
 /** One that cannot be set does not keep the server from setting the others: `SET a = 1, last_insert_id = DEFAULT`. */
 function severalOf(assignments: readonly Assignment[], words: readonly string[]): StatementEffect[] {
-  const names = assignments.map(({ variable }) => variable.replace(/^session\./, ''));
+  const names = namesIn(assignments);
   const ofNames = words.some((word) => /^(?:NAMES|CHARSET|CHARACTER)$/.test(word)) ? CLIENT_CHARSET : [];
   const kept = names.filter((name, index) => {
     const isOfSession = assignments[index]?.variable.startsWith('session.') === true && ONE_SHOT_VARIABLE.test(name);
@@ -71,7 +69,7 @@ const INSERT_ID = /^(?:session\.)?(?:last_insert_id|identity)$/;
 
 /** `SET STATEMENT a = 1 FOR …` of MariaDB: the report is of the loan, nothing tells that it was given back. */
 export function effectsOfLoan(tokens: SqlToken[]): StatementEffect[] {
-  const names = assignmentsOf(tokens).map(({ variable }) => variable.replace(/^session\./, ''));
+  const names = namesIn(assignmentsOf(tokens));
   return [{ kind: 'unscoped', names: names.filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name)) }];
 }
 
@@ -105,6 +103,11 @@ interface Assignment {
   /** Lower case; `@@` alone is left out where the scope follows, and everything of it for a plain name. */
   variable: string;
   value: SqlToken[];
+}
+
+/** Without their scopes. */
+function namesIn(assignments: readonly Assignment[]): string[] {
+  return assignments.map(({ variable }) => variable.replace(/^session\./, ''));
 }
 
 /** `a = 1, @@b = 2, SESSION c = 3`: system variables only; a word without `@@` is told by a leading `session.`. */

@@ -66,10 +66,14 @@ export function buildEof(statusFlags: number, warnings = 0): Buffer {
   return new ByteWriter().uint8(EOF_HEADER).uint16(warnings).uint16(statusFlags).toBuffer();
 }
 
+/** Where an EOF packet has them, 16 bits each. Source: MySQL internals, EOF_Packet. */
+export const EOF_WARNINGS = 1;
+export const EOF_FLAGS = 3;
+
 export function warningsOfEof(payload: Buffer): number {
-  return payload.length >= 3 ? payload.readUInt16LE(1) : 0;
+  return payload.length >= EOF_WARNINGS + 2 ? payload.readUInt16LE(EOF_WARNINGS) : 0;
 }
 
 export function statusFlagsOfEof(payload: Buffer): number {
-  return payload.length >= 5 ? payload.readUInt16LE(3) : 0;
+  return payload.length >= EOF_FLAGS + 2 ? payload.readUInt16LE(EOF_FLAGS) : 0;
 }

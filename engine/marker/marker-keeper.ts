@@ -3,7 +3,7 @@ import { Backoff } from '../../core/backoff.ts';
 import { systemClock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { SIDES, type Side } from '../../core/phase.ts';
-import type { ImportDocument } from '../import-document.ts';
+import { hasMovedPrimaries, type ImportDocument } from '../import-document.ts';
 import type { ImportWorld } from '../import-world.ts';
 import { isFinal } from '../phase.ts';
 import { briefly } from '../server/briefly.ts';
@@ -28,6 +28,14 @@ const START_PAUSE_MS = 200;
  * then differ for as long.
  */
 const ASK_MS = 5000;
+
+/** What servers tell against this import. */
+interface Told {
+  /** STATE_OUTDATED */
+  outdated?: AppError;
+  /** TARGET_SHARED */
+  shared?: AppError;
+}
 
 /**
  * Asks the servers whether the stored state knows the last decision about traffic, and tells them of it. A server that was
@@ -62,11 +70,10 @@ export class MarkerKeeper {
     return (await this.told()).outdated;
   }
 
-  /** The same; `shared`: TARGET_SHARED, or undefined. */
-  async told(): Promise<{ outdated?: AppError | undefined; shared?: AppError | undefined }> {
+  /** Asks the servers that answer. */
+  async told(): Promise<Told> {
     if (!this.#world.hasCredentials || isFinal(this.#world.record.document.phase)) return {};
-    const markers = await this.read();
-    return { outdated: await this.#judge(markers), shared: await this.#shared(markers) };
+    return await this.#judge(await this.read());
   }
 
   /**
@@ -97,7 +104,7 @@ export class MarkerKeeper {
           }
         }),
       );
-      const outdated = await this.#judge(markers);
+      const { outdated } = await this.#judge(markers);
       const silent = SIDES.filter((side) => markers[side] === null);
       if (outdated !== undefined || silent.length === 0) return outdated;
       const names = silent.join(' and the ');
@@ -119,8 +126,8 @@ export class MarkerKeeper {
   async settledAnew(sides: readonly Side[] = SIDES): Promise<void> {
     const markers: Markers = { source: null, target: null };
     await Promise.all(sides.map(async (side) => (markers[side] = await this.#read(side))));
-    const error = await this.#judge(markers);
-    if (error !== undefined) throw error;
+    const { outdated } = await this.#judge(markers);
+    if (outdated !== undefined) throw outdated;
   }
 
   /** As `settled`, asked over the connection that is about to be used. */
@@ -227,31 +234,28 @@ export class MarkerKeeper {
   }
 
   async #heard(side: Side, told: RouteMarker[]): Promise<void> {
-    const markers = { source: null, target: null, [side]: told };
-    const error = (await this.#judge(markers)) ?? (await this.#shared(markers));
+    const { outdated, shared } = await this.#judge({ source: null, target: null, [side]: told });
+    const error = outdated ?? shared;
     if (error === undefined) return;
     this.#asked.delete(side);
     this.#onFound(error);
     throw error;
   }
 
-  async #judge(markers: Markers): Promise<AppError | undefined> {
+  async #judge(markers: Markers): Promise<Told> {
     const { record, route } = this.#world;
     const { document } = record;
     const current = await route.of(document.id);
+    const told: Told = {};
     const unknown = unknownMarkers(document, current, markers);
-    if (unknown.length === 0) return undefined;
-    return new AppError('STATE_OUTDATED', describeMarkers(unknown, current));
-  }
-
-  async #shared(markers: Markers): Promise<AppError | undefined> {
-    const { document } = this.#world.record;
-    const rival = rivalMarker(document, await this.#world.route.of(document.id), markers);
-    if (rival === undefined) return undefined;
-    return new AppError(
-      'TARGET_SHARED',
-      `the import ${rival.importId}, created at ${new Date(rival.createdAtMs).toISOString()}, fills tables of ${document.database} on the target that this one fills, too`,
-    );
+    if (unknown.length > 0) told.outdated = new AppError('STATE_OUTDATED', describeMarkers(unknown, current));
+    const rival = rivalMarker(document, current, markers);
+    if (rival !== undefined)
+      told.shared = new AppError(
+        'TARGET_SHARED',
+        `the import ${rival.importId}, created at ${new Date(rival.createdAtMs).toISOString()}, fills tables of ${document.database} on the target that this one fills, too`,
+      );
+    return told;
   }
 
   async #read(side: Side): Promise<RouteMarker[]> {
@@ -291,7 +295,7 @@ function isToTell({ phase, error, intent }: ImportDocument): boolean {
 
 /** The source is not written to before primary traffic leaves it, and never with `reverse: off`. */
 function sidesOf(document: ImportDocument): Side[] {
-  return document.switches.some(({ kind }) => kind === 'primaries') ? toldOfPrimaries(document) : ['target'];
+  return hasMovedPrimaries(document) ? toldOfPrimaries(document) : ['target'];
 }
 
 /** Who is told of a switch of primaries, as far as it answers then. */

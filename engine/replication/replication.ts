@@ -6,7 +6,7 @@ import { AppliedProgress } from './applied-progress.ts';
 import { Applier } from '../apply/applier.ts';
 import { Cascades } from '../apply/cascades.ts';
 import { WindowCollector } from '../apply/window-collector.ts';
-import { anchored } from './anchored.ts';
+import { anchored, type SessionStart } from './anchored.ts';
 import { anchorOf } from './last-applied.ts';
 import { reconnecting } from '../reconnecting.ts';
 import type { ReplicationOptions } from './replication-options.ts';
@@ -21,12 +21,6 @@ import { isSameName } from '../stream/stream-scope.ts';
 import { JudgedSource } from '../write-back/judged-source.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 16 * 1024 * 1024;
-
-interface SessionStart {
-  signal: AbortSignal;
-  onOpen: () => void;
-  isAnchorPurged: boolean;
-}
 
 /** One direction: reads the origin's stream and applies it to the destination, until stopped; reconnects by itself. */
 export class Replication {

@@ -7,7 +7,7 @@ import type { ImportWorld } from '../import-world.ts';
 import type { KeptVerification } from './kept-verification.ts';
 import { VerificationAtSwitch } from './verification-at-switch.ts';
 import { VerificationKeeper } from './verification-keeper.ts';
-import { canGoOn, NOTHING_YET, VerificationPass } from './verification-pass.ts';
+import { canGoOn, NOTHING_YET, VerificationPass, type VerificationPassOptions } from './verification-pass.ts';
 import { STILL, type VerificationRecord } from './verification-record.ts';
 import { repairDifferences } from './verification-repair.ts';
 
@@ -51,9 +51,9 @@ export class ImportVerification {
     this.#pass = { pausing, begun: begun.promise, ended: ended.promise };
     try {
       await this.#keeper.stop();
-      const former = await this.#begin(request, primary);
+      const start = await this.#begin(request, primary);
       begun.resolve();
-      await this.#run({ request, primary, former }, pausing.signal);
+      await this.#run({ ...start, primary }, pausing.signal);
     } finally {
       this.#pass = undefined;
       begun.resolve();
@@ -61,23 +61,27 @@ export class ImportVerification {
     }
   }
 
-  /** Stored first: while the target is primary no phase tells the next engine of it. Answers what it goes on with, if it does. */
-  async #begin(request: VerifyRequest | 'resumed', primary: Side): Promise<VerifyView | null> {
+  /** Stored first: while the target is primary no phase tells the next engine of it. */
+  async #begin(
+    request: VerifyRequest | 'resumed',
+    primary: Side,
+  ): Promise<Pick<VerificationPassOptions, 'former' | 'rowsPerSecond'>> {
     const stored = this.#record.view;
-    const former = stored?.primary === primary ? stored : null;
-    const isResumed = request === 'resumed' && former !== null && canGoOn(former);
-    const rowsPerSecond = request === 'resumed' ? (former?.rowsPerSecond ?? null) : request.rowsPerSecond;
+    const last = request === 'resumed' && stored?.primary === primary ? stored : null;
+    const former = canGoOn(last) ? last : null;
+    const rowsPerSecond = request === 'resumed' ? (last?.rowsPerSecond ?? null) : request.rowsPerSecond;
     // Whatever is heard from now on is of this pass, and no word about the former one.
-    const view: VerifyView = isResumed
-      ? { ...former, ...STILL, state: 'running', reason: null, finishedAtMs: null }
-      : { ...NOTHING_YET, primary, rowsPerSecond, state: 'running', startedAtMs: Date.now() };
+    const view: VerifyView =
+      former !== null
+        ? { ...former, ...STILL, state: 'running', reason: null, finishedAtMs: null }
+        : { ...NOTHING_YET, primary, rowsPerSecond, state: 'running', startedAtMs: Date.now() };
     this.#record.view = view;
     await this.#world.record.update(() => ({ verify: view }));
-    return former;
+    return { former, rowsPerSecond };
   }
 
   async #run(
-    { request, primary, former }: { request: VerifyRequest | 'resumed'; primary: Side; former: VerifyView | null },
+    { primary, ...start }: Pick<VerificationPassOptions, 'former' | 'rowsPerSecond'> & { primary: Side },
     signal: AbortSignal,
   ): Promise<void> {
     const kept = this.#keeper.keepNew(primary);
@@ -86,8 +90,7 @@ export class ImportVerification {
       world: this.#world,
       record: this.#record,
       kept,
-      request,
-      former,
+      ...start,
       signal: both,
       onBegun: () => this.#keeper.persistRegularly(),
     });

@@ -1,7 +1,7 @@
 import { abortable } from '../../core/abort.ts';
 import { systemClock } from '../../core/clock.ts';
 import { parsePosition } from '../../core/gtid.ts';
-import type { VerifyRequest, VerifyView } from '../api.ts';
+import type { VerifyView } from '../api.ts';
 import type { ImportWorld } from '../import-world.ts';
 import type { KeptVerification } from './kept-verification.ts';
 import { STILL, type VerificationRecord } from './verification-record.ts';
@@ -34,8 +34,9 @@ export interface VerificationPassOptions {
   world: ImportWorld;
   record: VerificationRecord;
   kept: KeptVerification;
-  request: VerifyRequest | 'resumed';
-  /** What it goes on with, if it does. */
+  /** Null: as fast as it may. */
+  rowsPerSecond: number | null;
+  /** What it goes on with; null: a new one. */
   former: VerifyView | null;
   signal: AbortSignal;
   /** The first row is about to be compared. */
@@ -97,18 +98,17 @@ export class VerificationPass {
 
   /** Stored before the first row is compared, so that it can go on from there. */
   async #begin(): Promise<PassStart> {
-    const { world, record, kept, request, former, signal } = this.#options;
+    const { world, record, kept, rowsPerSecond, former, signal } = this.#options;
     // Noted on the target whoever is primary: less is written on the source.
     const place = { target: world.credentials.target, importId: world.record.document.id };
     const earlier =
-      request === 'resumed' && former !== null && canGoOn(former)
-        ? await earlierPass(place, former, {
+      former === null
+        ? undefined
+        : await earlierPass(place, former, {
             heardSince: (position) =>
               abortable(kept.heardSince(parsePosition(kept.options.flavors.source, position)), signal),
             log: (message) => world.log('warn', message),
-          })
-        : undefined;
-    const rowsPerSecond = request === 'resumed' ? (former?.rowsPerSecond ?? null) : request.rowsPerSecond;
+          });
     const start = earlier ?? newPass(place, rowsPerSecond);
     const position = earlier === undefined ? await abortable(kept.begins(), signal) : kept.position;
     await start.chunks.begin();

@@ -5,7 +5,7 @@ import type { ServerDefinition, StreamView } from '../api.ts';
 import { keyValues, rowKey } from '../apply/window.ts';
 import type { DdlDecision } from '../ddl/ddl-policy.ts';
 import { reconnecting } from '../reconnecting.ts';
-import { anchored } from '../replication/anchored.ts';
+import { anchored, type SessionStart } from '../replication/anchored.ts';
 import { anchorOf, lastOf, type LastApplied } from '../replication/last-applied.ts';
 import { inspectTables } from '../schema/inspect.ts';
 import type { Table } from '../schema/table.ts';
@@ -327,12 +327,6 @@ export class WriteBack {
     this.#moved.resolve();
     this.#moved = Promise.withResolvers<void>();
   }
-}
-
-interface SessionStart {
-  signal: AbortSignal;
-  onOpen: () => void;
-  isAnchorPurged: boolean;
 }
 
 interface WriteBackSession {
