@@ -1,7 +1,8 @@
-import type { Finding } from '../api.ts';
+import type { Finding, ImportOptions } from '../api.ts';
 import { errnoOf, textOf } from '../server/connection.ts';
 import { preparedXa } from '../server/prepared-xa.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
+import { checkDurability } from './check-durability.ts';
 import { finding } from './finding.ts';
 import { howToSet } from './provider.ts';
 import { isAtLeast, type ServerView } from './server-view.ts';
@@ -9,7 +10,10 @@ import { isAtLeast, type ServerView } from './server-view.ts';
 const RETENTION_MIN_S = 2 * 24 * 3600;
 
 /** Whether changes can be followed from this server's binary log: of both sides, since both directions are followed. */
-export async function checkBinlog(view: ServerView, database: string): Promise<Finding[]> {
+export async function checkBinlog(
+  view: ServerView,
+  { database, reverse }: { database: string; reverse: ImportOptions['reverse'] },
+): Promise<Finding[]> {
   const { side, variables, facts, provider } = view;
   const findings: Finding[] = [];
   const setting = (name: string) => (variables.get(name) ?? '').toUpperCase();
@@ -60,29 +64,13 @@ export async function checkBinlog(view: ServerView, database: string): Promise<F
   const prepared = (await preparedXa(view.connection)) ?? 0;
   if (prepared > 0) findings.push(finding('XA_PREPARED', side, null, `${prepared} XA transactions are prepared`));
   findings.push(
-    ...checkDurability(view),
+    // Otherwise the target's log is followed from the switch on, which asks then: until there it may be in a hurry.
+    ...(side === 'source' || reverse === 'always' ? checkDurability(view) : []),
     ...(await checkRetention(view)),
     ...(await checkFilter(view, database)),
     ...(await checkReplicated(view)),
   );
   return findings;
-}
-
-/** Of the target nothing has been applied anywhere else before the switch. */
-function checkDurability({ side, variables, provider }: ServerView): Finding[] {
-  const loose = ['sync_binlog', 'innodb_flush_log_at_trx_commit'].filter(
-    (name) => !['1', undefined].includes(variables.get(name)),
-  );
-  if (side === 'target' || loose.length === 0) return [];
-  return [
-    finding(
-      'BINLOG_NOT_DURABLE',
-      side,
-      loose[0] ?? null,
-      loose.map((name) => `${name} is ${variables.get(name)}`).join(', '),
-      loose.map((name) => howToSet(provider, name, '1')).join(' '),
-    ),
-  ];
 }
 
 /** What a replica receives is in its own log only if it says so. */

@@ -208,8 +208,8 @@ export const FINDINGS = {
     severity: 'warning',
     skippable: true,
     meaning:
-      'The source does not write its logs to disk at each commit. After a crash of its machine it may come back without its last transactions, which the target has by then; new ones under the same GTIDs would be taken for those.',
-    fix: 'Set sync_binlog = 1 and innodb_flush_log_at_trx_commit = 1 for the time of the import. After a crash of the source verify again, or begin anew.',
+      'A server whose log is followed (the source; with `reverse: always` the target too; with `from_switch` the target when it is to be primary: a warning of the switch) does not write its logs to disk at each commit. After a crash of its machine it may come back without its last transactions, which the other side has by then, and new ones under the same GTIDs would be taken for those; or with rows that its log no longer has, and that the other side never gets.',
+    fix: 'Set sync_binlog = 1 and innodb_flush_log_at_trx_commit = 1 for the time of the import. After a crash of that server verify again, or begin anew.',
   },
   REPLICATED_NOT_LOGGED: {
     severity: 'error',

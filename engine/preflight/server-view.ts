@@ -2,10 +2,12 @@ import type { Side } from '../../core/phase.ts';
 import type { ServerFacts } from '../api.ts';
 import { globalVariables, serverFacts } from '../schema/inspect.ts';
 import type { ServerConnection } from '../server/connection.ts';
+import { DURABILITY_VARIABLES } from './check-durability.ts';
 import { SESSION_DEFAULTS } from './check-session-defaults.ts';
 import { detectProvider, type Provider } from './provider.ts';
 
 const VARIABLES = [
+  ...DURABILITY_VARIABLES,
   ...SESSION_DEFAULTS.flatMap(({ names }) => names),
   'binlog_expire_logs_auto_purge',
   'binlog_expire_logs_seconds',
@@ -15,7 +17,6 @@ const VARIABLES = [
   'binlog_transaction_compression',
   'expire_logs_days',
   'gtid_mode',
-  'innodb_flush_log_at_trx_commit',
   'innodb_native_foreign_keys',
   'local_infile',
   'log_bin',
@@ -25,7 +26,6 @@ const VARIABLES = [
   'lower_case_table_names',
   'max_allowed_packet',
   'sql_mode',
-  'sync_binlog',
   'system_time_zone',
   'time_zone',
 ];

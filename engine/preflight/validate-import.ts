@@ -81,7 +81,7 @@ export async function validateServer(
   findings: Finding[],
 ): Promise<void> {
   findings.push(...checkGrants(view, await Grants.read(view.connection), { database, tables, reverse }));
-  findings.push(...(await checkBinlog(view, database)), ...(await checkOtherStreams(view)));
+  findings.push(...(await checkBinlog(view, { database, reverse })), ...(await checkOtherStreams(view)));
 }
 
 interface ImportedSchema {

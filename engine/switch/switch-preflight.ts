@@ -2,6 +2,9 @@ import { AppError } from '../../core/errors.ts';
 import { otherSide, type Phase } from '../../core/phase.ts';
 import type { Role } from '../../core/routing-record.ts';
 import type { SwitchRefusal, SwitchRequest } from '../api.ts';
+import { checkDurability, DURABILITY_VARIABLES } from '../preflight/check-durability.ts';
+import { detectProvider } from '../preflight/provider.ts';
+import { globalVariables } from '../schema/inspect.ts';
 import { executedPosition } from '../server/position.ts';
 import { checkStrayWatch, checkStrayWrites } from '../stray/stray-watch-check.ts';
 import { AskedServers } from './asked-servers.ts';
@@ -71,6 +74,7 @@ export async function checkSwitch(
     );
     await servers.ask('the fence', () => checkFence(world, plan, { direct: direct ?? [], refusals, warnings }));
     await servers.ask(`whether the ${plan.to} takes writes`, () => checkWritable(world, plan, refusals));
+    await servers.ask(`whether the log of the ${plan.to} is durable`, () => checkLog(world, plan, warnings));
     await servers.ask('prepared transactions', () => checkPrepared(world, plan, refusals));
     await servers.ask('tables that are not replicated', () => checkLeftTables(world, plan, refusals));
     if (back) {
@@ -242,6 +246,16 @@ async function checkWritable(world: SwitchWorld, { to }: SwitchPlan, refusals: S
   const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
   if (row?.readOnly === '0') return;
   refusals.push(refusal('DESTINATION_READ_ONLY', `the ${to} is read_only, and Switchyard did not make it so`));
+}
+
+/** The log of the new primary is followed from now on, unless nothing is brought back. */
+async function checkLog(world: SwitchWorld, { to }: SwitchPlan, warnings: string[]): Promise<void> {
+  if (world.record.document.options.reverse === 'off') return;
+  await using connection = await world.connect(to);
+  const variables = await globalVariables(connection, DURABILITY_VARIABLES);
+  const provider = await detectProvider(connection);
+  const findings = checkDurability({ side: to, variables, provider });
+  warnings.push(...findings.map(({ code, message, fix }) => `${code}: on the ${to} ${message}. ${fix}`));
 }
 
 /** 1045, 1130, 1698, 3118, 3955 and their like: what the account on the other side is about. */

@@ -171,6 +171,23 @@ describe('settings of the source', () => {
     expect(await provoke(code, source, [setup], [undo])).toMatchObject({ code, severity: FINDINGS[code].severity });
   });
 
+  test('the log of a target that is followed from the beginning is to be durable, too; MariaDB has two ways', async () => {
+    const options = importOptionsSchema.parse({ reverse: 'always' });
+    const [setup, undo] = ['SET GLOBAL sync_binlog = 0', 'SET GLOBAL sync_binlog = 1'];
+    const found = await provoke('BINLOG_NOT_DURABLE', target, [setup], [undo], { options });
+    expect(found).toMatchObject({ side: 'target', severity: 'warning', message: 'sync_binlog is 0' });
+    // Followed from the switch on: the switch asks.
+    await run(target, setup);
+    expect((await validate()).findings.map(({ code }) => code)).not.toContain('BINLOG_NOT_DURABLE');
+    await run(target, undo);
+
+    const changes = { source: definitionOf(mariadb) };
+    await run(mariadb, undo, 'SET GLOBAL innodb_flush_log_at_trx_commit = 3');
+    expect((await validate(changes)).findings.map(({ code }) => code)).not.toContain('BINLOG_NOT_DURABLE');
+    await run(mariadb, 'SET GLOBAL innodb_flush_log_at_trx_commit = 2');
+    expect(await findingOf('BINLOG_NOT_DURABLE', changes)).toMatchObject({ subject: 'innodb_flush_log_at_trx_commit' });
+  });
+
   test('a prepared XA transaction', async () => {
     const setup = ["XA START 'p'", "INSERT INTO shop.customer VALUES (1, 'x')", "XA END 'p'", "XA PREPARE 'p'"];
     await provoke('XA_PREPARED', source, setup, ["XA ROLLBACK 'p'"]);

@@ -47,13 +47,17 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
     .then((opened) => Object.assign(opened, { [Symbol.asyncDispose]: async () => opened.destroy() }));
   await direct.query('SELECT 1');
   // Replication that cannot go on.
-  await onTarget.query('LOCK TABLES traffic_counters WRITE');
+  await onTarget.query('SET GLOBAL sync_binlog = 0; LOCK TABLES traffic_counters WRITE');
   await rehearsal.asApplication('UPDATE traffic_counters SET value = value + 1');
 
   const before = await client.route();
   const codes = ['DIRECT_CONNECTIONS', 'LAG_TOO_HIGH', 'SESSION_CANNOT_MOVE', 'VERIFICATION_NOT_EQUAL'];
   const dryRun = await client.switchTraffic(IMPORT, { ...request, dryRun: true });
   expect(dryRun.refusals.map(({ code }) => code).toSorted()).toEqual(codes);
+  // Its log will be followed.
+  expect(dryRun.warnings).toContainEqual(
+    expect.stringMatching(/^BINLOG_NOT_DURABLE: on the target sync_binlog is 0\. /),
+  );
   await expect(client.switchTraffic(IMPORT, { ...request, force: true })).rejects.toMatchObject({
     code: 'SWITCH_REFUSED',
     details: { refusals: expect.arrayContaining(codes.map((code) => expect.objectContaining({ code }))) },
@@ -61,7 +65,7 @@ test('a switch is refused with all reasons at once, and nothing has changed', as
   expect(await client.route()).toEqual(before);
   expect((await client.getImport(IMPORT)).phase).toBe('running');
   expect((await client.doctor(IMPORT)).servers?.source).toMatchObject({ fenceTriggers: [], readOnly: false });
-  await onTarget.query('UNLOCK TABLES');
+  await onTarget.query('SET GLOBAL sync_binlog = 1; UNLOCK TABLES');
   legacy.destroy();
   direct.destroy();
 
