@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts';
-import type { StreamPosition } from '../core/gtid.ts';
+import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import { otherSide, type Side } from '../core/phase.ts';
 import type { ConflictsView, StrayWritesView, StreamView } from './api.ts';
 import { rowKey, type TableWindow } from './apply/window.ts';
@@ -15,8 +15,10 @@ import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
 import { createSidecar, ProgressRow, SIDECAR_SCHEMA } from './sidecar.ts';
+import { isLogLost } from './stray/is-log-lost.ts';
+import { forgetStrayEnd, readStrayEnd } from './stray/stray-end.ts';
 import type { OwnTables } from './stream/stream-scope.ts';
-import { StrayWatch } from './stray/stray-watch.ts';
+import { StrayWatch, type StrayWatchOptions } from './stray/stray-watch.ts';
 import type { DdlListener, Follower, TouchListener } from './verify/follower.ts';
 import { ConflictWatch } from './write-back/conflict-watch.ts';
 import type { WriteBackTally } from './write-back/judged-source.ts';
@@ -182,7 +184,10 @@ export class ImportStreams {
           await this.#keepTables(side, names);
           for (const { imported } of this.#ddlListeners) imported(names);
         },
-        mayBegin: () => this.#events.mayBegin(),
+        mayBegin: async (signal) => {
+          await this.#events.mayBegin();
+          if (side === 'target') await this.#lookAtTheRest(signal);
+        },
         beforeSession: async () => {
           await this.#clearTriggers(side);
           if (side === 'target' && this.#isWrittenBack) await this.#conflicts.prepare();
@@ -245,10 +250,42 @@ export class ImportStreams {
   /** Only while the target is primary: begins where the stream to the target ended, which must have been stopped. */
   watchStrays(): void {
     if (this.#strayWatch !== undefined && !this.#strayWatch.ended) return;
+    this.#strayWatch = this.#openStrayWatch(this.#world.signal);
+  }
+
+  /**
+   * Before the stream to the target goes on where a stray watch has ended: see `noteStrayEnd`. What cannot be read of the old log there is
+   * passed over, and said: applications have written nothing of it.
+   */
+  async #lookAtTheRest(signal: AbortSignal): Promise<void> {
+    const world = this.#world;
+    const { id, sourceFacts } = world.record.document;
+    await using target = await world.connect('target');
+    const end = await readStrayEnd(target, id);
+    if (end === undefined) return;
+    const watch = this.#openStrayWatch(signal, { until: parsePosition(sourceFacts.flavor, end) });
+    this.#strayWatch = watch;
+    try {
+      await watch.done;
+    } catch (error) {
+      if (!isLogLost(error)) throw error;
+      world.log(
+        'error',
+        `the old log of the source cannot be read: replication to the target begins at its end, stray writes before it stay on the source alone: ${error.message}`,
+      );
+      await this.#events.onDiverged('what was written on the old primary past the fence cannot be read');
+      await new ProgressRow(id, 'forward').reset(target, end);
+    }
+    signal.throwIfAborted();
+    await forgetStrayEnd(target, id);
+  }
+
+  #openStrayWatch(signal: AbortSignal, only: Pick<StrayWatchOptions, 'until'> = {}): StrayWatch {
     const world = this.#world;
     const { id, database, tables, allTables, sourceFacts } = world.record.document;
-    this.#strayWatch = new StrayWatch(
+    return new StrayWatch(
       {
+        ...only,
         importId: id,
         direction: 'forward',
         oldPrimary: world.credentialsOf('source'),
@@ -270,7 +307,7 @@ export class ImportStreams {
         onUnwatched: () => this.#events.onUnwatched(),
         onChanged: () => world.changed(),
       },
-      world.signal,
+      signal,
     );
   }
 
@@ -287,17 +324,6 @@ export class ImportStreams {
   /** False while the target is primary and the stray watch cannot read on: once it can, nothing has been missed. */
   get strayWatchReads(): boolean {
     return this.#strayWatch === undefined || this.#strayWatch.ended || this.#strayWatch.readable;
-  }
-
-  /** Whether the progress row of the stream to `side` stands where that stream must begin: the stray watch moved it on. */
-  strayWatchKeeps(side: Side): boolean {
-    if (side !== 'target' || this.#strayWatch === undefined) return false;
-    if (this.#strayWatch.readable) return true;
-    this.#world.log(
-      'error',
-      'the old log of the source cannot be read: replication to the target begins at its end, stray writes before it stay on the source alone',
-    );
-    return false;
   }
 
   /** After stray writes were applied. */

@@ -48,7 +48,7 @@ export interface ReplicationOptions {
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
   onTables?: (names: string[]) => Promise<void>;
   /** Before every session, while nothing has been claimed yet; what it rejects with ends the session. */
-  mayBegin?: () => Promise<void>;
+  mayBegin?: (signal: AbortSignal) => Promise<void>;
   /** At the beginning of every session, before anything is applied; what it rejects with ends the session. */
   beforeSession?: () => Promise<void>;
   onDdl: DdlHandler;

@@ -105,7 +105,7 @@ export class Replication {
   async #runSession({ signal, onOpen, isAnchorPurged }: SessionStart): Promise<void> {
     const { origin, destination, flavor, database, allTables = false, exactFrom, silence } = this.#options;
     const silenceMs = silence?.destinationMs;
-    await this.#options.mayBegin?.();
+    await this.#options.mayBegin?.(signal);
     await using applier = await Applier.open({
       origin,
       destination,

@@ -8,6 +8,7 @@ import type { Table } from '../schema/table.ts';
 import { ServerConnection } from '../server/connection.ts';
 import { anchorOf, lastOf, type LastApplied } from '../replication/last-applied.ts';
 import { createSidecar, lanesAhead, ProgressRow, takenOver, type Direction } from '../sidecar.ts';
+import { collect, type Collected } from './collect.ts';
 import { StrayAlarm, type AlarmLog } from './stray-alarm.ts';
 import {
   countStrayWrites,
@@ -23,8 +24,6 @@ import { isSameName } from '../stream/stream-scope.ts';
 import { gtidsOf, type StreamTransaction } from '../stream/transaction.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
-const WINDOW_TRANSACTIONS_MAX = 1000;
-const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 /**
  * How often a position without strays is made durable. Not often: the row is a transaction on the new primary, which
  * the reverse stream answers with one on the old primary, which is read here again.
@@ -59,6 +58,8 @@ export interface StrayWatchOptions {
   /** They cannot be looked for; told again with every attempt. */
   onUnwatched: () => Promise<void>;
   onChanged: () => void;
+  /** Looks no further, since behind it applications write there; then it ends, and rejects with whatever keeps it from that. */
+  until?: StreamPosition;
 }
 
 /**
@@ -80,10 +81,11 @@ export interface StrayWatchOptions {
  *
  * Exactly once: records and row change in one transaction, and an unknown COMMIT is settled by reading the row again.
  *
- * The way back. The stream that resumes on a switch back begins where the watch ended, for the same reason: whatever
- * was not recorded is then replicated (`TrafficSwitch`).
+ * The way back. What the watch has not looked at when a switch back ends it is not for the stream that then goes on from the row:
+ * that passes over what the reverse stream has brought, and would write a stray over it on the new primary's copy alone. So another
+ * watch looks at it first, up to where the reverse stream ended (`until`, ADR 34).
  *
- * It never ends by itself: what it cannot read is an alarm too, and it tries again.
+ * But for that one it never ends by itself: what it cannot read is an alarm too, and it tries again.
  */
 export class StrayWatch {
   readonly done: Promise<void>;
@@ -97,6 +99,8 @@ export class StrayWatch {
   #moved = Promise.withResolvers<void>();
   /** The last transaction that was looked at is not to be had any more: see `AnchorCheck`. */
   #isAnchorPurged = false;
+  /** Everything up to `until` was looked at. */
+  #isAtEnd = false;
 
   constructor(options: StrayWatchOptions, signal: AbortSignal) {
     this.#options = options;
@@ -122,7 +126,7 @@ export class StrayWatch {
 
   async stop(): Promise<void> {
     this.#controller.abort();
-    await this.done;
+    await this.done.catch(() => {});
   }
 
   /** Counts again, after records were applied. */
@@ -138,7 +142,7 @@ export class StrayWatch {
 
   async #run(signal: AbortSignal): Promise<void> {
     const retry = new Backoff({ initialMs: 100, maxMs: 30_000 });
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#isAtEnd) {
       try {
         await this.#session(signal, () => retry.reset());
       } catch (error) {
@@ -146,12 +150,16 @@ export class StrayWatch {
         const { code, message, entry } =
           error instanceof AppError ? error : new AppError('INTERNAL', String(error), { cause: error });
         // The import says so, and ends this watch with everything else.
-        if (code === 'STATE_OUTDATED') return;
+        if (code === 'STATE_OUTDATED' && this.#options.until === undefined) return;
         if (code === 'STREAM_PURGED' && !this.#isAnchorPurged) {
           this.#isAnchorPurged = true;
           continue;
         }
         this.#state = entry.kind === 'retryable' ? 'catching_up' : 'failed';
+        if (this.#options.until !== undefined) {
+          this.#controller.abort();
+          throw error;
+        }
         this.#options.log(
           this.#state === 'failed' ? 'error' : 'warn',
           `the old primary is not watched for stray writes: ${code}: ${message}`,
@@ -164,12 +172,13 @@ export class StrayWatch {
       }
     }
     if (this.#state === 'watching') this.#state = 'stopped';
+    this.#controller.abort();
     this.#alarm.close();
   }
 
   /** Until something fails, or after DDL, since tables are then read anew. */
   async #session(signal: AbortSignal, onOpen: () => void): Promise<void> {
-    const { importId, newPrimary, oldPrimary, flavor, database, allTables, tableNames, loadTables, onChanged } =
+    const { importId, newPrimary, oldPrimary, flavor, database, allTables, tableNames, loadTables, onChanged, until } =
       this.#options;
     await this.#options.mayBegin();
     const tables = new Map((await loadTables()).map((table) => [table.name, table]));
@@ -180,6 +189,8 @@ export class StrayWatch {
     await this.#progress.forgetSchema(connection);
     this.#counts = await countStrayWrites(connection, importId);
     const seen = parsePosition(flavor, position);
+    this.#isAtEnd = until !== undefined && seen.covers(until);
+    if (this.#isAtEnd) return;
     // The switch makes sure of it before it decides.
     assert(lanesAhead(flavor, seen, lanePositions).length === 0, 'no lane is ahead of the row where the watch begins');
     const controller = childController(signal);
@@ -211,16 +222,19 @@ export class StrayWatch {
   }
 
   async #watch(session: WatchSession, signal: AbortSignal): Promise<void> {
-    const { stream } = session;
+    const { stream, seen } = session;
+    const { until } = this.#options;
     let skipped = 0;
     let behind: StreamTransaction | undefined;
     for (;;) {
-      let transactions: StreamTransaction[];
-      let large: StreamTransaction | undefined;
+      if (until !== undefined && seen.covers(until)) return await this.#end(session);
+      const waitMs = skipped === 0 ? undefined : IDLE_PROGRESS_MS;
+      let collected: Collected;
       try {
-        ({ transactions, large } = await collect(stream, signal, skipped === 0 ? undefined : IDLE_PROGRESS_MS, behind));
+        collected = await collect(stream, { first: behind, waitMs, until, signal });
       } catch (error) {
         const unreadable = rowsAsStatement(error);
+        if (unreadable !== undefined && until?.coversGtid(unreadable.gtid) === false) return await this.#end(session);
         if (unreadable !== undefined) await this.#options.onDiverged(STRAYED);
         if (unreadable !== undefined) return await this.#keep(session, [unreadable.gtid], undefined, [[unreadable]]);
         // Within the pause of a switch back: only where reading it again would take longer than the commit.
@@ -228,13 +242,14 @@ export class StrayWatch {
         throw error;
       }
       this.#isAnchorPurged = false;
+      const { transactions, large, isPast } = collected;
       const strays = transactions
         .filter(({ ours }) => !ours)
         .map(strayRecords)
         .filter((records) => records.length > 0);
       const gtids = transactions.flatMap(gtidsOf);
       const stamp = transactions.at(-1)?.stamp;
-      const idle = transactions.length === 0 && large === undefined;
+      const idle = transactions.length === 0 && large === undefined && !isPast;
       if (strays.length > 0) await this.#options.onDiverged(STRAYED);
       if (strays.length > 0 || idle || skipped > SKIPPED_MAX) {
         await this.#keep(session, gtids, stamp, strays);
@@ -244,9 +259,16 @@ export class StrayWatch {
         this.#notify();
         skipped += transactions.length;
       }
+      if (isPast) return await this.#end(session);
       if (transactions.some(({ ddl, ours }) => ddl !== null && !ours)) return;
       behind = large === undefined ? undefined : await this.#keepLarge(session, large, signal);
     }
+  }
+
+  /** Everything up to `until` was looked at, which becomes durable. */
+  async #end(session: WatchSession): Promise<void> {
+    await this.#keep(session, [], undefined, []);
+    this.#isAtEnd = true;
   }
 
   /** Records and position in one transaction; `seen` moves behind it. */
@@ -360,29 +382,6 @@ function advance(place: Pick<WatchSession, 'seen' | 'last'>, gtids: string[], st
   if (gtids.length === 0) return;
   place.last = lastOf(place.seen, gtids, stamp);
   for (const gtid of gtids) place.seen.advance(gtid);
-}
-
-/**
- * At least one transaction, and what is buffered behind it up to DDL or the first part of a `large` one; none when
- * `waitMs` passed first.
- */
-async function collect(
-  stream: ChangeStream,
-  signal: AbortSignal,
-  waitMs: number | undefined,
-  first: StreamTransaction | undefined,
-): Promise<{ transactions: StreamTransaction[]; large: StreamTransaction | undefined }> {
-  const transactions: StreamTransaction[] = [];
-  let bytes = 0;
-  let next = first ?? stream.tryNext() ?? (await stream.nextWithin(waitMs, signal));
-  while (next !== undefined) {
-    if (next.partial) return { transactions, large: next };
-    transactions.push(next);
-    bytes += next.bytes;
-    const full = transactions.length >= WINDOW_TRANSACTIONS_MAX || bytes >= WINDOW_BYTES_MAX;
-    next = full || (next.ddl !== null && !next.ours) ? undefined : stream.tryNext();
-  }
-  return { transactions, large: undefined };
 }
 
 /** A transaction whose rows were logged as a statement: what it changed cannot be told, the statement is kept. */

@@ -40,7 +40,7 @@ export const REFUSAL_TABLE = {
   },
   VERIFICATION_RUNNING: {
     forceable: true,
-    meaning: '(Back) a verification runs, begun while the target was primary.',
+    meaning: 'A verification runs, begun while replica traffic or all traffic was on the target.',
     remedy:
       'Wait for its verdict, or `switchyard verify ID --pause`. Forced, it is paused, does not go on behind the switch, and nobody has compared all rows.',
   },
@@ -90,7 +90,7 @@ export const REFUSAL_TABLE = {
     meaning:
       'Whether writes reached the old primary past the fence is not known: its log was not read to its end in time.',
     remedy:
-      'Try again; the log of the import says why where its log cannot be read: then `switchyard verify ID` finds the rows themselves, and `--repair` puts those of the target in their place. Forced, what the log still has is brought to the target; where it is gone, its rows stay on the source alone.',
+      'Try again; the log of the import says why where its log cannot be read: then `switchyard verify ID` finds the rows themselves, and `--repair` puts those of the target in their place. Forced, the rest of the log is looked through behind the switch: what is found stays on the source alone and is kept (`switchyard stray list ID`); where the log is gone, nobody tells of it but a verification.',
   },
   STRAY_WRITES_UNAPPLIED: {
     forceable: true,

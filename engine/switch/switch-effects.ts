@@ -14,6 +14,7 @@ import { createSidecar, lanesAhead, ProgressRow } from '../sidecar.ts';
 import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
+import { noteStrayEnd } from '../stray/stray-end.ts';
 import { isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
 import { refusalOfPrepared } from './prepared-transactions.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
@@ -304,16 +305,15 @@ export class SwitchEffects {
 
   /** R, once nothing follows into the new primary any more. */
   async #noteReverse(): Promise<void> {
-    const { record, streams } = this.#world;
+    const { record } = this.#world;
     const { from, to } = this.#open;
     if (!this.#hasReverse) return;
     // The write-back has ended where the reverse stream goes on.
     if (this.#intent.to === 'target' && record.document.options.reverse === 'always') return;
-    // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
-    if (streams.strayWatchKeeps(this.#from)) return;
     const position = await executedPosition(to, flavorOf(record.document, this.#intent.to));
-    const row = new ProgressRow(record.document.id, this.#from === 'target' ? 'forward' : 'reverse');
-    await row.reset(from, position.toString());
+    // Behind the watch's own place there may be stray writes that nobody has seen yet: R would jump over them.
+    if (this.#from === 'target') await noteStrayEnd(from, record.document.id, position.toString());
+    else await new ProgressRow(record.document.id, 'reverse').reset(from, position.toString());
   }
 
   /** On the connection that raised it: it lives, so the server was not restarted since. */

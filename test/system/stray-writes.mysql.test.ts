@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import type { AppError } from '../../core/errors.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { connect, rows } from '../support/query.ts';
+import { selected } from '../support/selection.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
+import type { ImportRequestInput } from '../../admin/client.ts';
 import type { StrayWriteView } from '../../engine/api.ts';
 
 const SECOND = 1000;
@@ -17,12 +19,15 @@ const ROW = (id: number, title: string) =>
   `INSERT INTO notes (id, title, raw, document, price, stamp, choice) VALUES
    (${id}, '${title}', 0x00FF27, '{"b": 9007199254740993, "a": [1.0]}', 12345678901234567890.0123456789, '2026-01-02 03:04:05.678', 'b')`;
 
-async function switched(source: 'mysql-9.7' | 'mariadb-11.8' = 'mysql-9.7'): Promise<Rehearsal> {
+async function switched(
+  source: 'mysql-9.7' | 'mariadb-11.8' = 'mysql-9.7',
+  options: ImportRequestInput['options'] = {},
+): Promise<Rehearsal> {
   const rehearsal = await Rehearsal.start({ rows: 2000, source });
   const table = source === 'mysql-9.7' ? TABLE : TABLE.replace('utf8mb4_0900_ai_ci', 'utf8mb4_general_ci');
   await run(rehearsal.source, table, ROW(1, 'one'), ROW(2, 'two'), ROW(3, 'three'));
   const { client } = rehearsal.switchyard;
-  await client.createImport(rehearsal.request({ options: { skipValidationErrors: true } }));
+  await client.createImport(rehearsal.request({ options: { skipValidationErrors: true, ...options } }));
   await rehearsal.reach('running');
   await client.switchTraffic(IMPORT, { kind: 'primaries', force: true });
   return rehearsal;
@@ -192,6 +197,43 @@ test('applied where the row is as it was; conflicts are left; nothing loops; swi
   await run(source, ROW(6, 'stray again'));
   expect(await counted(rehearsal, 7)).toMatchObject({ unapplied: 3 });
 });
+
+test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8'] as const))(
+  '%s: back over strays that the watch has not kept yet: what the reverse stream has written over them stays, and they are kept',
+  async (flavor) => {
+    await using rehearsal = await switched(flavor, { maxLagMs: 1000 });
+    const { switchyard, source, target } = rehearsal;
+    const { client } = switchyard;
+    await counted(rehearsal, 0);
+    // As where the target takes no writes for a moment: it goes on trying.
+    const busy =
+      "CREATE TRIGGER _switchyard.busy BEFORE INSERT ON _switchyard.stray_writes FOR EACH ROW SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1836";
+    await run(target, busy);
+    await run(source, "UPDATE notes SET title = 'stray' WHERE id IN (1, 2)", ROW(4, 'stray alone'));
+    await run(target, "UPDATE notes SET title = 'of the application' WHERE id = 1");
+    await rehearsal.caughtUpWith(target);
+    const back = await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, force: true });
+    expect(back.view.switches.at(-1)?.forced).toContain('STRAY_WATCH_BEHIND');
+    await rehearsal.asApplication("INSERT INTO notes (id, title) VALUES (5, 'after the way back')");
+    process.kill(switchyard.pids('engine').at(-1) ?? 0, 'SIGKILL');
+    await rehearsal.asApplication("UPDATE notes SET title = 'newer' WHERE id = 3");
+    await run(target, 'DROP TRIGGER _switchyard.busy');
+    await rehearsal.caughtUpWith(source);
+    expect(await notes(source)).toEqual([
+      '1 of the application',
+      '2 stray',
+      '3 newer',
+      '4 stray alone',
+      '5 after the way back',
+    ]);
+    expect(await notes(target)).toEqual(['1 of the application', '2 two', '3 newer', '5 after the way back']);
+    expect((await client.strayWrites(IMPORT, { unapplied: true })).map(brief)).toEqual([
+      ['update', 'notes', 'one', 'stray'],
+      ['update', 'notes', 'two', 'stray'],
+      ['insert', 'notes', null, 'stray alone'],
+    ]);
+  },
+);
 
 /** Inserts one row after the other on the server itself, as a user whom no read_only stops, until it is stopped. */
 function directWriter(server: RunningServer, firstId: number): { readonly next: number; stop: () => Promise<number> } {
