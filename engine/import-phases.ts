@@ -58,12 +58,13 @@ export class ImportPhases {
         return;
       case 'running':
       case 'verified_data':
-      case 'switched_replicas':
         this.#streams.followSource();
         this.#verification.keep();
         return;
+      case 'switched_replicas':
       case 'switched_primaries':
-        this.#streams.startReplicationTo('source');
+        if (phase === 'switched_replicas') this.#streams.followSource();
+        else this.#streams.startReplicationTo('source');
         if (verify?.state === 'running') this.#inBackground((signal) => this.#verifyPhase('resumed', signal));
         else this.#verification.keep();
         return;

@@ -40,13 +40,17 @@ export const TRANSITIONS = {
     cancel: 'cancelled',
   },
   switching_replicas: { replicas_on_target: 'switched_replicas', replicas_on_source: 'running' },
-  switched_replicas: { start_switch_replicas: 'switching_replicas', start_switch_primaries: 'switching_primaries' },
+  // A verification leaves it, as it does `switched_primaries`: whatever else an operator may do there stays possible.
+  switched_replicas: {
+    start_verify: 'switched_replicas',
+    start_switch_replicas: 'switching_replicas',
+    start_switch_primaries: 'switching_primaries',
+  },
   switching_primaries: {
     primaries_on_target: 'switched_primaries',
     replicas_on_target: 'switched_replicas',
     replicas_on_source: 'running',
   },
-  // A verification leaves it: whatever else an operator may do there stays possible.
   switched_primaries: {
     start_verify: 'switched_primaries',
     start_switch_primaries: 'switching_primaries',

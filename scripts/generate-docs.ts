@@ -96,7 +96,7 @@ ${rows.join('\n')}
 
 Where primary and replica traffic are on different sides, writes over the replica endpoint are refused ([ADR 26](adr/0026-replica-traffic-does-not-write.md)).
 
-While the target is primary a verification has no phase of its own: it runs in \`switched_primaries\` (\`verify.state\`, [ADR 30](adr/0030-verified-while-the-target-is-primary.md)), and is refused with \`reverse: off\`.
+While replica traffic or all traffic is on the target a verification has no phase of its own: it runs in \`switched_replicas\` and \`switched_primaries\` (\`verify.state\`, [ADR 30](adr/0030-verified-while-the-target-is-primary.md)). In the latter it is refused with \`reverse: off\`.
 
 With \`reverse: always\` target → source runs as well whenever source → target does, and the source wins; with \`reverse: off\` never.
 `;

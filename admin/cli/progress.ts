@@ -75,9 +75,10 @@ export function progressFrame(view: ImportView, { columns, rows, etaMs }: FrameO
   return lines.map((line) => line.slice(0, Math.max(20, columns - 1)));
 }
 
-/** Before the switch it has a phase of its own; while the target is primary it has none. */
+/** Before the first switch it has a phase of its own, behind it none. */
 export function isVerifying({ phase, verify }: ImportView): boolean {
-  return phase === 'verifying_data' || (phase === 'switched_primaries' && verify?.state === 'running');
+  const isWithin = phase === 'switched_replicas' || phase === 'switched_primaries';
+  return phase === 'verifying_data' || (isWithin && verify?.state === 'running');
 }
 
 function isWorking(view: ImportView): boolean {

@@ -61,7 +61,7 @@ export function actions(view, { onView, onProblem }) {
 /** What most people do next. */
 function nextAction({ phase, verify }) {
   // What differs, or has stopped on its way, is for people to judge.
-  if (phase === 'running' && verify?.state !== 'equal')
+  if ((phase === 'running' || phase === 'switched_replicas') && verify?.state !== 'equal')
     return verify === null || verify.state === 'stale' ? 'verify' : '';
   if (phase === 'running' || phase === 'verified_data' || phase === 'switched_replicas') return 'switchPrimaries';
   return phase === 'switched_primaries' ? 'complete' : '';

@@ -6,9 +6,9 @@ const BEFORE_SWITCH = ['pending', 'copying', 'running', 'verifying_data', 'verif
 const CAN_SWITCH = ['running', 'verified_data', 'switched_replicas'];
 
 export const ALLOWED = {
-  verify: ['running', 'verified_data', 'switched_primaries'],
-  pauseVerification: ['verifying_data', 'switched_primaries'],
-  resumeVerification: ['running', 'verified_data', 'switched_primaries'],
+  verify: ['running', 'verified_data', 'switched_replicas', 'switched_primaries'],
+  pauseVerification: ['verifying_data', 'switched_replicas', 'switched_primaries'],
+  resumeVerification: ['running', 'verified_data', 'switched_replicas', 'switched_primaries'],
   repairDifferences: ['running', 'verified_data', 'switched_replicas', 'switched_primaries'],
   switchReplicas: ['running', 'verified_data'],
   switchPrimaries: CAN_SWITCH,
@@ -24,7 +24,7 @@ export const isFinal = (phase) => phase === 'completed' || phase === 'cancelled'
 
 export function allows(view, action) {
   if (!ALLOWED[action].includes(view.phase)) return false;
-  // While the target is primary a verification has no phase of its own.
+  // Behind the first switch a verification has no phase of its own.
   if (action === 'verify' || action === 'resumeVerification') return view.verify?.state !== 'running';
   // An error after a switch cannot be cancelled: traffic already is elsewhere.
   return !(action === 'cancel' && view.phase === 'error' && !BEFORE_SWITCH.includes(view.error?.fromPhase ?? ''));

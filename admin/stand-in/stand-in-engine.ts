@@ -235,10 +235,11 @@ export class StandInEngine implements EngineApi {
     return this.move(view, to);
   }
 
-  /** While the target is primary a verification has no phase of its own. */
+  /** Behind the first switch a verification has no phase of its own. */
   #verifying(id: string, phases: Phase[], to: Phase): ImportView {
     const view = this.find(id);
-    return view.phase === 'switched_primaries' ? this.changed(view) : this.#from(id, phases, to);
+    const hasNone = view.phase === 'switched_replicas' || view.phase === 'switched_primaries';
+    return hasNone ? this.changed(view) : this.#from(id, phases, to);
   }
 
   #record(method: string, args: unknown): void {

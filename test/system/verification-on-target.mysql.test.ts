@@ -89,7 +89,7 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8', 'mariadb-10.11'] as 
   },
 );
 
-test('a pass while the target is primary: paused, resumed, killed, ended by stray writes and by a forced switch', async () => {
+test('a pass while replica traffic, or all, is on the target: paused, resumed, killed, ended by stray writes and by a forced switch', async () => {
   await using rehearsal = await Rehearsal.start({ rows: 500 });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
@@ -99,16 +99,30 @@ test('a pass while the target is primary: paused, resumed, killed, ended by stra
   await switchyard.startProcess({ environment });
   await client.createImport(rehearsal.request());
   await rehearsal.reach('running');
-  await client.switchTraffic(IMPORT, { kind: 'primaries' });
-  await rehearsal.until(({ streams }) => streams[0]?.direction === 'reverse' && streams[0].state === 'running');
-  const begin = async (): Promise<void> => {
+  await client.switchTraffic(IMPORT, { kind: 'replicas' });
+  const begin = async (primary: 'source' | 'target'): Promise<void> => {
     rmSync(`${held}.reached`, { force: true });
     writeFileSync(held, '');
-    expect((await client.verify(IMPORT)).verify).toMatchObject({ state: 'running', primary: 'target' });
+    expect((await client.verify(IMPORT)).verify).toMatchObject({ state: 'running', primary });
     await rehearsal.until(() => existsSync(`${held}.reached`));
   };
 
-  await begin();
+  // Replica traffic alone: the source is right, as before.
+  await begin('source');
+  for (const request of [{ kind: 'primaries' }, { kind: 'replicas', back: true }] as const) {
+    const { refusals } = await client.switchTraffic(IMPORT, { ...request, dryRun: true });
+    expect(refusals.map(({ code }) => code)).toEqual(['VERIFICATION_RUNNING']);
+  }
+  await switchyard.killAll();
+  rmSync(held);
+  await switchyard.startProcess({ environment });
+  const verified = await rehearsal.until((view) => view.verify?.state === 'equal');
+  expect(verified).toMatchObject({ phase: 'switched_replicas', verify: { primary: 'source' } });
+  const forth = await client.switchTraffic(IMPORT, { kind: 'primaries' });
+  expect(forth).toMatchObject({ refusals: [], view: { verify: { state: 'equal', primary: 'target' } } });
+  await rehearsal.until(({ streams }) => streams[0]?.direction === 'reverse' && streams[0].state === 'running');
+
+  await begin('target');
   await expect(client.verify(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
   const dry = await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, dryRun: true });
   expect(dry.refusals.map(({ code }) => code)).toEqual(['VERIFICATION_RUNNING']);
@@ -122,7 +136,7 @@ test('a pass while the target is primary: paused, resumed, killed, ended by stra
   const equal = await rehearsal.until((view) => view.verify?.state === 'equal');
   expect(equal).toMatchObject({ phase: 'switched_primaries', verify: { primary: 'target' } });
 
-  await begin();
+  await begin('target');
   await on(rehearsal.source, 'UPDATE customers SET credit = credit + 1 WHERE id = 3');
   const strayed = await rehearsal.until((view) => view.verify?.state === 'failed');
   expect(strayed.verify).toMatchObject({ position: null, reason: expect.stringContaining('switchyard stray list') });
@@ -141,7 +155,7 @@ test('a pass while the target is primary: paused, resumed, killed, ended by stra
   const { verify } = await rehearsal.until((view) => view.verify?.state === 'different');
   expect(differing(verify)).toEqual(['customers (3)', 'customers (4)']);
   await client.repairDifferences(IMPORT);
-  await begin();
+  await begin('target');
   const forced = await client.switchTraffic(IMPORT, { kind: 'primaries', back: true, force: true });
   rmSync(held);
   expect(forced.refusals.map(({ code }) => code).toSorted()).toEqual([
@@ -149,7 +163,7 @@ test('a pass while the target is primary: paused, resumed, killed, ended by stra
     'VERIFICATION_RUNNING',
   ]);
   expect(forced.view).toMatchObject({
-    phase: 'running',
+    phase: 'switched_replicas',
     verify: { state: 'paused', primary: 'source', position: null },
   });
   expect(await rehearsal.differingTables()).toEqual([]);
