@@ -66,7 +66,8 @@ export const ERROR_TABLE = {
   ENGINE_UNAVAILABLE: {
     kind: 'retryable',
     meaning: 'The engine process does not answer.',
-    remedy: 'The supervisor restarts it and it resumes from its durable position; try again in a few seconds.',
+    remedy:
+      'The supervisor restarts it and it resumes from its durable position; try again in a few seconds. Where it ends again and again, the log of `switchyard serve` says why.',
   },
   ADMIN_UNREACHABLE: {
     kind: 'retryable',
@@ -94,6 +95,13 @@ export const ERROR_TABLE = {
       'The servers tell of a decision about traffic (a switch) that the state of this Switchyard does not know: its data directory is an old copy, or was restored from an old backup. Traffic is held, nothing runs, and nothing is repaired.',
     remedy:
       'Make sure that no other Switchyard runs this import: if one does, end this one. Put the newest data directory back if there is one. Otherwise `switchyard doctor ID --repair` takes over what the servers tell. Where the servers are wrong, delete the row of the import from `_switchyard.route` on both, then `switchyard resume ID` (of an import that is half cancelled it leads back to CANCEL_UNFINISHED).',
+  },
+  STATE_UNREADABLE: {
+    kind: 'fatal',
+    meaning:
+      'What is stored of an import, or told of it by a server, is not known to this version of Switchyard: a newer one has written it. The engine does not start, nothing replicates and no fence is watched; traffic goes where it was sent last.',
+    remedy:
+      'Start the newer version again (`switchyard serve --replace`): it goes on from where it was. A data directory does not go back to an older version.',
   },
   TARGET_SHARED: {
     kind: 'fatal',

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
 import type { EngineMethods, PublishedEvent } from '../core/control/protocol.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, serializeError } from '../core/errors.ts';
 import { SecretBox } from '../core/secrets.ts';
 import type { Config } from '../config/schema.ts';
 import type { EngineApi, ServerDefinition } from './api.ts';
@@ -75,7 +75,9 @@ export async function runEngineProcess({
       startService({ supervisor: peer, isServed, config, signal: ended, log }).then(
         service.resolve,
         (error: unknown) => {
-          log.error({ err: error }, 'the engine cannot start');
+          const { code, message } = serializeError(error);
+          const remedy = error instanceof AppError ? ` ${error.entry.remedy}` : '';
+          log.error({ err: error }, `the engine cannot start: ${code}: ${message}.${remedy}`);
           service.reject(error);
           controller.abort();
         },

@@ -1,6 +1,7 @@
 import { AppError } from '../core/errors.ts';
 import type { SecretBox } from '../core/secrets.ts';
 import type { StateStore } from '../core/store/state-store.ts';
+import { readStored } from './read-stored.ts';
 import {
   importDocumentSchema,
   importSecretsSchema,
@@ -27,7 +28,8 @@ export class ImportStore {
   async list(): Promise<ImportRecord[]> {
     const found = await this.#store.list('import/');
     return found.map(
-      ({ value, revision }) => new ImportRecord(this.#store, importDocumentSchema.parse(value), revision),
+      ({ key, value, revision }) =>
+        new ImportRecord(this.#store, readStored(importDocumentSchema, value, `the state ${key}`), revision),
     );
   }
 

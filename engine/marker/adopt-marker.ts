@@ -1,5 +1,6 @@
 import { failpoint } from '../../core/failpoint.ts';
 import type { ImportWorld } from '../import-world.ts';
+import { readStored } from '../read-stored.ts';
 import { markerToAdopt, type Markers } from './judge-markers.ts';
 import { markedStateSchema } from './route-marker.ts';
 
@@ -23,7 +24,8 @@ export async function adoptMarker(
   const { document } = record;
   const current = await route.of(document.id);
   const marker = markerToAdopt(document, current, markers);
-  const state = markedStateSchema.strip().parse(JSON.parse(marker.state));
+  const told = `what the ${marker.side} tells of ${document.id}`;
+  const state = readStored(markedStateSchema.strip(), JSON.parse(marker.state), told);
   const { primary, replica, epoch } = marker;
   await route.overtake(current.epoch, epoch, { ...HELD, primary, replica });
   await failpoint('marker.route_taken_over');
