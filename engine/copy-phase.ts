@@ -1,9 +1,9 @@
 import { Backoff } from '../core/backoff.ts';
 import { AppError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import { parsePosition } from '../core/gtid.ts';
+import { parsePosition, type StreamPosition } from '../core/gtid.ts';
 import type { Side } from '../core/phase.ts';
-import type { ServerDefinition, TableView } from './api.ts';
+import type { ServerDefinition, ServerFacts, TableView } from './api.ts';
 import { COPY_TABLES } from './copy/copy-chunks-table.ts';
 import { runCopy } from './copy/run-copy.ts';
 import { finishTables } from './copy/finish-tables.ts';
@@ -19,7 +19,7 @@ import { inspectTables } from './schema/inspect.ts';
 import type { Table } from './schema/table.ts';
 import type { TargetDdl } from './schema/target-ddl.ts';
 import type { ServerConnection } from './server/connection.ts';
-import { executedPosition } from './server/position.ts';
+import { executedPosition, holdsSoon, visiblePosition } from './server/position.ts';
 import { quoteText, textOf } from './server/connection.ts';
 import { createSidecar, ProgressRow } from './sidecar.ts';
 import { StreamSchema } from './ddl/stream-schema.ts';
@@ -67,7 +67,7 @@ async function copyOnce({ world, streams, credentials, signal, mayBegin, onTable
   const { record } = world;
   await mayBegin();
   if (record.document.copiedPosition === null) {
-    const { tables, ddls } = await prepareTarget(world, credentials);
+    const { tables, ddls } = await prepareTarget(world, credentials, signal);
     await copyRows({ world, credentials, signal, onTables, tables, ddls });
   }
   const { copiedPosition, sourceFacts } = record.document;
@@ -84,12 +84,13 @@ async function copyOnce({ world, streams, credentials, signal, mayBegin, onTable
 async function prepareTarget(
   world: CopyWorld,
   credentials: ImportSecrets,
+  signal: AbortSignal,
 ): Promise<{ tables: Table[]; ddls: TargetDdl[] }> {
   const { record } = world;
   await using source = await world.connect('source');
   await using target = await openForDdl(credentials.target);
   await createSidecar(target, COPY_TABLES);
-  const tables = await tablesAtStart(record, source, target);
+  const tables = await tablesAtStart(record, { source, target, signal });
   const { options } = record.document;
   const ddls = await targetDdls(target, tables, options.deferIndexes);
   await createTables(record, { source, target, credentials, ddls });
@@ -102,15 +103,14 @@ async function prepareTarget(
  */
 async function tablesAtStart(
   record: ImportRecord,
-  source: ServerConnection,
-  target: ServerConnection,
+  { source, target, signal }: { source: ServerConnection; target: ServerConnection; signal: AbortSignal },
 ): Promise<Table[]> {
   const { id, database } = record.document;
   const schema = new StreamSchema(id, 'forward');
   // Ahead of the position: with that stored, what is there is ours.
   if (record.document.startPosition === null) await forgetEarlier(target, id);
   if (!(await schema.isKept(target))) {
-    const { tables, position } = await beginning(record, source);
+    const { tables, position } = await beginning(record, source, signal);
     await storeStartPosition(record, target, position);
     await failpoint('copy.position_stored');
     await schema.load(target, async () => tables);
@@ -128,14 +128,33 @@ async function tablesAtStart(
 async function beginning(
   record: ImportRecord,
   source: ServerConnection,
+  signal: AbortSignal,
 ): Promise<{ tables: Table[]; position: string }> {
   let tables = await importedTables(record, source);
   for (;;) {
-    const position = (await executedPosition(source, record.document.sourceFacts.flavor)).toString();
+    const position = (await startOf(source, record.document.sourceFacts.flavor, signal)).toString();
     const again = await importedTables(record, source);
     if (definitionsText(tables) === definitionsText(again)) return { tables, position };
     tables = again;
   }
+}
+
+/**
+ * What is visible. Definitions are before that, so it is waited for a while until that is all that is in the log by now: DDL that the tables
+ * show and that P0 does not have would be applied again, which the target refuses.
+ */
+async function startOf(
+  source: ServerConnection,
+  flavor: ServerFacts['flavor'],
+  signal: AbortSignal,
+): Promise<StreamPosition> {
+  const logged = await executedPosition(source, flavor);
+  let visible = await visiblePosition(source, flavor);
+  await holdsSoon(async () => {
+    if (!visible.covers(logged)) visible = await visiblePosition(source, flavor);
+    return visible.covers(logged);
+  }, signal);
+  return visible;
 }
 
 function definitionsText(tables: Table[]): string {

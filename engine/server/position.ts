@@ -1,7 +1,8 @@
+import { AppError } from '../../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import type { ServerFacts } from '../api.ts';
 import { Backoff } from '../../core/backoff.ts';
-import type { ServerConnection } from './connection.ts';
+import { quoteText, type ServerConnection } from './connection.ts';
 
 /**
  * Everything committed on the server, as its binlog names it. On MySQL a transaction in `gtid_executed` is visible to
@@ -14,6 +15,48 @@ export async function executedPosition(
   const variable = flavor === 'mysql' ? '@@global.gtid_executed' : '@@global.gtid_binlog_pos';
   const row = await connection.selectOne<{ position: string }>(`SELECT ${variable} AS position`);
   return parsePosition(flavor, row?.position ?? '');
+}
+
+/**
+ * A position of which a SELECT that begins afterwards shows everything. Where a stream begins whose rows are copied: what is in the
+ * position and was not seen would be in neither.
+ *
+ * MySQL: gtid_executed. MariaDB: gtid_binlog_pos has a transaction from where it is being written to the log, and others see it only when
+ * that is on disk and, with semi-synchronous replication (AFTER_SYNC), a replica has it: for seconds where that is slow. What is
+ * visible has its place in the log, which a consistent snapshot tells.
+ */
+export async function visiblePosition(
+  connection: ServerConnection,
+  flavor: ServerFacts['flavor'],
+): Promise<StreamPosition> {
+  if (flavor === 'mysql') return await executedPosition(connection, flavor);
+  await connection.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+  const position = await openSnapshot(connection);
+  await connection.write('ROLLBACK');
+  return position;
+}
+
+/**
+ * MariaDB: begins a transaction that shows exactly what is in the position. It has to be REPEATABLE READ, or the snapshot ends with
+ * its first statement.
+ */
+export async function openSnapshot(connection: ServerConnection): Promise<StreamPosition> {
+  await connection.write('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
+  const status = new Map(
+    (await connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [
+      (name ?? '').toLowerCase(),
+      value ?? '',
+    ]),
+  );
+  const file = status.get('binlog_snapshot_file') ?? '';
+  const offset = Number(status.get('binlog_snapshot_position'));
+  const [row] = await connection.rows(`SELECT BINLOG_GTID_POS(${quoteText(file)},${offset})`);
+  // Empty where nothing was ever logged; NULL where that log is gone by now.
+  if (row?.[0] == null) {
+    const message = `the server cannot tell which GTIDs are in its log up to ${file}, ${offset}: it was purged meanwhile`;
+    throw new AppError('SERVER_GONE', message, { details: { errno: 0 } });
+  }
+  return parsePosition('mariadb', row[0]);
 }
 
 /** Longest wait for a transaction that is between the binlog and its visibility. */

@@ -1,6 +1,6 @@
-import { parsePosition, type Flavor, type StreamPosition } from '../../core/gtid.ts';
+import type { Flavor, StreamPosition } from '../../core/gtid.ts';
 import type { Bytes, ServerConnection, Value } from '../server/connection.ts';
-import { executedPosition, holdsSoon, settledPosition } from '../server/position.ts';
+import { executedPosition, holdsSoon, openSnapshot, settledPosition } from '../server/position.ts';
 
 export interface SourceRead {
   rows: Value[][];
@@ -41,6 +41,7 @@ async function readMysql({ connection, flavor, from, sql, signal }: SourceReadOp
 
 async function readMariadb({ connection, from, sql, signal }: SourceReadOptions): Promise<SourceRead | null> {
   let until: StreamPosition | undefined;
+  // The session reads REPEATABLE READ.
   const snapshot = async () => {
     until = await openSnapshot(connection);
     if (from === undefined || until.covers(from)) return true;
@@ -51,19 +52,4 @@ async function readMariadb({ connection, from, sql, signal }: SourceReadOptions)
   const rows = await connection.rows(sql);
   await connection.write('ROLLBACK');
   return { rows, until };
-}
-
-async function openSnapshot(connection: ServerConnection): Promise<StreamPosition> {
-  // The session reads REPEATABLE READ, without which the snapshot would end with its first statement.
-  await connection.write('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
-  const status = new Map(
-    await connection
-      .rows("SHOW STATUS LIKE 'binlog_snapshot_%'")
-      .then((rows) => rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? ''])),
-  );
-  const file = status.get('binlog_snapshot_file') ?? '';
-  const [row] = await connection.rows(
-    `SELECT BINLOG_GTID_POS('${file}',${Number(status.get('binlog_snapshot_position'))})`,
-  );
-  return parsePosition('mariadb', row?.[0] ?? '');
 }

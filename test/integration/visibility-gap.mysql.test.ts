@@ -4,12 +4,12 @@ import { COPY_TABLES } from '../../engine/copy/copy-chunks-table.ts';
 import { Replication } from '../../engine/replication/replication.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
-import { executedPosition } from '../../engine/server/position.ts';
+import { executedPosition, visiblePosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import { readBetween } from '../../engine/verify/source-read.ts';
 import { runVerify } from '../../engine/verify/run-verify.ts';
-import { parsePosition } from '../../core/gtid.ts';
-import { startServerPair } from '../../servers/start-server.ts';
+import { parsePosition, type Flavor } from '../../core/gtid.ts';
+import { startServer, startServerPair } from '../../servers/start-server.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
 import { pairsOf } from '../support/verify-fixture.ts';
 
@@ -18,70 +18,94 @@ import { pairsOf } from '../support/verify-fixture.ts';
  * rows. We read its log as a replica does, so we have the transaction while a SELECT does not. The acknowledgement never
  * comes here, for there is no such replica; the wait ends when the test says so.
  */
+const SEMI_SYNC: Record<Flavor, { name: string; setup: string[] }> = {
+  mysql: {
+    name: 'rpl_semi_sync_source',
+    setup: [
+      "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
+      'SET GLOBAL rpl_semi_sync_source_timeout = 120000, GLOBAL rpl_semi_sync_source_wait_no_replica = ON',
+    ],
+  },
+  mariadb: {
+    name: 'rpl_semi_sync_master',
+    setup: [
+      "SET GLOBAL rpl_semi_sync_master_timeout = 120000, GLOBAL rpl_semi_sync_master_wait_no_slave = ON, GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC'",
+    ],
+  },
+};
+
 let pair: Awaited<ReturnType<typeof startServerPair>>;
+let mariadb: Awaited<ReturnType<typeof startServer>>;
+let onMariadb: ServerConnection;
 let source: ServerConnection;
 let target: ServerConnection;
 let number = 0;
 let schema: string;
 
 beforeAll(async () => {
-  pair = await startServerPair();
+  [pair, mariadb] = await Promise.all([startServerPair(), startServer({ flavor: 'mariadb-11.8', role: 'source' })]);
   source = await ServerConnection.open(definitionOf(pair.source));
   target = await ServerConnection.open(definitionOf(pair.target));
   await createSidecar(target, COPY_TABLES);
-  await source.write("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'");
-  await source.write(
-    'SET GLOBAL rpl_semi_sync_source_timeout = 120000, GLOBAL rpl_semi_sync_source_wait_no_replica = ON',
-  );
+  onMariadb = await ServerConnection.open(definitionOf(mariadb));
+  for (const statement of SEMI_SYNC.mysql.setup) await source.write(statement);
+  for (const statement of SEMI_SYNC.mariadb.setup) await onMariadb.write(statement);
 });
 
 afterAll(async () => {
   await source?.write('SET GLOBAL rpl_semi_sync_source_enabled = OFF').catch(() => {});
-  await source?.close();
-  await target?.close();
+  await onMariadb?.write('SET GLOBAL rpl_semi_sync_master_enabled = OFF').catch(() => {});
+  for (const connection of [source, onMariadb, target]) await connection?.close();
+  await mariadb?.[Symbol.asyncDispose]();
   await pair?.[Symbol.asyncDispose]();
 });
 
 beforeEach(async () => {
   number += 1;
   schema = `gap${number}`;
-  for (const connection of [source, target]) {
+  for (const connection of [source, onMariadb, target]) {
     await connection.write(`CREATE DATABASE ${schema}`);
     await connection.write(`CREATE TABLE ${schema}.t (id INT PRIMARY KEY, v INT)`);
   }
-  await source.write(`INSERT INTO ${schema}.t VALUES (1, 0), (2, 0)`);
+  for (const origin of [source, onMariadb]) await origin.write(`INSERT INTO ${schema}.t VALUES (1, 0), (2, 0)`);
 });
 
+function originOf(flavor: Flavor): ServerConnection {
+  return flavor === 'mysql' ? source : onMariadb;
+}
+
 /** The transaction is in the log, and invisible until `acknowledge`. */
-async function unacknowledged(sql: string): Promise<{ acknowledge: () => Promise<void> }> {
-  await source.write('SET GLOBAL rpl_semi_sync_source_enabled = ON');
-  const writer = await ServerConnection.open(definitionOf(pair.source));
+async function unacknowledged(flavor: Flavor, sql: string): Promise<{ acknowledge: () => Promise<void> }> {
+  const origin = originOf(flavor);
+  const { name } = SEMI_SYNC[flavor];
+  await origin.write(`SET GLOBAL ${name}_enabled = ON`);
+  const writer = await ServerConnection.open(origin.server);
   const written = writer.write(sql);
   await expect
     .poll(async () => {
-      const [row] = await source.rows("SHOW STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'");
+      const [row] = await origin.rows(`SHOW STATUS LIKE '${name}_wait_sessions'`);
       return row?.[1];
     })
     .toBe('1');
   return {
     acknowledge: async () => {
-      await source.write('SET GLOBAL rpl_semi_sync_source_enabled = OFF');
+      await origin.write(`SET GLOBAL ${name}_enabled = OFF`);
       await written;
       await writer.close();
     },
   };
 }
 
-function replicate(signal: AbortSignal): Replication {
+function replicate(flavor: Flavor, signal: AbortSignal): Replication {
   return new Replication(
     {
       importId: schema,
       direction: 'forward',
-      origin: source.server,
+      origin: originOf(flavor).server,
       destination: target.server,
-      flavor: 'mysql',
+      flavor,
       database: schema,
-      loadTables: () => inspectTables(source, schema, 'all'),
+      loadTables: () => inspectTables(originOf(flavor), schema, 'all'),
       onDdl: () => Promise.reject(new Error('no DDL was expected')),
     },
     signal,
@@ -93,37 +117,41 @@ async function valuesOf(connection: ServerConnection): Promise<(string | null | 
   return rows.map(([value]) => value);
 }
 
-test('a copy that begins and reads in the gap is completed by the stream', async () => {
-  const controller = new AbortController();
-  const { acknowledge } = await unacknowledged(`UPDATE ${schema}.t SET v = 1`);
-  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
-  const { stamp } = await runCopy({
-    importId: schema,
-    source: source.server,
-    target: target.server,
-    tables: await inspectTables(source, schema, 'all'),
-    connections: 1,
-    signal: controller.signal,
-    onProgress: () => {},
-  });
-  expect(await valuesOf(target)).toEqual(['0', '0']);
-  const replication = replicate(controller.signal);
-  await replication.waitFor(parsePosition('mysql', stamp), AbortSignal.timeout(20_000));
-  // The stream may have had it already: what counts is that it is not lost.
-  await acknowledge();
-  await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(20_000));
-  expect(await valuesOf(target)).toEqual(['1', '1']);
-  controller.abort();
-  await replication.done;
-});
+test.each<Flavor>(['mysql', 'mariadb'])(
+  'a copy that begins and reads in the gap is completed by the stream: %s',
+  async (flavor) => {
+    const origin = originOf(flavor);
+    const controller = new AbortController();
+    const { acknowledge } = await unacknowledged(flavor, `UPDATE ${schema}.t SET v = 1`);
+    await new ProgressRow(schema, 'forward').reset(target, (await visiblePosition(origin, flavor)).toString());
+    const { stamp } = await runCopy({
+      importId: schema,
+      source: origin.server,
+      target: target.server,
+      tables: await inspectTables(origin, schema, 'all'),
+      connections: 1,
+      signal: controller.signal,
+      onProgress: () => {},
+    });
+    expect(await valuesOf(target)).toEqual(['0', '0']);
+    const replication = replicate(flavor, controller.signal);
+    await replication.waitFor(parsePosition(flavor, stamp), AbortSignal.timeout(20_000));
+    // The stream may have had it already: what counts is that it is not lost.
+    await acknowledge();
+    await replication.waitFor(await executedPosition(origin, flavor), AbortSignal.timeout(20_000));
+    expect(await valuesOf(target)).toEqual(['1', '1']);
+    controller.abort();
+    await replication.done;
+  },
+);
 
 test('a verification in the gap waits for what the stream has applied, and does not report it', async () => {
   await target.write(`INSERT INTO ${schema}.t VALUES (1, 0), (2, 0)`);
   await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
   const controller = new AbortController();
-  const replication = replicate(controller.signal);
+  const replication = replicate('mysql', controller.signal);
   await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(20_000));
-  const { acknowledge } = await unacknowledged(`UPDATE ${schema}.t SET v = 1`);
+  const { acknowledge } = await unacknowledged('mysql', `UPDATE ${schema}.t SET v = 1`);
   await expect.poll(() => valuesOf(target), { timeout: 20_000 }).toEqual(['1', '1']);
   expect(await valuesOf(source)).toEqual(['0', '0']);
   const from = replication.applied?.clone();
