@@ -19,6 +19,7 @@ export class AppliedProgress {
   #changed = Promise.withResolvers<void>();
   #committing: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #withheld: () => Iterable<string> = () => [];
 
   /** It is live. Undefined without a session. */
   get position(): StreamPosition | undefined {
@@ -38,8 +39,12 @@ export class AppliedProgress {
     return this.#awaitsCascades;
   }
 
-  begin(position: StreamPosition, more: { lanesAhead: StreamPosition[]; awaitsCascades: boolean }): void {
+  begin(
+    position: StreamPosition,
+    more: { lanesAhead: StreamPosition[]; awaitsCascades: boolean; withheld: () => Iterable<string> },
+  ): void {
     this.#position = position;
+    this.#withheld = more.withheld;
     this.#lanesAhead = more.lanesAhead;
     this.#awaitsCascades = more.awaitsCascades;
     this.#notify();
@@ -49,6 +54,29 @@ export class AppliedProgress {
   endSession(): void {
     this.writingSinceMs = undefined;
     this.#position = undefined;
+    this.#withheld = () => [];
+  }
+
+  /**
+   * Whether the rows are at least those of `wanted`, a position of the origin. What is prepared there (XA) and neither committed nor rolled
+   * back nobody sees on either side, and may stay so for ever: it is in no position of ours before that, and is not waited for.
+   */
+  reaches(wanted: StreamPosition): boolean {
+    const position = this.#position;
+    if (position === undefined) return false;
+    if (position.covers(wanted)) return true;
+    const more = position.clone();
+    let count = 0;
+    for (const gtid of this.#withheld()) {
+      more.advance(gtid);
+      count += 1;
+    }
+    return count > 0 && more.covers(wanted);
+  }
+
+  /** The origin has prepared one more. */
+  withheldMore(): void {
+    this.#notify();
   }
 
   advance(gtids: readonly string[]): void {
@@ -72,12 +100,12 @@ export class AppliedProgress {
     this.#notify();
   }
 
-  /** Resolves when everything in `position` is applied; rejects when the stream ends first or `signal` aborts. */
+  /** Resolves when everything in `position` is applied (see `reaches`); rejects when the stream ends first or `signal` aborts. */
   async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       if (this.#failure !== undefined) throw this.#failure;
-      if (this.applied?.covers(position) === true) return;
+      if (this.applied !== undefined && this.reaches(position)) return;
       await abortable(this.#changed.promise, signal);
     }
   }

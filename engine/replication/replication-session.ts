@@ -169,9 +169,9 @@ export class ReplicationSession {
   }
 
   #modeOf(): ApplyMode {
-    const { applied, exactFrom, progress } = this.#parts;
+    const { exactFrom, progress } = this.#parts;
     const isOfOneTime = !progress.hasLanesAhead && !progress.awaitsCascades;
-    const isExact = exactFrom !== undefined && isOfOneTime && applied.covers(exactFrom);
+    const isExact = exactFrom !== undefined && isOfOneTime && progress.reaches(exactFrom);
     return isExact ? 'exact' : 'replay';
   }
 
@@ -183,10 +183,10 @@ export class ReplicationSession {
 
   /** Once, when every row is of the time of the stream; over when the stream is where the origin was asked. */
   async #settleCascades(): Promise<void> {
-    const { applied, cascades, progress, onCascadesSettled } = this.#parts;
+    const { cascades, progress, onCascadesSettled } = this.#parts;
     if (!progress.awaitsCascades || cascades === null || this.#isWithinCopy()) return;
     this.#settledAt ??= await this.#removeOrphans(cascades);
-    if (!applied.covers(this.#settledAt)) return;
+    if (!progress.reaches(this.#settledAt)) return;
     await onCascadesSettled();
     progress.cascadesSettled();
   }
@@ -278,7 +278,7 @@ export class ReplicationSession {
   /** Rows that were copied may be of a later time than the stream: what DDL does is looked at, foreign keys are not followed. */
   #isWithinCopy(): boolean {
     const { copiedUntil, flavor } = this.#parts.options;
-    return copiedUntil !== undefined && !this.#parts.applied.covers(parsePosition(flavor, copiedUntil));
+    return copiedUntil !== undefined && !this.#parts.progress.reaches(parsePosition(flavor, copiedUntil));
   }
 
   /** What the policy has to know of the destination. */

@@ -134,6 +134,7 @@ export class Replication {
         takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
         isOwnImport: this.#options.isOwnImport ?? ((id) => id === importId),
+        onWithheld: () => this.#progress.withheldMore(),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
         ...(ownTables === undefined ? {} : { ownTables }),
@@ -166,6 +167,7 @@ export class Replication {
       this.#progress.begin(from, {
         lanesAhead: lanesAhead(flavor, from, applier.lanePositions),
         awaitsCascades: cascades !== null && !this.#areCascadesSettled,
+        withheld: () => stream.withheld(),
       });
       onOpen();
       await this.#session.run();

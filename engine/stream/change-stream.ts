@@ -36,6 +36,8 @@ export interface ChangeStreamOptions extends Omit<StreamScope, 'isImported' | 'n
   partBytesMax?: number;
   heartbeatMs?: number;
   silenceMaxMs?: number;
+  /** `withheld` has one more. */
+  onWithheld?: () => void;
 }
 
 interface StreamParts {
@@ -90,6 +92,7 @@ export class ChangeStream implements AsyncDisposable {
     inScope,
     ownTables,
     isOwnImport,
+    onWithheld,
   }: ChangeStreamOptions): Promise<ChangeStream> {
     signal.throwIfAborted();
     const readAgain = readFrom === undefined ? undefined : new ReadAgain(from, readFrom);
@@ -108,7 +111,7 @@ export class ChangeStream implements AsyncDisposable {
           ...(isOwnImport === undefined ? {} : { isOwnImport }),
         },
         partBytesMax,
-        readAgain === undefined ? undefined : (gtid) => readAgain.covers(gtid),
+        { isRepeated: readAgain === undefined ? undefined : (gtid) => readAgain.covers(gtid), onWithheld },
       ),
       bufferBytesMax,
       readReaching: async () => {
@@ -146,6 +149,11 @@ export class ChangeStream implements AsyncDisposable {
   /** Position of everything received, the buffer included. It is live: `clone()` what is kept. */
   get received(): StreamPosition {
     return this.#received;
+  }
+
+  /** See `TransactionAssembler.withheld`. */
+  withheld(): Iterable<string> {
+    return this.#assembler.withheld();
   }
 
   /** When the server was last heard, heartbeats included; ms since the epoch. */

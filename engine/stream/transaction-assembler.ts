@@ -32,6 +32,13 @@ interface PreparedTransaction {
 /** At once, or one after the other as they are asked for. */
 export type Fed = StreamTransaction | AsyncGenerator<StreamTransaction, void, void> | undefined;
 
+export interface AssemblerHooks {
+  /** Applied before, and read again: see `ReadAgain`. */
+  isRepeated?: ((gtid: string) => boolean) | undefined;
+  /** One more GTID is withheld. */
+  onWithheld?: (() => void) | undefined;
+}
+
 /** What a change and a value occupy in memory beside their bytes, about. */
 const CHANGE_BYTES = 128;
 const VALUE_BYTES = 32;
@@ -46,17 +53,17 @@ const PAYLOAD_AT_ONCE_BYTES_MAX = 1024 * 1024;
 export class TransactionAssembler implements Disposable {
   readonly #scope: StreamScope;
   readonly #partBytesMax: number;
-  readonly #isRepeated: (gtid: string) => boolean;
+  readonly #hooks: AssemblerHooks;
   readonly #tables: AnnouncedTables;
   readonly #prepared = new Map<string, PreparedTransaction>();
   #open: OpenTransaction | null = null;
   /** Of the server whose log is read. */
   #logServerId = 0;
 
-  constructor(scope: StreamScope, partBytesMax: number, isRepeated: (gtid: string) => boolean = () => false) {
+  constructor(scope: StreamScope, partBytesMax: number, hooks: AssemblerHooks = {}) {
     this.#scope = scope;
     this.#partBytesMax = partBytesMax;
-    this.#isRepeated = isRepeated;
+    this.#hooks = hooks;
     this.#tables = new AnnouncedTables(scope);
   }
 
@@ -70,6 +77,11 @@ export class TransactionAssembler implements Disposable {
   /** The XA transactions that are prepared and whose PREPARE was given out, oldest first: only MariaDB's. */
   *preparedXids(): Generator<string> {
     for (const [xid, { gtid }] of this.#prepared) if (gtid === null) yield xid;
+  }
+
+  /** The GTIDs of XA PREPAREs that are not given out before their end is known: only MySQL's. */
+  *withheld(): Generator<string> {
+    for (const { gtid } of this.#prepared.values()) if (gtid !== null) yield gtid;
   }
 
   /**
@@ -130,7 +142,7 @@ export class TransactionAssembler implements Disposable {
 
   #begin(start: TransactionStart): void {
     if (this.#open !== null) throw malformed(`transaction ${start.gtid} within ${this.#open.start.gtid}`);
-    this.#open = openTransaction(start, this.#isRepeated(start.gtid));
+    this.#open = openTransaction(start, this.#hooks.isRepeated?.(start.gtid) === true);
     start.stamp = stampIn(this.#logServerId, start);
     // MariaDB tells it here alone.
     if (start.xid !== null) this.#open.held = new HeldEvents();
@@ -332,6 +344,7 @@ export class TransactionAssembler implements Disposable {
     this.#prepared.set(xid, { ...this.#takeHeld(), gtid: isWithheld ? start.gtid : null });
     if (!isWithheld) return this.#finish();
     this.#open = null;
+    this.#hooks.onWithheld?.();
     return undefined;
   }
 

@@ -156,6 +156,28 @@ test('a position is told as applied only after its commit (I3)', async () => {
   await replication.done;
 });
 
+test('what is prepared and never ends holds up nobody who waits for a position, and is not lost when it does end', async () => {
+  await makeTable('CREATE TABLE shop.x (id INT PRIMARY KEY, v INT)');
+  const { start, stop } = await follow('x', { onRetry: () => {} });
+  const replication = start();
+  await using writer = await ServerConnection.open(source.server);
+  for (const sql of ["XA START 'x'", 'INSERT INTO shop.x VALUES (1, 1)', "XA END 'x'", "XA PREPARE 'x'"])
+    await writer.write(sql);
+  // Whoever waited before it was prepared hears of it, too.
+  await caughtUp(replication);
+  await source.write('INSERT INTO shop.x VALUES (2, 2)');
+  await caughtUp(replication);
+  expect(await target.rows('SELECT id FROM shop.x')).toEqual([['2']]);
+  // The position that is kept has it to come.
+  await killOthers(target);
+  await caughtUp(replication);
+  await writer.write("XA COMMIT 'x'");
+  await caughtUp(replication);
+  expect(await target.rows('SELECT id FROM shop.x ORDER BY id')).toEqual([['1'], ['2']]);
+  stop();
+  await replication.done;
+});
+
 test('DDL on an imported table stops the stream at its place', async () => {
   await makeTable('CREATE TABLE shop.d (id INT PRIMARY KEY)');
   const { start } = await follow('d');
