@@ -33,6 +33,8 @@ export interface RunningCommand {
 /** Other commands leave a server's list of warnings as it is, or add to it. */
 const STATEMENT_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE, COMMAND.STMT_PREPARE]);
 
+const COUNTING_COMMANDS: ReadonlySet<number> = new Set([...STATEMENT_COMMANDS, COMMAND.STMT_FETCH, COMMAND.STMT_RESET]);
+
 /** What it leaves to be asked for. */
 export function outcomeOf({
   command,
@@ -46,6 +48,7 @@ export function outcomeOf({
   return {
     // Of an unknown one it is not even begun.
     isStatement: STATEMENT_COMMANDS.has(command) && unknownId === null,
+    countsAnew: COUNTING_COMMANDS.has(command),
     error: error === null ? null : errorIn(error),
     warnings,
     rowCount: kept.rowCount && command === COMMAND.QUERY ? null : rowCount,

@@ -4,6 +4,7 @@ import { PLAIN_READING } from './statement-reading.ts';
 
 const NOTHING: CommandOutcome = {
   isStatement: true,
+  countsAnew: true,
   error: null,
   warnings: 0,
   rowCount: ROWS,

@@ -11,6 +11,8 @@ import type { Reading } from './statement-reading.ts';
 export interface CommandOutcome {
   /** COM_QUERY, and what prepares or executes a statement. */
   isStatement: boolean;
+  /** MySQL counts the warnings anew with it; it may add to the list all the same. */
+  countsAnew: boolean;
   error: ServerError | null;
   warnings: number;
   /** As ROW_COUNT() has it: -1 after rows and errors. Null: the answer says nothing of it. */
@@ -45,8 +47,10 @@ export class StatementDiagnostics {
   /** Read while the server still answers for it. */
   #copy: readonly ServerWarning[] | null = null;
   #lostRowCount: bigint | null = null;
-  /** Of the list, as the answers told it; the server tells it only until the list is shown. */
+  /** As the answers told it. */
   #count = 0;
+  /** That of the list, until it is shown, or a command counts anew that keeps it. */
+  #isCountOfList = true;
   #isCountLost = false;
   #foundRows: string | null = null;
 
@@ -80,7 +84,7 @@ export class StatementDiagnostics {
   /** MySQL tells with the answer to a ping how many warnings the statement before has left. */
   get warningsOfPing(): number {
     if (this.listNeedsTables) return 0;
-    return this.#list?.length ?? this.#count;
+    return this.#isCountOfList && this.#list !== null ? this.#list.length : this.#count;
   }
 
   /** Before a statement goes, as latin1. `shows`: what it is known to leave as it is, since it only shows it. */
@@ -98,11 +102,14 @@ export class StatementDiagnostics {
     return { ...ALL_KEPT, list: this.listNeedsTables && this.look(text, reading, null).kept.list };
   }
 
-  onOutcome({ isStatement, error, warnings, rowCount, countsFoundRows, kept }: CommandOutcome): void {
+  onOutcome({ isStatement, countsAnew, error, warnings, rowCount, countsFoundRows, kept }: CommandOutcome): void {
     this.#copy = null;
-    if (isStatement) {
+    if (countsAnew) {
       this.#count = error === null ? warnings : 1;
       this.#isCountLost = false;
+      this.#isCountOfList = isStatement && !kept.list;
+    } else if (error !== null) {
+      this.#count += 1;
     }
     if (!kept.foundRows) {
       this.#foundRows = null;
@@ -128,6 +135,7 @@ export class StatementDiagnostics {
   onOwnError(error: ServerError): void {
     this.#copy = null;
     this.#list = [{ level: 'Error', ...error }];
+    this.#isCountOfList = true;
     this.#rowCount = ROWS;
     this.#lostRowCount = ROWS;
   }
@@ -139,6 +147,7 @@ export class StatementDiagnostics {
       return;
     }
     if (!this.listNeedsTables) this.#list = [];
+    this.#isCountOfList = true;
     this.#rowCount = 0n;
     this.#lostRowCount = 0n;
   }
