@@ -94,6 +94,8 @@ export class PreparedStatements {
   rebind(ids: ReadonlyMap<number, number>): void {
     for (const statement of this.#byClientId.values()) {
       statement.backendId = ids.get(statement.clientId) ?? null;
+      // What was said in the move need not hold any more when it is executed: then it is tried again.
+      statement.refusal = null;
       statement.typesKnown = false;
     }
     this.#hasMissing = this.all().some(({ backendId }) => backendId === null);
