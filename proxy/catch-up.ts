@@ -33,8 +33,7 @@ export async function catchUp(
         await askForLocks(connection, state, item.names);
         break;
       case 'next-transaction':
-        requireSuccess(await run(connection, [NEXT_TRANSACTION_TRACKER, item.sql]));
-        state.onNextTransaction(item.sql);
+        await sayNextTransaction(connection, state, item.sql);
         break;
       case 'prepared-text':
         await readPreparedText(connection, state, item);
@@ -54,6 +53,13 @@ export async function sayListAgain(connection: BackendConnection, state: Session
   await run(connection, [listAgain, ...(hasRows ? [] : ['DO 0'])]);
   connection.releaseStream();
   state.diagnostics.onSaidAgain();
+}
+
+async function sayNextTransaction(connection: BackendConnection, state: SessionState, sql: string): Promise<void> {
+  const results = await run(connection, [NEXT_TRANSACTION_TRACKER, sql]);
+  requireSuccess(results);
+  const said = results.at(-1);
+  state.onNextTransaction(sql, said?.kind === 'ok' ? said.payload : null);
 }
 
 /** Setting a variable to its own value has the server report it. */

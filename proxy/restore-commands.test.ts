@@ -74,7 +74,7 @@ test('a statement of SQL, the role and the next transaction are given again', ()
   run(state, `PREPARE s FROM 'SELECT ''a'''`);
   run(state, 'SET TRANSACTION READ ONLY');
   expect(state.takeCatchUps()).toEqual([{ kind: 'next-transaction', sql: 'SET TRANSACTION READ ONLY' }]);
-  state.onNextTransaction('SET TRANSACTION READ ONLY');
+  state.onNextTransaction('SET TRANSACTION READ ONLY', null);
   expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toEqual([
     `\x03SET ROLE admin , 'other'@'%'`,
     `\x03PREPARE \`s\` FROM 'SELECT ''a'''`,

@@ -8,7 +8,7 @@ import { inSchema } from './execution-effects.ts';
 import { Pins } from './pins.ts';
 import { OTHER_MEANING_PIN } from './prepared-statements.ts';
 import { StatementDiagnostics } from './statement-diagnostics.ts';
-import { PIN, TABLE_LOCK_PIN, effectsOfExecution, type StatementEffect } from './statement-effects.ts';
+import { PIN, TABLE_LOCK_PIN, effectsOfExecution, functionsIn, type StatementEffect } from './statement-effects.ts';
 import {
   hasHighBytes,
   meaningOf,
@@ -52,7 +52,7 @@ const FAILED_ROUTINE = 'a stored routine that failed: MariaDB does not tell what
 /** ER_PARSE_ERROR, ER_SP_DOES_NOT_EXIST, ER_SP_WRONG_NO_OF_ARGS, ER_PROCACCESS_DENIED_ERROR */
 const NOT_BEGUN: ReadonlySet<number> = new Set([1064, 1305, 1318, 1370]);
 const MAYBE_USED_UP = 'SET TRANSACTION, which may be used up';
-/** Reads no table, so that it uses up nothing. */
+/** Reads no table, so that it uses up nothing, but in a function of somebody's. */
 const WITHOUT_TABLES = /^\s*(?:SET|DO|SELECT|BEGIN|START|COMMIT|ROLLBACK|USE)\b(?![^]*\bFROM\b)/i;
 const NEXT_TRANSACTION = /SET TRANSACTION [^;]+/g;
 /** ER_QUERY_INTERRUPTED */
@@ -177,7 +177,8 @@ export class SessionState implements StateVersions, Reading {
 
   /** Before a statement runs. */
   notePossibleUse(sql: string): void {
-    if (this.hidesUse && this.nextTransaction.length > 0 && !WITHOUT_TABLES.test(sql)) this.pins.add(MAYBE_USED_UP);
+    if (!this.hidesUse || this.nextTransaction.length === 0) return;
+    if (!WITHOUT_TABLES.test(sql) || functionsIn(sql, this).length > 0) this.pins.add(MAYBE_USED_UP);
   }
 
   /** Of a routine that failed MariaDB does not tell whether it changed anything before. */
@@ -355,10 +356,14 @@ export class SessionState implements StateVersions, Reading {
     this.onStart(effects);
   }
 
-  /** `sql` was said again with the tracker on that tells when it is used up. */
-  onNextTransaction(sql: string): void {
+  /**
+   * `sql` was said again with the tracker on that tells when it is used up. The server's report of it counts for every server
+   * and at any time; the text may name a variable, or one that another server does not know.
+   */
+  onNextTransaction(sql: string, answer: Buffer | null): void {
     this.#tracksNextTransaction = true;
-    this.#setNextTransaction([sql]);
+    this.#setNextTransaction([...this.nextTransaction, sql]);
+    if (answer !== null) this.onOk(answer, SETS_STATE);
   }
 
   /** COM_RESET_CONNECTION and COM_CHANGE_USER: as after login. */
@@ -524,6 +529,8 @@ export class SessionState implements StateVersions, Reading {
     this.insertIdVersion += 1;
   }
 }
+
+const SETS_STATE: readonly StatementEffect[] = [{ kind: 'sets-state' }];
 
 function isCollation(change: SessionStateChange): boolean {
   return change.kind === 'system-variable' && change.name.startsWith('collation_');

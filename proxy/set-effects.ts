@@ -1,3 +1,4 @@
+import { calledNames } from './called-names.ts';
 import { isSymbol, rebuild, splitAtCommas, writtenName } from './sql-pieces.ts';
 import type { SqlToken } from './sql-tokens.ts';
 import type { StatementEffect } from './statement-effects.ts';
@@ -13,10 +14,7 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
   if (words[1] === 'ROLE') effects.push({ kind: 'role', sql: rebuild(tokens) });
   const assignments = assignmentsOf(tokens);
   const names = namesIn(assignments);
-  for (const { variable, value } of assignments) {
-    if (ONE_SHOT_VARIABLE.test(variable))
-      effects.push({ kind: 'next-transaction', sql: `SET @@${variable} = ${rebuild(value)}` });
-  }
+  effects.push(...effectsOnNextTransaction(tokens, assignments));
   if (assignments.some(({ variable }) => TRACKER_VARIABLE.test(variable))) {
     effects.push({
       kind: 'trackers',
@@ -51,6 +49,24 @@ function severalOf(assignments: readonly Assignment[], words: readonly string[])
   if (said.length === 0 && names.every((name) => !ONE_TIME.test(name))) return [];
   return [{ kind: 'sets-several', names: said, hasClock: names.includes('timestamp') }];
 }
+
+/** What it says about the next transaction is said again right behind it, and has to mean the same then. */
+function effectsOnNextTransaction(tokens: SqlToken[], assignments: readonly Assignment[]): StatementEffect[] {
+  const said = assignments.filter(({ variable }) => ONE_SHOT_VARIABLE.test(variable));
+  if (said.length === 0) return [];
+  // The SET itself is the next transaction, where it reads a table.
+  const mayUseUp = tokens.some(({ kind, text }) => kind === 'word' && /^(?:FROM|TABLE)$/.test(text));
+  const isAlone = splitAtCommas(tokens).length === 1;
+  const isChanging = (token: SqlToken) => isSymbol(token, '?') || (token.kind === 'user-variable' && !isAlone);
+  if (mayUseUp || calledNames(tokens).length > 0 || said.some(({ value }) => value.some(isChanging)))
+    return [{ kind: 'pin', key: NEXT_TRANSACTION_PIN }];
+  return said.map(({ variable, value }) => ({
+    kind: 'next-transaction',
+    sql: `SET @@${variable} = ${rebuild(value)}`,
+  }));
+}
+
+const NEXT_TRANSACTION_PIN = 'the next transaction, ruled by an expression or by a SET that reads tables';
 
 const CLIENT_CHARSET = ['character_set_client', 'character_set_results', 'collation_connection'];
 

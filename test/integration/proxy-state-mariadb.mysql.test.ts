@@ -9,6 +9,8 @@ import { SESSION_STATES, outcome } from '../support/session-states.ts';
 /** MariaDB 10.11 has utf8mb4_general_ci where nothing else is said, and the session keeps it. */
 const OWN_DEFAULT = ['SET NAMES utf8mb4', 'SET CHARACTER SET latin1'];
 
+const ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION = 1792;
+
 /** MariaDB tells this too late: such a session is pinned, see below. */
 const PINNED = 'an isolation level that was used up';
 
@@ -35,6 +37,10 @@ describe.each(['mariadb-11.8', 'mariadb-10.11'] as const)('from %s to MySQL', (f
       await root.query('CREATE ROLE reader');
       await root.query(`GRANT reader TO app@'%'`);
     }
+    await using root = await direct(servers.source);
+    await root.query(
+      'CREATE FUNCTION app.count_them() RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM whoami)',
+    );
     proxy = await ProxyHarness.start({ source: servers.source, target });
     for (const { setUp, options } of states) {
       moved.push(await client(proxy.port, options));
@@ -75,7 +81,22 @@ describe.each(['mariadb-11.8', 'mariadb-10.11'] as const)('from %s to MySQL', (f
     await connection.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
     await connection.query('SELECT * FROM whoami');
     expect(await pins()).toEqual(['SET TRANSACTION, which may be used up']);
+    await connection.reset();
+    await connection.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
+    await connection.query('SELECT count_them()');
+    expect(await pins()).toEqual(['SET TRANSACTION, which may be used up']);
     for (const sql of ['BEGIN', 'SELECT * FROM whoami', 'COMMIT']) await connection.query(sql);
     expect(await pins()).toEqual([]);
+  });
+
+  test('variables that rule the next transaction, whose names MySQL does not know', async () => {
+    await using own = await ProxyHarness.start({ source: servers.source, target });
+    await using connection = await client(own.port);
+    await connection.query(`SET @@tx_read_only = 1, @@tx_isolation = 'SERIALIZABLE'`);
+    await own.switchTo('target', { prepare: false });
+    const write = async () => outcome(connection, 'INSERT INTO t (n) VALUES (1)');
+    expect(await write()).toMatchObject({ errno: ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION });
+    await connection.query('SELECT * FROM t');
+    expect(await write()).toMatchObject({ affectedRows: 1 });
   });
 });

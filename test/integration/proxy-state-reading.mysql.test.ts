@@ -41,10 +41,13 @@ const prepare = (sql: string) => Buffer.concat([Buffer.of(COMMAND.STMT_PREPARE),
 const close = (id: number) => Buffer.of(COMMAND.STMT_CLOSE, id, 0, 0, 0);
 const RESET_CONNECTION = Buffer.of(COMMAND.RESET_CONNECTION);
 const ONE_STATEMENT_ONLY = Buffer.of(COMMAND.SET_OPTION, 1, 0);
+const INIT_OTHER = Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('other')]);
+const FETCH_FIRST = Buffer.of(COMMAND.STMT_FETCH, 1, 0, 0, 0, 1, 0, 0, 0);
 const EXECUTE_FIRST = Buffer.of(COMMAND.STMT_EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0);
 
 const FAILED_ROUTINE = 'a stored routine that failed: MariaDB does not tell what it changed before';
 const ROUTINE = 'session state changed inside a stored routine';
+const RULED_BY_EXPRESSION = 'the next transaction, ruled by an expression or by a SET that reads tables';
 const TWO_ROWS = '(SELECT 1 AS n UNION ALL SELECT 2) AS two';
 const holdsLock = (name: string) => `SELECT IS_USED_LOCK('${name}') <=> CONNECTION_ID()`;
 const hasTable = (name: string) => `SELECT COUNT(*) + 1 FROM ${name}`;
@@ -334,6 +337,12 @@ const PREPARED: ReadingCase[] = [
     },
   ]),
   {
+    name: 'a statement whose table is gone at the move, and is there again when it is executed',
+    setUp: ['CREATE TABLE IF NOT EXISTS passing (a INT)', prepare('SELECT * FROM passing'), 'DROP TABLE passing'],
+    probe: ['CREATE TEMPORARY TABLE passing (a INT)', EXECUTE_FIRST],
+    isRewritten: true,
+  },
+  {
     name: 'a statement whose table is gone, and is there again',
     setUp: ['CREATE TABLE IF NOT EXISTS passing (a INT)', prepare('SELECT * FROM passing'), 'DROP TABLE passing'],
     probe: [EXECUTE_FIRST, 'CREATE TEMPORARY TABLE passing (a INT)', EXECUTE_FIRST, 'USE other', EXECUTE_FIRST],
@@ -364,13 +373,20 @@ const REMEMBERED: ReadingCase[] = [
   {
     name: 'an error, told again with a change of schema and a ping',
     setUp: ['SELECT * FROM missing'],
-    probe: [Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('other')]), Buffer.of(COMMAND.PING)],
+    probe: [INIT_OTHER, Buffer.of(COMMAND.PING)],
   },
   {
     name: 'the same, of a statement after which the server is asked what it changed',
     setUp: ['USE nowhere'],
     probe: [],
-    before: Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('other')]),
+    before: INIT_OTHER,
+  },
+  {
+    name: 'warnings behind which a FETCH failed, or that were shown: told with a change of schema',
+    setUp: [prepare('SELECT 1'), `SET @a = JSON_ARRAY(CAST('x' AS SIGNED), CAST('y' AS SIGNED))`, FETCH_FIRST],
+    before: INIT_OTHER,
+    probe: [INIT_OTHER, 'SHOW WARNINGS', INIT_OTHER],
+    isRewritten: true,
   },
   {
     name: 'an error behind an error, of a command that is no statement',
@@ -476,7 +492,45 @@ const ONCE_LOST: ReadingCase[] = [
   },
 ];
 
+const WRITE = 'DELETE FROM t WHERE n = 98765';
+
+/** What variables without a scope say about the next transaction, and what they may not have said any more behind the same SET. */
+const NEXT_TRANSACTION: ReadingCase[] = [
+  {
+    name: 'a SET that reads a table, and uses up what it says about the next transaction',
+    setUp: ['SET @a = (SELECT COUNT(*) FROM whoami), @@transaction_read_only = 1'],
+    probe: [],
+    pin: RULED_BY_EXPRESSION,
+    before: WRITE,
+  },
+  {
+    name: 'a variable that rules the next transaction, and is set in the same SET',
+    setUp: ['SET @a = 1', 'SET @@transaction_read_only = @a, @a = 0'],
+    probe: [],
+    pin: RULED_BY_EXPRESSION,
+    before: WRITE,
+  },
+  {
+    name: 'the same, set behind it',
+    setUp: ['SET @a = 1', 'SET @@transaction_read_only = @a', 'SET @a = 0'],
+    probe: [WRITE, 'SELECT COUNT(*) FROM whoami', WRITE],
+  },
+  {
+    name: 'both at once',
+    setUp: [`SET @@transaction_read_only = 1, @@transaction_isolation = 'READ-UNCOMMITTED'`],
+    probe: [WRITE],
+  },
+  {
+    name: 'a parameter that rules the next transaction',
+    setUp: [prepare('SET @@transaction_isolation = ?'), execute(1, 'SERIALIZABLE')],
+    probe: [],
+    pin: RULED_BY_EXPRESSION,
+    before: WRITE,
+  },
+];
+
 const CASES: ReadingCase[] = [
+  ...NEXT_TRANSACTION,
   ...ONCE_LOST,
   ...HELD,
   ...ROUTINES,
@@ -679,6 +733,7 @@ const CASES: ReadingCase[] = [
 
 /** MariaDB says less of what its statements do. */
 const ON_MARIADB: ReadingCase[] = [
+  ...NEXT_TRANSACTION,
   {
     name: 'a SET that failed, behind what it had set',
     setUp: [
