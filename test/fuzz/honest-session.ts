@@ -52,6 +52,8 @@ export async function runHonestSession(options: SessionOptions, commands: number
         answer(socket, framePacket(buildOk({ statusFlags: SERVER_STATUS.AUTOCOMMIT, warnings: Number(hasError) }), 1));
         return;
       }
+      // A ping that the proxy answers itself is passed over by the command behind it, perhaps before the client has that answer.
+      if (queue[0]?.kind === 'ping' && !isPing(payload)) queue.shift();
       const expected = queue.shift();
       if (expected === undefined || !expected.command.subarray(4).equals(payload)) {
         failures.push(`the server got ${printable(payload)} in place of ${printable(expected?.command.subarray(4))}`);
@@ -80,7 +82,10 @@ export async function runHonestSession(options: SessionOptions, commands: number
     await writeInPieces(client, Buffer.concat(batch.map(({ command }) => command)), random);
     for (const sentOne of batch) {
       const { kind, answer: expected, file } = sentOne;
-      await received.expect(expected, kind);
+      await received.expect(expected, kind).catch((error: unknown) => {
+        // What the server was asked tells more than what came of it.
+        throw new Error([...failures, String(error)].join('; '), { cause: error });
+      });
       // The proxy answers a ping itself while it has a question of its own.
       if (kind === 'ping' && queue[0] === sentOne) queue.shift();
       if (file === null) continue;
