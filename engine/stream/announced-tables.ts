@@ -14,8 +14,11 @@ interface AnnouncedTable {
   marksImport: boolean;
 }
 
-/** A map id that stands for "no table" in the event that only ends a statement. */
-const NO_TABLE = 0xffffff;
+/**
+ * Map ids that stand for "no table" in an event that only ends a statement: where no such table was announced, since servers count through
+ * the first of them.
+ */
+const NO_TABLE: ReadonlySet<number> = new Set([0xffffff, 0xffffffffffff]);
 const EMPTY = Buffer.alloc(0);
 
 /** Which table the ids in row events mean, as the last TABLE_MAP of each said. */
@@ -54,10 +57,10 @@ export class AnnouncedTables {
   /** For a row event; null where its rows are none of an imported table. */
   decoderOf({ body }: BinlogEvent): RowDecoder | null {
     const id = readTableId(body);
-    if (id === NO_TABLE) return null;
     const announced = this.#tables.get(id);
-    if (announced === undefined) throw malformed(`rows of a table (${id}) that was not announced`);
-    return announced.decoder;
+    if (announced !== undefined) return announced.decoder;
+    if (NO_TABLE.has(id)) return null;
+    throw malformed(`rows of a table (${id}) that was not announced`);
   }
 
   /** Whose import writes, where the event is on a table that says so. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Table } from '../schema/table.ts';
 import { EVENT, type BinlogEvent } from './event.ts';
 import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
 import type { StreamTransaction } from './transaction.ts';
@@ -9,6 +10,29 @@ const scope = {
   namesImported: () => false,
   takesNew: () => false,
   inScope: (schema: string) => schema === 'shop',
+};
+
+const table: Table = {
+  schema: 'shop',
+  name: 't',
+  columns: [
+    {
+      name: 'id',
+      dataType: 'int',
+      columnType: 'int',
+      charset: null,
+      collation: null,
+      nullable: false,
+      unsigned: false,
+      generated: null,
+      length: null,
+    },
+  ],
+  key: { name: 'PRIMARY', columns: [0] },
+  uniqueKeys: [],
+  createSql: '',
+  rowsEstimate: 0,
+  bytes: 0,
 };
 
 function event(type: number, body: Buffer, ignorable = false): BinlogEvent {
@@ -101,6 +125,23 @@ describe('TransactionAssembler', () => {
     assembler.feed(gtid(1));
     assembler.feed(event(99, Buffer.alloc(0), true));
     expect(fed(assembler, xid())?.gtid).toBe('0-7-1');
+  });
+
+  it('reads rows of a table whose map id also stands for none', () => {
+    const assembler = new TransactionAssembler({ ...scope, tableOf: () => table, isImported: () => true }, 1024);
+    const ofTable = Buffer.from('ffffff0000000100', 'hex');
+    const name = Buffer.from('\x04shop\0\x01t\0');
+    // One INT; version 2, no extra data, one column, present and not NULL: 5.
+    const map = event(EVENT.TABLE_MAP, Buffer.concat([ofTable, name, Buffer.from('01030000', 'hex')]));
+    const rows = event(EVENT.WRITE_ROWS, Buffer.concat([ofTable, Buffer.from('020001010005000000', 'hex')]));
+    assembler.feed(gtid(1));
+    assembler.feed(map);
+    assembler.feed(rows);
+    expect(fed(assembler, xid())?.changes).toEqual([{ kind: 'insert', table, after: ['5'] }]);
+    assembler.feed(event(EVENT.FORMAT_DESCRIPTION, Buffer.alloc(10)));
+    assembler.feed(gtid(2));
+    assembler.feed(rows);
+    expect(fed(assembler, xid())?.changes).toEqual([]);
   });
 
   it('takes no ROLLBACK without changes for a problem', () => {
