@@ -29,8 +29,8 @@ export interface OpenTransaction {
   rows: number;
   /** Parts of it were given out. */
   hasParts: boolean;
-  /** By name, oldest first, how many changes there were. Those from before the last part are gone. */
-  savepoints: Map<string, number>;
+  /** By name, oldest first, how many changes there were, since the last part and in all. Those from before the last part are gone. */
+  savepoints: Map<string, { changes: number; rows: number }>;
   /** Of an XA transaction: its rows are logged at PREPARE and count only from XA COMMIT on, a transaction of its own. */
   held: HeldEvents | null;
   /** See `StreamTransaction`. */
@@ -70,20 +70,23 @@ export function isOurs({ ours, isOfAnother }: OpenTransaction): boolean {
 export function setSavepoint(open: OpenTransaction, sql: string): void {
   const name = savepointName(sql);
   open.savepoints.delete(name);
-  open.savepoints.set(name, open.changes.length);
+  open.savepoints.set(name, { changes: open.changes.length, rows: open.rows });
 }
 
 /** Of `ROLLBACK TO name`: changes since then are void. Rejects with STREAM_MIXED_ENGINES where they may not be. */
 export function rollBackTo(open: OpenTransaction, sql: string): void {
   const name = savepointName(sql);
-  const count = open.savepoints.get(name);
-  if (count === undefined) {
+  const savepoint = open.savepoints.get(name);
+  if (savepoint === undefined) {
     // Not known, or from before a part that was given out.
     if (open.rows > 0) throw rolledBackInPart(open);
     return;
   }
-  checkRolledBack(open, open.changes.slice(count));
-  open.changes.length = count;
+  // With nothing of ours since, it says nothing about what was before: not within XA either.
+  if (open.rows > savepoint.rows) {
+    checkRolledBack(open, open.changes.slice(savepoint.changes));
+    open.changes.length = savepoint.changes;
+  }
   const names = [...open.savepoints.keys()];
   for (const later of names.slice(names.indexOf(name) + 1)) open.savepoints.delete(later);
 }

@@ -682,6 +682,16 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     expect(await fixture.connection.rows('SELECT id FROM t ORDER BY id')).toEqual([['3'], ['4'], ['5']]);
   });
 
+  it.runIf(family === 'mariadb')('goes back to a savepoint within XA where nothing is void', async () => {
+    const before = ["XA START 's'", "INSERT INTO t VALUES (1, 'a')", 'CREATE TEMPORARY TABLE x AS SELECT * FROM t'];
+    const after = ['ROLLBACK TO s', "INSERT INTO t VALUES (3, 'c')", "XA END 's'", "XA PREPARE 's'", "XA COMMIT 's'"];
+    const transactions = await fixture.record(async () => {
+      await fixture.run(...before, 'SAVEPOINT s', "UPDATE t SET name = 'none' WHERE id = 9", ...after);
+    });
+    expect(changesOf(transactions)).toEqual(['+1:a', '+3:c']);
+    await fixture.run('DROP TEMPORARY TABLE x');
+  });
+
   it('says that the log was purged', async () => {
     const from = await fixture.position();
     await fixture.run(

@@ -23,10 +23,21 @@ const MAY_STOP: Record<string, (schedule: Schedule) => boolean> = {
         steps.findIndex(({ kind }) => kind === 'running'),
       )
       .some(({ kind }) => kind === 'ddl'),
+  // Within XA, what is rolled back beside temporary tables.
+  STREAM_MIXED_ENGINES: ({ source, writers }) =>
+    FLAVOR_SPECS[source].family === 'mariadb' &&
+    writers.some(({ transactions }) =>
+      transactions.some(({ begin, statements }) => begin === 'xa' && isAside(statements)),
+    ),
   DDL_CONVERTS_OTHERWISE: ({ source, steps }) =>
     FLAVOR_SPECS[source].family === 'mariadb' &&
     steps.some((step) => step.kind === 'ddl' && step.sql.some((sql) => /\b(MODIFY|CHANGE)\b/.test(sql))),
 };
+
+function isAside(statements: readonly string[]): boolean {
+  const has = (words: string) => statements.some((sql) => sql.startsWith(words));
+  return has('CREATE TEMPORARY TABLE') && has('ROLLBACK TO');
+}
 
 export class ImportStopped extends Error {
   readonly code: string;
