@@ -75,15 +75,15 @@ export async function raiseFence(kind: FenceKind, context: FenceContext): Promis
 
 /** Takes the fence away; nothing to take away is no error. */
 export async function lowerFence(kind: FenceKind, context: FenceContext): Promise<void> {
-  const { connection, database, tables, accounts } = context;
+  const { connection, accounts } = context;
   switch (kind) {
     case 'read_only':
       await connection.write('SET GLOBAL read_only=OFF');
       return;
     case 'triggers':
-      for (const name of tables.flatMap((_, index) => triggerNames(index))) {
-        await connection.write(`DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
-      }
+      // By what is there: DDL under the fence may have taken a table from the list, and given others its number.
+      for (const { name } of await readFenceTriggers(context))
+        await connection.write(`DROP TRIGGER IF EXISTS ${qualified(context, name)}`);
       return;
     case 'accounts':
       for (const account of accounts) await alterAccount(context, account, 'UNLOCK');
@@ -100,7 +100,7 @@ export async function lowerFence(kind: FenceKind, context: FenceContext): Promis
 
 /** Whether the fence is still there in all its parts. `lock_tables` stands as long as its connection does. */
 export async function isFenceStanding(kind: FenceKind, context: FenceContext): Promise<boolean> {
-  const { connection, database, tables, flavor, accounts } = context;
+  const { connection, tables, flavor, accounts } = context;
   switch (kind) {
     case 'read_only': {
       const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
@@ -108,10 +108,8 @@ export async function isFenceStanding(kind: FenceKind, context: FenceContext): P
       return row !== undefined && row.readOnly !== '0' && row.readOnly !== 'OFF';
     }
     case 'triggers': {
-      const rows = await connection.select<{ name: string; tableName: string }>(
-        `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
-      );
-      const present = new Set(rows.map(({ name, tableName }) => `${name} ${tableName}`));
+      const found = await readFenceTriggers(context);
+      const present = new Set(found.map(({ name, tableName }) => `${name} ${tableName}`));
       return tables.every((table, index) => triggerNames(index).every((name) => present.has(`${name} ${table}`)));
     }
     case 'accounts': {
@@ -146,6 +144,16 @@ export async function persistFence(
   } catch {
     return false;
   }
+}
+
+async function readFenceTriggers({
+  connection,
+  database,
+}: FenceContext): Promise<{ name: string; tableName: string }[]> {
+  const triggers = await connection.select<{ name: string; tableName: string }>(
+    `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
+  );
+  return triggers.filter(({ name }) => name.startsWith(FENCE_TRIGGER_PREFIX));
 }
 
 function triggerNames(index: number): string[] {
