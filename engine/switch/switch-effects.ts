@@ -355,10 +355,13 @@ export class SwitchEffects {
     const { record } = this.#world;
     const { fence, fencedAccounts, fromPhase, threads } = this.#intent;
     if (fence === 'read_only') {
+      // A server that is away comes back with it, and may be away for long: what is noted is taken away then.
       await this.#trying(() =>
         this.#briefly(this.#from, async (connection) => {
           await persistFence(fence, this.#context(this.#from, connection), false);
         }),
+      ).catch((error: unknown) =>
+        this.#world.log('warn', `the ${this.#from} may come back read_only: ${(error as Error).message}`),
       );
     }
     await record.update(({ verify }) => ({
