@@ -174,6 +174,8 @@ export class StrayWatch {
     if (this.#state === 'watching') this.#state = 'stopped';
     this.#controller.abort();
     this.#alarm.close();
+    if (this.#options.until !== undefined && !this.#isAtEnd)
+      throw new AppError('SERVER_GONE', 'the look at the log of the old primary was cut short');
   }
 
   /** Until something fails, or after DDL, since tables are then read anew. */
