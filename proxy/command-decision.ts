@@ -17,4 +17,6 @@ export type Errand =
   /** It has not told yet what a statement did that failed. */
   | { kind: 'report' }
   /** The statement could not be prepared when the session came to this server. */
-  | { kind: 'prepare'; statement: PreparedStatement };
+  | { kind: 'prepare'; statement: PreparedStatement }
+  /** The same, of SQL's PREPARE. */
+  | { kind: 'prepare-text'; name: string };

@@ -190,6 +190,10 @@ export class CommandTracker {
   beforeStart(command: number, peek: () => Buffer): Errand | null {
     const { state, statements } = this.#options;
     if (state.unreported.isDue && this.#wouldExplain(command, peek)) return { kind: 'report' };
+    if (state.hasMissingTexts && command === COMMAND.QUERY) {
+      const name = this.#missingText(peek().subarray(HEADER_BYTES));
+      if (name !== null) return { kind: 'prepare-text', name };
+    }
     return statements.hasMissing && STATEMENT_ID_COMMANDS.has(command) ? this.#missing(command, peek()) : null;
   }
 
@@ -205,6 +209,16 @@ export class CommandTracker {
     this.#readSql = sql;
     this.#readEffects = effects;
     return false;
+  }
+
+  /** Of SQL's PREPARE, to be executed, and not tried again yet. */
+  #missingText(payload: Buffer): string | null {
+    const { state } = this.#options;
+    const effects = effectsOf(this.#textOf(payload), state);
+    const untried = effects.find(
+      (effect) => effect.kind === 'text-execute' && state.textPrepared.get(effect.name)?.missing === 'untried',
+    );
+    return untried?.kind === 'text-execute' ? untried.name : null;
   }
 
   #missing(command: number, packet: Buffer): Errand | null {
@@ -255,6 +269,12 @@ export class CommandTracker {
     if (this.#isRefused(sql)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     this.#options.state.notePossibleUse(sql);
     if (!this.#options.state.pins.isEmpty && beginsTransaction(sql)) this.#options.state.onTransactionBegun();
+    if (this.#options.state.hasMissingTexts) {
+      const missing = this.#lookForMissing(effects);
+      if (missing === 'gone')
+        return this.#forward(inItsStead(payload, sql, 'DO 0'), { command: COMMAND.QUERY, effects, sql });
+      if (missing !== null) return this.#refuse(missing);
+    }
     const [kill] = effects;
     if (kill?.kind === 'kill' && effects.length === 1) return { kind: 'kill', request: kill };
     const { rewritten, kept } = this.#look(sql, effects);
@@ -262,9 +282,26 @@ export class CommandTracker {
     const mayChangeState = this.#endsWithEof && (effects.length > 0 || sql.includes('('));
     if (rewritten === null || packet.readUIntLE(0, 3) !== payload.length)
       return this.#forward(packet, { command: COMMAND.QUERY, effects, sql, kept, mayChangeState });
-    const before = payload.subarray(0, payload.length - sql.length);
-    const sent = framePacket(Buffer.concat([before, Buffer.from(rewritten.text, 'latin1')]), 0);
+    const sent = inItsStead(payload, sql, rewritten.text);
     return this.#forward(sent, { command: COMMAND.QUERY, effects, sql, rewritten, kept, mayChangeState });
+  }
+
+  /**
+   * A statement of SQL's PREPARE, alone in its text, that could not be prepared here: the execution is told what the server said,
+   * and what takes it away has nothing to do.
+   */
+  #lookForMissing(effects: readonly StatementEffect[]): OwnError | 'gone' | null {
+    const isAlone = !effects.some(({ kind }) => kind === 'several');
+    for (const effect of effects) {
+      if (effect.kind !== 'text-execute' && effect.kind !== 'text-deallocate') continue;
+      const statement = this.#options.state.textPrepared.get(effect.name);
+      const missing = statement?.missing ?? null;
+      if (statement === undefined || missing === null) continue;
+      if (effect.kind === 'text-deallocate') return isAlone ? 'gone' : null;
+      statement.missing = 'untried';
+      return isAlone && missing !== 'untried' ? missing : null;
+    }
+    return null;
   }
 
   #look(sql: string | Buffer, effects: readonly StatementEffect[]): DiagnosticsLook {
@@ -480,6 +517,12 @@ export class CommandTracker {
     this.#capabilities = (isOn ? this.#capabilities | flag : this.#capabilities & ~flag) >>> 0;
     this.#options.state.structureVersion += 1;
   }
+}
+
+/** What is not its text, a query's attributes, stays. */
+function inItsStead(payload: Buffer, sql: string, text: string): Buffer {
+  const before = payload.subarray(0, payload.length - sql.length);
+  return framePacket(Buffer.concat([before, Buffer.from(text, 'latin1')]), 0);
 }
 
 /** SHOW WARNINGS is a statement with rows of its own, GET DIAGNOSTICS alone leaves everything as it was. */

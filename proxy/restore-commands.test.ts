@@ -68,17 +68,13 @@ test('every kind of user variable', () => {
   ]);
 });
 
-test('a statement of SQL, the role and the next transaction are given again', () => {
+test('the role and the next transaction are given again', () => {
   const state = new SessionState(null);
   run(state, `SET ROLE /* mine */ admin, 'other'@'%'`);
-  run(state, `PREPARE s FROM 'SELECT ''a'''`);
   run(state, 'SET TRANSACTION READ ONLY');
   expect(state.takeCatchUps()).toEqual([{ kind: 'next-transaction', sql: 'SET TRANSACTION READ ONLY' }]);
   state.onNextTransaction('SET TRANSACTION READ ONLY', null);
-  expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toEqual([
-    `\x03SET ROLE admin , 'other'@'%'`,
-    `\x03PREPARE \`s\` FROM 'SELECT ''a'''`,
-  ]);
+  expect(texts(restoreCommands(connection, state, emptySnapshot(state)))).toEqual([`\x03SET ROLE admin , 'other'@'%'`]);
   expect(texts(writableCommands(connection, state))).toEqual(['\x03SET @@SESSION.transaction_read_only=0']);
   expect(texts(closingCommands(connection, state))).toEqual([
     `\x03SET @@SESSION.session_track_transaction_info='CHARACTERISTICS'`,

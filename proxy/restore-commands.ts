@@ -30,7 +30,10 @@ export function initDbCommand(schema: string): Buffer {
   return Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from(schema, 'utf8')]);
 }
 
-/** The commands that give a fresh connection the state of a session, to be sent back to back; each must succeed (I5). */
+/**
+ * The commands that give a fresh connection the state of a session, but for its prepared statements, to be sent back to back; each
+ * must succeed (I5).
+ */
 export function restoreCommands(
   connection: BackendConnection,
   state: SessionState,
@@ -49,19 +52,6 @@ export function restoreCommands(
   ]) {
     if (assignments.length > 0) commands.push(ownQuery(connection, `SET ${assignments.join(', ')}`));
   }
-  return [...commands, ...textStatementCommands(connection, state)];
-}
-
-/** A statement resolves its names against the schema in which it was prepared. */
-function textStatementCommands(connection: BackendConnection, state: SessionState): Buffer[] {
-  const commands: Buffer[] = [];
-  let current = state.schema;
-  for (const { schema, restore } of state.textPrepared.values()) {
-    if (schema !== null && schema !== current) commands.push(initDbCommand(schema));
-    current = schema ?? current;
-    commands.push(...restore.map((sql) => ownQuery(connection, sql)));
-  }
-  if (current !== state.schema && state.schema !== null) commands.push(initDbCommand(state.schema));
   return commands;
 }
 

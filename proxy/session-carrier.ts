@@ -2,7 +2,7 @@ import { parseErr } from '../core/wire/err-packet.ts';
 import { COMMAND } from '../core/wire/command.ts';
 import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
 import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
-import { CLIENT_ERROR, ClientError } from './client-error.ts';
+import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
 import {
   closingCommands,
@@ -16,13 +16,16 @@ import {
   writableCommands,
 } from './restore-commands.ts';
 import { isCurrent, parseReadBack, readBackSql, type SessionSnapshot } from './session-snapshot.ts';
-import type { SessionState, StateVersions } from './session-state.ts';
+import type { SessionState, StateVersions, TextStatement } from './session-state.ts';
+import { quoteName } from './sql-pieces.ts';
 import type { StatementDiagnostics } from './statement-diagnostics.ts';
 
 /** A connection with the state of a session at these versions, and the ids that its prepared statements have there. */
 export interface RestoredConnection extends StateVersions {
   connection: BackendConnection;
   statementIds: Map<number, number>;
+  /** Of SQL's PREPARE, by their names: those that cannot be prepared there, and why. */
+  missingTexts: Map<string, OwnError>;
 }
 
 export interface Carried {
@@ -137,8 +140,9 @@ export async function openRestored(
   const connection = await BackendConnection.open(destination, profile, schema);
   try {
     const commands = [trackerCommand(connection), ...restoreCommands(connection, state, snapshot)];
-    const statementIds = await restore(connection, commands, { state, snapshot, statements: statements.all() });
-    return { connection, statementIds, structureVersion, variablesVersion, insertIdVersion };
+    const texts = [...state.textPrepared];
+    const made = await restore(connection, commands, { state, snapshot, texts, statements: statements.all() });
+    return { connection, ...made, structureVersion, variablesVersion, insertIdVersion };
   } catch (error) {
     connection.destroy();
     throw error;
@@ -158,7 +162,8 @@ export async function refresh(
   const { structureVersion } = state;
   const { variablesVersion, insertIdVersion } = snapshot;
   let commands: Buffer[] = [];
-  if (prepared.structureVersion !== structureVersion) {
+  const isAnew = prepared.structureVersion !== structureVersion;
+  if (isAnew) {
     // It came after the values were read, and a reset without them would lose the character set.
     if (snapshot.charset === null) throw new ClientError(CLIENT_ERROR.moveFailed('its state could not be read'));
     statementIds.clear();
@@ -168,8 +173,10 @@ export async function refresh(
   }
   const missing = statements.all().filter(({ clientId }) => !statementIds.has(clientId));
   if (missing.length > 0) commands.push(...writableCommands(connection, state));
-  for (const [clientId, id] of await restore(connection, commands, { state, snapshot, statements: missing }))
-    statementIds.set(clientId, id);
+  const texts = isAnew ? [...state.textPrepared] : [];
+  const made = await restore(connection, commands, { state, snapshot, texts, statements: missing });
+  for (const [clientId, id] of made.statementIds) statementIds.set(clientId, id);
+  if (isAnew) prepared.missingTexts = made.missingTexts;
   prepared.structureVersion = structureVersion;
   prepared.variablesVersion = variablesVersion;
   prepared.insertIdVersion = insertIdVersion;
@@ -188,17 +195,41 @@ export async function prepareMissing(
   state: SessionState,
   statement: PreparedStatement,
 ): Promise<void> {
-  const ids = await restore(connection, writableCommands(connection, state), {
+  const { statementIds } = await restore(connection, writableCommands(connection, state), {
     state,
     snapshot: null,
+    texts: [],
     statements: [statement],
   });
-  statement.backendId = ids.get(statement.clientId) ?? null;
+  statement.backendId = statementIds.get(statement.clientId) ?? null;
+}
+
+/** The same, of SQL's PREPARE. */
+export async function prepareMissingText(
+  connection: BackendConnection,
+  state: SessionState,
+  name: string,
+): Promise<void> {
+  const statement = state.textPrepared.get(name);
+  if (statement === undefined) return;
+  const { missingTexts } = await restore(connection, writableCommands(connection, state), {
+    state,
+    snapshot: null,
+    texts: [[name, statement]],
+    statements: [],
+  });
+  statement.missing = missingTexts.get(name) ?? null;
+}
+
+/** What is prepared anew, and the places of its commands among those that were sent. */
+interface Made {
+  of: PreparedStatement | string;
+  at: readonly number[];
 }
 
 /**
- * Runs `commands`, then prepares `statements`, all sent at once. What keeps transactions from writing comes last: a statement
- * that writes cannot be prepared where the next one may not.
+ * Runs `commands`, then prepares `texts` and `statements`, all sent at once. What keeps transactions from writing comes last: a
+ * statement that writes cannot be prepared where the next one may not.
  */
 async function restore(
   connection: BackendConnection,
@@ -206,36 +237,60 @@ async function restore(
   {
     state,
     snapshot,
+    texts,
     statements,
-  }: { state: SessionState; snapshot: SessionSnapshot | null; statements: PreparedStatement[] },
-): Promise<Map<number, number>> {
+  }: {
+    state: SessionState;
+    snapshot: SessionSnapshot | null;
+    texts: readonly (readonly [name: string, statement: TextStatement])[];
+    statements: PreparedStatement[];
+  },
+): Promise<Pick<RestoredConnection, 'statementIds' | 'missingTexts'>> {
   const sent = [...commands];
-  const prepareAt = new Map<number, PreparedStatement>();
-  // A statement resolves its names against the schema in which it was prepared.
-  let schema = state.schema;
-  for (const statement of statements) {
-    if (statement.schema !== schema && statement.schema !== null) {
-      sent.push(initDbCommand(statement.schema));
-      schema = statement.schema;
+  const made: Made[] = [];
+  // A statement resolves its names against the schema in which it was prepared, which may be gone.
+  let [schema, schemaAt] = [state.schema, [] as number[]];
+  const make = (of: Made['of'], wanted: string | null, own: readonly Buffer[]) => {
+    if (wanted !== schema && wanted !== null) {
+      [schema, schemaAt] = [wanted, [sent.length]];
+      sent.push(initDbCommand(wanted));
     }
-    prepareAt.set(sent.length, statement);
-    sent.push(prepareCommand(statement.text));
-  }
+    made.push({ of, at: [...(wanted === null ? [] : schemaAt), ...own.map((_command, index) => sent.length + index)] });
+    sent.push(...own);
+  };
+  for (const [name, { schema: wanted, restore: own }] of texts)
+    make(name, wanted, own.map((sql) => ownQuery(connection, sql))); // prettier-ignore
+  for (const statement of statements) make(statement, statement.schema, [prepareCommand(statement.text)]);
   if (schema !== state.schema && state.schema !== null) sent.push(initDbCommand(state.schema));
-  if (snapshot !== null && prepareAt.size + state.textPrepared.size > 0 && sent.length > 0)
-    sent.push(...variablesAgainCommands(connection, snapshot));
+  const preparesAny = statements.length + state.textPrepared.size > 0;
+  if (snapshot !== null && preparesAny && sent.length > 0) sent.push(...variablesAgainCommands(connection, snapshot));
   if (sent.length > 0) sent.push(...closingCommands(connection, state));
   const results = await runCommands(connection, sent);
   requireQuiet(connection);
-  const ids = new Map<number, number>();
-  for (const [index, result] of results.entries()) {
-    const statement = prepareAt.get(index);
-    if (result.kind === 'prepared' && statement !== undefined) ids.set(statement.clientId, result.statementId);
+  const ofStatements = new Set(made.flatMap(({ at }) => at));
+  requireSuccess(results.filter((_result, index) => !ofStatements.has(index)));
+  const [statementIds, missingTexts] = [new Map<number, number>(), new Map<string, OwnError>()];
+  for (const { of, at } of made) {
+    const own = at.map((index) => results[index]);
+    const failed = own.find((result) => result?.kind === 'error');
+    const last = own.at(-1);
     // One that cannot be prepared any more (its table is gone) fails when it is executed, as it would have; or can be by then.
-    else if (result.kind === 'error' && statement !== undefined) statement.refusal = result.error.packet;
-    else if (result.kind === 'error' && statement === undefined) throw result.error;
+    if (failed !== undefined && typeof of === 'string') missingTexts.set(of, failed.error.packet);
+    else if (failed !== undefined && typeof of !== 'string') of.refusal = failed.error.packet;
+    else if (last?.kind === 'prepared' && typeof of !== 'string') statementIds.set(of.clientId, last.statementId);
   }
-  return ids;
+  await forget(connection, [...missingTexts.keys()]);
+  return { statementIds, missingTexts };
+}
+
+/** In another schema than its own a statement may have been prepared all the same, with names of another meaning. */
+async function forget(connection: BackendConnection, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await runCommands(
+    connection,
+    names.map((name) => ownQuery(connection, `DEALLOCATE PREPARE ${quoteName(name)}`)),
+  );
+  requireQuiet(connection);
 }
 
 /** Bytes beyond the answers can only be an error sent before the server closes the connection. */

@@ -10,6 +10,7 @@ import { readOnlyCommands } from './restore-commands.ts';
 import {
   HANDSHAKE_COLLATION_MAX,
   prepareMissing,
+  prepareMissingText,
   readDiagnostics,
   readReport,
   type RestoredConnection,
@@ -90,7 +91,8 @@ export class SessionLogin {
     if (errand.kind === 'report') return;
     if (state.diagnostics.needsReading) await readDiagnostics(backend, state.diagnostics);
     state.diagnostics.onOverwritten();
-    await prepareMissing(backend, state, errand.statement);
+    if (errand.kind === 'prepare') await prepareMissing(backend, state, errand.statement);
+    else await prepareMissingText(backend, state, errand.name);
   }
 
   /** See `refusesWrites`. Between two commands, also within a transaction: it counts from the next one on. */
@@ -127,12 +129,13 @@ export class SessionLogin {
   }
 
   /** Goes on with another connection. */
-  rebind(connection: BackendConnection, statementIds: ReadonlyMap<number, number>): void {
+  rebind({ connection, statementIds, missingTexts }: RestoredConnection): void {
     this.backend = connection;
     this.state.refusesWrites = false;
     noteServer(this.state, connection);
     this.state.diagnostics.onOverwritten();
     this.statements.rebind(statementIds);
+    this.state.onMoved(missingTexts);
   }
 }
 

@@ -110,16 +110,17 @@ export class SessionMove {
     const login = session.login();
     const old = login.backend;
     try {
-      const { connection, statementIds } = await login.carryOver(destination, {
+      const restored = await login.carryOver(destination, {
         isSettled,
         blockers: () => session.blockers(),
       });
+      const { connection } = restored;
       if (this.#isClosing()) {
         connection.quit();
         return;
       }
       this.#formerIds = [old.connectionId, ...this.#formerIds].slice(0, FORMER_IDS_MAX);
-      login.rebind(connection, statementIds);
+      login.rebind(restored);
       this.#backendLost = false;
       this.#relay.attach(connection);
       session.onMoved();

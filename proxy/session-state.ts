@@ -2,6 +2,7 @@ import { parseOk, type OkPacket } from '../core/wire/ok-packet.ts';
 import { parseSessionStateChanges, type SessionStateChange } from '../core/wire/session-state-change.ts';
 import { SERVER_STATUS } from '../core/wire/server-status.ts';
 import { callsNoMoreThan } from './called-names.ts';
+import type { OwnError } from './client-error.ts';
 import { ClientTrackers } from './client-trackers.ts';
 import { EffectPins } from './effect-pins.ts';
 import { inSchema } from './execution-effects.ts';
@@ -65,6 +66,8 @@ export interface TextStatement {
   meaning: TextMeaning;
   /** Of each execution. */
   effects: readonly StatementEffect[];
+  /** Not on the server that the session uses now, where its table or schema may be gone; or what the last attempt to prepare it said. */
+  missing: 'untried' | OwnError | null;
 }
 
 /** What has to be asked for, or said again, right after the client's command, or the state would not be known. */
@@ -116,6 +119,8 @@ export class SessionState implements StateVersions, Reading {
   /** Our own `transaction_read_only` is on, whatever the client wants: see `refusesWrites`. */
   refusesWrites = false;
   readonly textPrepared = new Map<string, TextStatement>();
+  /** Some could not be prepared on the server that the session came to. */
+  hasMissingTexts = false;
   readonly pins = new Pins();
   readonly #effectPins = new EffectPins(this.pins);
   readonly diagnostics = new StatementDiagnostics();
@@ -337,6 +342,12 @@ export class SessionState implements StateVersions, Reading {
     this.pins.removePrefix(TABLE_LOCK_PIN);
   }
 
+  /** The session came to another server, where only these could not be prepared. */
+  onMoved(missingTexts: ReadonlyMap<string, OwnError>): void {
+    for (const [name, statement] of this.textPrepared) statement.missing = missingTexts.has(name) ? 'untried' : null;
+    this.hasMissingTexts = missingTexts.size > 0;
+  }
+
   /** The text of a statement that was prepared from a variable. */
   onPreparedText(name: string, text: Buffer): void {
     const hex = text.toString('hex');
@@ -351,7 +362,8 @@ export class SessionState implements StateVersions, Reading {
     const { charset, modes } = meaningOf(sql.replaceAll(/[^\x20-\x7e]/g, ' '), this);
     const found = effectsOfExecution(sql, { ...PLAIN_READING, escapesByBackslash: this.escapesByBackslash });
     const effects = inSchema(found, this.schema);
-    this.textPrepared.set(name, { schema: this.schema, restore, meaning: { charset, modes }, effects });
+    const meaning = { charset, modes };
+    this.textPrepared.set(name, { schema: this.schema, restore, meaning, effects, missing: null });
     this.structureVersion += 1;
     this.onStart(effects);
   }
@@ -478,7 +490,7 @@ export class SessionState implements StateVersions, Reading {
         const restore = [`PREPARE ${quoteName(effect.name)} FROM '${effect.text}'`];
         const meaning = meaningOf(effect.name + effect.text, this);
         const effects = inSchema(effect.inner, this.schema);
-        this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning, effects });
+        this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning, effects, missing: null });
         break;
       }
       case 'text-prepare-from':

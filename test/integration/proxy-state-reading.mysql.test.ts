@@ -342,6 +342,43 @@ const PREPARED: ReadingCase[] = [
     probe: ['CREATE TEMPORARY TABLE passing (a INT)', EXECUTE_FIRST],
     isRewritten: true,
   },
+  ...([false, true] as const).flatMap((isOpenedAhead): ReadingCase[] => [
+    {
+      name: `a statement of PREPARE whose table is gone, is there again, and is gone (opened ahead: ${isOpenedAhead})`,
+      setUp: [
+        'CREATE TABLE IF NOT EXISTS passing (a INT)',
+        `PREPARE s FROM 'SELECT * FROM passing'`,
+        `PREPARE s2 FROM 'SELECT * FROM passing'`,
+        'DROP TABLE passing',
+      ],
+      probe: [
+        'EXECUTE s',
+        'SHOW WARNINGS',
+        'DEALLOCATE PREPARE s2',
+        'CREATE TEMPORARY TABLE passing (a INT)',
+        'EXECUTE s',
+        'DO 1; EXECUTE s',
+        'EXECUTE s2',
+      ],
+      isRewritten: true,
+      ...(isOpenedAhead ? { isOpenedAhead } : {}),
+    },
+    {
+      name: `statements whose schema is gone (opened ahead: ${isOpenedAhead})`,
+      setUp: [
+        'CREATE DATABASE passing',
+        'USE passing',
+        prepare('CREATE TABLE made (a INT)'),
+        `PREPARE s FROM 'CREATE TABLE made (a INT)'`,
+        'USE app',
+        `PREPARE last FROM 'SELECT DATABASE()'`,
+        'DROP DATABASE passing',
+      ],
+      probe: ['EXECUTE s', EXECUTE_FIRST, 'EXECUTE last', 'SELECT DATABASE()'],
+      isRewritten: true,
+      ...(isOpenedAhead ? { isOpenedAhead } : {}),
+    },
+  ]),
   {
     name: 'a statement whose table is gone, and is there again',
     setUp: ['CREATE TABLE IF NOT EXISTS passing (a INT)', prepare('SELECT * FROM passing'), 'DROP TABLE passing'],
@@ -915,6 +952,7 @@ describe.each([
       await root.query(`CREATE ROLE reader; GRANT reader TO app@'%'; SET DEFAULT ROLE reader ${to} app@'%'`);
       if (to === 'TO') await root.query(`GRANT SESSION_VARIABLES_ADMIN ON *.* TO app@'%'`);
       await root.query('CREATE TABLE app.numbered (id INT PRIMARY KEY AUTO_INCREMENT, n INT)');
+      await root.query(`GRANT ALL ON passing.* TO app@'%'`);
       await root.query('CREATE PROCEDURE app.add_one() INSERT INTO app.t (n) VALUES (1)');
       await root.query('CREATE PROCEDURE app.leave_temporary() CREATE TEMPORARY TABLE left_behind (a INT)');
       await root.query(`SET GLOBAL log_bin_trust_function_creators = 1`);
