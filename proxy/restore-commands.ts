@@ -144,7 +144,16 @@ function variableOn({ isMariaDb }: BackendConnection, name: string): string {
 
 function textOn(server: BackendConnection, name: string, value: Buffer): string {
   const text = value.toString('latin1');
+  if (name === 'sql_mode' && !server.isMariaDb) return withoutGone(text);
   return name === 'collation_connection' ? collationOfSession(text, server) : text;
+}
+
+/** MariaDB has it by default; MySQL took it away when it began to behave as with it, always. Source: MySQL 8.0 manual, "Server SQL Modes". */
+function withoutGone(modes: string): string {
+  return modes
+    .split(',')
+    .filter((mode) => mode !== 'NO_AUTO_CREATE_USER')
+    .join(',');
 }
 
 /** The collation last: setting the character set of the connection sets it to the default one. */

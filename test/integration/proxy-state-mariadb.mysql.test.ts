@@ -2,7 +2,7 @@ import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
-import { client, createAppSchema, direct } from '../support/proxy-clients.ts';
+import { client, createAppSchema, direct, rowsOf } from '../support/proxy-clients.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
 import { SESSION_STATES, outcome } from '../support/session-states.ts';
 
@@ -87,6 +87,19 @@ describe.each(['mariadb-11.8', 'mariadb-10.11'] as const)('from %s to MySQL', (f
     expect(await pins()).toEqual(['SET TRANSACTION, which may be used up']);
     for (const sql of ['BEGIN', 'SELECT * FROM whoami', 'COMMIT']) await connection.query(sql);
     expect(await pins()).toEqual([]);
+  });
+
+  test('sql_mode made of the default of MariaDB, in which is one that MySQL does not know', async () => {
+    await using own = await ProxyHarness.start({ source: servers.source, target });
+    await using connection = await client(own.port);
+    const mode = async () => rowsOf(connection, 'SELECT @@sql_mode AS mode');
+    await connection.query(`SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')`);
+    const before = String((await mode())[0]?.['mode']);
+    expect(before).toContain('NO_AUTO_CREATE_USER');
+    await own.switchTo('target', { prepare: false });
+    expect(await mode()).toEqual([{ mode: before.replace('NO_AUTO_CREATE_USER,', '') }]);
+    await own.switchTo('source', { prepare: false });
+    expect(await mode()).toEqual([{ mode: before }]);
   });
 
   test('variables that rule the next transaction, whose names MySQL does not know', async () => {
