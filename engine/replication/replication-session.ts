@@ -14,7 +14,7 @@ import { checkDdlDuringCopy } from '../ddl/ddl-during-copy.ts';
 import { lastOf, type LastApplied } from './last-applied.ts';
 import type { ReplicationOptions } from './replication-options.ts';
 import { ServerConnection } from '../server/connection.ts';
-import { executedPosition, settledPosition } from '../server/position.ts';
+import { executedPosition, holdsSoon, settledPosition, visiblePosition } from '../server/position.ts';
 import type { DurablePosition } from '../sidecar.ts';
 import { definitionsAfter, type Definitions, type StreamSchema } from '../ddl/stream-schema.ts';
 import type { ChangeStream } from '../stream/change-stream.ts';
@@ -196,6 +196,7 @@ export class ReplicationSession {
     const { applier, applied, definitions, options, signal } = this.#parts;
     const durable = { position: applied.toString(), readFrom: this.#readFrom, last: this.#last };
     await using origin = await ServerConnection.open(this.#parts.options.origin);
+    await this.#untilVisible(origin);
     let orphans: Orphans | undefined;
     await applier.repeat(durable, async (destination) => {
       orphans ??= cascades.orphans({ destination, origin, tables: definitions });
@@ -203,6 +204,15 @@ export class ReplicationSession {
     });
     if (orphans?.hasAsked !== true) return applied.clone();
     return (await settledPosition(origin, options.flavor, signal)) ?? (await executedPosition(origin, options.flavor));
+  }
+
+  /** A semi-synchronous origin gives us transactions before it shows them: a row of such a one is not gone. Tried again in another session. */
+  async #untilVisible(origin: ServerConnection): Promise<void> {
+    const { applied, options, signal } = this.#parts;
+    const isVisible = async () => (await visiblePosition(origin, options.flavor)).covers(applied);
+    if (await holdsSoon(isVisible, signal)) return;
+    const message = `the origin does not show yet what is in its log up to ${applied.toString()}`;
+    throw new AppError('SERVER_GONE', message, { details: { errno: 0 } });
   }
 
   /**
