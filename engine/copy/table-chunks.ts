@@ -1,18 +1,21 @@
 import { normalizer, selectExpression } from '../schema/column-sql.ts';
-import type { Column, Table } from '../schema/table.ts';
+import { rowBytes, type Column, type Table } from '../schema/table.ts';
 import { quoteName, type Bytes, type ServerConnection } from '../server/connection.ts';
 import type { Chunk, Gap } from './chunk.ts';
 import { keyColumns, rangePredicate, tableByKey, type Bound } from './key-range.ts';
 
 const CHUNK_ROWS_MAX = 500_000;
+/** In a chunk of rows whose size nobody knows yet. */
+const ROWS_UNKNOWN = 1000;
 /** Keys with more room between them than this are cut by counting rows, not by arithmetic. */
 const SPREAD_MAX = 4n;
 const INTEGERS = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
 
 /**
  * Cuts one table into chunks of about `chunkBytes`, in the order of its key. The server says where: dense integer keys
- * by arithmetic between the smallest and the largest, all others by the key of the n-th row from here. Rows per chunk
- * follow what landed chunks weighed. One caller at a time: `next` waits for the one before it.
+ * by arithmetic between the smallest and the largest, all others by the key of the n-th row from here. Also a table that is
+ * small by its statistics is asked for that row: they may be of when it was empty (STATS_AUTO_RECALC=0, or filled a moment ago).
+ * Rows per chunk follow what landed chunks weighed. One caller at a time: `next` waits for the one before it.
  */
 export class TableChunks {
   readonly table: Table;
@@ -30,7 +33,8 @@ export class TableChunks {
     this.#key = keyColumns(table);
     this.#gaps = [...gaps];
     this.#chunkBytes = chunkBytes;
-    this.#rowsPerChunk = rowsIn(chunkBytes, table.rowsEstimate, table.bytes);
+    const average = rowBytes(table);
+    this.#rowsPerChunk = average === null ? ROWS_UNKNOWN : rowsOf(chunkBytes, average);
   }
 
   /** False once every chunk has been handed out. */
@@ -40,7 +44,7 @@ export class TableChunks {
 
   /** What a chunk turned out to hold. */
   landed(rows: number, bytes: number): void {
-    if (rows > 0) this.#rowsPerChunk = Math.ceil((this.#rowsPerChunk + rowsIn(this.#chunkBytes, rows, bytes)) / 2);
+    if (rows > 0) this.#rowsPerChunk = Math.ceil((this.#rowsPerChunk + rowsOf(this.#chunkBytes, bytes / rows)) / 2);
   }
 
   /** The next chunk, or null when all are handed out. `reader` asks the source for bounds. */
@@ -62,7 +66,6 @@ export class TableChunks {
   }
 
   async #bound(gap: Gap, reader: ServerConnection): Promise<Bound | null> {
-    if (this.table.bytes <= this.#chunkBytes && gap.lower === null && gap.upper === null) return null;
     if (this.#arithmetic === undefined) this.#arithmetic = await this.#decide(reader);
     const integer = gap.upper === null ? await this.#nextInteger(gap, reader) : null;
     if (integer !== null) return integer;
@@ -112,9 +115,8 @@ export class TableChunks {
   }
 }
 
-function rowsIn(chunkBytes: number, rows: number, bytes: number): number {
-  const rowBytes = Math.max(1, bytes / Math.max(1, rows));
-  return Math.min(CHUNK_ROWS_MAX, Math.max(1, Math.floor(chunkBytes / rowBytes)));
+function rowsOf(bytes: number, average: number): number {
+  return Math.min(CHUNK_ROWS_MAX, Math.max(1, Math.floor(bytes / Math.max(1, average))));
 }
 
 function sameBound(a: Bound, b: Bound | null): boolean {

@@ -47,6 +47,18 @@ export interface Table {
   partitioned?: boolean;
 }
 
+/** What InnoDB itself needs for a row: 5 bytes of header, 13 of transaction and rollback pointer, and a key. */
+const ROW_BYTES_MIN = 19;
+
+/**
+ * Bytes of a row, on the average; null: not known. InnoDB counts rows as they come, and pages only when it makes statistics: those
+ * of a table that was filled a moment ago, or with STATS_AUTO_RECALC=0, may be of when it was empty.
+ */
+export function rowBytes({ rowsEstimate, bytes }: Pick<Table, 'rowsEstimate' | 'bytes'>): number | null {
+  const average = bytes / Math.max(1, rowsEstimate);
+  return average < ROW_BYTES_MIN ? null : average;
+}
+
 /**
  * One value per column of the table, in canonical form; undefined for a column that the event does not have.
  *

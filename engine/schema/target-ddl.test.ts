@@ -15,7 +15,7 @@ const COLLATIONS = new Set([
   'utf8mb3_general_ci',
 ]);
 
-function ddlOf(createSql: string, deferIndexes = true, bytes = 1e9) {
+function ddlOf(createSql: string, deferIndexes = true, { bytes = 1e9, rowsEstimate = 0 } = {}) {
   const table: Table = {
     schema: 's`x',
     name: 't',
@@ -23,7 +23,7 @@ function ddlOf(createSql: string, deferIndexes = true, bytes = 1e9) {
     key: null,
     uniqueKeys: [],
     createSql,
-    rowsEstimate: 0,
+    rowsEstimate,
     bytes,
   };
   return targetDdl(table, { collations: COLLATIONS, deferIndexes });
@@ -76,10 +76,12 @@ test('nothing but foreign keys is deferred without deferIndexes', () => {
 
 test('a small table has its indexes from the start, and they are looked for at the end', () => {
   const create = 'CREATE TABLE `t` (`a` int NOT NULL, PRIMARY KEY (`a`), KEY `x` (`a`)) ENGINE=InnoDB';
-  const ddl = ddlOf(create, true, 16_384);
+  const ddl = ddlOf(create, true, { bytes: 16_384 });
   expect(ddl.create).toContain('KEY `x` (`a`)');
   expect(ddl.indexes.map(({ name }) => name)).toEqual(['x']);
   expect(ddlOf(create).create).not.toContain('KEY `x`');
+  // As many rows do not fit into one page: its size is of when it was empty.
+  expect(ddlOf(create, true, { bytes: 16_384, rowsEstimate: 20_000 }).create).not.toContain('KEY `x`');
 });
 
 test("MariaDB's definitions become MySQL's", () => {

@@ -1,6 +1,6 @@
 import { definitionName, indexColumns, parseCreate, type Definition } from './create-statement.ts';
 import { isWord, joined } from './ddl-lexer.ts';
-import type { Table } from './table.ts';
+import { rowBytes, type Table } from './table.ts';
 import {
   translateCheck,
   translateColumn,
@@ -54,7 +54,7 @@ export function targetDdl(
     notes,
   };
   const needed = indexOfAutoIncrement(definitions);
-  const isInPlace = !deferIndexes || table.bytes < SMALL_BYTES;
+  const isInPlace = !deferIndexes || (table.bytes < SMALL_BYTES && rowBytes(table) !== null);
   for (const definition of definitions) {
     const subject = `${table.name}.${definitionName(definition) ?? definition.kind}`;
     const part = (text: string) => ({ name: definitionName(definition) ?? '', add: `ADD ${text}` });

@@ -196,6 +196,30 @@ test('a key far behind the others that comes while the table is copied does not 
   expect(bounds.at(-1)).toBeNull();
 });
 
+test.each(['mysql', 'mariadb'] as const)(
+  'a table of %s that is empty by its statistics does not become one chunk',
+  async (flavor) => {
+    const server = flavor === 'mysql' ? mysql : mariadb;
+    const schema = `stale_${flavor}`;
+    await using source = await connect(server);
+    await source.write(`CREATE DATABASE ${schema}`);
+    await source.write(
+      `CREATE TABLE ${schema}.t (id INT PRIMARY KEY, v CHAR(200)) STATS_PERSISTENT=1 STATS_AUTO_RECALC=0`,
+    );
+    await source.rows(`ANALYZE TABLE ${schema}.t`);
+    await source.write(`INSERT INTO ${schema}.t SELECT n, REPEAT('x', 200) FROM ${numbers(20_000)}`);
+    const tables = await prepare(server, schema);
+    expect(tables.map(({ bytes }) => bytes)).toEqual([16_384]);
+    await copy(server, tables, { chunkBytes: 400_000 });
+    for (const table of tables) {
+      const chunks = await chunksOf(table);
+      expect(Math.max(...chunks.map(({ bytes }) => bytes))).toBeLessThan(1_000_000);
+      expect(chunks.length).toBeGreaterThan(4);
+    }
+    await expectEqual(server, tables);
+  },
+);
+
 describe('a table of 200,000 rows', () => {
   const schema = 'many';
   let tables: Table[];
