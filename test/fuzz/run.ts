@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz -- [--cases 1000000] [--seed N]`: prints the seed first, memory as it goes, and the report.
- * `npm run fuzz -- --state [--minutes N] [--seed N] [--source FLAVOR]`: state of sessions on real servers.
+ * `npm run fuzz -- --state [--minutes N] [--seed N] [--source FLAVOR] [--target FLAVOR]`: state of sessions on real servers.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -13,12 +13,20 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     state: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '10' },
+    target: { type: 'string' },
     source: { type: 'string', multiple: true, default: ['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] },
   },
 });
 if (values.state) {
   const only = values.seed === undefined ? null : Number(values.seed);
-  process.exit(await runStateFuzz({ minutes: Number(values.minutes), seed: only, sources: values.source }));
+  process.exit(
+    await runStateFuzz({
+      minutes: Number(values.minutes),
+      seed: only,
+      sources: values.source,
+      target: values.target ?? null,
+    }),
+  );
 }
 const seed = Number(values.seed ?? randomInt(2 ** 31));
 const cases = Number(values.cases);

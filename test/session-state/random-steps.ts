@@ -1,10 +1,19 @@
 import type { SeededRandom } from '../property/seeded-random.ts';
 import type { SessionStep } from './session-step.ts';
-import { ANYWHERE, CHARSETS, MARIADB_ONLY, MYSQL_ONLY, SQL_MODES } from './variable-values.ts';
+import {
+  ANYWHERE,
+  CHARSETS,
+  CHARSETS_OF_ONE_COLLATION,
+  MARIADB_ONLY,
+  MYSQL_ONLY,
+  SQL_MODES,
+} from './variable-values.ts';
 
 export interface StepChoice {
   random: SeededRandom;
   onMariaDb: boolean;
+  /** To be taken by both flavors, with the same effect. */
+  isMixed: boolean;
 }
 
 /** The names of user variables; the battery asks for them all. */
@@ -20,7 +29,7 @@ const EVERYWHERE: Texts = [
   [2, ({ random }) => `SELECT n, @b := n + 1 FROM three WHERE (@a := n) > ${random.int(0, 3)}`],
   [5, setNames],
   [3, ({ random }) => `USE ${random.pick(['PLACE', 'PLACE_other', '`PLACE`'])}`],
-  [4, ({ random }) => random.pick(FAILURES)],
+  [4, ({ random, isMixed }) => random.pick(isMixed ? FAILURES.filter((text) => !HALF_DONE.test(text)) : FAILURES)],
   [4, ({ random }) => random.pick(READS)],
   [5, prepareText],
   [1, ({ random }) => random.pick(WITH_PARAMETERS)],
@@ -55,7 +64,8 @@ export function randomStep(choice: StepChoice, preparedMax: number): SessionStep
     [8, 'prepare'],
     [preparedMax > 0 ? 14 : 0, 'statement'],
     [2, 'init-db'],
-    [1, 'reset-connection'],
+    // It brings the server's own default character set.
+    [choice.isMixed ? 0 : 1, 'reset-connection'],
     [1, 'change-user'],
     [0.3, 'set-option'],
   ] as const);
@@ -93,7 +103,8 @@ function statementStep(random: SeededRandom, nth: number): SessionStep {
 }
 
 function randomText(choice: StepChoice): string {
-  const text = choice.random.weighted(choice.onMariaDb ? ON_MARIADB : EVERYWHERE)(choice);
+  const { onMariaDb, isMixed } = choice;
+  const text = choice.random.weighted(onMariaDb && !isMixed ? ON_MARIADB : EVERYWHERE)(choice);
   return choice.random.weighted([
     [10, text],
     [1, `/* SET @a = 1; ' */ ${text}`],
@@ -117,8 +128,9 @@ function setVariables(choice: StepChoice): string {
     .join(', ')}`;
 }
 
-function assignment({ random, onMariaDb }: StepChoice): string {
-  const [name, values] = random.pick([...ANYWHERE, ...(onMariaDb ? MARIADB_ONLY : MYSQL_ONLY)]);
+function assignment({ random, onMariaDb, isMixed }: StepChoice): string {
+  const ofOne = onMariaDb ? MARIADB_ONLY : MYSQL_ONLY;
+  const [name, values] = random.pick([...ANYWHERE, ...(isMixed ? [] : ofOne)]);
   const said = random.weighted([
     [6, name],
     [2, name.toUpperCase()],
@@ -133,14 +145,15 @@ function assignment({ random, onMariaDb }: StepChoice): string {
     [1, `@@LOCAL.${said}`],
     [0.5, `@@session . ${said}`],
   ]);
-  const written = random.pick(values);
+  const written = random.pick(isMixed ? values.filter(isItsOwn) : values);
+  const ofDefault = isMixed ? 0 : 1;
   const assigned = random.weighted([
     [10, written],
-    [2, 'DEFAULT'],
-    [1, `@@global.${name}`],
+    [2 * ofDefault, 'DEFAULT'],
+    [ofDefault, `@@global.${name}`],
     [1, /^[\d.]+$/.test(written) ? `${written} + 0` : written],
     [1, /^\d+$/.test(written) ? `(SELECT ${written})` : written],
-    [1, `@@${name}`],
+    [ofDefault, `@@${name}`],
   ]);
   return `${target}${random.pick([' = ', '=', ' := ', ' /* = */ = '])}${assigned}`;
 }
@@ -154,8 +167,13 @@ function userAssignment(choice: StepChoice): string {
   return `@${random.pick(USER_VARIABLES)} ${random.pick(['=', ':='])} ${value(choice)}`;
 }
 
-function value({ random }: StepChoice): string {
-  return random.pick(VALUES);
+function value({ random, isMixed }: StepChoice): string {
+  return random.pick(isMixed ? VALUES.filter(isItsOwn) : VALUES);
+}
+
+/** Made of no default of its server, neither by name nor as that of a character set, and of the same type and precision on each. */
+function isItsOwn(written: string): boolean {
+  return !/@@s|USING (?:ucs2|utf16)|^\d+\/\d+$|JSON_/.test(written);
 }
 
 const VALUES = [
@@ -170,15 +188,15 @@ const VALUES = [
   `CONVERT(NULL USING latin1)`, `CAST(NULL AS DOUBLE)`, '(SELECT n FROM three WHERE n > 5)', `MAKETIME(1, 2, 3)`, `_utf8mb4 'u' COLLATE utf8mb4_general_ci`,
 ]; // prettier-ignore
 
-function setNames({ random, onMariaDb }: StepChoice): string {
-  const charset = random.pick(CHARSETS);
+function setNames({ random, onMariaDb, isMixed }: StepChoice): string {
+  const charset = random.pick(isMixed ? CHARSETS_OF_ONE_COLLATION : CHARSETS);
   return random.pick([
     `SET NAMES ${charset}`,
     `SET NAMES '${charset}'`,
     onMariaDb ? 'SET NAMES utf8mb4 COLLATE utf8mb4_bin' : `SET NAMES utf8mb4 COLLATE utf8mb4_ja_0900_as_cs`,
     'SET NAMES latin1 COLLATE latin1_german2_ci',
     `SET CHARACTER SET ${charset}`,
-    'SET NAMES DEFAULT',
+    ...(isMixed ? [] : ['SET NAMES DEFAULT']),
     `SET character_set_results = ${random.pick(['NULL', 'latin1', 'binary'])}`,
     `SET collation_connection = ${random.pick(['latin1_bin', 'utf8mb4_unicode_ci', 'gbk_bin'])}`,
     `SET character_set_connection = ${charset}, @@session.character_set_client = ${charset}`,
@@ -202,6 +220,9 @@ const FAILURES = [
   'EXECUTE nothing',
   `PREPARE p1 FROM 'SELECT FROM'`,
 ];
+
+/** By one flavor and not by the other. */
+const HALF_DONE = /sort_buffer|INTO @/;
 
 const READS = [
   'SELECT 1',

@@ -1,5 +1,5 @@
 import { SeededRandom } from '../property/seeded-random.ts';
-import { randomStep } from './random-steps.ts';
+import { randomStep, type StepChoice } from './random-steps.ts';
 import type { SessionStep } from './session-step.ts';
 
 /** When the connection to the other side is opened: not at all, before the session's last steps, right before the move. */
@@ -19,11 +19,11 @@ export interface SessionCase {
   after: SessionStep[];
 }
 
-export function randomCase(seed: number, { onMariaDb }: { onMariaDb: boolean }): SessionCase {
+export function randomCase(seed: number, { onMariaDb, isMixed }: Omit<StepChoice, 'random'>): SessionCase {
   const random = new SeededRandom(seed);
   let preparedMax = 0;
   const step = () => {
-    const next = randomStep({ random, onMariaDb }, preparedMax);
+    const next = randomStep({ random, onMariaDb, isMixed }, preparedMax);
     if (next.kind === 'prepare') preparedMax += 1;
     return next;
   };
@@ -37,13 +37,19 @@ export function randomCase(seed: number, { onMariaDb }: { onMariaDb: boolean }):
   const before = random.times(random.int(1, 14), step);
   // What takes locks or rows would meet the session that it is compared with, on the same server by then.
   const isTried = (each: SessionStep) =>
-    each.kind === 'query' && isHarmless(each.text) && !(onMariaDb && PREPARED_FROM_VARIABLE.test(each.text));
+    each.kind === 'query' &&
+    isHarmless(each.text) &&
+    !(onMariaDb && PREPARED_FROM_VARIABLE.test(each.text)) &&
+    !(isMixed && TELLS_WARNINGS.test(each.text));
   const after = random.times(random.int(0, 3), step).filter(isTried);
   return { seed, preparation, collation, isOld, before, after };
 }
 
 /** Whether what is prepared ends MariaDB's list of warnings is not known to who answers SHOW WARNINGS behind it. */
 const PREPARED_FROM_VARIABLE = /\bPREPARE\b[^]*\bFROM @/i;
+
+/** Each flavor warns of other things, in other words. */
+const TELLS_WARNINGS = /\bSHOW\b|_count\b/i;
 
 function isHarmless(text: string): boolean {
   return (

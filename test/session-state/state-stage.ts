@@ -14,9 +14,11 @@ export const PLACES = 12;
 
 export const schemaAt = (place: number) => `place${place}`;
 
-/** Two servers of one flavor with the same in them, and a proxy in front. */
+/** Two servers with the same in them, of one flavor or not, and a proxy in front. */
 export class StateStage implements AsyncDisposable {
   readonly onMariaDb: boolean;
+  /** From MariaDB to MySQL. */
+  readonly isMixed: boolean;
   readonly source: RunningServer;
   readonly target: RunningServer;
   readonly proxy: ProxyHarness;
@@ -31,13 +33,14 @@ export class StateStage implements AsyncDisposable {
     this.target = servers.target;
     this.proxy = servers.proxy;
     this.variables = servers.variables;
-    this.onMariaDb = servers.source.flavor.startsWith('mariadb');
+    this.onMariaDb = isMariaDb(servers.source);
+    this.isMixed = this.onMariaDb !== isMariaDb(servers.target);
     this.#resources = resources;
   }
 
-  static async start(flavor: Flavor): Promise<StateStage> {
+  static async start(from: Flavor, to = from): Promise<StateStage> {
     await using resources = new AsyncDisposableStack();
-    const { source, target } = resources.use(await startServerPair(flavor, flavor));
+    const { source, target } = resources.use(await startServerPair(from, to));
     await Promise.all([source, target].map(createPlaces));
     const proxy = resources.use(await ProxyHarness.start({ source, target }));
     const variables = variablesQuestion(await commonVariables(source, target));
@@ -51,6 +54,11 @@ export class StateStage implements AsyncDisposable {
   /** Where sessions move to next. */
   get otherSide(): Side {
     return this.proxy.record.primary === 'source' ? 'target' : 'source';
+  }
+
+  /** Between flavors one way alone is tried. */
+  async goBack(): Promise<void> {
+    if (this.isMixed && this.otherSide === 'source') await this.proxy.switchTo('source', { prepare: false });
   }
 
   /** The tables as at the start, on both servers, for `cases` at their places. */
@@ -85,8 +93,13 @@ export class StateStage implements AsyncDisposable {
   }
 }
 
-/** Those that are the same in fresh sessions of both. */
+function isMariaDb({ flavor }: RunningServer): boolean {
+  return flavor.startsWith('mariadb');
+}
+
+/** Those that are the same in fresh sessions of both; MariaDB 11 takes a login's collation for the default one. Another flavor's defaults are not the session's, and do not come with it. */
 async function commonVariables(source: RunningServer, target: RunningServer): Promise<string[]> {
+  const isMixed = isMariaDb(source) !== isMariaDb(target);
   const [first, second] = await Promise.all(
     [source, target].map(async (server) => {
       await using connection = await direct(server);
@@ -94,7 +107,11 @@ async function commonVariables(source: RunningServer, target: RunningServer): Pr
       return new Map(rows.map(({ Variable_name: name, Value: value }) => [String(name), String(value)]));
     }),
   );
-  return [...(first ?? [])].filter(([name, value]) => second?.get(name) === value).map(([name]) => name);
+  return [...(first ?? [])]
+    .filter(([name, value]) =>
+      isMixed ? second?.has(name) && !name.startsWith('collation_') : second?.get(name) === value,
+    )
+    .map(([name]) => name);
 }
 
 async function createPlaces(server: RunningServer): Promise<void> {
@@ -102,10 +119,10 @@ async function createPlaces(server: RunningServer): Promise<void> {
   await using root = await direct(server, { multipleStatements: true });
   await root.query('SET GLOBAL lock_wait_timeout = 3; SET GLOBAL innodb_lock_wait_timeout = 3');
   await root.query(`CREATE ROLE reader; GRANT reader TO app@'%'; SET GLOBAL log_bin_trust_function_creators = 1`);
-  const isMariaDb = server.flavor.startsWith('mariadb');
-  await root.query(isMariaDb ? `SET DEFAULT ROLE reader FOR app@'%'` : `SET DEFAULT ROLE reader TO app@'%'`);
+  const onMariaDb = isMariaDb(server);
+  await root.query(onMariaDb ? `SET DEFAULT ROLE reader FOR app@'%'` : `SET DEFAULT ROLE reader TO app@'%'`);
   await root.query(TIME_ZONE.join('; '));
-  if (isMariaDb) await root.query(`GRANT SUPER, BINLOG ADMIN, BINLOG REPLAY ON *.* TO app@'%'`);
+  if (onMariaDb) await root.query(`GRANT SUPER, BINLOG ADMIN, BINLOG REPLAY ON *.* TO app@'%'`);
   else {
     await root.query(
       `GRANT SESSION_VARIABLES_ADMIN ON *.* TO app@'%'; GRANT SELECT ON performance_schema.* TO app@'%'`,

@@ -132,4 +132,6 @@ export const MARIADB_ONLY: readonly VariableValues[] = [
   ['explicit_defaults_for_timestamp', ['0', '1']],
 ];
 
+/** Their default collation is the same wherever they are known. */
+export const CHARSETS_OF_ONE_COLLATION = ['latin1', 'gbk', 'sjis', 'binary', 'cp1251'] as const;
 export const CHARSETS = ['utf8mb4', 'latin1', 'gbk', 'sjis', 'binary', 'utf8mb3', 'cp1251'] as const;
