@@ -2,6 +2,7 @@ import { gapsOf, type Chunk } from '../copy/chunk.ts';
 import { keyColumns } from '../copy/key-range.ts';
 import { TableChunks } from '../copy/table-chunks.ts';
 import type { RowKey } from '../apply/window.ts';
+import { rowBytes, type Table } from '../schema/table.ts';
 import type { ServerConnection, Value } from '../server/connection.ts';
 import { checkChunk } from './check-chunk.ts';
 import { mirroredDifference, type RowDifference } from './compare-digests.ts';
@@ -40,11 +41,12 @@ export class TableVerification {
   ) {
     this.table = table;
     this.#events = events;
-    this.#chunks = new TableChunks(table.source.table, gapsOf(done), chunkBytes);
+    const measured = measuredTable(table);
+    this.#chunks = new TableChunks(measured, gapsOf(done), chunkBytes);
     this.progress = new TableProgress(
       table.name,
-      keyColumns(table.source.table),
-      Math.max(1, Math.ceil(table.source.table.bytes / chunkBytes)),
+      keyColumns(measured),
+      Math.max(1, Math.ceil(measured.bytes / chunkBytes)),
     );
     if (done.length > 0) this.#goOn(done);
   }
@@ -109,4 +111,10 @@ export class TableVerification {
   #endIfSettled(): void {
     if (!this.#chunks.open && this.#done === this.#cut && this.#unsure.size === 0) this.progress.ended();
   }
+}
+
+/** The source's table, of the size that the target has where the source does not know it. */
+function measuredTable({ source, target }: TablePair): Table {
+  const { rowsEstimate, bytes } = rowBytes(source.table) === null ? target.table : source.table;
+  return { ...source.table, rowsEstimate, bytes };
 }
