@@ -222,7 +222,7 @@ const FAILURES = [
 ];
 
 /** By one flavor and not by the other. */
-const HALF_DONE = /sort_buffer|INTO @/;
+const HALF_DONE = /sort_buffer|INTO @|assigned/;
 
 const READS = [
   'SELECT 1',
