@@ -54,7 +54,7 @@ const sound: Examination = {
   document: document(),
   route,
   servers: {
-    source: { ...server, readOnly: true, progress: [{ direction: 'reverse', position: '' }] },
+    source: { ...server, readOnly: true, fenceStands: true, progress: [{ direction: 'reverse', position: '' }] },
     target: server,
   },
   streams: [
@@ -89,7 +89,12 @@ const CASES: [string, Partial<Examination>, string[]][] = [
   ['sound', {}, []],
   [
     'the fence is gone',
-    { servers: { source: { ...server, progress: sound.servers?.source.progress ?? [] }, target: server } },
+    {
+      servers: {
+        source: { ...server, fenceStands: false, progress: sound.servers?.source.progress ?? [] },
+        target: server,
+      },
+    },
     ['FENCE_MISSING'],
   ],
   [

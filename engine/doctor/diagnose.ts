@@ -106,21 +106,14 @@ function fenceSymptoms({ document, route, servers }: Examination): Symptom[] {
   return found;
 }
 
-function oldPrimarySymptoms({ fence, leftFence, tables }: ImportDocument, side: Side, state: ServerState): Symptom[] {
-  if (!state.answers) return [];
-  const { readOnly, fenceTriggers, lockedAccounts } = state;
+function oldPrimarySymptoms({ fence, leftFence }: ImportDocument, side: Side, state: ServerState): Symptom[] {
+  const { answers, fenceTriggers, fenceStands } = state;
+  if (!answers) return [];
   if (fence?.side !== side) {
     if (fenceTriggers.length === 0 || leftFence?.side === side) return [];
     return [{ code: 'LEFTOVER_TRIGGERS', side, message: `${fenceTriggers.length} triggers on the ${side}` }];
   }
-  const stands: Record<typeof fence.kind, boolean> = {
-    read_only: readOnly,
-    triggers: fenceTriggers.length >= tables.length * 3,
-    accounts: lockedAccounts.length >= fence.accounts.length,
-    lock_tables: true,
-    none: true,
-  };
-  return stands[fence.kind] ? [] : [{ code: 'FENCE_MISSING', side, message: `${fence.kind} on the ${side}` }];
+  return fenceStands === false ? [{ code: 'FENCE_MISSING', side, message: `${fence.kind} on the ${side}` }] : [];
 }
 
 function streamSymptoms({ document, servers, streams, strayWrites }: Examination): Symptom[] {

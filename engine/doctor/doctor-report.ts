@@ -10,6 +10,8 @@ const serverStateSchema = z.object({
   reason: z.string().nullable(),
   readOnly: z.boolean(),
   readOnlyPersisted: z.boolean(),
+  /** Of the fence that should stand there, in all its parts; null: none should. */
+  fenceStands: z.boolean().nullable(),
   fenceTriggers: z.array(z.string()),
   lockedAccounts: z.array(z.string()),
   /** Positions of the streams that are applied there: `_switchyard.progress`. */

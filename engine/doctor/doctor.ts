@@ -3,7 +3,7 @@ import { serializeError } from '../../core/errors.ts';
 import type { ImportRunner } from '../import-runner.ts';
 import { knownOutdated } from '../marker/known-outdated.ts';
 import { quoteName } from '../server/connection.ts';
-import { lowerFence, persistFence, raiseFence } from '../switch/fence.ts';
+import { lowerFence, persistFence, putBackFence } from '../switch/fence.ts';
 import { removeLeftFence } from '../switch/fence-watch.ts';
 import { fenceContext, flavorOf } from '../switch/switch-world.ts';
 import { diagnose, type Examination, type Symptom } from './diagnose.ts';
@@ -86,7 +86,7 @@ export class Doctor {
         const { fence } = document;
         if (fence === null) return;
         await using connection = await world.connect(fence.side);
-        await raiseFence(fence.kind, {
+        await putBackFence(fence.kind, {
           ...fenceContext(document, fence.side, connection),
           accounts: fence.accounts,
         });
@@ -169,8 +169,14 @@ export class Doctor {
     const { id: importId, database, fence } = document;
     try {
       await using connection = await world.connect(side, { connectTimeoutMs: CONNECT_MS });
-      const accounts = fence?.side === side ? fence.accounts : [];
-      return await readServerState({ connection, flavor: flavorOf(document, side), importId, database, accounts });
+      return await readServerState({
+        connection,
+        flavor: flavorOf(document, side),
+        importId,
+        database,
+        tables: document.tables,
+        fence: fence?.side === side ? fence : null,
+      });
     } catch (error) {
       const { code, message } = serializeError(error);
       return unansweredState(`${code}: ${message}`);

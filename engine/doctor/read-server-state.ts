@@ -1,7 +1,9 @@
 import type { ServerFacts } from '../api.ts';
+import type { ImportDocument } from '../import-document.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
 import { readDurable, SIDECAR_SCHEMA } from '../sidecar.ts';
-import { readAccounts, type AccountName } from '../switch/accounts.ts';
+import { readAccounts } from '../switch/accounts.ts';
+import { isFenceStanding } from '../switch/fence.ts';
 import type { ServerState } from './doctor-report.ts';
 
 export interface ServerQuestion {
@@ -9,13 +11,14 @@ export interface ServerQuestion {
   flavor: ServerFacts['flavor'];
   importId: string;
   database: string;
-  /** Accounts that a fence locks. */
-  accounts: readonly AccountName[];
+  tables: string[];
+  /** The one that should stand there. */
+  fence: ImportDocument['fence'];
 }
 
 /** What a switch could have left on a server. */
 export async function readServerState(question: ServerQuestion): Promise<ServerState> {
-  const { connection, database, importId, flavor } = question;
+  const { connection, database, importId, flavor, fence } = question;
   const variable = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
   const triggers = await connection.select<{ name: string }>(
     `SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)} ` +
@@ -27,6 +30,7 @@ export async function readServerState(question: ServerQuestion): Promise<ServerS
     readOnly: variable !== undefined && variable.readOnly !== '0' && variable.readOnly !== 'OFF',
     readOnlyPersisted: flavor === 'mysql' && (await isPersisted(connection)),
     fenceTriggers: triggers.map(({ name }) => name),
+    fenceStands: fence === null ? null : await isFenceStanding(fence.kind, { ...question, accounts: fence.accounts }),
     lockedAccounts: await lockedAccounts(question),
     progress: await progressOf(connection, importId),
   };
@@ -38,6 +42,7 @@ export function unansweredState(reason: string): ServerState {
     reason,
     readOnly: false,
     readOnlyPersisted: false,
+    fenceStands: null,
     fenceTriggers: [],
     lockedAccounts: [],
     progress: [],
@@ -54,7 +59,8 @@ async function isPersisted(connection: ServerConnection): Promise<boolean> {
   return rows.some(({ value }) => value === 'ON' || value === '1');
 }
 
-async function lockedAccounts({ connection, flavor, accounts }: ServerQuestion): Promise<string[]> {
+async function lockedAccounts({ connection, flavor, fence }: ServerQuestion): Promise<string[]> {
+  const accounts = fence?.accounts ?? [];
   if (accounts.length === 0) return [];
   const known = (await readAccounts(connection, flavor)) ?? [];
   return known

@@ -2,7 +2,7 @@ import { childController } from '../../core/abort.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { endStatements } from './end-statements.ts';
-import { isFenceStanding, lowerFence, persistFence, raiseFence, type FenceContext, type FenceKind } from './fence.ts';
+import { isFenceStanding, lowerFence, persistFence, putBackFence, type FenceContext, type FenceKind } from './fence.ts';
 import { fenceContext, type SwitchWorld } from './switch-world.ts';
 
 const CHECK_MS = 2000;
@@ -96,7 +96,7 @@ export class FenceWatch {
 
   async #putBack(kind: FenceKind, context: FenceContext): Promise<void> {
     try {
-      await raiseFence(kind, context);
+      await putBackFence(kind, context);
     } catch (error) {
       const { message } = error as Error;
       if (message !== this.#complaint)

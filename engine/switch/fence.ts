@@ -7,6 +7,7 @@ import {
   bytesOf,
   quoteName,
   quoteText,
+  textOf,
   type Bytes,
   type ServerConnection,
 } from '../server/connection.ts';
@@ -38,6 +39,7 @@ export const FENCE_TRIGGER_PREFIX = '_switchyard_fence_';
 const LOCK_WAIT_S = 2;
 const ENDING_POLL_MS = 20;
 const UNKNOWN_USER = [1396, 1133];
+const FENCED_EVENTS = ['INSERT', 'UPDATE', 'DELETE'];
 
 /** Resolves when no application write can commit any more. */
 export async function raiseFence(kind: FenceKind, context: FenceContext): Promise<void> {
@@ -50,8 +52,9 @@ export async function raiseFence(kind: FenceKind, context: FenceContext): Promis
         await connection.write('SET GLOBAL read_only=ON');
         break;
       case 'triggers':
+        // What has our names may be of another import, and let another user through.
         await lowerFence('triggers', context);
-        for (const statement of triggerStatements(context)) await connection.write(statement);
+        await addTriggers(context);
         break;
       case 'accounts':
         for (const account of context.accounts) await alterAccount(context, account, 'LOCK');
@@ -67,10 +70,29 @@ export async function raiseFence(kind: FenceKind, context: FenceContext): Promis
     }
     if (!(await isFenceStanding(kind, context))) throw new Error('the server does not have it');
   } catch (cause) {
-    throw new AppError('FENCE_FAILED', `the fence (${kind}) could not be raised: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw failed(kind, cause);
   }
+}
+
+/**
+ * Puts back what is gone of a fence that applications may be running against: nothing of it is taken away meanwhile, and a table that
+ * cannot be fenced does not leave the others open.
+ */
+export async function putBackFence(kind: FenceKind, context: FenceContext): Promise<void> {
+  if (kind !== 'triggers') return await raiseFence(kind, context);
+  try {
+    await context.connection.write(`SET SESSION lock_wait_timeout=${LOCK_WAIT_S}`);
+    await addTriggers(context);
+    if (!(await isFenceStanding(kind, context))) throw new Error('the server does not have it');
+  } catch (cause) {
+    throw failed(kind, cause);
+  }
+}
+
+function failed(kind: FenceKind, cause: unknown): AppError {
+  return new AppError('FENCE_FAILED', `the fence (${kind}) could not be raised: ${(cause as Error).message}`, {
+    cause,
+  });
 }
 
 /** Takes the fence away; nothing to take away is no error. */
@@ -100,18 +122,15 @@ export async function lowerFence(kind: FenceKind, context: FenceContext): Promis
 
 /** Whether the fence is still there in all its parts. `lock_tables` stands as long as its connection does. */
 export async function isFenceStanding(kind: FenceKind, context: FenceContext): Promise<boolean> {
-  const { connection, tables, flavor, accounts } = context;
+  const { connection, flavor, accounts } = context;
   switch (kind) {
     case 'read_only': {
       const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
       // MariaDB 12 has more than ON and OFF.
       return row !== undefined && row.readOnly !== '0' && row.readOnly !== 'OFF';
     }
-    case 'triggers': {
-      const found = await readFenceTriggers(context);
-      const present = new Set(found.map(({ name, tableName }) => `${name} ${tableName}`));
-      return tables.every((table, index) => triggerNames(index).every((name) => present.has(`${name} ${table}`)));
-    }
+    case 'triggers':
+      return (await missingTriggers(context)).length === 0;
     case 'accounts': {
       const known = await readAccounts(connection, flavor);
       // An account that is gone lets nobody in.
@@ -146,32 +165,56 @@ export async function persistFence(
   }
 }
 
-async function readFenceTriggers({
-  connection,
-  database,
-}: FenceContext): Promise<{ name: string; tableName: string }[]> {
-  const triggers = await connection.select<{ name: string; tableName: string }>(
-    `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
+interface FenceTrigger {
+  name: string;
+  tableName: string;
+  event: string;
+}
+
+async function readFenceTriggers({ connection, database }: FenceContext): Promise<FenceTrigger[]> {
+  const triggers = await connection.select<{ name: string; tableName: string; event: string }>(
+    `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName, EVENT_MANIPULATION AS event FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
   );
   return triggers.filter(({ name }) => name.startsWith(FENCE_TRIGGER_PREFIX));
 }
 
-function triggerNames(index: number): string[] {
-  return ['insert', 'update', 'delete'].map((event) => `${FENCE_TRIGGER_PREFIX}${index}_${event}`);
+/** Of imported tables that are there: DDL that got past the fence may have taken one away, which nobody writes to any more. */
+async function missingTriggers(context: FenceContext): Promise<FenceTrigger[]> {
+  const found = await readFenceTriggers(context);
+  const there = await readTableNames(context);
+  const fenced = new Set(found.map(({ tableName, event }) => `${event} ${tableName}`));
+  const missing = context.tables
+    .filter((tableName) => there.has(tableName.toLowerCase()))
+    .flatMap((tableName) => FENCED_EVENTS.map((event) => ({ tableName, event })))
+    .filter(({ tableName, event }) => !fenced.has(`${event} ${tableName}`));
+  // Names of triggers are the schema's, and a renamed table keeps its own.
+  const taken = new Set(found.map(({ name }) => name));
+  let number = 0;
+  return missing.map(({ tableName, event }) => {
+    const nameOf = () => `${FENCE_TRIGGER_PREFIX}${number}_${event.toLowerCase()}`;
+    while (taken.has(nameOf())) number += 1;
+    taken.add(nameOf());
+    return { name: nameOf(), tableName, event };
+  });
 }
 
-function* triggerStatements(context: FenceContext): Generator<Bytes> {
-  const { connection, database, tables } = context;
+/** In small letters: servers may keep them so. */
+async function readTableNames({ connection, database }: FenceContext): Promise<Set<string>> {
+  const rows = await connection.rows(
+    `SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`,
+  );
+  return new Set(rows.map(([name]) => textOf(name ?? '').toLowerCase()));
+}
+
+async function addTriggers(context: FenceContext): Promise<void> {
+  const { connection, database } = context;
   const message = `Switchyard: ${database} has moved to another server; connect through the proxy`;
-  for (const [index, table] of tables.entries()) {
-    for (const name of triggerNames(index)) {
-      const event = name.slice(name.lastIndexOf('_') + 1).toUpperCase();
-      yield (
-        `CREATE TRIGGER ${qualified(context, name)} BEFORE ${event} ON ${qualified(context, table)} FOR EACH ROW ` +
+  for (const { name, tableName, event } of await missingTriggers(context)) {
+    await connection.write(
+      `CREATE TRIGGER ${qualified(context, name)} BEFORE ${event} ON ${qualified(context, tableName)} FOR EACH ROW ` +
         `BEGIN IF SUBSTRING_INDEX(USER(), '@', 1) <> ${quoteText(connection.server.user)} THEN ` +
-        `SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${escapeBytes(bytesOf(message.slice(0, 128)))}'; END IF; END`
-      );
-    }
+        `SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${escapeBytes(bytesOf(message.slice(0, 128)))}'; END IF; END`,
+    );
   }
 }
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { ServerConnection } from '../../engine/server/connection.ts';
-import { isFenceStanding, lowerFence, raiseFence } from '../../engine/switch/fence.ts';
+import { isFenceStanding, lowerFence, putBackFence, raiseFence } from '../../engine/switch/fence.ts';
 import { startServer } from '../../servers/start-server.ts';
 import { definitionOf } from '../support/stream-fixture.ts';
 
-test('a fence of triggers goes as a whole, also where a table was dropped under it and it was put back', async () => {
+test('a fence of triggers goes as a whole, also where a table was dropped, renamed and made under it, and it was put back', async () => {
   await using server = await startServer({ flavor: 'mysql-9.7' });
   await using connection = await ServerConnection.open(definitionOf(server));
   await connection.write('CREATE DATABASE fenced');
@@ -25,8 +25,20 @@ test('a fence of triggers goes as a whole, also where a table was dropped under 
   expect(await triggers()).toHaveLength(10);
   // As DDL that the reverse stream brings: those behind it have other numbers then.
   await connection.write('DROP TABLE fenced.a');
-  expect(await isFenceStanding('triggers', of('b', 'c'))).toBe(false);
-  await raiseFence('triggers', of('b', 'c'));
+  expect(await isFenceStanding('triggers', of('b', 'c'))).toBe(true);
+  // As a console does, of which the list does not know: the others stay fenced, and what is made under a name of the list is fenced too.
+  await connection.write('DROP TABLE fenced.b');
+  expect(await isFenceStanding('triggers', of('a', 'b', 'c'))).toBe(true);
+  await connection.write('RENAME TABLE fenced.c TO fenced.b');
+  await connection.write('CREATE TABLE fenced.c (id INT PRIMARY KEY)');
+  expect(await isFenceStanding('triggers', of('a', 'b', 'c'))).toBe(false);
+  await putBackFence('triggers', of('a', 'b', 'c'));
+  const fenced = (await triggers()).filter(({ name }) => name !== 'theirs').map(({ tableName }) => tableName);
+  expect(fenced.toSorted()).toEqual(['b', 'b', 'b', 'c', 'c', 'c']);
+  await putBackFence('triggers', of('a', 'b', 'c'));
+  expect(await triggers()).toHaveLength(7);
+  await connection.write('DROP TABLE fenced.c');
+  await connection.write('RENAME TABLE fenced.b TO fenced.c');
   await lowerFence('triggers', of('b', 'c'));
   expect(await triggers()).toEqual([{ name: 'theirs', tableName: 'c' }]);
 });
