@@ -399,7 +399,8 @@ export const ERROR_TABLE = {
   },
   STREAM_SCHEMA_CHANGED: {
     kind: 'fatal',
-    meaning: 'Row changes have other columns than the table that was imported: its definition changed.',
+    meaning:
+      'Row changes have other columns than the table that was imported, or texts in another charset: its definition changed.',
     remedy: 'Undo the change of the table and resume, or cancel the import and start again.',
   },
   STREAM_TABLE_WITHOUT_KEY: {

@@ -2,6 +2,7 @@ import { AppError } from '../../core/errors.ts';
 import type { RowImage, Table } from '../schema/table.ts';
 import { columnReader, fits, type ColumnReader } from './column-reader.ts';
 import type { Cursor } from './cursor.ts';
+import { otherCharset } from './logged-charset.ts';
 import type { TableMap } from './table-map.ts';
 
 /** Decodes the row images of one table as one TABLE_MAP describes them. */
@@ -27,6 +28,13 @@ export class RowDecoder {
         throw changed(
           table,
           `column ${column?.name ?? index} (${column?.columnType ?? 'unknown'}) has type ${mapped.type} under the name ${mapped.name ?? '(not logged)'} in the binary log`,
+        );
+      }
+      const charset = otherCharset(mapped, column);
+      if (charset !== undefined) {
+        throw changed(
+          table,
+          `column ${column.name} (${column.columnType}) has the charset ${charset} in the binary log, and ${column.charset ?? 'binary'} in the import`,
         );
       }
       return columnReader(mapped, column);

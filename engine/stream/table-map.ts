@@ -48,6 +48,8 @@ export interface MappedColumn {
   high: number;
   /** From the optional metadata; null where there are none or it is no number. */
   unsigned: boolean | null;
+  /** The number of the collation of text and bytes, from the optional metadata. MySQL 8 logs it unless told otherwise, MariaDB when told to. */
+  collation: number | null;
   /** With binlog_row_metadata=FULL. */
   name: string | null;
 }
@@ -88,7 +90,7 @@ export function readTableMap({ body }: BinlogEvent): TableMap {
 
 /** How many bytes of metadata a type has: sql/log_event.cc, Table_map_log_event::save_field_metadata. */
 function readColumn(type: number, metadata: Cursor): MappedColumn {
-  const column: MappedColumn = { type, low: 0, high: 0, unsigned: null, name: null };
+  const column: MappedColumn = { type, low: 0, high: 0, unsigned: null, collation: null, name: null };
   switch (type) {
     case TYPE.STRING: {
       const first = metadata.uint8();
@@ -132,6 +134,8 @@ function readColumn(type: number, metadata: Cursor): MappedColumn {
 }
 
 const OPTIONAL_SIGNEDNESS = 1;
+const OPTIONAL_DEFAULT_CHARSET = 2;
+const OPTIONAL_COLUMN_CHARSET = 3;
 const OPTIONAL_COLUMN_NAME = 4;
 const NUMERIC: ReadonlySet<number> = new Set([
   TYPE.TINY,
@@ -145,6 +149,18 @@ const NUMERIC: ReadonlySet<number> = new Set([
   TYPE.YEAR,
 ]);
 
+const WITH_COLLATION: ReadonlySet<number> = new Set([
+  TYPE.STRING,
+  TYPE.VAR_STRING,
+  TYPE.VARCHAR,
+  TYPE.TINY_BLOB,
+  TYPE.MEDIUM_BLOB,
+  TYPE.LONG_BLOB,
+  TYPE.BLOB,
+  TYPE.MARIADB_VARCHAR_COMPRESSED,
+  TYPE.MARIADB_BLOB_COMPRESSED,
+]);
+
 function readOptional(field: number, value: Buffer, columns: MappedColumn[]): void {
   if (field === OPTIONAL_SIGNEDNESS) {
     // One bit for each numeric column, the highest first.
@@ -153,8 +169,29 @@ function readOptional(field: number, value: Buffer, columns: MappedColumn[]): vo
       .forEach((column, index) => {
         column.unsigned = (((value[index >> 3] ?? 0) >> (7 - (index & 7))) & 1) === 1;
       });
+  } else if (field === OPTIONAL_DEFAULT_CHARSET || field === OPTIONAL_COLUMN_CHARSET) {
+    readCollations(
+      field,
+      new Cursor(value),
+      columns.filter(({ type }) => WITH_COLLATION.has(type)),
+    );
   } else if (field === OPTIONAL_COLUMN_NAME) {
     const cursor = new Cursor(value);
     for (const column of columns) column.name = cursor.slice(cursor.lenenc()).toString('utf8');
+  }
+}
+
+/** Of each, or that of most of them and the others by their number among them. */
+function readCollations(field: number, cursor: Cursor, columns: MappedColumn[]): void {
+  if (field === OPTIONAL_COLUMN_CHARSET) {
+    for (const column of columns) column.collation = cursor.lenenc();
+    return;
+  }
+  const most = cursor.lenenc();
+  for (const column of columns) column.collation = most;
+  while (cursor.left > 0) {
+    const column = columns[cursor.lenenc()];
+    const collation = cursor.lenenc();
+    if (column !== undefined) column.collation = collation;
   }
 }

@@ -220,6 +220,25 @@ describe('a table that is created by the defaults of its database', () => {
     await pair?.[Symbol.asyncDispose]();
   });
 
+  test('stops the stream, too, where the source has the table under another name by then: its rows tell', async () => {
+    await using followed = await Followed.begin(pair, 'renamed', ['CREATE TABLE t (id INT PRIMARY KEY)'], {
+      source: 'CHARACTER SET latin1',
+      target: 'CHARACTER SET utf8mb4',
+    });
+    await followed.run(
+      'CREATE TABLE new (id INT PRIMARY KEY, b VARBINARY(9), s VARCHAR(10) CHARACTER SET utf8mb4, e ENUM("a"), v TEXT)',
+      "INSERT INTO new VALUES (1, 0xC3A9, '\u00c3\u00a9', 'a', '\u00c3\u00a9')",
+      'RENAME TABLE t TO old, new TO t',
+    );
+    const stopped = {
+      code: 'STREAM_SCHEMA_CHANGED',
+      message: expect.stringContaining('column v (text) has the charset latin1 in the binary log'),
+    };
+    await expect(followed.caughtUp()).rejects.toMatchObject(stopped);
+    expect(await followed.target.rows('SELECT * FROM new')).toEqual([]);
+    await followed.target.write('ALTER TABLE new MODIFY v TEXT CHARACTER SET latin1');
+  });
+
   test('stops the stream where the target has other ones; made alike, it goes on', async () => {
     await using followed = await Followed.begin(pair, 'defaults', ['CREATE TABLE other (id INT PRIMARY KEY)'], {
       source: 'CHARACTER SET utf8mb4',
