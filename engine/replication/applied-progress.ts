@@ -1,6 +1,7 @@
 import { abortable } from '../../core/abort.ts';
 import type { StreamPosition } from '../../core/gtid.ts';
 import type { StreamView } from '../api.ts';
+import { coversBut } from '../stream/withheld.ts';
 
 /** How far a stream is, as others are told: the sessions of a `Replication` write it, whoever waits for a position reads it. */
 export class AppliedProgress {
@@ -58,20 +59,12 @@ export class AppliedProgress {
   }
 
   /**
-   * Whether the rows are at least those of `wanted`, a position of the origin. What is prepared there (XA) and neither committed nor rolled
-   * back nobody sees on either side, and may stay so for ever: it is in no position of ours before that, and is not waited for.
+   * Whether the rows are at least those of `wanted`, a position of the origin. What is prepared there is in no position of ours before
+   * it ends, and is not waited for.
    */
   reaches(wanted: StreamPosition): boolean {
     const position = this.#position;
-    if (position === undefined) return false;
-    if (position.covers(wanted)) return true;
-    const more = position.clone();
-    let count = 0;
-    for (const gtid of this.#withheld()) {
-      more.advance(gtid);
-      count += 1;
-    }
-    return count > 0 && more.covers(wanted);
+    return position !== undefined && coversBut(position, wanted, this.#withheld);
   }
 
   /** The origin has prepared one more. */

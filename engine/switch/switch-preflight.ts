@@ -163,6 +163,9 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
     return;
   }
   await using target = await world.connect('target');
+  // The end of the write-back would wait for them, in the pause.
+  const prepared = await refusalOfPrepared(target, 'target');
+  if (prepared !== undefined) refusals.push(prepared);
   const position = await executedPosition(target, targetFacts.flavor);
   try {
     await writeBack.waitFor(position, AbortSignal.timeout(options.maxLagMs));

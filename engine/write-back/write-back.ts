@@ -21,6 +21,7 @@ import {
 import { ChangeStream } from '../stream/change-stream.ts';
 import { isSameName, type OwnTables } from '../stream/stream-scope.ts';
 import { statementEffect } from '../stream/statement-effect.ts';
+import { coversBut } from '../stream/withheld.ts';
 import { gtidsOf, type LoggedDdl, type RowChange, type StreamTransaction } from '../stream/transaction.ts';
 import type { TouchListener } from '../verify/follower.ts';
 import { MESSAGES_DDL } from './message.ts';
@@ -106,7 +107,8 @@ export class WriteBack {
     this.#halt = { position, released: Promise.withResolvers() };
     for (;;) {
       // In a session: after a lost connection a COMMIT may still be on its way, which the next one waits for (`claim`).
-      await this.waitFor(position, signal);
+      // What is prepared is waited for: it would be judged when it is committed, halted or not.
+      await this.#until((applied) => applied.covers(position), signal);
       // One behind the place may have been begun before.
       if (!this.#isJudging) return;
       await abortable(this.#moved.promise, signal);
@@ -129,12 +131,20 @@ export class WriteBack {
     };
   }
 
-  /** Resolves when every transaction in `position` has been judged; rejects when it stops first or `signal` aborts. */
+  /**
+   * Resolves when every transaction in `position` has been judged; rejects when it stops first or `signal` aborts. What a tester has
+   * prepared (XA) is on neither side, and may stay so for ever: it is not waited for.
+   */
   async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
+    const withheld = () => this.#stream?.withheld() ?? [];
+    await this.#until((applied) => coversBut(applied, position, withheld), signal);
+  }
+
+  async #until(isReached: (applied: StreamPosition) => boolean, signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       if (this.#failure !== undefined) throw this.#failure;
-      if (this.#applied?.covers(position) === true) return;
+      if (this.#applied !== undefined && isReached(this.#applied)) return;
       await abortable(this.#moved.promise, signal);
     }
   }
@@ -208,6 +218,7 @@ export class WriteBack {
         inScope: (schema) => isSameName(schema, database),
         ownTables: definitions.own,
         isOwnImport: (id) => id === this.#options.importId,
+        onWithheld: () => this.#notify(),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
       });

@@ -7,6 +7,7 @@ import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import { StrayWatch } from '../../engine/stray/stray-watch.ts';
+import { WriteBack } from '../../engine/write-back/write-back.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { AppError } from '../../core/errors.ts';
@@ -176,6 +177,42 @@ test('what is prepared and never ends holds up nobody who waits for a position, 
   expect(await target.rows('SELECT id FROM shop.x ORDER BY id')).toEqual([['1'], ['2']]);
   stop();
   await replication.done;
+});
+
+test('what a tester has prepared holds up nobody who waits for the write-back, and is brought when it ends', async () => {
+  await makeTable('CREATE TABLE shop.back (id INT PRIMARY KEY, v INT)');
+  await new ProgressRow('back', 'reverse').reset(source, (await executedPosition(target, 'mysql')).toString());
+  const options = {
+    importId: 'back',
+    target: target.server,
+    source: source.server,
+    flavor: 'mysql',
+    database: 'shop',
+    tables: () => ['back'],
+    allTables: false,
+    ddlDecisionOn: () => undefined,
+    mayBegin: async () => {},
+    onTouched: () => {},
+    onChanged: () => {},
+    onRetry: () => {},
+    log: () => {},
+  } as const;
+  const controller = new AbortController();
+  const writeBack = new WriteBack(options, controller.signal);
+  const judged = async () =>
+    await writeBack.waitFor(await executedPosition(target, 'mysql'), AbortSignal.timeout(30_000));
+  await using tester = await ServerConnection.open(target.server);
+  for (const sql of ["XA START 'back'", 'INSERT INTO shop.back VALUES (1, 1)', "XA END 'back'", "XA PREPARE 'back'"])
+    await tester.write(sql);
+  await judged();
+  await target.write('INSERT INTO shop.back VALUES (2, 2)');
+  await judged();
+  expect(await source.rows('SELECT id FROM shop.back')).toEqual([['2']]);
+  await tester.write("XA COMMIT 'back'");
+  await judged();
+  expect(await source.rows('SELECT id FROM shop.back ORDER BY id')).toEqual([['1'], ['2']]);
+  controller.abort();
+  await writeBack.done;
 });
 
 test('DDL on an imported table stops the stream at its place', async () => {

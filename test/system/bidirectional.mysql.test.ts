@@ -136,8 +136,13 @@ test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
     await expect
       .poll(async () => await rows(source, 'SELECT COUNT(*) AS count FROM _switchyard.messages'))
       .toEqual([{ count: '0' }]);
+    // What a tester has prepared holds up no verification, and the switch says so.
+    await using tester = await connect(rehearsal.target, 'shop');
+    await tester.query("XA START 'y'; INSERT INTO item VALUES (81, 'y', NULL); XA END 'y'; XA PREPARE 'y'");
     await rehearsal.switchyard.client.verify(IMPORT);
     expect((await rehearsal.reach('verified_data')).verify).toMatchObject({ state: 'equal' });
+    const { refusals } = await rehearsal.switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
+    expect(refusals.map(({ code }) => code)).toContain('XA_PREPARED');
   },
   240_000,
 );
