@@ -126,14 +126,15 @@ export class ImportRequests {
         pauseMs: Math.round(pauseMs),
         steps: hold.steps,
       });
-      if (plan.kind === 'primaries') await runner.forgetPersistedFence();
       return { switched: true, refusals, warnings, pauseMs, hold, fence: plan.fence, view: await runner.view() };
     });
   }
 
   async #run(plan: SwitchPlan): Promise<SwitchOutcome> {
     try {
-      return await TrafficSwitch.run(this.#runner.switchWorld, plan);
+      const outcome = await TrafficSwitch.run(this.#runner.switchWorld, plan);
+      if (plan.kind === 'primaries') await this.#runner.removeLeftFence();
+      return outcome;
     } catch (error) {
       const { code, message } = serializeError(error);
       if (!this.#world.signal.aborted) this.#world.log('error', `${code}: ${message}`);
@@ -170,6 +171,8 @@ export class ImportRequests {
           `completing cannot be undone: confirm it with the name of the import, ${document.id}`,
         );
       }
+      // Of a switch back that was undone: without credentials nobody could take it from the primary any more.
+      await removeLeftFence(this.#runner.switchWorld);
       await lookOnceMore(world, this.#streams);
       await this.#runner.stop();
       const left = this.#streams.strayWrites()?.unapplied ?? 0;

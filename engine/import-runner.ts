@@ -13,7 +13,7 @@ import { adoptMarker, holdOutdated } from './marker/adopt-marker.ts';
 import { knownOutdated } from './marker/known-outdated.ts';
 import { MarkerKeeper } from './marker/marker-keeper.ts';
 import { isFinal } from './phase.ts';
-import { FenceWatch } from './switch/fence-watch.ts';
+import { FenceWatch, removeLeftFence } from './switch/fence-watch.ts';
 import { persistFence } from './switch/fence.ts';
 import { fenceContext, type SwitchWorld } from './switch/switch-world.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
@@ -150,7 +150,7 @@ export class ImportRunner {
     const { intent } = this.world.record.document;
     await this.stopFenceWatch();
     await TrafficSwitch.recover(this.switchWorld);
-    if (intent?.kind === 'primaries') await this.forgetPersistedFence();
+    if (intent?.kind === 'primaries') await this.removeLeftFence();
     this.watchFence();
   }
 
@@ -205,8 +205,10 @@ export class ImportRunner {
 
   /** What stands on the old primary is guarded, whatever else has stopped. */
   watchFence(): void {
-    const { fence, leftFence, phase } = this.world.record.document;
+    const { fence, leftFence, intent, phase } = this.world.record.document;
     if ((fence === null && leftFence === null) || isFinal(phase) || this.isOutdated) return;
+    // A switch that was given up behind its decision: what is noted as the old primary is the new one by now.
+    if (intent !== null) return;
     this.#fenceWatch ??= new FenceWatch(this.switchWorld, this.world.signal);
   }
 
@@ -214,6 +216,11 @@ export class ImportRunner {
     const watch = this.#fenceWatch;
     this.#fenceWatch = undefined;
     await watch?.stop();
+  }
+
+  /** At once, since an operator may restart the server as soon as it is primary again; the fence watch goes on trying. */
+  async removeLeftFence(): Promise<void> {
+    await this.world.tolerating('a fence is still to be taken away', () => removeLeftFence(this.switchWorld));
   }
 
   /** The server that is primary must not come back read-only from a restart. */

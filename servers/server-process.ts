@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppError } from '../core/errors.ts';
@@ -12,6 +12,8 @@ import { serverOptions } from './server-options.ts';
 import { tlsOptions } from './tls-certificate.ts';
 import { waitForLogin } from './wait-for-login.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
+
+const EMPTY_DEFAULTS = 'my.cnf';
 
 interface ServerProcessOptions {
   flavor: Flavor;
@@ -45,6 +47,8 @@ export class ServerProcess implements RunningServer {
     const server = new ServerProcess(folder, options, await tlsOptions(options.installation, folder));
     try {
       await copyDataDirectory(options.installation, server.datadir);
+      // One that everybody may write to is not read.
+      await writeFile(path.join(folder, EMPTY_DEFAULTS), '', { mode: 0o644 });
       await server.start();
       return server;
     } catch (error) {
@@ -67,7 +71,8 @@ export class ServerProcess implements RunningServer {
     this.#watchdog = startWatchdog(folder);
     this.#daemon = installation.daemon;
     this.#args = [
-      '--no-defaults',
+      // An empty one, not --no-defaults: with that, MySQL does not read what SET PERSIST has kept either.
+      `--defaults-file=${path.join(folder, EMPTY_DEFAULTS)}`,
       ...fileOptions(installation),
       ...runAsOptions(),
       `--datadir=${this.datadir}`,

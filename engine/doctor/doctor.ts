@@ -3,7 +3,7 @@ import { serializeError } from '../../core/errors.ts';
 import type { ImportRunner } from '../import-runner.ts';
 import { knownOutdated } from '../marker/known-outdated.ts';
 import { quoteName } from '../server/connection.ts';
-import { lowerFence, persistFence, putBackFence } from '../switch/fence.ts';
+import { forgetFence, putBackFence } from '../switch/fence.ts';
 import { removeLeftFence } from '../switch/fence-watch.ts';
 import { fenceContext, flavorOf } from '../switch/switch-world.ts';
 import { diagnose, type Examination, type Symptom } from './diagnose.ts';
@@ -127,9 +127,7 @@ export class Doctor {
     for (const name of fenceTriggers)
       await connection.write(`DROP TRIGGER IF EXISTS ${quoteName(document.database)}.${quoteName(name)}`);
     if (!isPrimary || !readOnly) return;
-    const context = fenceContext(document, side, connection);
-    await lowerFence('read_only', context);
-    await persistFence('read_only', context, false);
+    await forgetFence('read_only', fenceContext(document, side, connection));
   }
 
   async #look(isBusy: boolean): Promise<Examination> {

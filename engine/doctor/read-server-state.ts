@@ -3,7 +3,7 @@ import type { ImportDocument } from '../import-document.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
 import { readDurable, SIDECAR_SCHEMA } from '../sidecar.ts';
 import { readAccounts } from '../switch/accounts.ts';
-import { isFenceStanding } from '../switch/fence.ts';
+import { isFenceStanding, isReadOnlyPersisted } from '../switch/fence.ts';
 import type { ServerState } from './doctor-report.ts';
 
 export interface ServerQuestion {
@@ -28,7 +28,7 @@ export async function readServerState(question: ServerQuestion): Promise<ServerS
     answers: true,
     reason: null,
     readOnly: variable !== undefined && variable.readOnly !== '0' && variable.readOnly !== 'OFF',
-    readOnlyPersisted: flavor === 'mysql' && (await isPersisted(connection)),
+    readOnlyPersisted: flavor === 'mysql' && (await isReadOnlyPersisted(connection)),
     fenceTriggers: triggers.map(({ name }) => name),
     fenceStands: fence === null ? null : await isFenceStanding(fence.kind, { ...question, accounts: fence.accounts }),
     lockedAccounts: await lockedAccounts(question),
@@ -47,16 +47,6 @@ export function unansweredState(reason: string): ServerState {
     lockedAccounts: [],
     progress: [],
   };
-}
-
-async function isPersisted(connection: ServerConnection): Promise<boolean> {
-  // Not everybody may read it: then it is not known, and nothing is claimed.
-  const rows = await connection
-    .select<{ value: string }>(
-      "SELECT VARIABLE_VALUE AS value FROM performance_schema.persisted_variables WHERE VARIABLE_NAME = 'read_only'",
-    )
-    .catch(() => []);
-  return rows.some(({ value }) => value === 'ON' || value === '1');
 }
 
 async function lockedAccounts({ connection, flavor, fence }: ServerQuestion): Promise<string[]> {

@@ -2,7 +2,14 @@ import { childController } from '../../core/abort.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { endStatements } from './end-statements.ts';
-import { isFenceStanding, lowerFence, persistFence, putBackFence, type FenceContext, type FenceKind } from './fence.ts';
+import {
+  forgetFence,
+  isFenceStanding,
+  persistFence,
+  putBackFence,
+  type FenceContext,
+  type FenceKind,
+} from './fence.ts';
 import { fenceContext, type SwitchWorld } from './switch-world.ts';
 
 const CHECK_MS = 2000;
@@ -54,7 +61,6 @@ export class FenceWatch {
         () => CHECK_MS,
         () => RECONNECT_MS,
       );
-      if (waitMs === RECONNECT_MS) this.#drop();
       if (signal.aborted) break;
       this.#wake = Promise.withResolvers<void>();
       await Promise.race([this.#wake.promise, this.#clock.sleep(waitMs, signal)]).catch(() => {});
@@ -64,17 +70,24 @@ export class FenceWatch {
 
   /** Rejects when a server cannot be asked: then soon again. */
   async #check(): Promise<void> {
-    const { fence, leftFence } = this.#world.record.document;
-    // What stands there may be the fence of a switch that this state does not know.
-    for (const place of [leftFence, fence]) if (place !== null) await this.#world.marker.settled([place.side]);
+    const [standing, left] = await Promise.allSettled([this.#checkStanding(), this.#removeLeft()]);
+    if (standing.status === 'rejected') this.#drop();
+    for (const result of [standing, left]) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async #removeLeft(): Promise<void> {
+    const { leftFence } = this.#world.record.document;
+    if (leftFence === null) return;
+    await this.#world.marker.settled([leftFence.side]);
     await removeLeftFence(this.#world);
-    await this.#checkStanding();
   }
 
   async #checkStanding(): Promise<void> {
     const { document } = this.#world.record;
     const { fence } = document;
     if (fence === null) return;
+    // What stands there may be the fence of a switch that this state does not know.
+    await this.#world.marker.settled([fence.side]);
     this.#connection ??= await this.#world.connect(fence.side);
     const context = { ...fenceContext(document, fence.side, this.#connection), accounts: fence.accounts };
     if (!(await isFenceStanding(fence.kind, context))) {
@@ -125,8 +138,7 @@ export async function removeLeftFence({
   await using connection = await connect(side);
   await endStatements(connection, threads);
   const context = { ...fenceContext(record.document, side, connection), accounts };
-  await lowerFence(kind, context);
-  await persistFence(kind, context, false);
+  await forgetFence(kind, context);
   await record.update(() => ({ leftFence: null }));
   log('info', `the fence (${kind}) that was left on the ${side} is taken away`);
 }

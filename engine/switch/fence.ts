@@ -165,6 +165,26 @@ export async function persistFence(
   }
 }
 
+/**
+ * A fence that is gone for good, outside of the pause. In this order, and `read_only` turned off once more: a server that was restarted since
+ * the fence was lowered has come back with what was persisted. Rejects where that is not known to be forgotten.
+ */
+export async function forgetFence(kind: FenceKind, context: FenceContext): Promise<void> {
+  if (!(await persistFence(kind, context, false)) && (await isReadOnlyPersisted(context.connection)))
+    throw new AppError('SERVER_ERROR', 'read_only stays persisted: RESET PERSIST was refused');
+  await lowerFence(kind, context);
+}
+
+/** False also where it cannot be read. */
+export async function isReadOnlyPersisted(connection: ServerConnection): Promise<boolean> {
+  const rows = await connection
+    .select<{ value: string }>(
+      "SELECT VARIABLE_VALUE AS value FROM performance_schema.persisted_variables WHERE VARIABLE_NAME = 'read_only'",
+    )
+    .catch(() => []);
+  return rows.some(({ value }) => value === 'ON' || value === '1');
+}
+
 interface FenceTrigger {
   name: string;
   tableName: string;

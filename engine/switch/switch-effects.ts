@@ -15,7 +15,7 @@ import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
 import { noteStrayEnd } from '../stray/stray-end.ts';
-import { isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
+import { forgetFence, isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
 import { refusalOfPrepared } from './prepared-transactions.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
 import {
@@ -357,9 +357,7 @@ export class SwitchEffects {
     if (fence === 'read_only') {
       // A server that is away comes back with it, and may be away for long: what is noted is taken away then.
       await this.#trying(() =>
-        this.#briefly(this.#from, async (connection) => {
-          await persistFence(fence, this.#context(this.#from, connection), false);
-        }),
+        this.#briefly(this.#from, (connection) => forgetFence(fence, this.#context(this.#from, connection))),
       ).catch((error: unknown) =>
         this.#world.log('warn', `the ${this.#from} may come back read_only: ${(error as Error).message}`),
       );
@@ -400,14 +398,16 @@ export class SwitchEffects {
   #changeAtEnd(): Partial<ImportDocument> {
     const { document } = this.#world.record;
     const { switchId, kind, to, fence, forced } = this.#intent;
-    const former = document.fence;
+    const former = document.fence?.side === to ? document.fence : null;
+    // `read_only` is persisted: until that is forgotten, behind the pause, the new primary may come back with it.
+    const isLeft = former !== null && (this.#isUnsure || former.kind === 'read_only');
     return {
       phase: phaseAfter(document, this.#intent),
       intent: null,
       decisions: [...document.decisions, { id: switchId, epoch: this.#epoch, isFormer: false }],
       replicasOnTarget: kind === 'replicas' ? to === 'target' : document.replicasOnTarget,
       fence: standingAfter(document, this.#intent),
-      ...(this.#isUnsure && former?.side === to ? { leftFence: { ...former, threads: [] } } : {}),
+      ...(isLeft ? { leftFence: { ...former, threads: [] } } : {}),
       switches: [
         ...document.switches,
         {

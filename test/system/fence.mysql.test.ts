@@ -268,28 +268,75 @@ test.each(selected(['triggers', 'lock_tables'] as const, ['read_only', 'accounts
   },
 );
 
-test('the source dies behind its fence: the switch is undone without it, and nothing of it stays behind', async () => {
-  await using rehearsal = await stage({ fence: 'read_only', withOther: false });
+test('a source that dies or is restarted while its fence comes and goes: it is free in the end', async () => {
+  await using rehearsal = await stage({ fence: 'read_only', withOther: false, pauseDeadlineMs: 2000 });
   const { switchyard, source } = rehearsal;
-  const held = join(switchyard.dataDir, 'held');
+  const gateAt = (point: string) => join(switchyard.dataDir, point);
+  const points = ['switch.fenced', 'switch.unfenced', 'switch.undone', 'switch.released'];
+  const gates = points.map((point) => `${point}=wait:${gateAt(point)}`);
   await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=wait:${held}` } });
-  writeFileSync(held, '');
-  const undone = forth(rehearsal).then(
-    () => 'switched',
-    ({ code }: { code: string }) => code,
-  );
-  await eventually(async () => existsSync(`${held}.reached`));
+  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: gates.join(',') } });
+  const outcome = async (switching: Promise<SwitchReport>) =>
+    await switching.then(
+      () => 'switched',
+      ({ code }: { code: string }) => code,
+    );
+  const reached = async (point: string) => await eventually(async () => existsSync(`${gateAt(point)}.reached`));
+  const open = (point: string) => rmSync(gateAt(point));
+  // What is persisted is read at every start.
+  const isFree = async () => (await persisted(source)).length === 0 && (await writeDirectly(source)) === null;
+
+  writeFileSync(gateAt('switch.fenced'), '');
+  const undone = outcome(forth(rehearsal));
+  await reached('switch.fenced');
   await source.kill();
-  rmSync(held);
+  open('switch.fenced');
   const code = await undone;
   await source.start();
   expect(code).toBe('SWITCH_ROLLED_BACK');
   await rehearsal.reach('running');
-  // Servers that read what was persisted (these do not: --no-defaults) would be read_only by now, and at every further start.
-  await eventually(async () => (await persisted(source)).length === 0);
-  expect(await writeDirectly(source)).toBe(null);
-  expect((await forth(rehearsal)).switched).toBe(true);
+  await eventually(isFree);
+
+  for (const undoing of selected([], ['switch.unfenced', 'switch.undone'])) {
+    for (const point of ['switch.fenced', undoing]) writeFileSync(gateAt(point), '');
+    const undoneAgain = outcome(forth(rehearsal));
+    // By the deadline of the pause.
+    await reached(undoing);
+    expect(await traces(source)).toMatchObject({ readOnly: 0 });
+    await source.restart();
+    expect(await traces(source)).toMatchObject({ readOnly: 1 });
+    for (const point of ['switch.fenced', undoing]) open(point);
+    expect(await undoneAgain).toBe('SWITCH_ROLLED_BACK');
+    await eventually(isFree);
+  }
+
+  await eventually(async () => (await forth(rehearsal)).switched);
+  expect(await writeDirectly(source)).toBe('ER_OPTION_PREVENTS_STATEMENT');
+  await rehearsal.caughtUpWith(rehearsal.target);
+  for (const server of selected([], [rehearsal.target])) {
+    rmSync(`${gateAt('switch.fenced')}.reached`);
+    writeFileSync(gateAt('switch.fenced'), '');
+    const undoneBack = outcome(back(rehearsal));
+    await reached('switch.fenced');
+    await server.kill();
+    open('switch.fenced');
+    expect(await undoneBack).toBe('SWITCH_ROLLED_BACK');
+    // Its credentials are what the fence is taken away with.
+    await expect(switchyard.client.complete(IMPORT, IMPORT)).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' });
+    await server.start();
+    await eventually(async () => (await persisted(server)).length === 0);
+    expect(await traces(server)).toMatchObject({ readOnly: 0 });
+    await rehearsal.caughtUpWith(server);
+  }
+  writeFileSync(gateAt('switch.released'), '');
+  const switchedBack = outcome(back(rehearsal));
+  await reached('switch.released');
+  await source.kill();
+  open('switch.released');
+  expect(await switchedBack).toBe('switched');
+  await source.start();
+  await eventually(isFree);
+  expect((await switchyard.client.doctor(IMPORT)).leftFence).toBe(null);
 });
 
 test('a fence that is taken away by hand is put back', async () => {
