@@ -205,7 +205,6 @@ export class ImportRequests {
     const { document } = world.record;
     const origin = document.error?.fromPhase ?? document.phase;
     if (!('cancel' in TRANSITIONS[origin])) nextPhase(origin, 'cancel');
-    await this.#runner.phases.stop();
     return await this.#runner.exclusively('cancelling', async () => {
       const phase = nextPhase(world.record.document.phase, 'cancel');
       await this.#runner.stop();
