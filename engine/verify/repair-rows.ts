@@ -5,7 +5,10 @@ import { rowKey, type FinalState, type RowKey } from '../apply/window.ts';
 import { keyColumns } from '../copy/key-range.ts';
 import { typedImages } from '../copy/typed-json.ts';
 import type { Value, ServerConnection } from '../server/connection.ts';
+import { parsePosition } from '../../core/gtid.ts';
+import { ProgressRow } from '../sidecar.ts';
 import { executedPosition } from '../server/position.ts';
+import { readBetween } from './source-read.ts';
 import { mirroredDifference, type Digests, type RowDifference } from './compare-digests.ts';
 import { keyText } from './key-text.ts';
 import { keyBatches, recheckKeys, type Keys, type RecheckContext } from './recheck-keys.ts';
@@ -40,8 +43,8 @@ class Left extends Error {}
  *
  * What must not happen is that an older row is put over a newer one. So each transaction (1) locks the rows on the target,
  * (2) writes them as one snapshot of the source had them, (3) reads the source again, and commits only when it shows the same still.
- * Whatever replication had applied to these rows before they were locked was on the source before (3), so what is written is no
- * older than that; and whatever it applies later comes later. Before that it waits until everything that the snapshot
+ * Whatever replication had applied to these rows before they were locked is shown by the source in (3), which is waited for (a
+ * semi-synchronous source shows it later), so what is written is no older than that; and whatever it applies later comes later. Before that it waits until everything that the snapshot
  * shows has been applied, so that no row is written which replication is about to insert.
  *
  * Nothing is believed of it: behind the commit the rows are compared as any others are.
@@ -145,9 +148,22 @@ async function writeRows(context: RepairContext, differences: readonly RowDiffer
     way: 'careful',
     origin: async () => await Promise.reject(new AppError('INTERNAL', 'a repair resolves nothing')),
   });
-  const now = table.source.parse(await pair.source.rows(table.source.rowsOf(keys)));
-  if (!isSame(keys, before, now)) throw new Left('it was written meanwhile: try again');
+  const now = await readBetween({
+    connection: pair.source,
+    flavor: flavors.source,
+    from: await appliedThere(context),
+    sql: table.source.rowsOf(keys),
+    signal,
+  });
+  if (now === null || !isSame(keys, before, table.source.parse(now.rows)))
+    throw new Left('it was written meanwhile: try again');
   await writer.write('COMMIT');
+}
+
+/** How far the stream is, now that the rows are locked: READ COMMITTED. Its row is in the transactions that write them. */
+async function appliedThere({ writer, importId, mirrored, flavors }: RepairContext) {
+  const position = await new ProgressRow(importId, mirrored ? 'reverse' : 'forward').read(writer);
+  return position === undefined ? undefined : parsePosition(flavors.source, position);
 }
 
 function isSame(keys: readonly Value[][], before: Digests, now: Digests): boolean {

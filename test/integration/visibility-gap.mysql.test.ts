@@ -8,6 +8,12 @@ import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition, visiblePosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
 import { readBetween } from '../../engine/verify/source-read.ts';
+import { openDestination } from '../../engine/apply/destination-connection.ts';
+import { rowKey } from '../../engine/apply/window.ts';
+import { ConnectionPair } from '../../engine/verify/connection-pair.ts';
+import type { Follower } from '../../engine/verify/follower.ts';
+import { repairRows } from '../../engine/verify/repair-rows.ts';
+import { REPAIRS_DDL } from '../../engine/verify/repairs-table.ts';
 import { runVerify } from '../../engine/verify/run-verify.ts';
 import { parsePosition, type Flavor } from '../../core/gtid.ts';
 import { startServer, startServerPair } from '../../servers/start-server.ts';
@@ -114,6 +120,26 @@ function replicate(flavor: Flavor, signal: AbortSignal, more: Partial<Replicatio
   );
 }
 
+function followerOf(replication: Replication): Follower {
+  return {
+    get applied() {
+      return replication.applied;
+    },
+    waitFor: (position, signal) => replication.waitFor(position, signal),
+    reported: () => replication.reported(),
+    onTouched: () => ({ [Symbol.dispose]: () => {} }),
+    onDdl: () => ({ [Symbol.dispose]: () => {} }),
+  };
+}
+
+/** Sessions that have asked more than once what the MySQL source has executed. */
+async function waitingForPosition(): Promise<number> {
+  const asked =
+    "SELECT thread_id FROM performance_schema.events_statements_history WHERE sql_text LIKE '%gtid_executed%' AND thread_id <> PS_CURRENT_THREAD_ID() GROUP BY thread_id HAVING COUNT(*) >= 2";
+  const [row] = await source.rows(`SELECT COUNT(*) FROM (${asked}) AS asked`);
+  return Number(row?.[0]);
+}
+
 async function valuesOf(connection: ServerConnection): Promise<(string | null | undefined)[]> {
   const rows = await connection.rows(`SELECT v FROM ${schema}.t ORDER BY id`);
   return rows.map(([value]) => value);
@@ -193,25 +219,56 @@ test('a verification in the gap waits for what the stream has applied, and does 
   const verifying = runVerify({
     ...servers,
     tables: await pairsOf({ ...servers, schema }),
-    follower: {
-      get applied() {
-        return replication.applied;
-      },
-      waitFor: (position, signal) => replication.waitFor(position, signal),
-      reported: () => replication.reported(),
-      onTouched: () => ({ [Symbol.dispose]: () => {} }),
-      onDdl: () => ({ [Symbol.dispose]: () => {} }),
-    },
+    follower: followerOf(replication),
     connections: 1,
     signal: controller.signal,
     onProgress: () => {},
   });
   // Both have asked more than once what the source has executed: they wait for an answer that they like.
-  const waiting = `SELECT COUNT(*) FROM (SELECT thread_id FROM performance_schema.events_statements_history WHERE sql_text LIKE '%gtid_executed%' AND thread_id <> PS_CURRENT_THREAD_ID() GROUP BY thread_id HAVING COUNT(*) >= 2) AS asked`;
-  await expect.poll(async () => Number((await source.rows(waiting))[0]?.[0])).toBeGreaterThanOrEqual(2);
+  await expect.poll(waitingForPosition).toBeGreaterThanOrEqual(2);
   await acknowledge();
   expect((await read)?.rows).toEqual([['1'], ['1']]);
   expect((await verifying).state).toBe('equal');
+  controller.abort();
+  await replication.done;
+});
+
+test('a repair in the gap does not write an older row over what the stream has applied meanwhile', async () => {
+  await target.write(`INSERT INTO ${schema}.t VALUES (1, 9), (2, 0)`);
+  const progress = new ProgressRow(schema, 'forward');
+  await progress.reset(target, (await executedPosition(source, 'mysql')).toString());
+  const controller = new AbortController();
+  const { signal } = controller;
+  const replication = replicate('mysql', signal);
+  await replication.waitFor(await executedPosition(source, 'mysql'), AbortSignal.timeout(20_000));
+  const servers = {
+    flavors: { source: 'mysql', target: 'mysql' },
+    source: source.server,
+    target: target.server,
+  } as const;
+  const [table] = await pairsOf({ ...servers, schema });
+  if (table === undefined) throw new Error('no such table');
+  await using writer = await openDestination(target.server);
+  await createSidecar(writer, [REPAIRS_DDL]);
+  // Between its look at the source and its lock on the row.
+  await target.write('LOCK TABLES _switchyard.verify_repairs WRITE');
+  using pair = new ConnectionPair({ ...servers, signal });
+  const context = { table, follower: followerOf(replication), writer, isPaired: () => true, mirrored: false };
+  const names = { importId: schema, actor: 'test', flavors: servers.flavors, signal };
+  const keys = new Map([[rowKey(['1']), ['1']]]);
+  const repairing = pair.use(async (open) => await repairRows({ ...context, ...names, pair: open }, keys));
+  await using looking = await ServerConnection.open(target.server);
+  const isHeld = `SELECT 1 FROM information_schema.PROCESSLIST WHERE ID=${writer.threadId} AND STATE LIKE 'Waiting for table metadata%'`;
+  await expect.poll(async () => await looking.rows(isHeld), { timeout: 20_000 }).toHaveLength(1);
+  const { acknowledge } = await unacknowledged('mysql', `UPDATE ${schema}.t SET v = 1 WHERE id = 1`);
+  const values = async () => (await looking.rows(`SELECT v FROM ${schema}.t ORDER BY id`)).map(([value]) => value);
+  await expect.poll(values, { timeout: 20_000 }).toEqual(['1', '0']);
+  await source.write('TRUNCATE performance_schema.events_statements_history');
+  await target.write('UNLOCK TABLES');
+  await expect.poll(waitingForPosition, { timeout: 20_000 }).toBeGreaterThanOrEqual(1);
+  await acknowledge();
+  await repairing;
+  expect(await values()).toEqual(['1', '0']);
   controller.abort();
   await replication.done;
 });
