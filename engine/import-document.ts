@@ -115,6 +115,8 @@ export const importDocumentSchema = z.strictObject({
     })
     .nullable()
     .default(null),
+  /** Sides on which the last switch could neither enable nor disable events. The fence watch goes on trying. */
+  eventsLeft: z.array(z.enum(SIDES)).default([]),
   /** Triggers and events as they were on the old primary when the last switch began. */
   activeObjects: activeObjectsSchema.default(NO_ACTIVE_OBJECTS),
   intent: intentSchema.nullable(),

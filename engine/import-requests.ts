@@ -34,6 +34,7 @@ import { applyStrayWrites } from './stray/stray-apply.ts';
 import { listStrayWrites } from './stray/stray-writes.ts';
 import { removeLeftFence } from './switch/fence-watch.ts';
 import { checkSwitch } from './switch/switch-preflight.ts';
+import { moveLeftEvents } from './switch/left-events.ts';
 import type { SwitchPlan } from './switch/switch-world.ts';
 import { TrafficSwitch, type SwitchOutcome } from './switch/traffic-switch.ts';
 import { listConflicts } from './write-back/conflicts.ts';
@@ -173,6 +174,7 @@ export class ImportRequests {
       }
       // Of a switch back that was undone: without credentials nobody could take it from the primary any more.
       await removeLeftFence(this.#runner.switchWorld);
+      await moveLeftEvents(this.#runner.switchWorld, 'target');
       await lookOnceMore(world, this.#streams);
       await this.#runner.stop();
       const left = this.#streams.strayWrites()?.unapplied ?? 0;
@@ -211,6 +213,9 @@ export class ImportRequests {
       // Of a switch back: with the import its reason is gone, and no later import could tell whose it was.
       const { fence } = world.record.document;
       if (fence !== null) await world.record.update(() => ({ fence: null, leftFence: { ...fence, threads: [] } }));
+      await world.tolerating('events of the source stay as the switch has left them', () =>
+        moveLeftEvents(this.#runner.switchWorld, 'source'),
+      );
       await this.#beginRemoval();
       await removeLeftFence(this.#runner.switchWorld);
       // It may have been away when it was asked, and be what everybody writes to (ADR 27).

@@ -205,8 +205,8 @@ export class ImportRunner {
 
   /** What stands on the old primary is guarded, whatever else has stopped. */
   watchFence(): void {
-    const { fence, leftFence, intent, phase } = this.world.record.document;
-    if ((fence === null && leftFence === null) || isFinal(phase) || this.isOutdated) return;
+    const { fence, leftFence, eventsLeft, intent, phase } = this.world.record.document;
+    if ((fence === null && leftFence === null && eventsLeft.length === 0) || isFinal(phase) || this.isOutdated) return;
     // A switch that was given up behind its decision: what is noted as the old primary is the new one by now.
     if (intent !== null) return;
     this.#fenceWatch ??= new FenceWatch(this.switchWorld, this.world.signal);

@@ -286,6 +286,7 @@ function newDocument(
     replicasOnTarget: false,
     fence: null,
     leftFence: null,
+    eventsLeft: [],
     intent: null,
     decisions: [],
     verify: null,

@@ -145,6 +145,7 @@ const CASES: [string, Partial<Examination>, string[]][] = [
     ['PROXY_BEHIND'],
   ],
   ['no proxy', { proxies: [] }, ['PROXIES_MISSING']],
+  ['events that run nowhere', { document: document({ eventsLeft: ['target'] }) }, ['EVENTS_LEFT']],
   ['progress gone', { servers: { source: { ...server, readOnly: true }, target: server } }, ['PROGRESS_MISSING']],
   [
     'strays',

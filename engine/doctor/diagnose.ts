@@ -81,11 +81,15 @@ function routeSymptoms({ document, route, isBusy }: Examination): Symptom[] {
 }
 
 function fenceSymptoms({ document, route, servers }: Examination): Symptom[] {
-  const { leftFence, intent, phase } = document;
+  const { leftFence, eventsLeft, intent, phase } = document;
   if (servers === null || intent !== null || isFinal(phase)) return [];
   const found: Symptom[] = [];
   if (leftFence !== null)
     found.push({ code: 'FENCE_LEFT', side: leftFence.side, message: `${leftFence.kind} on the ${leftFence.side}` });
+  for (const side of eventsLeft) {
+    const action = side === route.primary ? 'enabled' : 'disabled';
+    found.push({ code: 'EVENTS_LEFT', side, message: `events are not ${action} on the ${side}` });
+  }
   const primary = route.primary;
   const { readOnly, readOnlyPersisted, fenceTriggers } = servers[primary];
   if (fenceTriggers.length > 0)

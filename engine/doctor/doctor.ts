@@ -5,6 +5,7 @@ import { knownOutdated } from '../marker/known-outdated.ts';
 import { quoteName } from '../server/connection.ts';
 import { forgetFence, putBackFence } from '../switch/fence.ts';
 import { removeLeftFence } from '../switch/fence-watch.ts';
+import { moveLeftEvents } from '../switch/left-events.ts';
 import { fenceContext, flavorOf } from '../switch/switch-world.ts';
 import { diagnose, type Examination, type Symptom } from './diagnose.ts';
 import type { DoctorReport, ServerState } from './doctor-report.ts';
@@ -71,6 +72,10 @@ export class Doctor {
       case 'FENCE_LEFT':
         if (side !== null) await marker.settledAnew([side]);
         await removeLeftFence(switchWorld);
+        return;
+      case 'EVENTS_LEFT':
+        await marker.settledAnew();
+        if (side !== null) await moveLeftEvents(switchWorld, side);
         return;
       case 'PRIMARY_FENCED':
       case 'LEFTOVER_TRIGGERS':

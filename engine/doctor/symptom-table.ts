@@ -70,6 +70,13 @@ export const SYMPTOM_TABLE = {
     remedy: 'Repair: it is put back. Then look at `switchyard stray list`.',
     repair: 'put the fence back',
   },
+  EVENTS_LEFT: {
+    severity: 'error',
+    meaning:
+      'The last switch could not enable the events on the new primary, or disable them on the old one, since that server did not answer: scheduled jobs do not run, or would on the wrong side.',
+    remedy: 'Switchyard goes on trying by itself; repair: at once. The log says what the server answers.',
+    repair: 'enable them on the primary, disable them on the other side',
+  },
   FENCE_LEFT: {
     severity: 'error',
     meaning: 'A fence that should be gone could not be taken away, since its server did not answer.',

@@ -1,5 +1,6 @@
 import { childController } from '../../core/abort.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
+import { SIDES, type Side } from '../../core/phase.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { endStatements } from './end-statements.ts';
 import {
@@ -10,6 +11,7 @@ import {
   type FenceContext,
   type FenceKind,
 } from './fence.ts';
+import { moveLeftEvents } from './left-events.ts';
 import { fenceContext, type SwitchWorld } from './switch-world.ts';
 
 const CHECK_MS = 2000;
@@ -32,6 +34,7 @@ export class FenceWatch {
   #persisted = false;
   /** Said once, not at every attempt. */
   #complaint: string | undefined;
+  readonly #eventsComplaints = new Map<Side, string>();
   #wake = Promise.withResolvers<void>();
 
   constructor(world: SwitchWorld, signal: AbortSignal, clock: Clock = systemClock) {
@@ -70,7 +73,11 @@ export class FenceWatch {
 
   /** Rejects when a server cannot be asked: then soon again. */
   async #check(): Promise<void> {
-    const [standing, left] = await Promise.allSettled([this.#checkStanding(), this.#removeLeft()]);
+    const [standing, left] = await Promise.allSettled([
+      this.#checkStanding(),
+      this.#removeLeft(),
+      ...SIDES.map((side) => this.#moveEvents(side)),
+    ]);
     if (standing.status === 'rejected') this.#drop();
     for (const result of [standing, left]) if (result.status === 'rejected') throw result.reason;
   }
@@ -80,6 +87,20 @@ export class FenceWatch {
     if (leftFence === null) return;
     await this.#world.marker.settled([leftFence.side]);
     await removeLeftFence(this.#world);
+  }
+
+  /** With the other checks, or as soon as a server is back: what the server refuses is not asked of it all the time. */
+  async #moveEvents(side: Side): Promise<void> {
+    if (!this.#world.record.document.eventsLeft.includes(side)) return;
+    try {
+      await this.#world.marker.settled([side]);
+      await moveLeftEvents(this.#world, side);
+    } catch (error) {
+      const { message } = error as Error;
+      if (this.#eventsComplaints.get(side) !== message)
+        this.#world.log('warn', `events on the ${side} are still as they were before the switch: ${message}`);
+      this.#eventsComplaints.set(side, message);
+    }
   }
 
   async #checkStanding(): Promise<void> {

@@ -1,8 +1,10 @@
+import { otherSide } from '../../core/phase.ts';
 import { withObjects } from '../import-document.ts';
 import { raiseAutoIncrement } from '../objects/auto-increment.ts';
 import { missingEvents, stageEvents } from '../objects/active-objects.ts';
 import { readActiveObjects } from '../objects/read-objects.ts';
 import type { ServerConnection } from '../server/connection.ts';
+import { asMeant } from './left-events.ts';
 import { objectPlace, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 
 /**
@@ -16,7 +18,9 @@ export async function stageObjects(
 ): Promise<void> {
   const { record } = world;
   const { database, tables } = record.document;
-  const activeObjects = await readActiveObjects(objectPlace(record.document, from));
+  const found = await readActiveObjects(objectPlace(record.document, from));
+  const { eventsLeft, activeObjects: former } = record.document;
+  const activeObjects = eventsLeft.includes(otherSide(side)) ? asMeant(found, former) : found;
   const place = objectPlace(record.document, to);
   const missing = await missingEvents(place, activeObjects);
   await record.update(({ created }) => ({

@@ -60,6 +60,8 @@ export class SwitchEffects {
   #writtenAtSettling: number | undefined;
   /** Whether a fence that is to go is gone. */
   #isUnsure = false;
+  /** Where events are not as they are to be. */
+  readonly #eventsLeft = new Set<Side>();
   undrained: PinnedSession[] = [];
   /** Proxies that did not say that they hold. */
   silentProxies = 0;
@@ -407,6 +409,7 @@ export class SwitchEffects {
       decisions: [...document.decisions, { id: switchId, epoch: this.#epoch, isFormer: false }],
       replicasOnTarget: kind === 'replicas' ? to === 'target' : document.replicasOnTarget,
       fence: standingAfter(document, this.#intent),
+      eventsLeft: kind === 'primaries' ? [...this.#eventsLeft] : document.eventsLeft,
       ...(isLeft ? { leftFence: { ...former, threads: [] } } : {}),
       switches: [
         ...document.switches,
@@ -432,10 +435,13 @@ export class SwitchEffects {
       [this.#intent.to, enableEvents, 'are not enabled'],
     ] as const;
     for (const [side, move, consequence] of moves) {
-      await this.#briefly(side, (connection) => move(objectPlace(record.document, connection), activeObjects)).catch(
-        (error: unknown) =>
-          this.#world.log('error', `events ${consequence} on the ${side}: ${(error as Error).message}`),
-      );
+      try {
+        await this.#briefly(side, (connection) => move(objectPlace(record.document, connection), activeObjects));
+        this.#eventsLeft.delete(side);
+      } catch (error) {
+        this.#eventsLeft.add(side);
+        this.#world.log('error', `events ${consequence} on the ${side} for now: ${(error as Error).message}`);
+      }
     }
   }
 

@@ -283,6 +283,15 @@ test('a source that dies or is restarted while its fence comes and goes: it is f
     );
   const reached = async (point: string) => await eventually(async () => existsSync(`${gateAt(point)}.reached`));
   const open = (point: string) => rmSync(gateAt(point));
+  await administer(source, 'CREATE EVENT shop.nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM shop.stock_events');
+  const eventOn = async (server: RunningServer) => {
+    await using connection = await connect(server);
+    const [event] = await rows(
+      connection,
+      "SELECT STATUS AS s FROM information_schema.EVENTS WHERE EVENT_NAME='nightly'",
+    );
+    return event?.['s'];
+  };
   // What is persisted is read at every start.
   const isFree = async () => (await persisted(source)).length === 0 && (await writeDirectly(source)) === null;
 
@@ -337,6 +346,10 @@ test('a source that dies or is restarted while its fence comes and goes: it is f
   await source.start();
   await eventually(isFree);
   expect((await switchyard.client.doctor(IMPORT)).leftFence).toBe(null);
+  // Enabled and disabled behind the decision, by when it was away: they ran nowhere.
+  await eventually(
+    async () => (await eventOn(source)) === 'ENABLED' && (await eventOn(rehearsal.target)) === 'DISABLED',
+  );
 });
 
 test('a fence that is taken away by hand is put back', async () => {
