@@ -3,7 +3,7 @@ import type { ImportDocument } from '../import-document.ts';
 import { quoteText, type ServerConnection } from '../server/connection.ts';
 import { readDurable, SIDECAR_SCHEMA } from '../sidecar.ts';
 import { readAccounts } from '../switch/accounts.ts';
-import { isFenceStanding, isReadOnlyPersisted } from '../switch/fence.ts';
+import { isFenceStanding, isReadOnly, isReadOnlyPersisted } from '../switch/fence.ts';
 import type { ServerState } from './doctor-report.ts';
 
 export interface ServerQuestion {
@@ -19,7 +19,6 @@ export interface ServerQuestion {
 /** What a switch could have left on a server. */
 export async function readServerState(question: ServerQuestion): Promise<ServerState> {
   const { connection, database, importId, flavor, fence } = question;
-  const variable = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
   const triggers = await connection.select<{ name: string }>(
     `SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)} ` +
       String.raw`AND TRIGGER_NAME LIKE '\_switchyard\_fence\_%' ORDER BY 1`,
@@ -27,7 +26,7 @@ export async function readServerState(question: ServerQuestion): Promise<ServerS
   return {
     answers: true,
     reason: null,
-    readOnly: variable !== undefined && variable.readOnly !== '0' && variable.readOnly !== 'OFF',
+    readOnly: await isReadOnly(connection),
     readOnlyPersisted: flavor === 'mysql' && (await isReadOnlyPersisted(connection)),
     fenceTriggers: triggers.map(({ name }) => name),
     fenceStands: fence === null ? null : await isFenceStanding(fence.kind, { ...question, accounts: fence.accounts }),

@@ -124,11 +124,8 @@ export async function lowerFence(kind: FenceKind, context: FenceContext): Promis
 export async function isFenceStanding(kind: FenceKind, context: FenceContext): Promise<boolean> {
   const { connection, flavor, accounts } = context;
   switch (kind) {
-    case 'read_only': {
-      const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
-      // MariaDB 12 has more than ON and OFF.
-      return row !== undefined && row.readOnly !== '0' && row.readOnly !== 'OFF';
-    }
+    case 'read_only':
+      return await isReadOnly(connection);
     case 'triggers':
       return (await missingTriggers(context)).length === 0;
     case 'accounts': {
@@ -173,6 +170,12 @@ export async function forgetFence(kind: FenceKind, context: FenceContext): Promi
   if (!(await persistFence(kind, context, false)) && (await isReadOnlyPersisted(context.connection)))
     throw new AppError('SERVER_ERROR', 'read_only stays persisted: RESET PERSIST was refused');
   await lowerFence(kind, context);
+}
+
+export async function isReadOnly(connection: ServerConnection): Promise<boolean> {
+  const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
+  // MariaDB 12 has names for its values, and more than ON and OFF.
+  return row !== undefined && row.readOnly !== '0' && row.readOnly !== 'OFF';
 }
 
 /** False also where it cannot be read. */

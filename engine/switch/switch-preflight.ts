@@ -10,7 +10,7 @@ import { checkStrayWatch, checkStrayWrites } from '../stray/stray-watch-check.ts
 import { AskedServers } from './asked-servers.ts';
 import { fenceContext, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
-import type { FenceKind } from './fence.ts';
+import { isReadOnly, type FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
 import { planFence } from './fence-plan.ts';
 import { removeLeftFence } from './fence-watch.ts';
@@ -246,8 +246,7 @@ async function checkWritable(world: SwitchWorld, { to }: SwitchPlan, refusals: S
   const { fence } = world.record.document;
   if (fence?.side === to && fence.kind === 'read_only') return;
   await using connection = await world.connect(to);
-  const row = await connection.selectOne<{ readOnly: string }>('SELECT @@global.read_only AS readOnly');
-  if (row?.readOnly === '0') return;
+  if (!(await isReadOnly(connection))) return;
   refusals.push(refusal('DESTINATION_READ_ONLY', `the ${to} is read_only, and Switchyard did not make it so`));
 }
 
