@@ -132,7 +132,7 @@ test('a table that was made since the import began, and left out by the policy, 
     expect.objectContaining({
       forceable: false,
       message: expect.stringMatching(
-        /^SERVER_UNREACHABLE: .*; so it is not known: whether the target takes writes, tables that are not replicated$/,
+        /^SERVER_UNREACHABLE: .*; so it is not known: whether the target takes writes, whether the log of the target is durable, tables that are not replicated$/,
       ),
     }),
   ]);
