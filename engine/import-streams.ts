@@ -286,6 +286,7 @@ export class ImportStreams {
     return new StrayWatch(
       {
         ...only,
+        known: this.#strayWatch?.counts ?? null,
         importId: id,
         direction: 'forward',
         oldPrimary: world.credentialsOf('source'),

@@ -58,6 +58,8 @@ export interface StrayWatchOptions {
   /** They cannot be looked for; told again with every attempt. */
   onUnwatched: () => Promise<void>;
   onChanged: () => void;
+  /** What an earlier watch has counted: told until this one has read it itself. */
+  known?: StrayCounts | null;
   /** Looks no further, since behind it applications write there; then it ends, and rejects with whatever keeps it from that. */
   until?: StreamPosition;
 }
@@ -107,12 +109,17 @@ export class StrayWatch {
     this.#controller = childController(signal);
     this.#progress = new ProgressRow(options.importId, options.direction);
     this.#alarm = new StrayAlarm(options.log);
+    this.#counts = options.known ?? undefined;
     this.done = this.#run(this.#controller.signal);
   }
 
   /** Null until it has read what was found before. */
   view(): StrayWritesView | null {
     return this.#counts === undefined ? null : { ...this.#counts, watch: this.#state };
+  }
+
+  get counts(): StrayCounts | null {
+    return this.#counts ?? null;
   }
 
   /** False when the log of the old primary cannot be read on from the progress row. */
