@@ -14,8 +14,7 @@ import { knownOutdated } from './marker/known-outdated.ts';
 import { MarkerKeeper } from './marker/marker-keeper.ts';
 import { isFinal } from './phase.ts';
 import { FenceWatch, removeLeftFence } from './switch/fence-watch.ts';
-import { persistFence } from './switch/fence.ts';
-import { fenceContext, type SwitchWorld } from './switch/switch-world.ts';
+import type { SwitchWorld } from './switch/switch-world.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
 
 /**
@@ -221,16 +220,6 @@ export class ImportRunner {
   /** At once, since an operator may restart the server as soon as it is primary again; the fence watch goes on trying. */
   async removeLeftFence(): Promise<void> {
     await this.world.tolerating('a fence is still to be taken away', () => removeLeftFence(this.switchWorld));
-  }
-
-  /** The server that is primary must not come back read-only from a restart. */
-  async forgetPersistedFence(): Promise<void> {
-    const { record, route } = this.world;
-    const { primary } = await route.of(record.document.id);
-    await this.world.tolerating(`the ${primary} may be read_only after a restart`, async () => {
-      await using connection = await this.world.connect(primary);
-      await persistFence('read_only', fenceContext(record.document, primary, connection), false);
-    });
   }
 
   /** Rejects with STATE_OUTDATED where the state is known to be, or a server that answers tells so now; or with TARGET_SHARED. */

@@ -1,6 +1,6 @@
 import { parseErr } from '../core/wire/err-packet.ts';
 import { COMMAND } from '../core/wire/command.ts';
-import { ownQuery, requireSuccess, runCommands } from './backend-commands.ts';
+import { ownQuery, requireSuccess, runCommands, type CommandResult } from './backend-commands.ts';
 import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
 import { prepareCommand, type PreparedStatement, type PreparedStatements } from './prepared-statements.ts';
@@ -221,10 +221,11 @@ export async function prepareMissingText(
   statement.missing = missingTexts.get(name) ?? null;
 }
 
-/** What is prepared anew, and the places of its commands among those that were sent. */
-interface Made {
-  of: PreparedStatement | string;
-  at: readonly number[];
+/** What becomes of a statement that is prepared anew. */
+interface PrepareOutcome {
+  onPrepared(answer: CommandResult | undefined): void;
+  /** Its table is gone: it fails when it is executed, as it would have; or can be prepared by then. */
+  onRefused(error: OwnError): void;
 }
 
 /**
@@ -247,37 +248,51 @@ async function restore(
   },
 ): Promise<Pick<RestoredConnection, 'statementIds' | 'missingTexts'>> {
   const sent = [...commands];
-  const made: Made[] = [];
+  /** With the places of their commands among those that are sent. */
+  const prepared: { at: readonly number[]; outcome: PrepareOutcome }[] = [];
   // A statement resolves its names against the schema in which it was prepared, which may be gone.
-  let [schema, schemaAt] = [state.schema, [] as number[]];
-  const make = (of: Made['of'], wanted: string | null, own: readonly Buffer[]) => {
+  let schema = state.schema;
+  let schemaAt: readonly number[] = [];
+  const prepare = (wanted: string | null, own: readonly Buffer[], outcome: PrepareOutcome) => {
     if (wanted !== schema && wanted !== null) {
-      [schema, schemaAt] = [wanted, [sent.length]];
+      schema = wanted;
+      schemaAt = [sent.length];
       sent.push(initDbCommand(wanted));
     }
-    made.push({ of, at: [...(wanted === null ? [] : schemaAt), ...own.map((_command, index) => sent.length + index)] });
+    const ownAt = own.map((_command, index) => sent.length + index);
+    prepared.push({ at: wanted === null ? ownAt : [...schemaAt, ...ownAt], outcome });
     sent.push(...own);
   };
-  for (const [name, { schema: wanted, restore: own }] of texts)
-    make(name, wanted, own.map((sql) => ownQuery(connection, sql))); // prettier-ignore
-  for (const statement of statements) make(statement, statement.schema, [prepareCommand(statement.text)]);
+  const statementIds = new Map<number, number>();
+  const missingTexts = new Map<string, OwnError>();
+  for (const [name, text] of texts) {
+    const commandsOfText = text.restore.map((sql) => ownQuery(connection, sql));
+    prepare(text.schema, commandsOfText, {
+      onPrepared() {},
+      onRefused: (error) => void missingTexts.set(name, error),
+    });
+  }
+  for (const statement of statements) {
+    prepare(statement.schema, [prepareCommand(statement.text)], {
+      onPrepared(answer) {
+        if (answer?.kind === 'prepared') statementIds.set(statement.clientId, answer.statementId);
+      },
+      onRefused: (error) => void (statement.refusal = error),
+    });
+  }
   if (schema !== state.schema && state.schema !== null) sent.push(initDbCommand(state.schema));
   const preparesAny = statements.length + state.textPrepared.size > 0;
   if (snapshot !== null && preparesAny && sent.length > 0) sent.push(...variablesAgainCommands(connection, snapshot));
   if (sent.length > 0) sent.push(...closingCommands(connection, state));
   const results = await runCommands(connection, sent);
   requireQuiet(connection);
-  const ofStatements = new Set(made.flatMap(({ at }) => at));
-  requireSuccess(results.filter((_result, index) => !ofStatements.has(index)));
-  const [statementIds, missingTexts] = [new Map<number, number>(), new Map<string, OwnError>()];
-  for (const { of, at } of made) {
-    const own = at.map((index) => results[index]);
-    const failed = own.find((result) => result?.kind === 'error');
-    const last = own.at(-1);
-    // One that cannot be prepared any more (its table is gone) fails when it is executed, as it would have; or can be by then.
-    if (failed !== undefined && typeof of === 'string') missingTexts.set(of, failed.error.packet);
-    else if (failed !== undefined && typeof of !== 'string') of.refusal = failed.error.packet;
-    else if (last?.kind === 'prepared' && typeof of !== 'string') statementIds.set(of.clientId, last.statementId);
+  const mayFail = new Set(prepared.flatMap(({ at }) => at));
+  requireSuccess(results.filter((_result, index) => !mayFail.has(index)));
+  for (const { at, outcome } of prepared) {
+    const answers = at.map((index) => results[index]);
+    const failed = answers.find((answer) => answer?.kind === 'error');
+    if (failed === undefined) outcome.onPrepared(answers.at(-1));
+    else outcome.onRefused(failed.error.packet);
   }
   await forget(connection, [...missingTexts.keys()]);
   return { statementIds, missingTexts };

@@ -1,5 +1,5 @@
 import type { Bytes, ServerConnection } from '../server/connection.ts';
-import { executedPosition } from '../server/position.ts';
+import { executedPosition, snapshotPlace } from '../server/position.ts';
 import type { ServerFacts } from '../api.ts';
 
 /**
@@ -19,13 +19,8 @@ export async function stamped(
   }
   await reader.write('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
   await reader.write('START TRANSACTION WITH CONSISTENT SNAPSHOT');
-  const status = new Map(
-    (await reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [
-      (name ?? '').toLowerCase(),
-      value ?? '',
-    ]),
-  );
+  const { file, offset } = await snapshotPlace(reader);
   await read();
   await reader.write('COMMIT');
-  return `${status.get('binlog_snapshot_file') ?? ''}:${status.get('binlog_snapshot_position') ?? ''}`;
+  return `${file}:${offset}`;
 }

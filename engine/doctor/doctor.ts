@@ -3,7 +3,7 @@ import { serializeError } from '../../core/errors.ts';
 import type { ImportRunner } from '../import-runner.ts';
 import { knownOutdated } from '../marker/known-outdated.ts';
 import { quoteName } from '../server/connection.ts';
-import { forgetFence, putBackFence } from '../switch/fence.ts';
+import { forgetFence, persistFence, putBackFence } from '../switch/fence.ts';
 import { removeLeftFence } from '../switch/fence-watch.ts';
 import { moveLeftEvents } from '../switch/left-events.ts';
 import { fenceContext, flavorOf } from '../switch/switch-world.ts';
@@ -85,7 +85,7 @@ export class Doctor {
         return;
       case 'READ_ONLY_PERSISTED':
         await marker.settledAnew();
-        await this.#runner.forgetPersistedFence();
+        await this.#forgetPersisted();
         return;
       case 'FENCE_MISSING': {
         const { fence } = document;
@@ -133,6 +133,17 @@ export class Doctor {
       await connection.write(`DROP TRIGGER IF EXISTS ${quoteName(document.database)}.${quoteName(name)}`);
     if (!isPrimary || !readOnly) return;
     await forgetFence('read_only', fenceContext(document, side, connection));
+  }
+
+  /** The server that is primary must not come back read-only from a restart. */
+  async #forgetPersisted(): Promise<void> {
+    const { world } = this.#runner;
+    const { record, route } = world;
+    const { primary } = await route.of(record.document.id);
+    await world.tolerating(`the ${primary} may be read_only after a restart`, async () => {
+      await using connection = await world.connect(primary);
+      await persistFence('read_only', fenceContext(record.document, primary, connection), false);
+    });
   }
 
   async #look(isBusy: boolean): Promise<Examination> {

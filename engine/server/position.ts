@@ -42,14 +42,7 @@ export async function visiblePosition(
  */
 export async function openSnapshot(connection: ServerConnection): Promise<StreamPosition> {
   await connection.write('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
-  const status = new Map(
-    (await connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [
-      (name ?? '').toLowerCase(),
-      value ?? '',
-    ]),
-  );
-  const file = status.get('binlog_snapshot_file') ?? '';
-  const offset = Number(status.get('binlog_snapshot_position'));
+  const { file, offset } = await snapshotPlace(connection);
   const [row] = await connection.rows(`SELECT BINLOG_GTID_POS(${quoteText(file)},${offset})`);
   // Empty where nothing was ever logged; NULL where that log is gone by now.
   if (row?.[0] == null) {
@@ -57,6 +50,17 @@ export async function openSnapshot(connection: ServerConnection): Promise<Stream
     throw new AppError('SERVER_GONE', message, { details: { errno: 0 } });
   }
   return parsePosition('mariadb', row[0]);
+}
+
+/** MariaDB: where in the log the snapshot is that the connection has open. */
+export async function snapshotPlace(connection: ServerConnection): Promise<{ file: string; offset: number }> {
+  const status = new Map(
+    (await connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")).map(([name, value]) => [
+      (name ?? '').toLowerCase(),
+      value ?? '',
+    ]),
+  );
+  return { file: status.get('binlog_snapshot_file') ?? '', offset: Number(status.get('binlog_snapshot_position')) };
 }
 
 /** Longest wait for a transaction that is between the binlog and its visibility. */

@@ -188,14 +188,10 @@ export async function isReadOnlyPersisted(connection: ServerConnection): Promise
   return rows.some(({ value }) => value === 'ON' || value === '1');
 }
 
-interface FenceTrigger {
-  name: string;
-  tableName: string;
-  event: string;
-}
+type FenceTrigger = Record<'name' | 'tableName' | 'event', string>;
 
 async function readFenceTriggers({ connection, database }: FenceContext): Promise<FenceTrigger[]> {
-  const triggers = await connection.select<{ name: string; tableName: string; event: string }>(
+  const triggers = await connection.select<FenceTrigger>(
     `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName, EVENT_MANIPULATION AS event FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
   );
   return triggers.filter(({ name }) => name.startsWith(FENCE_TRIGGER_PREFIX));
