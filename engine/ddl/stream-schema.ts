@@ -9,7 +9,7 @@ import { quoteName, quoteText, textOf, type Bytes, type ServerConnection } from 
 import { STREAM_SCHEMA, type Direction } from '../sidecar.ts';
 import type { LoggedDdl } from '../stream/transaction.ts';
 import { sqlTokens } from '../stream/sql-lexer.ts';
-import { statementEffect } from '../stream/statement-effect.ts';
+import { statementEffect, type StatementEffect } from '../stream/statement-effect.ts';
 import { isSameName } from '../stream/stream-scope.ts';
 
 const tableSchema = z.object({
@@ -130,10 +130,11 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
     if (isMysql && known == null) checkCharsets(found, onOrigin, ddl.sql);
     if (!isMysql && outcome === 'applied') {
       checkPlaces(found, onOrigin);
-      if (known != null && found !== undefined && onOrigin !== undefined)
-        await checkConversion(destination, {
-          before: known,
-          after: [onOrigin, found],
+      const former = formerDefinition(known, before, { ddl, effect, database });
+      if (former != null && found !== undefined)
+        await checkConversion(destination, found, {
+          before: former,
+          after: onOrigin === undefined ? [found] : [onOrigin, found],
           ddl,
           isOfMariadb: flavor === 'mariadb',
         });
@@ -150,17 +151,35 @@ export async function definitionsAfter(before: Definitions, context: DdlContext)
   return changed;
 }
 
+/** Of the rows that a table has behind the statement, which may have been under another name before. */
+function formerDefinition(
+  known: Table | null | undefined,
+  before: Definitions,
+  { ddl, effect, database }: { ddl: LoggedDdl; effect: StatementEffect; database: string },
+): Table | null | undefined {
+  const words = wordsOf(ddl.sql);
+  // It converts nothing; what takes the place of another table had its columns before.
+  if (words.some((word, at) => word === 'RENAME' && /^TABLES?$/.test(words[at + 1] ?? ''))) return undefined;
+  if (known != null || effect.kind !== 'tables' || !renamesTable(ddl.sql)) return known;
+  const [altered] = effect.tables;
+  if (altered === undefined || !isSameName(altered.schema, database)) return undefined;
+  return [...before].find(([name]) => isSameName(name, altered.name))?.[1];
+}
+
 /** The statement has run. Where there was no row there is none to convert: everything that the origin had then is here. */
-async function checkConversion(destination: ServerConnection, context: ConversionContext): Promise<void> {
-  const { before, ddl } = context;
+async function checkConversion(
+  destination: ServerConnection,
+  { schema, name }: Table,
+  context: ConversionContext,
+): Promise<void> {
   const column = convertedOtherwise(context);
   if (column === undefined) return;
-  const rows = await destination.rows(`SELECT 1 FROM ${quoteName(before.schema)}.${quoteName(before.name)} LIMIT 1`);
+  const rows = await destination.rows(`SELECT 1 FROM ${quoteName(schema)}.${quoteName(name)} LIMIT 1`);
   if (rows.length === 0) return;
   throw new AppError(
     'DDL_CONVERTS_OTHERWISE',
-    `the values of ${before.name}.${column} may have become other ones than on the origin by: ${ddl.sql.slice(0, 200)}`,
-    { details: { table: before.name, column } },
+    `the values of ${name}.${column} may have become other ones than on the origin by: ${context.ddl.sql.slice(0, 200)}`,
+    { details: { table: name, column } },
   );
 }
 
@@ -239,10 +258,15 @@ function withoutKey(table: string, sql: string): AppError {
 
 /** RENAME TABLE, or ALTER TABLE … RENAME [TO | AS] …; not of a column or an index. */
 function renamesTable(sql: string): boolean {
-  const words = [...sqlTokens(sql)].map(({ kind, text }) => (kind === 'word' ? text.toUpperCase() : ''));
+  const words = wordsOf(sql);
   return words.some(
     (word, at) => word === 'RENAME' && !['COLUMN', 'INDEX', 'KEY', 'USER'].includes(words[at + 1] ?? ''),
   );
+}
+
+/** Empty for what is none. */
+function wordsOf(sql: string): string[] {
+  return [...sqlTokens(sql)].map(({ kind, text }) => (kind === 'word' ? text.toUpperCase() : ''));
 }
 
 async function tablesOf(

@@ -134,6 +134,38 @@ test('a conversion of which MariaDB and MySQL make different values stops behind
     await followed.caughtUp();
     expect(await contents(followed.target)).toEqual(await contents(followed.source));
   }
+  // Under another name at once, or by the time that the stream comes to it.
+  await followed.run('CREATE TABLE m (id INT PRIMARY KEY, f DOUBLE)', 'INSERT INTO m VALUES (1, 2.5)');
+  await followed.caughtUp();
+  for (const statements of [
+    ['ALTER TABLE m MODIFY f INT, RENAME TO moved'],
+    ['ALTER TABLE m MODIFY f INT', 'RENAME TABLE m TO moved'],
+  ]) {
+    await followed.run(...statements);
+    const stopped = { code: 'DDL_CONVERTS_OTHERWISE', details: { column: 'f' } };
+    await expect(followed.caughtUp()).rejects.toMatchObject(stopped);
+    await followed.caughtUp(['skip']);
+    for (const statement of ['RENAME TABLE moved TO m', 'ALTER TABLE m MODIFY f DOUBLE']) {
+      await followed.run(statement);
+      await followed.caughtUp();
+    }
+  }
+});
+
+test('a table that takes the place of another one by RENAME converts nothing (soak seed 1869920380)', async () => {
+  await using pair = await startServerPair('mariadb-11.8');
+  await using followed = await Followed.begin(pair, 'swapped', [
+    'CREATE TABLE a (id INT PRIMARY KEY, v DOUBLE)',
+    'CREATE TABLE b (id INT PRIMARY KEY, v INT)',
+  ]);
+  await followed.run('INSERT INTO a VALUES (1, 1.5)', 'INSERT INTO b VALUES (2, 3)');
+  await followed.caughtUp();
+  await followed.run('RENAME TABLE a TO c, b TO a, c TO b', 'INSERT INTO b VALUES (3, 2.5)');
+  await followed.caughtUp();
+  for (const table of ['a', 'b']) {
+    const all = `SELECT * FROM ${table} ORDER BY id`;
+    expect(await followed.target.rows(all)).toEqual(await followed.source.rows(all));
+  }
 });
 
 describe('rows that DDL numbers', () => {

@@ -62,7 +62,7 @@ export function randomSchedule(
       statements: [
         ...table.session,
         table.createSql,
-        ...triggers(forTables, table),
+        ...triggers(forTables, table, family),
         ...(forTables.chance(0.3) ? codeOf(table) : []),
         ...forTables.times(forTables.int(0, 8), () =>
           insert(forTables, table, { verb: 'INSERT IGNORE INTO', rows: forTables.int(5, 60) }),
@@ -107,9 +107,17 @@ function logSettings(random: SeededRandom, family: Family): string[] {
 }
 
 /** What they do is in the log; they go with the primary. */
-function triggers(random: SeededRandom, { name, columns, key, unique }: RandomTable): string[] {
+function triggers(
+  random: SeededRandom,
+  { name, columns, key, unique, createSql }: RandomTable,
+  family: Family,
+): string[] {
+  // MariaDB does not always compute a STORED column anew of what a trigger sets (limits.md).
+  const isBase = (column: string) =>
+    family === 'mariadb' && new RegExp(`GENERATED ALWAYS AS \\([^)]*\`${column}\``).test(createSql);
   const column = columns.find(
-    (one) => one.nullable && !key.includes(one) && !unique.includes(one) && one.name !== 'parent_id',
+    (one) =>
+      one.nullable && !key.includes(one) && !unique.includes(one) && one.name !== 'parent_id' && !isBase(one.name),
   );
   if (column === undefined || !random.chance(0.08)) return [];
   const event = random.pick(['INSERT', 'UPDATE']);
