@@ -90,7 +90,7 @@ ${rows.join('\n')}
 | running, verifying_data, verified_data | source | source (its replica host if set) | source → target |
 | switching_replicas | source | held for a moment | source → target |
 | switched_replicas | source | target | source → target |
-| switching_primaries | held for a moment | follows the primary | draining |
+| switching_primaries | held for a moment | held too, where it follows or shares the server that primary traffic leaves | draining |
 | switched_primaries | target | target | target → source |
 | completed | target | target | none |
 

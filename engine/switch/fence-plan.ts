@@ -21,6 +21,8 @@ interface Survey {
   accounts: Account[] | null;
   /** Asked for by name: then it may hit other schemas. */
   isAuto: boolean;
+  /** Replica traffic goes on there behind the switch. */
+  servesReplicas: boolean;
 }
 
 /** From strongest to weakest; `none` is never chosen, only asked for. */
@@ -32,8 +34,15 @@ const LIMITS: Partial<Record<FenceKind, string>> = {
   lock_tables: 'the lock ends with the switch: afterwards writes that bypass the proxy are found, not refused',
 };
 
+const REPLICAS_LOCKED_OUT =
+  'replica traffic stays on this server, and with its accounts locked it can open no new sessions there';
+
 /** The strongest fence that the grants allow and that hits nobody else, or the one asked for. Every obstacle is named. */
-export async function planFence(context: FenceContext, requested: ImportOptions['fence']): Promise<FencePlan> {
+export async function planFence(
+  context: FenceContext,
+  requested: ImportOptions['fence'],
+  { servesReplicas }: Pick<Survey, 'servesReplicas'>,
+): Promise<FencePlan> {
   const { connection, flavor, database } = context;
   const accounts = await readAccounts(connection, flavor);
   if (requested === 'none') {
@@ -46,6 +55,7 @@ export async function planFence(context: FenceContext, requested: ImportOptions[
     grants: await Grants.read(connection),
     others: await otherSchemas(connection, database),
     isAuto: requested === 'auto',
+    servesReplicas,
   };
   const notes: string[] = [];
   for (const kind of requested === 'auto' ? FORMS : [requested]) {
@@ -54,6 +64,7 @@ export async function planFence(context: FenceContext, requested: ImportOptions[
     if (obstacles.length > 0) continue;
     const limit = LIMITS[kind];
     if (limit !== undefined) notes.push(limit);
+    if (kind === 'accounts' && servesReplicas) notes.push(REPLICAS_LOCKED_OUT);
     return {
       kind,
       accounts: kind === 'accounts' ? writers(survey).map(({ name }) => name) : [],
@@ -104,7 +115,7 @@ async function triggerObstacles({ context, grants }: Survey): Promise<string[]> 
 }
 
 function accountObstacles(survey: Survey): string[] {
-  const { context, grants, others, accounts } = survey;
+  const { context, grants, others, accounts, isAuto, servesReplicas } = survey;
   if (accounts === null) return ['the Switchyard user may not read the accounts (SELECT on mysql.*)'];
   const needed = ['CREATE USER', 'PROCESS'];
   const ending = context.flavor === 'mysql' ? ['CONNECTION_ADMIN'] : ['CONNECTION ADMIN'];
@@ -122,6 +133,7 @@ function accountObstacles(survey: Survey): string[] {
     ...lacking(grants, needed, 'ALL'),
     ...lacking(grants, ending, 'SUPER'),
     ...shared,
+    ...(isAuto && servesReplicas ? [REPLICAS_LOCKED_OUT] : []),
     ...namesakes.map(
       ({ label }) => `${label} has the user name of an account that would be locked, and does something else`,
     ),

@@ -20,8 +20,7 @@ export async function checkOpenTransactions(
 ): Promise<void> {
   const { document } = record;
   const { drainBudgetMs } = document.options;
-  const { replica } = await route.of(document.id);
-  const hold = holdDuring(document, plan, replica);
+  const hold = holdDuring(document, plan, await route.of(document.id));
   const oldMs = Math.max(OLD_MS_MIN, DRAINS_OLD * drainBudgetMs);
   // A proxy that does not answer is refused or warned of already, as one whose sessions are not known.
   const { sessions } = await fleet.backends().catch(() => ({ sessions: [] }));

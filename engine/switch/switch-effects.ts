@@ -245,8 +245,7 @@ export class SwitchEffects {
   async #beginHold(): Promise<void> {
     const { record, route } = this.#world;
     const { pauseDeadlineMs, drainBudgetMs } = record.document.options;
-    const { replica } = await route.of(record.document.id);
-    const hold = holdDuring(record.document, this.#intent, replica);
+    const hold = holdDuring(record.document, this.#intent, await route.of(record.document.id));
     this.deadlineMs = Date.now() + Math.max(pauseDeadlineMs, drainBudgetMs);
     this.heldAtMs = systemClock.monotonicMs();
     this.heldFromMs = Date.now();

@@ -8,7 +8,7 @@ import { globalVariables } from '../schema/inspect.ts';
 import { executedPosition } from '../server/position.ts';
 import { checkStrayWatch, checkStrayWrites } from '../stray/stray-watch-check.ts';
 import { AskedServers } from './asked-servers.ts';
-import { fenceContext, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
+import { fenceContext, leavesReplicas, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 import type { Account } from './accounts.ts';
 import { isReadOnly, type FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
@@ -198,6 +198,7 @@ async function checkFence(
   const { kind, accounts, notes, known, possible } = await planFence(
     fenceContext(document, from, connection),
     document.options.fence,
+    { servesReplicas: leavesReplicas(document, plan, await world.route.of(document.id)) },
   );
   plan.fence = kind;
   plan.accounts = accounts;

@@ -73,10 +73,28 @@ export function replicaSideAfter(
   return kind === 'primaries' && replicasOnTarget ? 'target' : 'source';
 }
 
-/** Whose sessions take no new transaction while the switch is under way; `replica` is where replica traffic is before it. */
-export function holdDuring(document: ImportDocument, intent: Pick<SwitchIntent, 'kind' | 'to'>, replica: Side): Hold {
+/**
+ * Replica traffic stays on the server that primary traffic leaves (back, in `switched_replicas`). Where both are on one server it may
+ * write until the decision, and what it wrote behind F would be on the old primary alone. See ADR 35.
+ */
+export function leavesReplicas(
+  document: ImportDocument,
+  intent: Pick<SwitchIntent, 'kind' | 'to'>,
+  { replica, endpoints }: Pick<RoutingRecord, 'replica' | 'endpoints'>,
+): boolean {
+  const stays = intent.kind === 'primaries' && replica !== intent.to && replicaSideAfter(document, intent) === replica;
+  return stays && endpoints[replica].replica === null;
+}
+
+/** Whose sessions take no new transaction while the switch is under way; `route` as before it. */
+export function holdDuring(
+  document: ImportDocument,
+  intent: Pick<SwitchIntent, 'kind' | 'to'>,
+  route: Pick<RoutingRecord, 'replica' | 'endpoints'>,
+): Hold {
   if (intent.kind === 'replicas') return 'replica';
-  return replicaSideAfter(document, intent) === replica ? 'primary' : 'all';
+  const moves = replicaSideAfter(document, intent) !== route.replica;
+  return moves || leavesReplicas(document, intent, route) ? 'all' : 'primary';
 }
 
 export function phaseAfter({ replicasOnTarget }: ImportDocument, { kind, to }: SwitchIntent): Phase {

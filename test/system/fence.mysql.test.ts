@@ -158,6 +158,39 @@ test('lock_tables: holds writers back for the switch only, other schemas go on',
   await rehearsal.asApplication(WRITE.shop);
 });
 
+test.each(selected(['accounts'] as const, ['none', 'lock_tables', 'triggers'] as const))(
+  '%s: replica traffic that stays on the target does not write while primary traffic leaves it',
+  async (fence) => {
+    await using rehearsal = await stage({ fence, withOther: false, pauseDeadlineMs: 60_000 });
+    const { switchyard, target } = rehearsal;
+    const gate = join(switchyard.dataDir, 'gate');
+    await switchyard.stop();
+    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.reverse_ready=wait:${gate}` } });
+    await rehearsal.reach('running');
+    await switchyard.client.switchTraffic(IMPORT, { kind: 'replicas' });
+    await forth(rehearsal);
+    const replica = await rehearsal.application(switchyard.replicaPort);
+    const write = async () => await replica.query('UPDATE traffic_counters SET value = value + 1');
+    await rehearsal.caughtUpWith(target);
+    writeFileSync(gate, '');
+    const switching = back(rehearsal);
+    await eventually(async () => existsSync(`${gate}.reached`));
+    const written = write().then(
+      () => 'written',
+      ({ code }: { code: string }) => code,
+    );
+    const isHeld = async () => (await switchyard.client.sessions()).some(({ state }) => state === 'held');
+    await Promise.race([written, eventually(isHeld)]);
+    rmSync(gate);
+    const { switched, warnings } = await switching;
+    expect(switched).toBe(true);
+    expect(await written).toBe('ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION');
+    expect(warnings.some((warning) => warning.includes('can open no new sessions'))).toBe(fence === 'accounts');
+    await replica.query('SELECT 1');
+    replica.destroy();
+  },
+);
+
 test('auto takes the strongest form that hits nobody else', async () => {
   await using rehearsal = await stage();
   const dryRun = async () =>
