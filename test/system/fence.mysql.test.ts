@@ -12,7 +12,7 @@ const SHOP = { user: 'shop', password: 'app-secret-1', database: 'shop' };
 const OTHER = { user: 'other', password: 'other-secret-1', database: 'other' };
 const WRITE = { shop: 'UPDATE traffic_counters SET value = value', other: 'INSERT INTO notes VALUES (NULL)' };
 
-type Form = 'read_only' | 'triggers' | 'accounts' | 'lock_tables';
+type Form = 'read_only' | 'triggers' | 'accounts' | 'lock_tables' | 'none';
 
 interface DirectOptions {
   as?: mysql.ConnectionOptions;
