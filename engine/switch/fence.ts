@@ -7,7 +7,6 @@ import {
   bytesOf,
   quoteName,
   quoteText,
-  textOf,
   type Bytes,
   type ServerConnection,
 } from '../server/connection.ts';
@@ -52,9 +51,7 @@ export async function raiseFence(kind: FenceKind, context: FenceContext): Promis
         await connection.write('SET GLOBAL read_only=ON');
         break;
       case 'triggers':
-        // What has our names may be of another import, and let another user through.
-        await lowerFence('triggers', context);
-        await addTriggers(context);
+        await renewTriggers(context);
         break;
       case 'accounts':
         for (const account of context.accounts) await alterAccount(context, account, 'LOCK');
@@ -68,7 +65,8 @@ export async function raiseFence(kind: FenceKind, context: FenceContext): Promis
       default:
         kind satisfies never;
     }
-    if (!(await isFenceStanding(kind, context))) throw new Error('the server does not have it');
+    // Of triggers the server has said so one by one, and its catalog is slow.
+    if (kind !== 'triggers' && !(await isFenceStanding(kind, context))) throw new Error('the server does not have it');
   } catch (cause) {
     throw failed(kind, cause);
   }
@@ -82,7 +80,7 @@ export async function putBackFence(kind: FenceKind, context: FenceContext): Prom
   if (kind !== 'triggers') return await raiseFence(kind, context);
   try {
     await context.connection.write(`SET SESSION lock_wait_timeout=${LOCK_WAIT_S}`);
-    await addTriggers(context);
+    await addTriggers(context, missingTriggers(context, await readFenced(context)));
     if (!(await isFenceStanding(kind, context))) throw new Error('the server does not have it');
   } catch (cause) {
     throw failed(kind, cause);
@@ -104,8 +102,7 @@ export async function lowerFence(kind: FenceKind, context: FenceContext): Promis
       return;
     case 'triggers':
       // By what is there: DDL under the fence may have taken a table from the list, and given others its number.
-      for (const { name } of await readFenceTriggers(context))
-        await connection.write(`DROP TRIGGER IF EXISTS ${qualified(context, name)}`);
+      await dropTriggers(context, (await readFenced(context)).triggers);
       return;
     case 'accounts':
       for (const account of accounts) await alterAccount(context, account, 'UNLOCK');
@@ -127,7 +124,7 @@ export async function isFenceStanding(kind: FenceKind, context: FenceContext): P
     case 'read_only':
       return await isReadOnly(connection);
     case 'triggers':
-      return (await missingTriggers(context)).length === 0;
+      return missingTriggers(context, await readFenced(context)).length === 0;
     case 'accounts': {
       const known = await readAccounts(connection, flavor);
       // An account that is gone lets nobody in.
@@ -190,24 +187,35 @@ export async function isReadOnlyPersisted(connection: ServerConnection): Promise
 
 type FenceTrigger = Record<'name' | 'tableName' | 'event', string>;
 
-async function readFenceTriggers({ connection, database }: FenceContext): Promise<FenceTrigger[]> {
-  const triggers = await connection.select<FenceTrigger>(
-    `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tableName, EVENT_MANIPULATION AS event FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}`,
+interface FencedTables {
+  /** In small letters: servers may keep them so. */
+  names: ReadonlySet<string>;
+  triggers: FenceTrigger[];
+}
+
+/** In one question, since servers answer it slowly and it is asked within the pause. */
+async function readFenced({ connection, database }: FenceContext): Promise<FencedTables> {
+  const schema = quoteText(database);
+  const rows = await connection.select<Record<'tableName', string> & Record<'name' | 'event', string | null>>(
+    `SELECT TABLE_NAME AS tableName, NULL AS name, NULL AS event FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${schema} ` +
+      `UNION ALL SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${schema}`,
   );
-  return triggers.filter(({ name }) => name.startsWith(FENCE_TRIGGER_PREFIX));
+  const triggers = rows.flatMap(({ tableName, name, event }) =>
+    name === null || event === null || !name.startsWith(FENCE_TRIGGER_PREFIX) ? [] : [{ tableName, name, event }],
+  );
+  const tables = rows.filter(({ name }) => name === null);
+  return { names: new Set(tables.map(({ tableName }) => tableName.toLowerCase())), triggers };
 }
 
 /** Of imported tables that are there: DDL that got past the fence may have taken one away, which nobody writes to any more. */
-async function missingTriggers(context: FenceContext): Promise<FenceTrigger[]> {
-  const found = await readFenceTriggers(context);
-  const there = await readTableNames(context);
-  const fenced = new Set(found.map(({ tableName, event }) => `${event} ${tableName}`));
-  const missing = context.tables
-    .filter((tableName) => there.has(tableName.toLowerCase()))
+function missingTriggers({ tables }: FenceContext, { names, triggers }: FencedTables): FenceTrigger[] {
+  const fenced = new Set(triggers.map(({ tableName, event }) => `${event} ${tableName}`));
+  const missing = tables
+    .filter((tableName) => names.has(tableName.toLowerCase()))
     .flatMap((tableName) => FENCED_EVENTS.map((event) => ({ tableName, event })))
     .filter(({ tableName, event }) => !fenced.has(`${event} ${tableName}`));
   // Names of triggers are the schema's, and a renamed table keeps its own.
-  const taken = new Set(found.map(({ name }) => name));
+  const taken = new Set(triggers.map(({ name }) => name));
   let number = 0;
   return missing.map(({ tableName, event }) => {
     const nameOf = () => `${FENCE_TRIGGER_PREFIX}${number}_${event.toLowerCase()}`;
@@ -217,18 +225,21 @@ async function missingTriggers(context: FenceContext): Promise<FenceTrigger[]> {
   });
 }
 
-/** In small letters: servers may keep them so. */
-async function readTableNames({ connection, database }: FenceContext): Promise<Set<string>> {
-  const rows = await connection.rows(
-    `SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(database)}`,
-  );
-  return new Set(rows.map(([name]) => textOf(name ?? '').toLowerCase()));
+/** All of them anew: what has our names may be of another import, and let another user through. */
+async function renewTriggers(context: FenceContext): Promise<void> {
+  const found = await readFenced(context);
+  await dropTriggers(context, found.triggers);
+  await addTriggers(context, missingTriggers(context, { ...found, triggers: [] }));
 }
 
-async function addTriggers(context: FenceContext): Promise<void> {
+async function dropTriggers(context: FenceContext, triggers: FenceTrigger[]): Promise<void> {
+  for (const { name } of triggers) await context.connection.write(`DROP TRIGGER IF EXISTS ${qualified(context, name)}`);
+}
+
+async function addTriggers(context: FenceContext, triggers: FenceTrigger[]): Promise<void> {
   const { connection, database } = context;
   const message = `Switchyard: ${database} has moved to another server; connect through the proxy`;
-  for (const { name, tableName, event } of await missingTriggers(context)) {
+  for (const { name, tableName, event } of triggers) {
     await connection.write(
       `CREATE TRIGGER ${qualified(context, name)} BEFORE ${event} ON ${qualified(context, tableName)} FOR EACH ROW ` +
         `BEGIN IF SUBSTRING_INDEX(USER(), '@', 1) <> ${quoteText(connection.server.user)} THEN ` +
