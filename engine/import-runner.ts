@@ -17,6 +17,12 @@ import { FenceWatch, removeLeftFence } from './switch/fence-watch.ts';
 import type { SwitchWorld } from './switch/switch-world.ts';
 import { TrafficSwitch } from './switch/traffic-switch.ts';
 
+interface HeldBackFailure {
+  error: unknown;
+  /** See `StreamEvents.onFailed`. */
+  isWanted: () => boolean;
+}
+
 /**
  * The life of one import: brings it to where its phase says it is after a start, stops it with a reason when something
  * fails, and lets one request at a time change it. Phases change only through `nextPhase`, and are stored before their
@@ -32,12 +38,12 @@ export class ImportRunner {
   readonly switchWorld: SwitchWorld;
   #exclusive: string | undefined;
   #fenceWatch: FenceWatch | undefined;
-  #heldBackFailure: unknown;
+  readonly #heldBack: HeldBackFailure[] = [];
   /** While it stops with an error: whatever is asked meanwhile finds it stopped. */
   #entering: Promise<void> | undefined;
 
   constructor(options: ImportWorldOptions) {
-    const onFailed = (error: unknown) => this.#fail(error);
+    const onFailed = (error: unknown, isWanted?: () => boolean) => this.#fail(error, isWanted);
     this.world = new ImportWorld(options, () => this.view());
     this.marker = new MarkerKeeper(this.world, onFailed);
     const mayBegin = () => this.marker.settled();
@@ -195,9 +201,8 @@ export class ImportRunner {
       return await work();
     } finally {
       this.#exclusive = undefined;
-      const failure = this.#heldBackFailure;
-      this.#heldBackFailure = undefined;
-      if (failure !== undefined) this.#fail(failure);
+      const failure = this.#heldBack.splice(0).find(({ isWanted }) => isWanted());
+      if (failure !== undefined) this.#fail(failure.error);
       this.world.changed();
     }
   }
@@ -235,10 +240,10 @@ export class ImportRunner {
   }
 
   /** Stops with a reason; traffic stays on the last committed route. During a request it waits for the request's end. */
-  #fail(error: unknown): void {
+  #fail(error: unknown, isWanted = () => true): void {
     if (this.world.signal.aborted || isAbort(error)) return;
     if (this.#exclusive !== undefined) {
-      this.#heldBackFailure ??= error;
+      this.#heldBack.push({ error, isWanted });
       return;
     }
     this.#entering = this.#stopWith(error);

@@ -28,8 +28,8 @@ import { WriteBack } from './write-back/write-back.ts';
 export interface StreamEvents {
   /** Before anything reads from a server or claims a place on one; rejects where the state may be too old for that (ADR 27). */
   mayBegin: () => Promise<void>;
-  /** A stream stopped with a reason. */
-  onFailed: (error: unknown) => void;
+  /** A stream stopped with a reason; `isWanted`: nobody has ended it since, as a switch does with the one that it makes needless. */
+  onFailed: (error: unknown, isWanted: () => boolean) => void;
   /** What is on the source alone from now on; told before it is noted. */
   onDiverged: (reason: string) => Promise<void>;
   /** Nobody sees by now what is on the source alone: see `strayWatchReads`. */
@@ -118,7 +118,7 @@ export class ImportStreams {
       world.signal,
     );
     this.#writeBack = writeBack;
-    writeBack.done.catch((error: unknown) => this.#events.onFailed(error));
+    writeBack.done.catch((error: unknown) => this.#events.onFailed(error, () => this.#writeBack === writeBack));
     world.log('info', 'what testers write on the target is brought to the source');
   }
 
@@ -214,7 +214,7 @@ export class ImportStreams {
       world.signal,
     );
     this.#running.set(side, stream);
-    stream.done.catch((error: unknown) => this.#events.onFailed(error));
+    stream.done.catch((error: unknown) => this.#events.onFailed(error, () => this.#running.get(side) === stream));
     world.log('info', `replication to the ${side} started`);
   }
 

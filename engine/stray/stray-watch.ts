@@ -15,13 +15,14 @@ import {
   insertStatements,
   STRAY_TABLES,
   strayRecords,
-  strayStatement,
   type StrayCounts,
   type StrayRecord,
 } from './stray-writes.ts';
+import { rowsAsStatement } from './rows-as-statement.ts';
 import { ChangeStream } from '../stream/change-stream.ts';
 import { isSameName } from '../stream/stream-scope.ts';
 import { gtidsOf, type StreamTransaction } from '../stream/transaction.ts';
+import { coversBut } from '../stream/withheld.ts';
 
 const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
 /**
@@ -30,6 +31,8 @@ const STREAM_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
  */
 const IDLE_PROGRESS_MS = 60_000;
 const SKIPPED_MAX = 5000;
+/** How long a look up to `until` waits for the next transaction: what is prepared may be all that is left of it. */
+const LOOK_MS = 1000;
 
 const STRAYED = 'writes reached the old primary past the fence (switchyard stray list)';
 
@@ -98,6 +101,7 @@ export class StrayWatch {
   #counts: StrayCounts | undefined;
   #state: StrayWritesView['watch'] = 'catching_up';
   #seen: StreamPosition | undefined;
+  #stream: ChangeStream | undefined;
   #moved = Promise.withResolvers<void>();
   /** The last transaction that was looked at is not to be had any more: see `AnchorCheck`. */
   #isAnchorPurged = false;
@@ -142,9 +146,14 @@ export class StrayWatch {
     this.#options.onChanged();
   }
 
-  /** Resolves when everything in `position` was looked at; rejects when `signal` aborts first. */
+  /** Resolves when everything in `position` was looked at, but for what is prepared (XA); rejects when `signal` aborts first. */
   async waitFor(position: StreamPosition, signal: AbortSignal): Promise<void> {
-    while (this.#seen?.covers(position) !== true) await abortable(this.#moved.promise, signal);
+    while (this.#seen === undefined || !this.#isLookedAt(this.#seen, position))
+      await abortable(this.#moved.promise, signal);
+  }
+
+  #isLookedAt(seen: StreamPosition, position: StreamPosition): boolean {
+    return coversBut(seen, position, () => this.#stream?.withheld() ?? []);
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -215,9 +224,11 @@ export class StrayWatch {
         takesNew: (schema) => allTables && isSameName(schema, database),
         inScope: (schema) => isSameName(schema, database),
         isOwnImport: this.#options.isOwnImport,
+        onWithheld: () => this.#notify(),
         signal: controller.signal,
         bufferBytesMax: STREAM_BUFFER_BYTES_MAX,
       });
+      this.#stream = stream;
       this.#seen = seen;
       this.#state = 'watching';
       // Nothing may come for a long time, and whoever waits for a position may be waiting for this one.
@@ -226,6 +237,7 @@ export class StrayWatch {
       onOpen();
       await this.#watch({ stream, connection, owner, seen, last }, controller.signal);
     } finally {
+      this.#stream = undefined;
       controller.abort();
     }
   }
@@ -236,8 +248,8 @@ export class StrayWatch {
     let skipped = 0;
     let behind: StreamTransaction | undefined;
     for (;;) {
-      if (until !== undefined && seen.covers(until)) return await this.#end(session);
-      const waitMs = skipped === 0 ? undefined : IDLE_PROGRESS_MS;
+      if (until !== undefined && this.#isLookedAt(seen, until)) return await this.#end(session);
+      const waitMs = until !== undefined ? LOOK_MS : skipped === 0 ? undefined : IDLE_PROGRESS_MS;
       let collected: Collected;
       try {
         collected = await collect(stream, { first: behind, waitMs, until, signal });
@@ -260,7 +272,7 @@ export class StrayWatch {
       const stamp = transactions.at(-1)?.stamp;
       const idle = transactions.length === 0 && large === undefined && !isPast;
       if (strays.length > 0) await this.#options.onDiverged(STRAYED);
-      if (strays.length > 0 || idle || skipped > SKIPPED_MAX) {
+      if (strays.length > 0 || (idle && skipped > 0) || skipped > SKIPPED_MAX) {
         await this.#keep(session, gtids, stamp, strays);
         skipped = 0;
       } else {
@@ -274,7 +286,7 @@ export class StrayWatch {
     }
   }
 
-  /** Everything up to `until` was looked at, which becomes durable. */
+  /** Everything up to `until` was looked at, which becomes durable. What is prepared the stream behind it reads again. */
   async #end(session: WatchSession): Promise<void> {
     await this.#keep(session, [], undefined, []);
     this.#isAtEnd = true;
@@ -391,12 +403,4 @@ function advance(place: Pick<WatchSession, 'seen' | 'last'>, gtids: string[], st
   if (gtids.length === 0) return;
   place.last = lastOf(place.seen, gtids, stamp);
   for (const gtid of gtids) place.seen.advance(gtid);
-}
-
-/** A transaction whose rows were logged as a statement: what it changed cannot be told, the statement is kept. */
-function rowsAsStatement(error: unknown): StrayRecord | undefined {
-  if (!(error instanceof AppError) || error.code !== 'STREAM_STATEMENT_DML') return undefined;
-  const { gtid } = error.details;
-  if (typeof gtid !== 'string') return undefined;
-  return strayStatement({ gtid, committedAtMs: Date.now(), kind: 'statement', statement: error.message });
 }

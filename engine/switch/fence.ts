@@ -36,6 +36,9 @@ export const FENCE_TRIGGER_PREFIX = '_switchyard_fence_';
 
 /** Bound on the wait for statements under way when the fence goes up; the pause counts on it. */
 const LOCK_WAIT_S = 2;
+/** On the wait for one table whose fence goes: whoever reads it waits behind us meanwhile. */
+const UNLOCK_WAIT_S = 1;
+const LOCK_WAIT_TIMEOUT = 1205;
 const ENDING_POLL_MS = 20;
 const UNKNOWN_USER = [1396, 1133];
 const FENCED_EVENTS = ['INSERT', 'UPDATE', 'DELETE'];
@@ -101,8 +104,9 @@ export async function lowerFence(kind: FenceKind, context: FenceContext): Promis
       await connection.write('SET GLOBAL read_only=OFF');
       return;
     case 'triggers':
+      await connection.write(`SET SESSION lock_wait_timeout=${UNLOCK_WAIT_S}`);
       // By what is there: DDL under the fence may have taken a table from the list, and given others its number.
-      await dropTriggers(context, (await readFenced(context)).triggers);
+      await dropWhereFree(context, (await readFenced(context)).triggers);
       return;
     case 'accounts':
       for (const account of accounts) await alterAccount(context, account, 'UNLOCK');
@@ -234,6 +238,18 @@ async function renewTriggers(context: FenceContext): Promise<void> {
 
 async function dropTriggers(context: FenceContext, triggers: FenceTrigger[]): Promise<void> {
   for (const { name } of triggers) await context.connection.write(`DROP TRIGGER IF EXISTS ${qualified(context, name)}`);
+}
+
+/** A transaction that holds one table (a report, an XA transaction that is prepared) leaves the others free. Rejects where there was one. */
+async function dropWhereFree(context: FenceContext, triggers: FenceTrigger[]): Promise<void> {
+  let held: unknown;
+  for (const [, ofTable] of Map.groupBy(triggers, ({ tableName }) => tableName)) {
+    await dropTriggers(context, ofTable).catch((error: unknown) => {
+      if (errnoOf(error) !== LOCK_WAIT_TIMEOUT) throw error;
+      held ??= error;
+    });
+  }
+  if (held !== undefined) throw held;
 }
 
 async function addTriggers(context: FenceContext, triggers: FenceTrigger[]): Promise<void> {

@@ -71,13 +71,14 @@ export const REFUSAL_TABLE = {
   },
   FENCE_LEFT: {
     forceable: false,
-    meaning: 'The fence of an earlier switch could not be taken away: its server does not answer.',
-    remedy: 'Bring the server back; `switchyard doctor ID` shows it.',
+    meaning:
+      'The fence of an earlier switch could not be taken away: its server does not answer, or a transaction there holds a table whose triggers it is (the message says `Lock wait timeout`).',
+    remedy: 'Bring the server back, or end that transaction; `switchyard doctor ID` shows it.',
   },
   XA_PREPARED: {
     forceable: false,
     meaning:
-      'XA transactions are prepared on the old primary: their clients could commit them there alone; or, with `reverse: always`, by testers on the target, where the end of the write-back would wait for them. Asked again behind the fence: one that was prepared meanwhile undoes the switch (`SWITCH_ROLLED_BACK`, because `XA_PREPARED`).',
+      'XA transactions are prepared on the old primary: their clients could commit them there alone. Or on the new one: with `reverse: always` by testers on the target, where the end of the write-back would wait for them; or where the fence of an earlier switch stands, which cannot be taken from tables that they hold. Asked again behind the fence: one that was prepared meanwhile undoes the switch (`SWITCH_ROLLED_BACK`, because `XA_PREPARED`).',
     remedy: 'Commit them or roll them back; `XA RECOVER` shows them.',
   },
   DESTINATION_READ_ONLY: {

@@ -16,7 +16,7 @@ import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
 import { noteStrayEnd } from '../stray/stray-end.ts';
 import { forgetFence, isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
-import { refusalOfPrepared } from './prepared-transactions.ts';
+import { refusalOfPrepared, sidesWithoutPrepared } from './prepared-transactions.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
 import {
   fenceContext,
@@ -276,7 +276,10 @@ export class SwitchEffects {
   /** One that was prepared since the preflight; its session may have ended, so that no proxy knows of it. */
   async #refusePrepared(): Promise<void> {
     if (this.#intent.kind === 'replicas') return;
-    const refusal = await refusalOfPrepared(this.#open.from, this.#from);
+    const { document } = this.#world.record;
+    const sides = sidesWithoutPrepared(document, this.#intent.to);
+    const asked = sides.map((side) => refusalOfPrepared(side === this.#from ? this.#open.from : this.#open.to, side));
+    const refusal = (await Promise.all(asked)).find((one) => one !== undefined);
     if (refusal === undefined) return;
     throw new AppError('SWITCH_ROLLED_BACK', refusal.message, { details: { because: refusal.code } });
   }

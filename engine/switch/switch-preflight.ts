@@ -19,7 +19,7 @@ import { checkVerification } from './check-verification.ts';
 import { checkLeftTables } from './left-tables.ts';
 import { checkOpenTransactions } from './open-transactions.ts';
 import { checkPinned } from './pinned-sessions.ts';
-import { refusalOfPrepared } from './prepared-transactions.ts';
+import { refusalOfPrepared, sidesWithoutPrepared } from './prepared-transactions.ts';
 import { refusal } from './refusal-table.ts';
 
 export interface SwitchCheck {
@@ -163,9 +163,6 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
     return;
   }
   await using target = await world.connect('target');
-  // The end of the write-back would wait for them, in the pause.
-  const prepared = await refusalOfPrepared(target, 'target');
-  if (prepared !== undefined) refusals.push(prepared);
   const position = await executedPosition(target, targetFacts.flavor);
   try {
     await writeBack.waitFor(position, AbortSignal.timeout(options.maxLagMs));
@@ -176,9 +173,11 @@ async function checkWriteBack(world: SwitchWorld, { kind, to }: SwitchPlan, refu
 }
 
 async function checkPrepared(world: SwitchWorld, { to }: SwitchPlan, refusals: SwitchRefusal[]): Promise<void> {
-  await using connection = await world.connect(otherSide(to));
-  const prepared = await refusalOfPrepared(connection, otherSide(to));
-  if (prepared !== undefined) refusals.push(prepared);
+  for (const side of sidesWithoutPrepared(world.record.document, to)) {
+    await using connection = await world.connect(side);
+    const prepared = await refusalOfPrepared(connection, side);
+    if (prepared !== undefined) refusals.push(prepared);
+  }
 }
 
 interface FenceFindings {

@@ -1,0 +1,69 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { connect } from '../support/query.ts';
+import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { on } from '../support/verified.ts';
+
+const POLL = { timeout: 30_000 };
+const FORTH = { kind: 'primaries' } as const;
+const BACK = { kind: 'primaries', back: true } as const;
+
+test('a fence of triggers: DDL while a switch decides, and on the way back an XA transaction and a report that hold tables', async () => {
+  using folder = temporaryFolder();
+  const gate = join(folder.path, 'gate');
+  await using rehearsal = await Rehearsal.start({
+    rows: 50,
+    environment: { SWITCHYARD_FAILPOINTS: `switch.caught_up=wait:${gate}` },
+  });
+  const { source, switchyard } = rehearsal;
+  const { client } = switchyard;
+  await on(source, 'CREATE TABLE reported (id INT PRIMARY KEY, a INT)', 'INSERT INTO reported VALUES (1, 1)');
+  await client.createImport(
+    rehearsal.request({ options: { fence: 'triggers', pauseDeadlineMs: 60_000, maxLagMs: 2000 } }),
+  );
+  await rehearsal.reach('running');
+
+  // The stream to the target meets it behind everything that it was waited for, and is needed by nobody any more.
+  writeFileSync(gate, '');
+  const switching = client.switchTraffic(IMPORT, FORTH);
+  await expect.poll(() => existsSync(`${gate}.reached`), POLL).toBe(true);
+  await on(source, 'ALTER TABLE reported ADD COLUMN b INT');
+  const states = async () => (await client.getImport(IMPORT)).streams.map(({ state }) => state);
+  await expect.poll(states, POLL).toEqual(['failed']);
+  rmSync(gate);
+  expect((await switching).view.phase).toBe('switched_primaries');
+  await rehearsal.until(({ streams, strayWrites }) => streams[0]?.state === 'running' && strayWrites?.count === 1);
+  await on(source, 'ALTER TABLE reported DROP COLUMN b');
+
+  // On tables that nobody moves: it is not what is said of the log, which has been read.
+  await on(source, 'CREATE DATABASE elsewhere', 'CREATE TABLE elsewhere.t (id INT PRIMARY KEY)');
+  await on(
+    source,
+    "XA START 'held'",
+    'SELECT * FROM shop.reported',
+    'INSERT INTO elsewhere.t VALUES (1)',
+    "XA END 'held'",
+    "XA PREPARE 'held'",
+  );
+  const { refusals } = await client.switchTraffic(IMPORT, { ...BACK, dryRun: true });
+  expect(refusals.map(({ code }) => code)).toEqual(['XA_PREPARED', 'STRAY_WRITES_UNAPPLIED']);
+  await on(source, "XA ROLLBACK 'held'");
+
+  await using report = await connect(source, 'shop');
+  await report.query('START TRANSACTION');
+  await report.query('SELECT * FROM reported');
+  await client.switchTraffic(IMPORT, { ...BACK, force: true });
+  await rehearsal.asApplication('UPDATE traffic_counters SET value = value + 1');
+  const writing = async () =>
+    await rehearsal.asApplication('UPDATE reported SET a = a + 1').then(
+      () => '',
+      ({ message }: Error) => message,
+    );
+  expect(await writing()).toContain('has moved');
+  await report.query('COMMIT');
+  await expect.poll(writing, POLL).toBe('');
+  await rehearsal.caughtUpWith(source);
+  expect(await client.doctor(IMPORT)).toMatchObject({ healthy: true, phase: 'running', fence: { side: 'target' } });
+});
