@@ -14,8 +14,6 @@ export interface ChildOptions {
   scheduling?: 'batch' | 'normal';
   signal: AbortSignal;
   log: Logger;
-  /** Asked before each start after the first; false ends the slot. */
-  restart?: () => boolean;
 }
 
 /** A run shorter than this counts as a crash at start and makes the next start wait longer. */
@@ -52,24 +50,40 @@ export class Child {
     scheduling = 'normal',
     signal,
     log,
-    restart,
   }: ChildOptions): Promise<void> {
     const backoff = new Backoff({ initialMs: 100, maxMs: 5000 });
     while (!signal.aborted) {
       const startedAt = performance.now();
-      const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, mainPath, ...args], {
-        stdio: ['ignore', 'inherit', 'inherit'],
-        env: { ...process.env, ...environment },
-      });
-      this.#process = child;
-      log.info({ child: name, pid: child.pid }, 'started');
-      if (scheduling === 'batch' && child.pid !== undefined) scheduleInBatches(child.pid, log);
-      const [code, killedBy] = (await once(child, 'exit')) as [number | null, string | null];
-      this.#process = undefined;
-      if (signal.aborted || restart?.() === false) return;
-      log.error({ child: name, code, killedBy }, 'ended unexpectedly, starting it again');
+      try {
+        const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, mainPath, ...args], {
+          stdio: ['ignore', 'inherit', 'inherit'],
+          env: { ...process.env, ...environment },
+        });
+        this.#process = child;
+        // Rejects where there is no process: memory, descriptors or the program are missing at this moment.
+        await once(child, 'spawn');
+        // A signal that cannot be sent is told as an error, too, and says nothing of how the process does.
+        child.on('error', ({ message }) => log.warn({ child: name, reason: message }, 'could not be sent a signal'));
+        const { pid } = child;
+        log.info({ child: name, pid }, 'started');
+        if (scheduling === 'batch' && pid !== undefined) scheduleInBatches(pid, log);
+        const end = await endOf(child);
+        if (signal.aborted) return;
+        log.error({ child: name, ...end }, 'ended unexpectedly, starting it again');
+      } catch (error) {
+        // Not the whole error: it carries the arguments, which may set a password.
+        log.error({ child: name, reason: (error as Error).message }, 'could not be started, trying it again');
+      } finally {
+        this.#process = undefined;
+      }
       if (performance.now() - startedAt > STABLE_MS) backoff.reset();
       await backoff.wait(signal).catch(() => {});
     }
   }
+}
+
+async function endOf(child: ChildProcess): Promise<{ code: number | null; killedBy: NodeJS.Signals | null }> {
+  const { promise, resolve } = Promise.withResolvers<{ code: number | null; killedBy: NodeJS.Signals | null }>();
+  child.once('exit', (code, killedBy) => resolve({ code, killedBy }));
+  return await promise;
 }
