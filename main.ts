@@ -6,6 +6,7 @@ import { loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { AppError } from './core/errors.ts';
 import { createLogger } from './core/log.ts';
+import { redactText } from './core/redact.ts';
 
 /**
  * The only place that wires everything: `serve` is the supervisor; `run-proxy` and `run-engine` are the processes that
@@ -173,6 +174,6 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof AppError)) throw error;
-  console.error(`${error.code}: ${error.message}`);
+  console.error(redactText(`${error.code}: ${error.message}\nWhat to do: ${error.entry.remedy}`));
   process.exitCode = error.entry.kind === 'usage' ? 2 : 1;
 }

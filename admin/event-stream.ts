@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { PublishedEvent } from '../core/control/protocol.ts';
 import { AppError } from '../core/errors.ts';
-import { redact } from './redact.ts';
+import { redact } from '../core/redact.ts';
 
 const CLIENTS_MAX = 100;
 const HEARTBEAT_MS = 15_000;

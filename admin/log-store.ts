@@ -1,6 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { LogEntry } from './backend.ts';
-import { redact } from './redact.ts';
+import { redact } from '../core/redact.ts';
 
 /** Rows of no import are kept under the empty name, which no import can have. */
 const NO_IMPORT = '';

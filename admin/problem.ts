@@ -1,6 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import type { ErrorCode, ErrorEntry } from '../core/error-table.ts';
-import { redact, redactText } from './redact.ts';
+import { redact, redactText } from '../core/redact.ts';
 
 /** RFC 9457 problem document. `code`, `remedy`, `retryable` and `details` are our extension members. */
 export interface Problem {

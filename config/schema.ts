@@ -14,7 +14,8 @@ const addressSchema = z
   .transform((text) => {
     const colon = text.lastIndexOf(':');
     return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
-  });
+  })
+  .refine(({ port }) => port <= 65_535, 'the port is 65535 at most');
 export type ListenAddress = z.infer<typeof addressSchema>;
 
 /** A server of ours by name of file, since certificates and keys live in files on the operator's machine. */

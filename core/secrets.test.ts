@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SecretBox } from './secrets.ts';
 
@@ -21,4 +21,12 @@ test('the key file is made once, readable by its owner alone', () => {
   const sealed = SecretBox.load(file, {}).seal(1);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(SecretBox.load(file, {}).open(sealed)).toBe(1);
+  expect(readdirSync(dirname(file))).toEqual(['secret.key']);
+});
+
+test('a key that is no key is named by where it is from', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'switchyard-key-')), 'secret.key');
+  writeFileSync(file, '');
+  expect(() => SecretBox.load(file, {})).toThrow(file);
+  expect(() => SecretBox.load(file, { SWITCHYARD_KEY: 'short' })).toThrow('SWITCHYARD_KEY');
 });

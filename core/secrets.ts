@@ -1,14 +1,14 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { AppError } from './errors.ts';
 
 /** Credentials at rest: AES-256-GCM, `v1.<iv>.<tag>.<ciphertext>` in base64url. */
 export class SecretBox {
   readonly #key: Buffer;
 
-  constructor(key: Buffer) {
-    if (key.length !== 32)
-      throw new AppError('CONFIG_INVALID', 'the secret key must be 32 bytes (64 hexadecimal digits)');
+  constructor(key: Buffer, name = 'the secret key') {
+    if (key.length !== 32) throw new AppError('CONFIG_INVALID', `${name} must have 64 hexadecimal digits (32 bytes)`);
     this.#key = key;
   }
 
@@ -16,9 +16,8 @@ export class SecretBox {
   static load(keyFile: string, environment: NodeJS.ProcessEnv = process.env): SecretBox {
     const fromEnvironment = environment['SWITCHYARD_KEY'];
     if (fromEnvironment !== undefined && fromEnvironment !== '')
-      return new SecretBox(Buffer.from(fromEnvironment, 'hex'));
-    if (!existsSync(keyFile)) writeFileSync(keyFile, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' });
-    return new SecretBox(Buffer.from(readFileSync(keyFile, 'utf8').trim(), 'hex'));
+      return new SecretBox(Buffer.from(fromEnvironment, 'hex'), 'SWITCHYARD_KEY');
+    return new SecretBox(Buffer.from(keyText(keyFile).trim(), 'hex'), keyFile);
   }
 
   seal(plain: unknown): string {
@@ -48,4 +47,30 @@ export class SecretBox {
       );
     }
   }
+}
+
+/**
+ * Made where there is none: on the disk before it has its name, since what is sealed with it is, too. Half of it, after a crash or
+ * on a full disk, would be taken for a wrong one from then on.
+ */
+function keyText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const draft = `${file}.${process.pid}`;
+  try {
+    writeFileSync(draft, randomBytes(32).toString('hex'), { mode: 0o600, flush: true });
+    linkSync(draft, file);
+  } catch (error) {
+    // Somebody else was faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  const folder = openSync(dirname(file), 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+  return readFileSync(file, 'utf8');
 }

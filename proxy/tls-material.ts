@@ -3,6 +3,8 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { promisify } from 'node:util';
+import { AppError } from '../core/errors.ts';
+import type { Side } from '../core/phase.ts';
 import { selfSignedCertificate } from './self-signed-certificate.ts';
 
 /** What the proxy proves itself with to clients, and takes passwords with. */
@@ -33,25 +35,40 @@ export async function loadTlsMaterial({
 }: TlsMaterialOptions): Promise<TlsMaterial> {
   const keyPem = await ownFile(dataDir, 'proxy-key.pem', newKey);
   const privateKey = createPrivateKey(keyPem);
-  const cert =
-    certFile === undefined
-      ? await ownFile(dataDir, 'proxy-cert.pem', async () =>
-          selfSignedCertificate(privateKey, { commonName: 'switchyard-proxy', days: 3650, now: new Date() }),
-        )
-      : await readFile(certFile, 'utf8');
-  const key = keyFile === undefined ? keyPem : await readFile(keyFile, 'utf8');
   const publicKeyPem = Buffer.from(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }));
-  return {
-    secureContext: createSecureContext({ cert, key, minVersion }),
-    rsa: { privateKey, publicKeyPem },
-  };
+  return await configured('proxy.tls', async () => {
+    const cert =
+      certFile === undefined
+        ? await ownFile(dataDir, 'proxy-cert.pem', async () =>
+            selfSignedCertificate(privateKey, { commonName: 'switchyard-proxy', days: 3650, now: new Date() }),
+          )
+        : await readFile(certFile, 'utf8');
+    const key = keyFile === undefined ? keyPem : await readFile(keyFile, 'utf8');
+    return { secureContext: createSecureContext({ cert, key, minVersion }), rsa: { privateKey, publicKeyPem } };
+  });
 }
 
-export async function loadClientCertificate(files: { certFile: string; keyFile: string }): Promise<ClientCertificate> {
-  const [cert, key] = await Promise.all([readFile(files.certFile, 'utf8'), readFile(files.keyFile, 'utf8')]);
-  // Throws here what else every connection would.
-  createSecureContext({ cert, key });
-  return { cert, key };
+export async function loadClientCertificate(
+  side: Side,
+  files: { certFile: string; keyFile: string },
+): Promise<ClientCertificate> {
+  return await configured(`proxy.serverCertificates.${side}`, async () => {
+    const [cert, key] = await Promise.all([readFile(files.certFile, 'utf8'), readFile(files.keyFile, 'utf8')]);
+    // Throws here what else every connection would.
+    createSecureContext({ cert, key });
+    return { cert, key };
+  });
+}
+
+/** Files of the operator's: what is wrong with them is no defect of ours, and is told by their key of the configuration. */
+async function configured<T>(key: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new AppError('CONFIG_INVALID', `${key}: the certificate cannot be used: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 async function newKey(): Promise<string> {

@@ -193,7 +193,7 @@ class ProxyWorker implements SessionContext {
     const material = await loadTlsMaterial({ dataDir, ...tls });
     const settingsOf = async (side: Side): Promise<SideSettings> => {
       const files = serverCertificates[side];
-      const clientCertificate = files === undefined ? undefined : await loadClientCertificate(files);
+      const clientCertificate = files === undefined ? undefined : await loadClientCertificate(side, files);
       return { clientCertificate, wantsProxyHeader: proxyProtocolTo.includes(side) };
     };
     this.router.configure({ source: await settingsOf('source'), target: await settingsOf('target') });

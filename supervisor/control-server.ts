@@ -1,4 +1,4 @@
-import { existsSync, unlinkSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { AppError } from '../core/errors.ts';
@@ -14,6 +14,7 @@ import type {
 import type { RoutingRecord } from '../core/routing-record.ts';
 import type { StateStore } from '../core/store/state-store.ts';
 import type { Fleet } from './fleet.ts';
+import { unusable } from './open-data-dir.ts';
 import type { RouteGate } from './route-gate.ts';
 
 export type EnginePeer = Peer<EngineMethods, never>;
@@ -29,7 +30,7 @@ export interface ControlServerOptions {
   onHandOver: () => Promise<{ proxies: string[] }>;
 }
 
-/** Listens for proxies and the engine; the socket of the data directory is also the lock of the data directory. */
+/** Listens for proxies and the engine. */
 export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #server: Server;
@@ -42,20 +43,28 @@ export class ControlServer {
   }
 
   /** Rejects with PORT_IN_USE when another supervisor runs on the same data directory. */
+  static async assertNobodyListens(socketPath: string): Promise<void> {
+    if (!existsSync(socketPath) || !(await answers(socketPath))) return;
+    throw new AppError(
+      'PORT_IN_USE',
+      `another switchyard runs on this data directory (${socketPath} answers); --replace takes over from it`,
+    );
+  }
+
+  /** To be called by who holds the lock of the data directory: what a dead one has left is replaced. */
   static async listen(options: ControlServerOptions): Promise<ControlServer> {
     const { socketPath } = options;
-    if (existsSync(socketPath)) {
-      if (await answers(socketPath)) {
-        throw new AppError(
-          'PORT_IN_USE',
-          `another switchyard runs on this data directory (${socketPath} answers); --replace takes over from it`,
-        );
-      }
-      unlinkSync(socketPath);
-    }
+    await ControlServer.assertNobodyListens(socketPath);
+    rmSync(socketPath, { force: true });
     const control = new ControlServer(options);
-    control.#server.listen(socketPath);
-    await once(control.#server, 'listening');
+    const listening = once(control.#server, 'listening');
+    try {
+      control.#server.listen(socketPath);
+      await listening;
+    } catch (cause) {
+      listening.catch(() => {});
+      throw unusable(socketPath, cause);
+    }
     return control;
   }
 

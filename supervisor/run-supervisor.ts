@@ -1,6 +1,4 @@
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { LogStore } from '../admin/log-store.ts';
 import { startAdminServer, type AdminServer } from '../admin/server.ts';
@@ -13,7 +11,9 @@ import { assertFree } from './assert-free.ts';
 import { assertNoHold } from './assert-no-hold.ts';
 import { Children } from './children.ts';
 import { ControlServer } from './control-server.ts';
+import { DataLock } from './data-lock.ts';
 import { Fleet } from './fleet.ts';
+import { openDataDir, usable } from './open-data-dir.ts';
 import { RouteGate } from './route-gate.ts';
 import { retireInTurn, takeOver, untilReturned } from './takeover.ts';
 
@@ -26,7 +26,7 @@ export interface SupervisorOptions {
   replace: boolean;
   signal: AbortSignal;
   log: Logger;
-  /** Told once everything listens. */
+  /** Told once the admin server and the proxies listen. */
   onReady: (addresses: { admin: ListenAddress }) => void;
   /** Called once with what reads the certificates again. */
   onReloadRequested: (reload: () => void) => void;
@@ -46,19 +46,22 @@ export async function runSupervisor({
   onReady,
   onReloadRequested,
 }: SupervisorOptions): Promise<void> {
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  const controlSocketPath = join(config.dataDir, 'control.sock');
+  const pathOf = openDataDir(config.dataDir);
+  const controlSocketPath = pathOf('control.sock');
   const fleet = new Fleet();
   const former = replace ? await takeOver(controlSocketPath) : [];
+  if (!replace) await ControlServer.assertNobodyListens(controlSocketPath);
+  using _lock = usable(pathOf('lock.sqlite'), () => new DataLock(pathOf('lock.sqlite')));
   fleet.retire(former);
   const gate = new RouteGate(log);
   // What was served until now is the newest there is.
   if (former.length > 0) gate.open();
-  using logs = new LogStore(join(config.dataDir, 'logs.sqlite'));
+  using logs = usable(pathOf('logs.sqlite'), () => new LogStore(pathOf('logs.sqlite')));
   const hub = new EventHub(logs);
-  using store = new SqliteStore(join(config.dataDir, 'state.sqlite'), (key, value) => {
+  const onChange = (key: string, value: unknown) => {
     if (key === 'route' && value !== undefined) fleet.push(value as RoutingRecord);
-  });
+  };
+  using store = usable(pathOf('state.sqlite'), () => new SqliteStore(pathOf('state.sqlite'), onChange));
   const orphans = await ControlServer.wasLeftBehind(controlSocketPath);
   const left = Promise.withResolvers<void>();
   const control = await ControlServer.listen({
@@ -102,7 +105,13 @@ export async function runSupervisor({
     children.startEngine();
     // Ends with the supervisor, which drains the rest itself.
     if (replace) retireInTurn(fleet, { count, drainTimeoutMs, signal, log }).catch(() => {});
-    onReady({ admin: admin.address });
+    const { address } = admin;
+    fleet
+      .until(() => fleet.listening >= count, signal)
+      .then(
+        () => onReady({ admin: address }),
+        () => {},
+      );
     onReloadRequested(() => {
       fleet
         .reload()

@@ -8,7 +8,7 @@ import {
   validationReportSchema,
   verifyRepairReportSchema,
 } from '../answer-schemas.ts';
-import { redact } from '../redact.ts';
+import { redact } from '../../core/redact.ts';
 import { jsonRoute, type Route, type RouteInput } from '../route.ts';
 
 /** Most actions need nothing but the name of the import; an absent body is fine. */

@@ -1,34 +1,65 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { freePort } from '../../servers/free-port.ts';
+import { DataLock } from '../../supervisor/data-lock.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** What `serve` says when it ends by itself, and its exit code. */
+async function refused(settings: Record<string, string>): Promise<{ said: string; code: unknown }> {
+  const all = {
+    'admin.listen': `127.0.0.1:${await freePort()}`,
+    'proxy.listen': `127.0.0.1:${await freePort()}`,
+    'proxy.replicaListen': `127.0.0.1:${await freePort()}`,
+    ...settings,
+  };
+  const serve = spawn(
+    process.execPath,
+    [
+      join(import.meta.dirname, '../../main.ts'),
+      'serve',
+      ...Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  try {
+    const [said, [code]] = await Promise.all([text(serve.stderr), once(serve, 'exit')]);
+    return { said, code };
+  } finally {
+    serve.kill('SIGKILL');
+  }
+}
 
 test('a port that somebody else has: serve says which, and ends', async () => {
   using folder = temporaryFolder();
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
-  const settings = [
-    `dataDir=${folder.path}`,
-    `admin.listen=127.0.0.1:${await freePort()}`,
-    `proxy.listen=127.0.0.1:${await freePort()}`,
-    `proxy.replicaListen=127.0.0.1:${port}`,
-  ];
-  const serve = spawn(
-    process.execPath,
-    [join(import.meta.dirname, '../../main.ts'), 'serve', ...settings.flatMap((setting) => ['--set', setting])],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
   try {
-    const [said, [code]] = await Promise.all([text(serve.stderr), once(serve, 'exit')]);
+    const { said, code } = await refused({ dataDir: folder.path, 'proxy.replicaListen': `127.0.0.1:${port}` });
     expect(said).toContain(`PORT_IN_USE: cannot listen on 127.0.0.1:${port}`);
     expect(code).not.toBe(0);
   } finally {
-    serve.kill('SIGKILL');
     taken.close();
+  }
+});
+
+test('a data directory that another supervisor has is refused, though its control socket is gone', async () => {
+  using folder = temporaryFolder();
+  using _lock = new DataLock(join(folder.path, 'lock.sqlite'));
+  expect((await refused({ dataDir: folder.path })).said).toContain('PORT_IN_USE: another switchyard runs on this data');
+});
+
+test('a data directory that cannot be used, and a damaged state in it: one line says so, and what to do', async () => {
+  using folder = temporaryFolder();
+  writeFileSync(join(folder.path, 'state.sqlite'), 'half of something'.repeat(100));
+  for (const dataDir of [folder.path, join(folder.path, 'state.sqlite')]) {
+    const { said, code } = await refused({ dataDir });
+    expect(said).toMatch(/^DATA_DIR_UNUSABLE: .*\nWhat to do: .*\n$/);
+    expect(code).toBe(1);
   }
 });
