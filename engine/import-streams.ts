@@ -39,6 +39,7 @@ export interface StreamEvents {
 }
 
 const BEGINNING_CONNECT_MS = 3000;
+const TESTERS_MS_MAX = 10_000;
 
 /** The streams of one import: at most one into each side, and the watch for stray writes while the target is primary. */
 export class ImportStreams {
@@ -195,6 +196,7 @@ export class ImportStreams {
         ...(side === 'target' && this.#isWrittenBack ? { writeBack: this.#writeBackSide() } : {}),
         onDdl: async (transaction) => {
           for (const { begins } of this.#ddlListeners) begins(transaction.ddl);
+          if (side === 'target') await this.#testersHeardSoon();
           return await onDdl(transaction);
         },
         onRedefined: (changed) => this.#onRedefined(changed),
@@ -370,6 +372,16 @@ export class ImportStreams {
     await using target = await world.connect('target');
     const position = await executedPosition(target, world.record.document.targetFacts.flavor);
     await writeBack.waitFor(position, signal);
+  }
+
+  /**
+   * Before DDL on the target: the write-back reads tables as they are when it comes to a statement, so it should not have another one
+   * before it.
+   */
+  async #testersHeardSoon(): Promise<void> {
+    const soon = AbortSignal.any([this.#world.signal, AbortSignal.timeout(TESTERS_MS_MAX)]);
+    // What is not judged by then may never be (a tester's XA transaction, a write-back that waits for the operator).
+    await this.#testersHeard(soon).catch(() => {});
   }
 
   /**

@@ -4,6 +4,8 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ServerDefinition } from '../../engine/api.ts';
+import { StreamSchema } from '../../engine/ddl/stream-schema.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
@@ -189,7 +191,12 @@ export class ApplyStage implements AsyncDisposable {
     await using target = await ServerConnection.open(definitionOf(this.#ours));
     await createSidecar(target);
     const row = new ProgressRow(IMPORT, 'forward');
-    if ((await row.read(target)) === undefined) await row.reset(target, from);
+    if ((await row.read(target)) === undefined) {
+      await row.reset(target, from);
+      // As the copy does: without, the log would be looked through for DDL first.
+      await using source = await ServerConnection.open(definitionOf(this.#source));
+      await new StreamSchema(IMPORT, 'forward').load(target, () => inspectTables(source, SYSBENCH_DATABASE, 'all'));
+    }
     return await ReplicationProcess.start({
       importId: IMPORT,
       origin: definitionOf(this.#source),

@@ -67,11 +67,19 @@ export class StreamSchema {
     return rows.length > 0;
   }
 
+  /** Undefined: nothing is kept. */
+  async read(destination: ServerConnection): Promise<Definitions | undefined> {
+    const rows = await destination.rows(`SELECT table_name, definition FROM ${STREAM_SCHEMA} WHERE ${this.#where}`);
+    if (rows.length === 0) return undefined;
+    return new Map(
+      rows.map(([name, definition]) => [textOf(name ?? ''), definition == null ? null : parseDefinition(definition)]),
+    );
+  }
+
   /** What is kept; where nothing is yet, what `tables` answers, and keeps that. */
   async load(destination: ServerConnection, tables: () => Promise<Table[]>): Promise<Definitions> {
-    const rows = await destination.rows(`SELECT table_name, definition FROM ${STREAM_SCHEMA} WHERE ${this.#where}`);
-    if (rows.length > 0)
-      return new Map(rows.map(([name, definition]) => [textOf(name ?? ''), parseDefinition(definition ?? null)]));
+    const kept = await this.read(destination);
+    if (kept !== undefined) return kept;
     const definitions: Definitions = new Map((await tables()).map((table) => [table.name, table]));
     await destination.write('BEGIN');
     for (const statement of this.keepStatements(definitions)) await destination.write(statement);
@@ -289,7 +297,7 @@ function sameShape(left: Table, right: Table): boolean {
   return shape(left) === shape(right);
 }
 
-function parseDefinition(definition: Bytes | null): Table | null {
-  if (definition === null) return null;
-  return { ...tableSchema.parse(JSON.parse(textOf(definition))), rowsEstimate: 0, bytes: 0 };
+/** As `keepStatements` writes it. */
+export function parseDefinition(text: Bytes): Table {
+  return { ...tableSchema.parse(JSON.parse(textOf(text))), rowsEstimate: 0, bytes: 0 };
 }

@@ -15,7 +15,9 @@ import { withAddedKeys } from '../schema/added-keys.ts';
 import { withPartitions } from '../schema/partitioned.ts';
 import { ServerConnection } from '../server/connection.ts';
 import { lanesAhead, ProgressRow } from '../sidecar.ts';
+import { PreparedSchema } from '../ddl/prepared-schema.ts';
 import { StreamSchema, type Definitions } from '../ddl/stream-schema.ts';
+import { tablesAt } from '../ddl/tables-at.ts';
 import { ChangeStream } from '../stream/change-stream.ts';
 import { isSameName } from '../stream/stream-scope.ts';
 import { JudgedSource } from '../write-back/judged-source.ts';
@@ -114,11 +116,11 @@ export class Replication {
       othersWrite: this.#options.writeBack !== undefined,
     });
     await this.#options.beforeSession?.();
-    const { definitions, cascades } = await this.#readDestination();
-    const { writeBack, importId } = this.#options;
-    const ownTables = await writeBack?.ownTables();
     const { position, readFrom, last } = applier.start;
     const from = parsePosition(flavor, position);
+    const { definitions, cascades } = await this.#readDestination(from, signal);
+    const { writeBack, importId } = this.#options;
+    const ownTables = await writeBack?.ownTables();
     const controller = childController(signal);
     try {
       const stream = await ChangeStream.open({
@@ -178,11 +180,17 @@ export class Replication {
     }
   }
 
-  /** What has to be known of the destination's tables, and which of them are imported. */
-  async #readDestination(): Promise<{ definitions: Definitions; cascades: Cascades | null }> {
-    const { origin, destination, database, loadTables, onTables } = this.#options;
+  /** What has to be known of the tables at `from`, and which of them are imported. */
+  async #readDestination(
+    from: StreamPosition,
+    signal: AbortSignal,
+  ): Promise<{ definitions: Definitions; cascades: Cascades | null }> {
+    const { origin, destination, importId, flavor, database, allTables = false, loadTables, onTables } = this.#options;
     await using connection = await ServerConnection.open(destination);
-    const kept = await this.#schema.load(connection, loadTables);
+    const kept = await this.#schema.load(connection, async () => {
+      const prepared = await new PreparedSchema(importId).read(connection);
+      return await tablesAt({ origin, flavor, from, database, allTables, prepared, loadTables, signal });
+    });
     await onTables?.([...kept].flatMap(([name, table]) => (table === null ? [] : [name])));
     const withKeys = await withAddedKeys(connection, database, kept);
     return {

@@ -1,5 +1,6 @@
 import type { StreamPosition } from '../../core/gtid.ts';
 import type { ChangeStream } from '../stream/change-stream.ts';
+import { readImportComment } from '../stream/import-mark.ts';
 import { gtidsOf, type StreamTransaction } from '../stream/transaction.ts';
 
 const WINDOW_TRANSACTIONS_MAX = 1000;
@@ -23,6 +24,11 @@ export interface Collected {
   isPast: boolean;
 }
 
+/** DDL that is not ours, or that the reverse stream has brought: what else is ours leaves columns and keys as they are. */
+export function redefines({ ddl, ours }: StreamTransaction): boolean {
+  return ddl !== null && (!ours || readImportComment(ddl.sql) !== undefined);
+}
+
 /**
  * At least one transaction, and what is buffered behind it up to DDL, the first part of a `large` one or the end that was set; none
  * when `waitMs` passed first.
@@ -41,7 +47,7 @@ export async function collect(
     transactions.push(next);
     bytes += next.bytes;
     const full = transactions.length >= WINDOW_TRANSACTIONS_MAX || bytes >= WINDOW_BYTES_MAX;
-    next = full || (next.ddl !== null && !next.ours) ? undefined : stream.tryNext();
+    next = full || redefines(next) ? undefined : stream.tryNext();
   }
   return { transactions, large: undefined, isPast: false };
 }

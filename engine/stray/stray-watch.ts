@@ -7,8 +7,9 @@ import { batches } from '../apply/batches.ts';
 import type { Table } from '../schema/table.ts';
 import { ServerConnection } from '../server/connection.ts';
 import { anchorOf, lastOf, type LastApplied } from '../replication/last-applied.ts';
+import { StreamSchema } from '../ddl/stream-schema.ts';
 import { createSidecar, lanesAhead, ProgressRow, takenOver, type Direction } from '../sidecar.ts';
-import { collect, type Collected } from './collect.ts';
+import { collect, redefines, type Collected } from './collect.ts';
 import { StrayAlarm, type AlarmLog } from './stray-alarm.ts';
 import {
   countStrayWrites,
@@ -107,6 +108,8 @@ export class StrayWatch {
   #isAnchorPurged = false;
   /** Everything up to `until` was looked at. */
   #isAtEnd = false;
+  /** As of the place that was looked at; undefined behind DDL: they are read anew. */
+  #tables: ReadonlyMap<string, Table> | undefined;
 
   constructor(options: StrayWatchOptions, signal: AbortSignal) {
     this.#options = options;
@@ -158,9 +161,12 @@ export class StrayWatch {
 
   async #run(signal: AbortSignal): Promise<void> {
     const retry = new Backoff({ initialMs: 100, maxMs: 30_000 });
+    let isUnreadable = false;
     while (!signal.aborted && !this.#isAtEnd) {
       try {
-        await this.#session(signal, () => retry.reset());
+        // What a log has cannot be had from it for the asking: an alarm now and then, not ten in a second.
+        await this.#session(signal, () => void (isUnreadable || retry.reset()));
+        isUnreadable = false;
       } catch (error) {
         if (signal.aborted || isAbort(error)) break;
         const { code, message, entry } =
@@ -172,6 +178,9 @@ export class StrayWatch {
           continue;
         }
         this.#state = entry.kind === 'retryable' ? 'catching_up' : 'failed';
+        isUnreadable = this.#state === 'failed';
+        // They may be other ones by now, by a statement that is not in the log.
+        if (isUnreadable) this.#tables = undefined;
         if (this.#options.until !== undefined) {
           this.#controller.abort();
           throw error;
@@ -199,10 +208,10 @@ export class StrayWatch {
     const { importId, newPrimary, oldPrimary, flavor, database, allTables, tableNames, loadTables, onChanged, until } =
       this.#options;
     await this.#options.mayBegin();
-    const tables = new Map((await loadTables()).map((table) => [table.name, table]));
     await using connection = await ServerConnection.open(newPrimary, { multiStatements: true });
     await createSidecar(connection, STRAY_TABLES);
     const { owner, position, last, lanePositions } = await this.#progress.claim(connection);
+    const tables = (this.#tables ??= await this.#tablesOf(connection, loadTables));
     // This watch passes over DDL; a stream that goes on from here has to look at the tables anew.
     await this.#progress.forgetSchema(connection);
     this.#counts = await countStrayWrites(connection, importId);
@@ -242,6 +251,14 @@ export class StrayWatch {
     }
   }
 
+  /** As the stream whose place this is has known them there; else as they are now. */
+  async #tablesOf(connection: ServerConnection, loadTables: () => Promise<Table[]>): Promise<Map<string, Table>> {
+    const { importId, direction } = this.#options;
+    const kept = await new StreamSchema(importId, direction).read(connection);
+    const tables = kept === undefined ? await loadTables() : [...kept.values()].filter((table) => table !== null);
+    return new Map(tables.map((table) => [table.name, table]));
+  }
+
   async #watch(session: WatchSession, signal: AbortSignal): Promise<void> {
     const { stream, seen } = session;
     const { until } = this.#options;
@@ -271,8 +288,10 @@ export class StrayWatch {
       const gtids = transactions.flatMap(gtidsOf);
       const stamp = transactions.at(-1)?.stamp;
       const idle = transactions.length === 0 && large === undefined && !isPast;
+      const isRedefined = transactions.some(redefines);
       if (strays.length > 0) await this.#options.onDiverged(STRAYED);
-      if (strays.length > 0 || (idle && skipped > 0) || skipped > SKIPPED_MAX) {
+      // The next session reads the tables anew, so it must not begin before the statement.
+      if (strays.length > 0 || isRedefined || (idle && skipped > 0) || skipped > SKIPPED_MAX) {
         await this.#keep(session, gtids, stamp, strays);
         skipped = 0;
       } else {
@@ -281,7 +300,10 @@ export class StrayWatch {
         skipped += transactions.length;
       }
       if (isPast) return await this.#end(session);
-      if (transactions.some(({ ddl, ours }) => ddl !== null && !ours)) return;
+      if (isRedefined) {
+        this.#tables = undefined;
+        return;
+      }
       behind = large === undefined ? undefined : await this.#keepLarge(session, large, signal);
     }
   }

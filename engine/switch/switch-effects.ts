@@ -10,7 +10,7 @@ import { nextPhase } from '../phase.ts';
 import { briefly } from '../server/briefly.ts';
 import { executedPosition } from '../server/position.ts';
 import type { ServerConnection } from '../server/connection.ts';
-import { createSidecar, lanesAhead, ProgressRow } from '../sidecar.ts';
+import { lanesAhead, ProgressRow } from '../sidecar.ts';
 import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
@@ -21,6 +21,7 @@ import type { Step, SwitchEvent } from './protocol.ts';
 import {
   fenceContext,
   flavorOf,
+  hasStreamBack,
   holdDuring,
   isDecided,
   objectPlace,
@@ -204,11 +205,6 @@ export class SwitchEffects {
     return this.#connections;
   }
 
-  /** Whether a stream from the new primary back to the old one follows. */
-  get #hasReverse(): boolean {
-    return this.#from === 'target' || this.#world.record.document.options.reverse !== 'off';
-  }
-
   async #change(change: Partial<Omit<RoutingRecord, 'epoch'>>): Promise<void> {
     const { epoch, hold } = await this.#world.route.change(this.#epoch, change);
     this.#epoch = epoch;
@@ -237,7 +233,6 @@ export class SwitchEffects {
     const phase = nextPhase(record.document.phase, event);
     await record.update(() => ({ intent: this.#intent, phase }));
     if (kind === 'replicas') return;
-    if (this.#hasReverse) await createSidecar(this.#open.from);
     // Says nothing to the running server. One that is restarted in the middle of the switch comes back fenced.
     if (fence === 'read_only') await persistFence(fence, this.#context(this.#from, this.#open.from), true);
   }
@@ -311,7 +306,7 @@ export class SwitchEffects {
   async #noteReverse(): Promise<void> {
     const { record } = this.#world;
     const { from, to } = this.#open;
-    if (!this.#hasReverse) return;
+    if (!hasStreamBack(record.document, this.#intent.to)) return;
     // The write-back has ended where the reverse stream goes on.
     if (this.#intent.to === 'target' && record.document.options.reverse === 'always') return;
     const position = await executedPosition(to, flavorOf(record.document, this.#intent.to));

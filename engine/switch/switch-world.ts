@@ -73,6 +73,11 @@ export function replicaSideAfter(
   return kind === 'primaries' && replicasOnTarget ? 'target' : 'source';
 }
 
+/** Whether a stream from the new primary back to the old one follows. */
+export function hasStreamBack({ options }: ImportDocument, to: Side): boolean {
+  return to === 'source' || options.reverse !== 'off';
+}
+
 /**
  * Replica traffic stays on the server that primary traffic leaves (back, in `switched_replicas`). Where both are on one server it may
  * write until the decision, and what it wrote behind F would be on the old primary alone. See ADR 35.

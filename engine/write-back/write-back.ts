@@ -81,6 +81,8 @@ export class WriteBack {
   #writingSinceMs: number | undefined;
   /** A transaction is on its way to the source. */
   #isJudging = false;
+  /** On the target, as of the place that was judged; undefined behind DDL: they are read anew. */
+  #definitions: WriteBackDefinitions | undefined;
   /** It judges nothing behind this place until `released`. */
   #halt: { position: StreamPosition; released: PromiseWithResolvers<void> } | undefined;
 
@@ -193,7 +195,8 @@ export class WriteBack {
     // The stream that goes on from this row has to look at the tables anew.
     await this.#progress.forgetSchema(connection);
     const sourceTables = onSource(await inspectTables(connection, database, 'all'));
-    const definitions = await this.#definitions(new Set([...tables(), ...sourceTables.map(({ name }) => name)]));
+    const names = new Set([...tables(), ...sourceTables.map(({ name }) => name)]);
+    const definitions = (this.#definitions ??= await this.#readDefinitions(names));
     const judged = new ReturningTransactions(
       {
         connection,
@@ -239,7 +242,7 @@ export class WriteBack {
   }
 
   /** On the target: those that are imported. */
-  async #definitions(names: ReadonlySet<string>) {
+  async #readDefinitions(names: ReadonlySet<string>): Promise<WriteBackDefinitions> {
     const { target, database } = this.#options;
     await using connection = await ServerConnection.open(target);
     const all = await inspectTables(connection, database, 'all');
@@ -284,6 +287,7 @@ export class WriteBack {
       this.#notify();
       if (ddl === null) continue;
       await this.#keepPosition(session);
+      this.#definitions = undefined;
       return;
     }
   }
@@ -338,6 +342,11 @@ export class WriteBack {
     this.#moved.resolve();
     this.#moved = Promise.withResolvers<void>();
   }
+}
+
+interface WriteBackDefinitions {
+  tables: ReadonlyMap<string, Table>;
+  own: OwnTables;
 }
 
 interface WriteBackSession {

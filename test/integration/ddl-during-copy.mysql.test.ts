@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { StreamSchema } from '../../engine/ddl/stream-schema.ts';
+import type { Table } from '../../engine/schema/table.ts';
 import { ServerConnection, type Bytes } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
 import { ProgressRow } from '../../engine/sidecar.ts';
@@ -39,18 +41,17 @@ async function copiedAfter(changes: Bytes[]): Promise<string> {
   await source.write(`USE ${schema}`);
   for (const statement of [...TABLES, ...ROWS]) await source.write(statement);
   const tables = await fixture.prepare(schema);
-  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+  await beginAt(schema, tables);
   for (const statement of changes) await source.write(statement);
   const { stamp } = await fixture.copy(tables);
-  await applyDdl({
-    source,
-    target,
-    database: schema,
-    copiedUntil: stamp,
-    exactFrom: stamp,
-    loadTables: async () => tables,
-  });
+  await applyDdl({ source, target, database: schema, copiedUntil: stamp, exactFrom: stamp });
   return schema;
+}
+
+/** P0: position and definitions, as the copy keeps them before the first row. */
+async function beginAt(schema: string, tables: Table[]): Promise<void> {
+  await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+  await new StreamSchema(schema, 'forward').load(target, async () => tables);
 }
 
 async function contents(connection: ServerConnection, schema: string): Promise<unknown> {
@@ -95,20 +96,13 @@ describe('a table that changes between the beginning of the copy and its rows', 
     await source.write(`USE ${schema}`);
     for (const statement of [...TABLES, ...ROWS]) await source.write(statement);
     const tables = await fixture.prepare(schema);
-    await new ProgressRow(schema, 'forward').reset(target, (await executedPosition(source, 'mysql')).toString());
+    await beginAt(schema, tables);
     // A copy of two chunks: row 1 is read first, row 2 behind the moves.
     await target.write(`INSERT INTO ${schema}.t (id, x) VALUES (1, 1)`);
     for (const statement of [...changes, ...between]) await source.write(statement);
     await target.write(`INSERT INTO ${schema}.t (id, x) VALUES (2, 1)`);
     const until = (await executedPosition(source, 'mysql')).toString();
-    const stream = {
-      source,
-      target,
-      database: schema,
-      copiedUntil: until,
-      exactFrom: until,
-      loadTables: async () => tables,
-    };
+    const stream = { source, target, database: schema, copiedUntil: until, exactFrom: until };
     await expect(applyDdl(stream)).rejects.toMatchObject({ code: 'DDL_FAILED' });
     await applyDdl({ ...stream, decisions: ['skip'] });
     const rows = async (connection: ServerConnection) => connection.rows(`SELECT id, x FROM ${schema}.t ORDER BY id`);

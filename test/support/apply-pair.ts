@@ -4,6 +4,7 @@ import type { Flavor as Family, StreamPosition } from '../../core/gtid.ts';
 import type { DdlHandler } from '../../engine/replication/replication-options.ts';
 import { Replication } from '../../engine/replication/replication.ts';
 import { insertColumns, literal, selectExpression } from '../../engine/schema/column-sql.ts';
+import { StreamSchema } from '../../engine/ddl/stream-schema.ts';
 import { inspectTables } from '../../engine/schema/inspect.ts';
 import { ServerConnection } from '../../engine/server/connection.ts';
 import { executedPosition } from '../../engine/server/position.ts';
@@ -65,6 +66,7 @@ export class ApplyPair implements AsyncDisposable {
     }
     const progress = new ProgressRow(name, 'forward');
     await progress.reset(this.target, (await this.position()).toString());
+    await new StreamSchema(name, 'forward').load(this.target, () => inspectTables(this.source, name, 'all'));
     return new PairDatabase(this, name, progress);
   }
 
