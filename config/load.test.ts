@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from './load.ts';
+import { loadConfig, type LoadOptions } from './load.ts';
 
 function file(text: string): string {
   const path = join(mkdtempSync(join(tmpdir(), 'switchyard-config-')), 'switchyard.yaml');
@@ -43,5 +43,39 @@ describe('loadConfig', () => {
   test('a missing file and bad YAML are told apart', () => {
     expect(() => loadConfig({ file: '/nowhere.yaml', environment: {} })).toThrow(/cannot be read/);
     expect(() => loadConfig({ file: file('a: [1'), environment: {} })).toThrow(/not valid YAML/);
+  });
+});
+
+describe('a secret in a wrong place is not repeated', () => {
+  const SECRET = 'hunter2-hunter2';
+  const saidOf = (options: LoadOptions): string => {
+    try {
+      loadConfig({ environment: {}, ...options });
+      return 'accepted';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  test.each([
+    ['an unknown key of --set', { settings: [`target.passwort=${SECRET}`] }],
+    ['a --set without a key', { settings: [`mysql://u:${SECRET}@h`] }],
+    ['a list in a variable', { environment: { SWITCHYARD_PROXY_USERS: `[{name: a, password: ${SECRET}}]` } }],
+    ['a token that is too short', { settings: [`admin.token=${SECRET.slice(0, 8)}`] }],
+  ])('%s', (_name, options) => {
+    expect(saidOf(options)).not.toMatch(/hunter2/);
+    expect(saidOf(options)).not.toBe('accepted');
+  });
+  test.each([
+    ['no YAML', `target: {host: h, password: ${SECRET}\nlog: }`],
+    ['a text where keys belong', `target: mysql://u:${SECRET}@h/db`],
+    ['a list entry as a text', `proxy: {users: ['app:${SECRET}']}`],
+    ['one entry without a list', `proxy: {users: {name: a, password: ${SECRET}}}`],
+    ['an anchor that is not there', `target: {password: *${SECRET}}`],
+    ['a host', `target: {host: 'u:${SECRET}@h', user: u}`],
+    ['an address', `admin: {listen: 'http://u:${SECRET}@h'}`],
+  ])('%s', (_name, text) => {
+    const said = saidOf({ file: file(text) });
+    expect(said).not.toMatch(/hunter2/);
+    expect(said).not.toBe('accepted');
   });
 });

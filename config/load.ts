@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
+import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import { configSchema, type Config } from './schema.ts';
@@ -15,7 +15,8 @@ type Tree = { [key: string]: unknown };
 
 /**
  * File, then SWITCHYARD_* environment (`proxy.replicaListen` is SWITCHYARD_PROXY_REPLICA_LISTEN), then settings.
- * Throws CONFIG_INVALID naming the key, its value and what is allowed.
+ * Throws CONFIG_INVALID naming the key, its value and what is allowed. The value only where it cannot be a secret that was put in a wrong
+ * place: what is said here ends in the log of whoever starts services.
  */
 export function loadConfig({ file, environment = process.env, settings = [] }: LoadOptions): Config {
   const tree: Tree = file === undefined ? {} : readTree(file);
@@ -30,14 +31,17 @@ export function loadConfig({ file, environment = process.env, settings = [] }: L
     if (equals < 1 || !leaves.has(path)) {
       throw new AppError(
         'CONFIG_INVALID',
-        `--set ${setting}: expected KEY=VALUE with a KEY of ${[...leaves.keys()].join(', ')}`,
+        `--set ${/^[\w.]+(?==)/.exec(setting)?.[0] ?? ''}: expected KEY=VALUE with a KEY of ${[...leaves.keys()].join(', ')}`,
       );
     }
     setPath(tree, path, scalar(setting.slice(equals + 1), leaves.get(path)));
   }
   const parsed = configSchema.safeParse(tree);
   if (!parsed.success)
-    throw new AppError('CONFIG_INVALID', parsed.error.issues.map((issue) => describeIssue(issue, tree)).join('\n'));
+    throw new AppError(
+      'CONFIG_INVALID',
+      parsed.error.issues.map((issue) => describeIssue(issue, tree, leaves)).join('\n'),
+    );
   return deepFreeze(parsed.data);
 }
 
@@ -52,15 +56,19 @@ function readTree(file: string): Tree {
   }
   try {
     const tree: unknown = parseYaml(text) ?? {};
-    if (typeof tree !== 'object' || Array.isArray(tree)) throw new Error('expected keys with values');
-    return tree as Tree;
-  } catch (cause) {
-    throw new AppError(
-      'CONFIG_INVALID',
-      `the configuration file ${file} is not valid YAML: ${(cause as Error).message}`,
-      { cause },
-    );
+    if (typeof tree === 'object' && !Array.isArray(tree)) return tree as Tree;
+  } catch (error) {
+    throw new AppError('CONFIG_INVALID', `the configuration file ${file} is not valid YAML: ${whereOf(error)}`);
   }
+  throw new AppError('CONFIG_INVALID', `the configuration file ${file}: expected keys with values`);
+}
+
+/** The parser's own words quote the lines around the mistake. */
+function whereOf(error: unknown): string {
+  if (!(error instanceof YAMLParseError))
+    return 'an alias (*) has no anchor (&); a text that begins with * belongs in quotes';
+  const [at] = error.linePos ?? [];
+  return at === undefined ? error.code : `line ${at.line}, column ${at.col} (${error.code})`;
 }
 
 interface JsonSchema {
@@ -106,13 +114,15 @@ function setPath(tree: Tree, path: string, value: unknown): void {
 
 const SECRET = /password|token|key$/i;
 
-function describeIssue(issue: z.core.$ZodIssue, tree: Tree): string {
+function describeIssue(issue: z.core.$ZodIssue, tree: Tree, leaves: ReturnType<typeof leafPaths>): string {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     return `${path === '' ? '' : `${path}: `}unknown key ${issue.keys.join(', ')}; config/example.yaml shows every key`;
   }
   const value = issue.path.reduce<unknown>((node, key) => (node as Tree | undefined)?.[String(key)], tree);
-  const shown = value === undefined ? 'missing' : SECRET.test(path) ? 'the value given' : JSON.stringify(value);
+  const isHarmless =
+    leaves.has(path) && leaves.get(path) !== 'array' && !SECRET.test(path) && !String(value).includes('@');
+  const shown = value === undefined ? 'missing' : isHarmless ? JSON.stringify(value) : 'the value given';
   return `${path}: ${shown} is not allowed: ${issue.message}`;
 }
 

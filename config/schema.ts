@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { SIDES } from '../core/phase.ts';
-import { TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
+import { hostSchema, TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
 
 /**
  * The configuration of a Switchyard: where it listens, where it keeps its state, how much it takes. What is imported
@@ -20,7 +20,7 @@ export type ListenAddress = z.infer<typeof addressSchema>;
 
 /** A server of ours by name of file, since certificates and keys live in files on the operator's machine. */
 const serverFileSchema = z.strictObject({
-  host: z.string().min(1),
+  host: hostSchema,
   port: z.int().min(1).max(65535).default(3306),
   user: z.string().min(1),
   password: z.string().default(''),

@@ -15,6 +15,7 @@ test.each([
   ],
   ["IDENTIFIED WITH caching_sha2_password AS '$A$005$x'", "IDENTIFIED WITH caching_sha2_password AS '[hidden]'"],
   ['cannot reach mysql://app:s3cret@db:3306/shop', 'cannot reach mysql://app:[hidden]@db:3306/shop'],
+  ['mysql://app:s3/cr@et@db/shop is wrong', 'mysql://app:[hidden]@db/shop is wrong'],
   [
     'bad key -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- here',
     'bad key [hidden private key] here',

@@ -16,6 +16,11 @@ export const tlsOptionsSchema = z.strictObject({
   minVersion: z.enum(TLS_VERSIONS).default('TLSv1.2'),
 });
 
+/** Of what people say. A host that does not answer is named in errors, so that there may be no credentials in it. */
+export const hostSchema = z
+  .string()
+  .regex(/^[^\s@/]+$/, 'the name or address of a host, without user, password, or path');
+
 /** Where a server listens. */
 export const endpointSchema = z.strictObject({
   host: z.string().min(1),

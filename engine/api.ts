@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Phase, Side } from '../core/phase.ts';
-import { TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
+import { hostSchema, TLS_MODES, TLS_VERSIONS } from '../core/routing-record.ts';
 import type { SerializedError } from '../core/errors.ts';
 import type { DoctorReport } from './doctor/doctor-report.ts';
 
@@ -11,7 +11,7 @@ import type { DoctorReport } from './doctor/doctor-report.ts';
 
 /** A server with the credentials of our own user there. `key`, `password` are secrets: sealed at rest, never shown. */
 export const serverSchema = z.strictObject({
-  host: z.string().min(1),
+  host: hostSchema,
   port: z.int().min(1).max(65535).default(3306),
   user: z.string().min(1),
   password: z.string().default(''),
@@ -33,7 +33,7 @@ export const DDL_POLICIES = ['STOP', 'IGNORE', 'EXEC', 'EXEC_IGNORE'] as const;
 export const FENCES = ['auto', 'read_only', 'triggers', 'accounts', 'lock_tables', 'none'] as const;
 
 export const replicaHostSchema = z.strictObject({
-  host: z.string().min(1),
+  host: hostSchema,
   port: z.int().min(1).max(65535).default(3306),
 });
 export type ReplicaHost = z.infer<typeof replicaHostSchema>;

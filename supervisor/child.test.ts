@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pino from 'pino';
@@ -38,4 +39,23 @@ test('a process that cannot be started at the moment is tried again, and its sup
     child.kill('SIGKILL');
     await child.ended;
   }
+});
+
+test('a process that does not end when it is told to is killed', async () => {
+  using folder = temporaryFolder();
+  const mainPath = path.join(folder.path, 'stubborn.mjs');
+  const file = path.join(folder.path, 'runs');
+  await writeFile(
+    mainPath,
+    `process.on('SIGTERM', () => {}); (await import('node:fs')).writeFileSync(${JSON.stringify(file)}, '');
+     setInterval(() => {}, 1000);`,
+  );
+  const stop = new AbortController();
+  let told = '';
+  const log = pino({}, { write: (line) => (told += line) });
+  const child = new Child({ name: 'stubborn', arguments: [], mainPath, signal: stop.signal, log });
+  await expect.poll(() => existsSync(file)).toBe(true);
+  stop.abort();
+  await child.end(100);
+  expect(told).toContain('killed');
 });

@@ -19,12 +19,14 @@ export interface ChildOptions {
 /** A run shorter than this counts as a crash at start and makes the next start wait longer. */
 const STABLE_MS = 10_000;
 
-/** Keeps one process of `main.ts` running until `signal` aborts; the process itself is stopped by `stopChild`. */
+/** Keeps one process of `main.ts` running until `signal` aborts; the process itself is ended by `end`. */
 export class Child {
+  readonly #options: ChildOptions;
   #process: ChildProcess | undefined;
   readonly ended: Promise<void>;
 
   constructor(options: ChildOptions) {
+    this.#options = options;
     this.ended = this.#run(options);
   }
 
@@ -34,6 +36,18 @@ export class Child {
 
   kill(signal: NodeJS.Signals): void {
     this.#process?.kill(signal);
+  }
+
+  /** Resolves when it has ended by itself, or was killed `patienceMs` after it was told to; to be called with `signal` aborted. */
+  async end(patienceMs: number): Promise<void> {
+    this.kill('SIGTERM');
+    const patience = setTimeout(() => {
+      const { name, log } = this.#options;
+      log.error({ child: name, pid: this.pid, patienceMs }, 'has not ended though it was told to: killed');
+      this.kill('SIGKILL');
+    }, patienceMs);
+    await this.ended;
+    clearTimeout(patience);
   }
 
   /** This process may end and leave it behind; to be called with `signal` aborted. */

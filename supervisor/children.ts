@@ -11,6 +11,13 @@ export interface ChildrenOptions {
   log: Logger;
 }
 
+/**
+ * A switch has settled by then. What hangs still (a machine without memory, a frozen process) would keep the supervisor, and the
+ * one that takes over from it, for ever; and the engine is made to be killed at any step. Within the 30 s that a container gets.
+ */
+const ENGINE_PATIENCE_MS = 25_000;
+export const DRAIN_GRACE_MS = 5000;
+
 /** The processes that a supervisor started, each started again when it ends by itself. */
 export class Children {
   readonly #options: ChildrenOptions;
@@ -42,14 +49,12 @@ export class Children {
   /** Nothing is started again from now on. */
   async endEngine(): Promise<void> {
     this.#stop.abort();
-    this.#engine?.kill('SIGTERM');
-    await this.#engine?.ended;
+    await this.#engine?.end(ENGINE_PATIENCE_MS);
   }
 
   /** Those that were told to drain are done with it; one that could not be told drains now. */
-  async workersEnded(): Promise<void> {
-    for (const worker of this.#workers) worker.kill('SIGTERM');
-    await Promise.all(this.#workers.map(({ ended }) => ended));
+  async endWorkers(drainTimeoutMs: number): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.end(drainTimeoutMs + DRAIN_GRACE_MS)));
   }
 
   /** Told to end, and not waited for. */

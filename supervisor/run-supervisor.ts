@@ -9,7 +9,7 @@ import { SqliteStore } from '../core/store/sqlite.ts';
 import { adminBackend, EventHub } from './admin-backend.ts';
 import { assertFree } from './assert-free.ts';
 import { assertNoHold } from './assert-no-hold.ts';
-import { Children } from './children.ts';
+import { Children, DRAIN_GRACE_MS } from './children.ts';
 import { ControlServer } from './control-server.ts';
 import { DataLock } from './data-lock.ts';
 import { Fleet } from './fleet.ts';
@@ -134,8 +134,9 @@ export async function runSupervisor({
 }
 
 async function drain(fleet: Fleet, children: Children, timeoutMs: number): Promise<void> {
-  await Promise.allSettled(fleet.peers().map((peer) => peer.call('drain', { timeoutMs })));
-  await children.workersEnded();
+  const signal = AbortSignal.timeout(timeoutMs + DRAIN_GRACE_MS);
+  await Promise.allSettled(fleet.peers().map((peer) => peer.call('drain', { timeoutMs }, { signal })));
+  await children.endWorkers(timeoutMs);
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -16,8 +16,8 @@ import { SwitchyardProcess, type SwitchyardOptions } from '../../servers/switchy
 import { connect, rows } from './query.ts';
 
 export const IMPORT = 'shop';
-const ENGINE_USER = { user: 'switchyard', password: 'engine-secret-1' };
-const APP_USER = { user: 'shop', password: 'app-secret-1' };
+export const ENGINE_USER = { user: 'switchyard', password: 'engine-secret-1' };
+export const APP_USER = { user: 'shop', password: 'app-secret-1' };
 const SESSIONS = 12;
 
 export interface RehearsalOptions extends SwitchyardOptions {
