@@ -333,7 +333,12 @@ export class CommandTracker {
     if (isTooShort(COMMAND.STMT_EXECUTE, payload)) return this.#refuse(CLIENT_ERROR.malformed());
     const statement = this.#statementOf(payload);
     if (statement === undefined) return this.#withoutStatement(packet, payload, COMMAND.STMT_EXECUTE);
-    if (statement.backendId === null) return this.#refuse(takeRefusal(statement));
+    if (statement.backendId === null) {
+      const refusal = takeRefusal(statement);
+      // Servers forget it with an execution, also one that fails.
+      statement.hasLongData = false;
+      return this.#refuse(refusal);
+    }
     if (this.#isRefused(statement.text)) return this.#refuse(CLIENT_ERROR.apartFromPrimary());
     const layout = executeLayout(payload, statement, this.#capabilities);
     const { wantsCursor } = layout;

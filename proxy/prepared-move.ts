@@ -1,6 +1,7 @@
 import { isSameDestination, type Destination } from './backend-connection.ts';
 import { isUpToDate, openRestored, refresh, type Carried, type RestoredConnection } from './session-carrier.ts';
 import { isCurrent, type SessionSnapshot } from './session-snapshot.ts';
+import { pourInto, stopPouring } from './wire-socket.ts';
 
 /** A connection to the other side, opened and restored before the switch, so that the pause need not include it. */
 export class PreparedMove {
@@ -15,7 +16,8 @@ export class PreparedMove {
     this.#restored = restored;
     this.#timer = setTimeout(() => this.drop(), keepMs);
     this.#timer.unref();
-    restored.connection.socket.once('close', () => this.drop());
+    restored.connection.socket.once('close', this.#onGone);
+    this.#watch();
   }
 
   /** Given back when no switch claims it within `keepMs`. */
@@ -33,7 +35,7 @@ export class PreparedMove {
   /** At the boundary, while the switch goes on elsewhere. */
   refresh(carried: Carried, snapshot: SessionSnapshot): void {
     if (this.#dropped || isUpToDate(this.#restored, carried)) return;
-    this.#refreshing = refresh(this.#restored, carried, snapshot).catch(() => this.drop());
+    this.#refreshing = this.#refresh(carried, snapshot);
   }
 
   /** The connection, up to date, for the session to own; null when it cannot be used. */
@@ -44,14 +46,41 @@ export class PreparedMove {
   ): Promise<RestoredConnection | null> {
     if (!isSameDestination(destination, this.#destination)) this.drop();
     await this.#refreshing;
-    if (!this.#dropped && !isUpToDate(this.#restored, carried)) {
-      await refresh(this.#restored, carried, snapshot).catch(() => this.drop());
-    }
+    if (!this.#dropped && !isUpToDate(this.#restored, carried)) await this.#refresh(carried, snapshot);
     if (this.#dropped) return null;
     this.#dropped = true;
     clearTimeout(this.#timer);
+    this.#unwatch();
     return this.#restored;
   }
+
+  async #refresh(carried: Carried, snapshot: SessionSnapshot): Promise<void> {
+    this.#unwatch();
+    try {
+      await refresh(this.#restored, carried, snapshot);
+      if (!this.#dropped) this.#watch();
+    } catch {
+      this.drop();
+    }
+  }
+
+  /**
+   * The server may end it, by the session's own wait_timeout or a KILL. Without reading nobody hears of that, and the session would
+   * end with what was said to this connection.
+   */
+  #watch(): void {
+    const { socket } = this.#restored.connection;
+    pourInto(socket, this.#onGone);
+    socket.resume();
+  }
+
+  #unwatch(): void {
+    const { socket } = this.#restored.connection;
+    stopPouring(socket, this.#onGone);
+    socket.pause();
+  }
+
+  #onGone = (): void => this.drop();
 
   drop(): void {
     if (this.#dropped) return;

@@ -226,7 +226,11 @@ export class Relay {
     }
     if (this.#tracker.isBusy) return false;
     const command = this.#input.peekCommand();
-    if (command === undefined) return false;
+    if (command === undefined) {
+      // The rest of a large one is read when it may go on.
+      if (this.#isAhead && !this.#owner.isRelaying()) this.#owner.onCommandWaits();
+      return false;
+    }
     if (!this.#owner.isRelaying()) return this.#whileWaiting(command);
     const errand = this.#tracker.beforeStart(command, this.#peek);
     if (errand !== null) {
@@ -285,6 +289,10 @@ export class Relay {
     }
   }
 
+  get #isAhead(): boolean {
+    return this.#input.length > AHEAD_BYTES_MAX;
+  }
+
   #toBackend(bytes: Buffer): void {
     sendBytes(this.#backend.socket, bytes);
   }
@@ -293,8 +301,7 @@ export class Relay {
   #updateReading(): void {
     const isRelaying = this.#owner.isRelaying();
     const isBlocked = isRelaying && this.#backend.socket.writableNeedDrain;
-    const isAhead = this.#input.length > AHEAD_BYTES_MAX && (!isRelaying || this.#tracker.isBusy);
-    if (isBlocked || isAhead) this.client.pause();
+    if (isBlocked || (this.#isAhead && (!isRelaying || this.#tracker.isBusy))) this.client.pause();
     else if (this.client.isPaused()) this.client.resume();
   }
 }

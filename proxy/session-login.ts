@@ -104,6 +104,11 @@ export class SessionLogin {
     state.refusesWrites = isOn;
   }
 
+  /** Whether a transaction is open after an error. */
+  async readStatus(): Promise<void> {
+    await this.luggage.readStatus(this.backend);
+  }
+
   /** Everything that only this server can tell, while it still can. */
   async readState(blockers: () => string[]): Promise<void> {
     await this.luggage.readStatus(this.backend);

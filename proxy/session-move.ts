@@ -79,8 +79,11 @@ export class SessionMove {
   /** Before a switch, where the session happens to be idle: what stays as it is need not be read in the pause. */
   async readAhead(): Promise<void> {
     const session = this.#session;
-    const isIdle = session.phase() === 'relay' && this.#relay.isEmpty && session.blockers().length === 0;
-    if (isIdle && session.login().luggage.needsToRead()) await this.runOwn(async () => this.#readState());
+    const { state, luggage } = session.login();
+    const isIdle = session.phase() === 'relay' && this.#relay.isEmpty && !this.#relay.isBusy;
+    if (!isIdle) return;
+    if (state.mayHaveLostTransaction) await this.runOwn(async () => session.login().readStatus());
+    else if (session.blockers().length === 0 && luggage.needsToRead()) await this.runOwn(async () => this.#readState());
   }
 
   /** Runs our own statements on the session's server. */

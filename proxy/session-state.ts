@@ -172,6 +172,11 @@ export class SessionState implements StateVersions, Reading {
     return (this.lastStatusFlags & (SERVER_STATUS.IN_TRANSACTION | SERVER_STATUS.IN_READONLY_TRANSACTION)) !== 0;
   }
 
+  /** An ERR packet does not tell whether it ended the transaction, as a deadlock does. */
+  get mayHaveLostTransaction(): boolean {
+    return this.inTransaction && this.statusFlags === null;
+  }
+
   get needsReadBack(): boolean {
     return this.hasVariables || this.lastInsertIdTouched;
   }

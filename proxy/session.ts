@@ -152,7 +152,9 @@ export class Session implements RelayOwner, WatchedSession {
   begin(ahead: Buffer): void {
     this.#relay.push(ahead);
     this.reconsider();
-    this.#relay.pump();
+    // Its login took until within the hold, and no drain waits for it: what cannot be held must not run anything (I1).
+    if (this.#phase === 'relay' && this.#context.router.route(this.role).held) this.#endUnmoved(this.#blockers());
+    else this.#relay.pump();
   }
 
   /** Why a drain has to wait for this session; null when it need not. */
@@ -185,6 +187,10 @@ export class Session implements RelayOwner, WatchedSession {
     if (destination === null) return;
     const mustMove = !isSameDestination(destination, this.#login.backend.destination) || this.#move.backendLost;
     if (this.#followPrimary({ mayLeave: held || mustMove })) return;
+    if (this.#isDoubtful({ mayLeave: held || mustMove || this.#shuttingDown })) {
+      void this.#move.runOwn(async () => this.#login.readStatus());
+      return;
+    }
     const blockers = this.#blockers();
     if (blockers.length > 0) {
       // What runs on a server that no longer serves the role: a write could not be told from one before the switch (I1).
@@ -365,6 +371,11 @@ export class Session implements RelayOwner, WatchedSession {
     if (this.#relay.isBusy) reasons.push('a command is running');
     if (this.#login.state.inTransaction) reasons.push('open transaction');
     return [...reasons, ...this.pins()];
+  }
+
+  /** Whether it has a boundary here that only its server knows of. */
+  #isDoubtful({ mayLeave }: { mayLeave: boolean }): boolean {
+    return mayLeave && !this.#relay.isBusy && this.#login.state.mayHaveLostTransaction;
   }
 
   /** Whether its server is to refuse its writes now. */

@@ -3,6 +3,7 @@ import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { client, createAppSchema, direct, errorOf, rowsOf } from '../support/proxy-clients.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
+import { TcpRelay } from '../support/tcp-relay.ts';
 
 /** MariaDB as the source, since it still has mysql_native_password, and plugins of its own. */
 let servers: Awaited<ReturnType<typeof startServerPair>>;
@@ -86,6 +87,24 @@ test('a relayed login works without the proxy knowing the password; the session 
     errno: expect.toBeOneOf([1045, 1251]),
   });
   await proxy.switchTo('source');
+});
+
+test('a relayed login that takes until within a hold ends: its session could not be held, and would run what no switch waits for', async () => {
+  await using relay = await TcpRelay.start(source);
+  await using slow = await ProxyHarness.start({ source: relay, target, proxy: { relayedUsers: ['legacy'] } });
+  // The first one has the server's version asked for.
+  await using first = await client(slow.port);
+  const { accepted } = relay;
+  relay.stall();
+  const connecting = client(slow.port, { user: 'legacy', password: 'legacy' });
+  await expect.poll(() => relay.accepted).toBeGreaterThan(accepted);
+  await slow.acknowledged(slow.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
+  await slow.acknowledged(slow.push({ fenced: true }), 'drained');
+  relay.forward();
+  const told = await errorOf(connecting.then(async (connection) => connection.query('SELECT 1')));
+  expect(told.message).toMatch(/could not be carried over: its login was relayed|closed/);
+  slow.push({ hold: 'none', fenced: false });
+  await first.query('DO 1');
 });
 
 describe('the plugins of MariaDB on its side', () => {

@@ -228,6 +228,22 @@ describe('hold', () => {
     proxy.push({ hold: 'none', deadlineMs: null });
   });
 
+  test('parameter data sent ahead for a statement that cannot be prepared is forgotten with its execution', async () => {
+    await using connection = await client(proxy.port);
+    await using root = await direct(source);
+    await root.query('CREATE TABLE app.only_here (id INT, b LONGBLOB)');
+    const statement = await connection.prepare('INSERT INTO only_here VALUES (1, ?)');
+    const id = (statement as unknown as { statement: { id: number } }).statement.id;
+    const socket = (connection as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection
+      .stream;
+    await proxy.switchTo('target');
+    socket.write(Buffer.of(8, 0, 0, 0, 0x18, id, 0, 0, 0, 0, 0, 65));
+    expect(await errorOf(statement.execute(['x']))).toMatchObject({ errno: 1615 });
+    expect((await proxy.sessions())[0]?.pins).toEqual([]);
+    expect(await errorOf(statement.execute(['x']))).toMatchObject({ errno: 1146 });
+    await root.query('DROP TABLE app.only_here');
+  });
+
   test('a ping is answered during the hold', async () => {
     await using connection = await client(proxy.port);
     await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
@@ -267,6 +283,40 @@ describe('hold', () => {
     expect(await errorOf(one.query('SELECT nothing'))).toMatchObject({ errno: 1054 });
     await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
     proxy.push({ hold: 'none', deadlineMs: null });
+  });
+
+  test('a transaction that an error has ended keeps nobody: the server is asked where nobody goes on', async () => {
+    await using one = await client(proxy.port);
+    const endByError = async () => {
+      await one.beginTransaction();
+      await one.query('INSERT INTO t (n) VALUES (12)');
+      // It commits before it fails.
+      expect(await errorOf(one.query('CREATE TABLE t (id INT)'))).toMatchObject({ errno: 1050 });
+    };
+    await endByError();
+    expect((await proxy.sessions())[0]?.inTransaction).toBe(true);
+    await proxy.prepare('primary', 'target');
+    expect((await proxy.sessions())[0]?.inTransaction).toBe(false);
+    await endByError();
+    await proxy.switchTo('target', { prepare: false });
+    expect(await rowsOf(one, WHO)).toEqual([{ name: 'target' }]);
+  });
+
+  test('a connection opened ahead that its server ends is not used', async () => {
+    await using connection = await client(proxy.port);
+    await using root = await direct(target);
+    // Said before it closes the connection.
+    await connection.query('SET SESSION wait_timeout = 1');
+    const openedAhead = async () => {
+      await connection.query('DO 1');
+      return rowsOf(root, `SELECT id FROM information_schema.processlist WHERE user = 'app'`);
+    };
+    await expect.poll(openedAhead).toEqual([]);
+    await proxy.prepare('primary', 'target');
+    expect(await openedAhead()).toHaveLength(1);
+    await expect.poll(openedAhead).toEqual([]);
+    await proxy.switchTo('target', { prepare: false });
+    expect(await rowsOf(connection, WHO)).toEqual([{ name: 'target' }]);
   });
 
   test('pinned sessions are named with their reasons, and drain when the reason is gone', async () => {
@@ -336,10 +386,14 @@ describe('hold', () => {
   test('before the fence a hold has its limit, for sessions and for logins; after it there is none', async () => {
     await using limited = await ProxyHarness.start({ source, target, proxy: { holdTimeoutMs: 150 } });
     await using held = await client(limited.port);
+    await using large = await client(limited.port);
     await using fenced = await client(limited.port);
     await limited.acknowledged(limited.push({ hold: 'primary', deadlineMs: null }), 'drained');
     expect((await errorOf(held.query(WHO))).message).toContain('holdTimeoutMs');
     expect((await errorOf(client(limited.port))).message).toContain('holdTimeoutMs');
+    // It is not read to its end while it may not go.
+    const command = large.query('INSERT INTO t (b) VALUES (?)', [Buffer.alloc(900_000)]);
+    expect((await errorOf(command)).message).toContain('holdTimeoutMs');
     await limited.acknowledged(limited.push({ fenced: true }), 'drained');
     const startedAt = Date.now();
     const answer = rowsOf(fenced, WHO);
