@@ -29,6 +29,7 @@ export function randomKind(random: SeededRandom, family: Family): ColumnKind {
     [2, member],
     [1, longValue],
     [1, document],
+    [1, ofFamily],
   ]);
   return make(random, family);
 }
@@ -52,7 +53,7 @@ function integer(random: SeededRandom): ColumnKind {
   const top = 2n ** BigInt(unsigned ? bits : bits - 1) - 1n;
   const bottom = unsigned ? 0n : -(2n ** BigInt(bits - 1));
   return {
-    type: `${name}${unsigned ? ' UNSIGNED' : ''}`,
+    type: `${name}${unsigned ? ` UNSIGNED${random.chance(0.1) ? ' ZEROFILL' : ''}` : ''}`,
     value: (random) =>
       random.chance(0.03) ? String(random.pick([top, bottom, top - 1n])) : String(random.int(0, KEY_SPACE)),
     keyable: true,
@@ -90,6 +91,11 @@ function approximate(random: SeededRandom): ColumnKind {
         '1.0000001e-7',
         '16777217e0',
         '0e0',
+        '-0e0',
+        '3.4028234e38',
+        '-1.7976931348623157e308',
+        '2.2250738585072014e-308',
+        '123456789.123456789e0',
         String(random.int(0, 50)),
       ]),
     keyable: true,
@@ -157,13 +163,31 @@ interface Charset {
 const CHARSETS: Charset[] = [
   {
     name: 'utf8mb4',
-    collations: ['utf8mb4_general_ci', 'utf8mb4_unicode_ci', 'utf8mb4_unicode_520_ci', 'utf8mb4_bin'],
-    letters: [...WIDE, '😀', '😁'],
+    collations: [
+      'utf8mb4_general_ci',
+      'utf8mb4_general_ci',
+      'utf8mb4_unicode_ci',
+      'utf8mb4_unicode_520_ci',
+      'utf8mb4_bin',
+      'utf8mb4_czech_ci',
+      'utf8mb4_spanish2_ci',
+      'utf8mb4_german2_ci',
+      'utf8mb4_turkish_ci',
+    ],
+    letters: [...WIDE, '😀', '😁', 'ch', 'll', 'æ', 'ı'],
   },
   { name: 'utf8mb3', collations: ['utf8mb3_general_ci', 'utf8mb3_unicode_ci', 'utf8mb3_bin'], letters: WIDE },
   {
     name: 'latin1',
-    collations: ['latin1_swedish_ci', 'latin1_german1_ci', 'latin1_general_cs', 'latin1_bin'],
+    collations: [
+      'latin1_swedish_ci',
+      'latin1_german1_ci',
+      'latin1_german2_ci',
+      'latin1_danish_ci',
+      'latin1_spanish_ci',
+      'latin1_general_cs',
+      'latin1_bin',
+    ],
     letters: ['ä', 'Ä', 'á', 'ß', 'é', 'ÿ', '€'],
   },
   { name: 'ascii', collations: ['ascii_general_ci', 'ascii_bin'], letters: ['~'] },
@@ -172,6 +196,20 @@ const CHARSETS: Charset[] = [
   { name: 'ucs2', collations: ['ucs2_general_ci', 'ucs2_bin'], letters: WIDE },
   { name: 'gbk', collations: ['gbk_chinese_ci', 'gbk_bin'], letters: ['中', '文', '丂', '誠', 'Ω'] },
   { name: 'sjis', collations: ['sjis_japanese_ci', 'sjis_bin'], letters: ['表', 'ア', 'ｱ', '十', 'Ω'] },
+  { name: 'utf16le', collations: ['utf16le_general_ci', 'utf16le_bin'], letters: [...WIDE, '😀'] },
+  { name: 'big5', collations: ['big5_chinese_ci', 'big5_bin'], letters: ['中', '文', '功', '許', 'Ω'] },
+  { name: 'cp932', collations: ['cp932_japanese_ci', 'cp932_bin'], letters: ['表', 'ア', 'ｱ', '①', '～'] },
+  { name: 'eucjpms', collations: ['eucjpms_japanese_ci', 'eucjpms_bin'], letters: ['表', 'ア', 'ｱ', '①'] },
+  { name: 'euckr', collations: ['euckr_korean_ci', 'euckr_bin'], letters: ['한', '글', 'Ω'] },
+  { name: 'cp1251', collations: ['cp1251_general_ci', 'cp1251_ukrainian_ci', 'cp1251_bin'], letters: ['я', 'Я', 'ґ'] },
+  { name: 'koi8r', collations: ['koi8r_general_ci', 'koi8r_bin'], letters: ['я', 'Я', 'ё'] },
+  {
+    name: 'latin2',
+    collations: ['latin2_general_ci', 'latin2_czech_cs', 'latin2_bin'],
+    letters: ['ch', 'č', 'Č', 'ß'],
+  },
+  { name: 'cp1250', collations: ['cp1250_general_ci', 'cp1250_czech_cs'], letters: ['ch', 'č', 'Č', '€'] },
+  { name: 'tis620', collations: ['tis620_thai_ci', 'tis620_bin'], letters: ['ก', 'เ', 'ไ', '็'] },
 ];
 const MYSQL_UTF8MB4 = [
   'utf8mb4_0900_ai_ci',
@@ -227,16 +265,45 @@ function bit(random: SeededRandom): ColumnKind {
   };
 }
 
+/** What one family alone has, or has otherwise. */
+function ofFamily(random: SeededRandom, family: Family): ColumnKind {
+  const base = { keyable: true, counts: false, characters: null };
+  const number = (random: SeededRandom) => random.int(0, KEY_SPACE).toString(16).padStart(2, '0');
+  const vector = () => ({
+    ...base,
+    keyable: false,
+    type: 'VECTOR(3)',
+    value: (random: SeededRandom) => `STRING_TO_VECTOR('[${random.int(0, 3)}, -1.5, 3e10]')`,
+  });
+  if (family === 'mysql') return vector();
+  return random.pick<ColumnKind>([
+    {
+      ...base,
+      type: 'UUID',
+      value: (random) =>
+        `'${random.pick(['7c9e6679-7425-40de-944b-e07fc1f90a', '00000000-0000-1000-8000-0000000000'])}${random.chance(0.3) ? number(random).toUpperCase() : number(random)}'`,
+    },
+    { ...base, type: 'INET6', value: (random) => `'${random.pick(['::', '2001:DB8::', '::ffff:'])}${number(random)}'` },
+    { ...base, type: 'INET4', value: (random) => `'192.0.2.${random.int(0, KEY_SPACE)}'` },
+    {
+      ...base,
+      keyable: false,
+      type: `${random.pick(['VARCHAR(40)', 'TEXT'])} COMPRESSED CHARACTER SET utf8mb4`,
+      value: (random) => textLiteral(random.pick(['', 'lorem ipsum', 'ä'.repeat(30), ' x '])),
+    },
+  ]);
+}
+
 const MEMBERS = ['a', 'b', 'c,d', "e''f", '0', '1', '2', 'ä', ''];
 
 /** Values as numbers: index 0 of an ENUM passes where the session is not strict. */
 function member(random: SeededRandom): ColumnKind {
   const isSet = random.chance(0.5);
-  const members = random.sample(
-    isSet ? MEMBERS.filter((name) => !name.includes(',') && name !== '') : MEMBERS,
-    random.int(2, 6),
-  );
-  const top = isSet ? 2 ** members.length - 1 : members.length;
+  const many = random.times(isSet ? 64 : 300, (i) => `m${i}`);
+  const members = random.chance(0.1)
+    ? many
+    : random.sample(isSet ? MEMBERS.filter((name) => !name.includes(',') && name !== '') : MEMBERS, random.int(2, 6));
+  const top = isSet ? 2 ** Math.min(members.length, 50) - 1 : members.length;
   return {
     type: `${isSet ? 'SET' : 'ENUM'}(${members.map((name) => `'${name}'`).join(',')}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
     value: (random) => String(random.int(isSet || random.chance(0.05) ? 0 : 1, top)),
@@ -280,7 +347,7 @@ const DOCUMENTS = [
 ];
 
 function document(random: SeededRandom, family: Family): ColumnKind {
-  if (family === 'mysql' && random.chance(0.3)) {
+  if (random.chance(0.3)) {
     return {
       type: 'GEOMETRY',
       value: (random) =>
@@ -293,6 +360,10 @@ function document(random: SeededRandom, family: Family): ColumnKind {
   return {
     type: 'JSON',
     value: (random) => {
+      // Of types that JSON's text has not.
+      if (family === 'mysql' && random.chance(0.2)) {
+        return `JSON_OBJECT('d', CAST('2024-01-02 03:04:05.6' AS DATETIME(3)), 't', CAST('-12:00:00.5' AS TIME(1)), 'n', ${random.int(0, 9)}.50, 'b', X'00FF', 'y', CAST('2024-05-06' AS DATE))`;
+      }
       const text = random.chance(0.1)
         ? `{"n": ${random.int(0, 1000)}, "s": "${'x'.repeat(random.pick([10, 3000]))}"}`
         : random.pick(DOCUMENTS);

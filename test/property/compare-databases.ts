@@ -121,6 +121,9 @@ function exactText({ name, type }: ColumnName): string {
     case 'set':
     case 'bit':
       return `CAST(${quoted}+0 AS CHAR)`;
+    case 'uuid':
+    case 'inet4':
+    case 'inet6':
     case 'json':
       return `HEX(CAST(${quoted} AS CHAR))`;
     default:

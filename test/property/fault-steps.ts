@@ -28,6 +28,13 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
       if (pid !== undefined) kill(pid);
       return;
     }
+    case 'kill_proxy':
+      for (const pid of switchyard.pids('proxy')) kill(pid);
+      return;
+    case 'kill_supervisor':
+      await switchyard.killSupervisor();
+      await switchyard.startProcess();
+      return;
     case 'kill_everything':
       await switchyard.killAll();
       await switchyard.startProcess();
@@ -61,12 +68,26 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
       await servers[step.side].kill();
       await servers[step.side].start();
       return;
-    case 'switch':
-      await attempt(run, step.back ? 'switch back' : 'switch', async () =>
+    case 'stray':
+      await run.strays.write(step);
+      return;
+    case 'apply_strays':
+      await attempt(run, 'apply strays', async () => switchyard.client.applyStrayWrites(run.importId, 'all'));
+      return;
+    case 'switch': {
+      const switching = attempt(run, step.back ? 'switch back' : 'switch', async () =>
         switchyard.client.switchTraffic(run.importId, { kind: 'primaries', back: step.back, force: true }),
       );
+      // Its failure is waited for below.
+      switching.catch(() => {});
+      if (step.during !== null) {
+        await delay(step.during.afterMs);
+        await takeStep(run, step.during.step);
+      }
+      await switching;
       await run.until(({ phase }) => phase !== 'switching_primaries');
       return;
+    }
     case 'ddl': {
       const { traffic } = await run.view();
       await using connection = await connect(servers[traffic.primary], DATABASE);

@@ -11,6 +11,8 @@ export interface DdlStatements {
   sql: string[];
   /** See `scheduleSchema`. */
   mayStop: string[];
+  /** Columns of one type change places: rows do not tell. */
+  movesColumns: boolean;
 }
 
 export interface DdlOptions {
@@ -25,7 +27,7 @@ type Make = (random: SeededRandom, table: RandomTable, family: Family, tables: r
 /** Statements that leave the columns that writers know; some fail, as those of applications do. */
 export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: DdlOptions): DdlStatements {
   const table = random.pick(tables);
-  if (random.chance(0.12)) return refusedDdl(random, table, family);
+  if (random.chance(0.12)) return { ...refusedDdl(random, table, family), movesColumns: false };
   const make = random.weighted<Make>([
     [10, extraColumn],
     [4, indexes],
@@ -45,11 +47,17 @@ export function randomDdl(random: SeededRandom, { family, tables, duringCopy }: 
           [1, swapped],
           [2, exchanged],
         ] as const)),
+    [4, twins],
     [2, others],
     [2, madeLike],
     [2, hidden],
   ]);
-  return { session: session(random, family), sql: make(random, table, family, tables), mayStop: [] };
+  return {
+    session: session(random, family),
+    sql: make(random, table, family, tables),
+    mayStop: [],
+    movesColumns: make === twins,
+  };
 }
 
 function session(random: SeededRandom, family: Family): string[] {
@@ -126,7 +134,9 @@ function retype(random: SeededRandom, table: RandomTable, family: Family): strin
 
 /** Of a TEXT MariaDB takes as much as a key can have; MySQL wants to be told. */
 function indexed(random: SeededRandom, table: RandomTable, family: Family): string {
-  const columns = table.columns.filter(({ kind }) => family === 'mysql' || !/TEXT|BLOB|JSON/.test(kind.type));
+  const columns = table.columns.filter(
+    ({ kind }) => family === 'mysql' || !/TEXT|BLOB|JSON|COMPRESSED/.test(kind.type),
+  );
   return q((columns.length === 0 ? random.pick(table.columns) : random.pick(columns)).name);
 }
 
@@ -204,7 +214,11 @@ function otherForm(random: SeededRandom, table: RandomTable): string[] {
     .replace(/^(TINY|SMALL|MEDIUM)?INT\b/, 'BIGINT')
     .replace(/^(VAR)?CHAR\(\d+\)/, 'VARCHAR(40)')
     .replace(/^VARBINARY\(\d+\)/, 'VARBINARY(40)');
-  const isFree = !column.counted && column.name !== 'parent_id' && type !== column.kind.type;
+  const isFree =
+    !column.counted &&
+    !column.kind.type.includes('COMPRESSED') &&
+    column.name !== 'parent_id' &&
+    type !== column.kind.type;
   return [
     isFree && random.chance(0.6)
       ? `${alter(table)} MODIFY COLUMN ${q(column.name)} ${type} ${column.nullable ? 'NULL' : 'NOT NULL'}${random.pick(['', ' FIRST'])}`
@@ -231,9 +245,14 @@ function otherKey(random: SeededRandom, table: RandomTable): string[] {
 
 /** What writers write fails for a while; then the columns stand in another order. */
 function goneAndBack(random: SeededRandom, table: RandomTable): string[] {
-  const { columns, key, unique, foreignKey } = table;
+  const { columns, key, unique, foreignKey, twins } = table;
   const [free] = random.sample(
-    columns.filter((one) => one.nullable && one.name !== 'parent_id' && !key.includes(one) && !unique.includes(one)),
+    columns.filter(
+      (one) =>
+        one.nullable &&
+        one.name !== 'parent_id' &&
+        ![key, unique, twins].some((others) => others?.includes(one) === true),
+    ),
     1,
   );
   const ofKey =
@@ -252,6 +271,26 @@ function swapped(random: SeededRandom, table: RandomTable, _: Family, tables: re
   if (other === table) return thereAndBack(random, table);
   const swap = `RENAME TABLE ${q(table.name)} TO swapping, ${q(other.name)} TO ${q(table.name)}, swapping TO ${q(other.name)}`;
   return [swap, swap];
+}
+
+/** Columns that no type tells apart, and both of which writers write: what is taken for the other one is wrong without a sign. */
+function twins(random: SeededRandom, table: RandomTable, family: Family): string[] {
+  if (table.twins === null) return indexes(random, table, family);
+  const [a, b] = random.sample(
+    table.twins.map(({ name }) => q(name)),
+    2,
+  );
+  const definition = `${table.twins[0].kind.type} NULL DEFAULT NULL`;
+  return [
+    random.pick([
+      `${alter(table)} RENAME COLUMN ${a} TO ${b}, RENAME COLUMN ${b} TO ${a}`,
+      `${alter(table)} CHANGE COLUMN ${a} ${b} ${definition}, CHANGE COLUMN ${b} ${a} ${definition}`,
+      `${alter(table)} MODIFY COLUMN ${a} ${definition} FIRST`,
+      `${alter(table)} MODIFY COLUMN ${a} ${definition} AFTER ${b}`,
+      `${alter(table)} DROP COLUMN ${a}, RENAME COLUMN ${b} TO ${a}, ADD COLUMN ${b} ${definition}`,
+      `${alter(table)} DROP COLUMN ${a}, ADD COLUMN ${a} ${definition} AFTER ${b}`,
+    ]),
+  ];
 }
 
 /** A partition and a table change their rows; it stays. */

@@ -16,6 +16,8 @@ export interface RandomTable {
   /** What addresses a row, or as good as. Empty: hidden from applications. */
   key: RandomColumn[];
   unique: RandomColumn[];
+  /** Two columns of one type, which nothing else depends on. */
+  twins: readonly [RandomColumn, RandomColumn] | null;
   partitioned: boolean;
   engine: string;
   /** Its definition, where there is one. */
@@ -61,19 +63,24 @@ export function randomTable(
     ] as const),
     (i) => column(`u${i}`, randomKeyKind(random, family), random.chance(0.5)),
   );
-  const parent =
-    isInnodb && random.chance(0.4)
-      ? parents.find(
-          ({ key, partitioned, engine }) => !partitioned && engine === 'InnoDB' && key.length === 1 && key[0]?.counted,
-        )
-      : undefined;
-  const reference = parent === undefined ? [] : [column('parent_id', counted(), true)];
+  const own = { name, key, partitioned: false, engine };
+  const [parent] = isInnodb && random.chance(0.5) ? random.sample([...parents, own].filter(isReferable), 1) : [];
+  const [referred] = parent?.key ?? [];
+  const reference = referred === undefined ? [] : [column('parent_id', referred.kind, true)];
   const payload = random.times(random.int(1, 7), (i) =>
     column(i === 0 ? 'weird name`' : `p${i}`, randomKind(random, family), random.chance(0.7)),
   );
-  const columns = random.sample([...key, ...unique, ...reference, ...payload], 100);
-  const generated = generatedColumns(random, columns);
-  const foreignKey = parent === undefined ? null : foreignKeySql(random, name, parent);
+  const twinKind = randomKind(random, family);
+  const twins = random.chance(0.4)
+    ? ([column('twin_a', twinKind, true), column('twin_b', twinKind, true)] as const)
+    : null;
+  const columns = random.sample([...key, ...unique, ...reference, ...payload, ...(twins ?? [])], 100);
+  const generated = generatedColumns(
+    random,
+    columns.filter((one) => twins?.includes(one) !== true),
+  );
+  const foreignKey =
+    parent === undefined || referred === undefined ? null : foreignKeySql(random, name, [parent.name, referred.name]);
   const definitions = [
     ...random.sample([...columns.map((one) => columnSql(random, one)), ...generated.map(({ sql }) => sql)], 100),
     ...keySql(form, key),
@@ -101,6 +108,7 @@ export function randomTable(
     columns,
     key,
     unique,
+    twins,
     partitioned,
     engine,
     foreignKey,
@@ -170,7 +178,10 @@ function columnSql(random: SeededRandom, { name, kind, nullable, counted }: Rand
   // Without DEFAULT a TIMESTAMP would get the server's own.
   const missing = nullable ? 'NULL DEFAULT NULL' : 'NOT NULL';
   const invisible = nullable && random.chance(0.05) ? ' INVISIBLE' : '';
-  return `${q(name)} ${kind.type} ${missing}${counted ? ' AUTO_INCREMENT' : ''}${invisible}`;
+  const [, digits = ''] = /^(?:DATETIME|TIMESTAMP)(\(\d\))?$/.exec(kind.type) ?? [];
+  const touched =
+    /^(DATETIME|TIMESTAMP)/.test(kind.type) && random.chance(0.3) ? ` ON UPDATE CURRENT_TIMESTAMP${digits}` : '';
+  return `${q(name)} ${kind.type} ${missing}${touched}${counted ? ' AUTO_INCREMENT' : ''}${invisible}`;
 }
 
 function keySql(form: KeyForm, key: RandomColumn[]): string[] {
@@ -211,7 +222,7 @@ function uniqueExpressionSql(random: SeededRandom, columns: RandomColumn[], fami
 
 function indexSql(random: SeededRandom, columns: RandomColumn[], family: Family): string[] {
   const indexed = random.sample(columns, random.int(0, 2)).map(({ name, kind }, i) => {
-    if (/GEOMETRY|JSON/.test(kind.type)) return null;
+    if (/GEOMETRY|JSON|VECTOR|COMPRESSED/.test(kind.type)) return null;
     const length = kind.keyable ? '' : '(4)';
     return `KEY index_${i} (${q(name)}${length}${random.chance(0.3) ? ' DESC' : ''})`;
   });
@@ -252,7 +263,11 @@ function checks(random: SeededRandom, columns: RandomColumn[]): string[] {
   return [`CONSTRAINT CHECK (${/INT/.test(column.kind.type) ? `${name} % 10 <> 7` : `CHAR_LENGTH(${name}) <> 3`})`];
 }
 
-function foreignKeySql(random: SeededRandom, name: string, parent: RandomTable): string {
+function isReferable({ key, partitioned, engine }: Pick<RandomTable, 'key' | 'partitioned' | 'engine'>): boolean {
+  return !partitioned && engine === 'InnoDB' && key.length === 1;
+}
+
+function foreignKeySql(random: SeededRandom, name: string, [parent, key]: [table: string, column: string]): string {
   const rule = () => random.pick(['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION']);
-  return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent.name)} (id) ON DELETE ${rule()} ON UPDATE ${rule()}`;
+  return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent)} (${q(key)}) ON DELETE ${rule()} ON UPDATE ${rule()}`;
 }

@@ -9,6 +9,7 @@ import { compareDatabases, type Difference } from './compare-databases.ts';
 import { takeStep } from './fault-steps.ts';
 import type { Schedule, Step } from './schedule.ts';
 import { DATABASE, type SoakStage } from './soak-stage.ts';
+import { SHARED_ROWS, STRAYS, StrayLedger } from './stray-ledger.ts';
 import { COUNTERS, Writer } from './writer.ts';
 
 /** How the failure begins where it says nothing about the engine. */
@@ -83,6 +84,7 @@ export class ScheduleRun {
   readonly importId: string;
   readonly counts: Record<string, number> = {};
   readonly signal: AbortSignal;
+  readonly strays = new StrayLedger(this);
   readonly #onStep: (text: string) => void;
   readonly #stopWriters = new AbortController();
   #writers: Writer[] = [];
@@ -221,6 +223,11 @@ export class ScheduleRun {
     await connection.query(`CREATE TABLE ${COUNTERS} (id INT PRIMARY KEY, n BIGINT NOT NULL)`);
     const list = this.schedule.writers.map((_, id) => `(${id}, 0)`);
     if (list.length > 0) await connection.query(`INSERT INTO ${COUNTERS} VALUES ${list.join(',')}`);
+    await connection.query(
+      `CREATE TABLE ${STRAYS} (id INT PRIMARY KEY, stray INT NOT NULL, written BIGINT NOT NULL DEFAULT 0)`,
+    );
+    const shared = Array.from({ length: SHARED_ROWS }, (_, id) => `(${id}, 0)`);
+    await connection.query(`INSERT INTO ${STRAYS} (id, stray) VALUES ${shared.join(',')}`);
     for (const { name, statements } of this.schedule.tables) {
       for (const statement of statements) {
         await connection.query(statement).catch((error: unknown) => {
@@ -272,6 +279,7 @@ export class ScheduleRun {
           port,
           signal: this.#stopWriters.signal,
           gate: () => this.#gate,
+          sharesRows: this.schedule.steps.some(writesStrays),
           mayPrepare: () => this.#mayPrepare,
         }),
     );
@@ -301,13 +309,17 @@ export class ScheduleRun {
     await this.caughtUp();
     const view = await this.view();
     this.count('row changes', sum(view.streams.map(({ rowChangesApplied }) => rowChangesApplied)));
-    const differences = await compareDatabases(source, target, DATABASE);
-    differences.push(...(await this.#brokenPromises(view.traffic.primary)));
-    if (view.traffic.primary === 'source') {
+    const differences = (await compareDatabases(source, target, DATABASE)).filter(({ table }) => table !== STRAYS);
+    const strays = await this.strays.check();
+    differences.push(...strays.differences, ...(await this.#brokenPromises(view.traffic.primary)));
+    if (view.traffic.primary === 'source' || this.schedule.options.reverse !== 'off') {
       await this.stage.switchyard.client.verify(this.importId);
-      const { verify } = await this.until(({ phase }) => phase !== 'verifying_data');
+      const { verify } = await this.until(
+        ({ phase, verify }) =>
+          phase !== 'verifying_data' && verify?.state !== 'running' && verify?.state !== 'rechecking',
+      );
       const equal = verify?.state === 'equal';
-      if (equal !== (differences.length === 0))
+      if (equal !== (differences.length === 0 && strays.isEqual))
         differences.push({ table: '*', what: `verification says ${JSON.stringify(verify)}` });
     }
     return differences;
@@ -350,8 +362,13 @@ export class ScheduleRun {
   }
 }
 
+function writesStrays(step: Step): boolean {
+  return step.kind === 'stray' || (step.kind === 'switch' && step.during?.step.kind === 'stray');
+}
+
 function stepText(step: Step): string {
-  return Object.values(step).flat().join(' ');
+  const { kind, ...more } = step;
+  return `${kind} ${JSON.stringify(more)}`;
 }
 
 function failureText(error: unknown, signal: AbortSignal): string {

@@ -10,22 +10,46 @@ const transactionSchema = z.strictObject({
   end: z.enum(['commit', 'rollback', 'one_phase']),
 });
 
-const stepSchema = z.discriminatedUnion('kind', [
+const basicSteps = [
   z.strictObject({ kind: z.literal('wait'), ms: z.number() }),
-  z.strictObject({ kind: z.enum(['kill_engine', 'kill_everything', 'running', 'verify', 'caught_up']) }),
+  z.strictObject({
+    kind: z.enum([
+      'kill_engine',
+      'kill_proxy',
+      'kill_supervisor',
+      'kill_everything',
+      'running',
+      'verify',
+      'caught_up',
+      'apply_strays',
+    ]),
+  }),
   z.strictObject({
     kind: z.enum(['kill_sessions', 'rotate', 'restart', 'crash']),
     side: z.enum(['source', 'target']),
   }),
   z.strictObject({ kind: z.enum(['stall', 'refuse']), side: z.enum(['source', 'target']), ms: z.number() }),
   z.strictObject({ kind: z.literal('cut'), side: z.enum(['source', 'target']), how: z.enum(['fin', 'reset']) }),
-  z.strictObject({ kind: z.literal('switch'), back: z.boolean() }),
+  /** Writes on the source past the proxy, numbered from `from` on. */
+  z.strictObject({ kind: z.literal('stray'), from: z.number(), count: z.number() }),
   z.strictObject({
     kind: z.literal('ddl'),
     session: z.array(z.string()).default([]),
     sql: z.array(z.string()),
     /** Codes with which the import may stop because of it; then the schedule ends. */
     mayStop: z.array(z.string()).default([]),
+  }),
+] as const;
+const stepSchema = z.discriminatedUnion('kind', [
+  ...basicSteps,
+  z.strictObject({
+    kind: z.literal('switch'),
+    back: z.boolean(),
+    /** While it is under way, or has just ended. */
+    during: z
+      .strictObject({ afterMs: z.number(), step: z.discriminatedUnion('kind', basicSteps) })
+      .nullable()
+      .default(null),
   }),
 ]);
 
@@ -64,3 +88,5 @@ export const scheduleSchema = z.strictObject({
 export type Schedule = z.infer<typeof scheduleSchema>;
 export type Transaction = z.infer<typeof transactionSchema>;
 export type Step = z.infer<typeof stepSchema>;
+/** What may also happen while a switch is under way. */
+export type BasicStep = z.infer<(typeof basicSteps)[number]>;

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Schedule, Transaction } from './schedule.ts';
 import { DATABASE, WRITER } from './soak-stage.ts';
+import { SHARED_ROWS, STRAYS } from './stray-ledger.ts';
 
 export const COUNTERS = 'soak_counters';
 
@@ -13,6 +14,8 @@ export interface WriterOptions {
   signal: AbortSignal;
   /** Waited for before each transaction. */
   gate: () => Promise<void>;
+  /** It writes what stray writes are made of, too. */
+  sharesRows: boolean;
   /** Until it is true, XA transactions are ordinary ones. */
   mayPrepare: () => boolean;
 }
@@ -123,6 +126,8 @@ export class Writer {
 
   async #count(connection: mysql.Connection): Promise<void> {
     await connection.query(`UPDATE ${COUNTERS} SET n = n + 1 WHERE id = ${this.id}`);
+    if (this.#options.sharesRows)
+      await connection.query(`UPDATE ${STRAYS} SET written = written + 1 WHERE id = ${this.id % SHARED_ROWS}`);
   }
 
   async #commit(connection: mysql.Connection, sql: string): Promise<void> {
