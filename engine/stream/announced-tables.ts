@@ -48,7 +48,7 @@ export class AnnouncedTables {
     if (known?.decoder?.table !== table || !known.body.equals(body))
       this.#tables.set(id, {
         body: Buffer.from(body),
-        decoder: new RowDecoder(readTableMap(event), table),
+        decoder: new RowDecoder(readTableMap(event, this.#scope.flavor), table),
         marksImport,
       });
     return marks ? 'ours' : 'imported';

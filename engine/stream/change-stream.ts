@@ -102,6 +102,7 @@ export class ChangeStream implements AsyncDisposable {
       anchor: readFrom === undefined ? anchor : undefined,
       assembler: new TransactionAssembler(
         {
+          flavor,
           tableOf,
           isImported,
           namesImported,

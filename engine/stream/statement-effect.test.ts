@@ -4,6 +4,7 @@ import { isSameName, judgeStatement, type StreamScope } from './stream-scope.ts'
 
 const TABLES = new Set(['orders', 'order items', 'we`ird', 'über']);
 const scope: StreamScope = {
+  flavor: 'mysql',
   inScope: (schema) => isSameName(schema, 'shop'),
   namesImported: (schema, name) => isSameName(schema, 'shop') && [...TABLES].some((table) => isSameName(name, table)),
   takesNew: () => false,

@@ -1,3 +1,4 @@
+import type { Flavor } from '../../core/gtid.ts';
 import type { Table } from '../schema/table.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { readImportComment } from './import-mark.ts';
@@ -17,6 +18,8 @@ export const OWN_COMMENT = '/* switchyard */';
 export type OwnTables = ReadonlyMap<string, { table: Table; keepsRows: boolean }>;
 
 export interface StreamScope {
+  /** Of the server whose log is read. */
+  readonly flavor: Flavor;
   readonly ownTables?: OwnTables;
   /** Whether what the import of that name has written is ours; else it is as an application's. Left out: all imports' are. */
   readonly isOwnImport?: (importId: string) => boolean;

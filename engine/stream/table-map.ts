@@ -1,3 +1,4 @@
+import type { Flavor } from '../../core/gtid.ts';
 import { Cursor } from './cursor.ts';
 import type { BinlogEvent } from './event.ts';
 
@@ -77,14 +78,14 @@ export function readTableName(body: Buffer): { schema: string; name: string; nex
 }
 
 /** https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Table__map__event.html */
-export function readTableMap({ body }: BinlogEvent): TableMap {
+export function readTableMap({ body }: BinlogEvent, flavor: Flavor): TableMap {
   const { schema, name, next } = readTableName(body);
   const cursor = new Cursor(body, next);
   const types = cursor.slice(cursor.lenenc());
   const metadata = new Cursor(cursor.slice(cursor.lenenc()));
   const columns = Array.from(types, (type) => readColumn(type, metadata));
   cursor.skip((columns.length + 7) >> 3);
-  while (cursor.left >= 2) readOptional(cursor.uint8(), cursor.slice(cursor.lenenc()), columns);
+  while (cursor.left >= 2) readOptional(cursor.uint8(), cursor.slice(cursor.lenenc()), { columns, flavor });
   return { id: readTableId(body), schema, name, columns };
 }
 
@@ -157,11 +158,18 @@ const WITH_COLLATION: ReadonlySet<number> = new Set([
   TYPE.MEDIUM_BLOB,
   TYPE.LONG_BLOB,
   TYPE.BLOB,
+  TYPE.VECTOR,
   TYPE.MARIADB_VARCHAR_COMPRESSED,
   TYPE.MARIADB_BLOB_COMPRESSED,
 ]);
+/** Tried with each type on MySQL 9.7 and MariaDB 11.8: MariaDB counts GEOMETRY among them, MySQL does not. */
+const WITH_COLLATION_OF_MARIADB: ReadonlySet<number> = new Set([...WITH_COLLATION, TYPE.GEOMETRY]);
 
-function readOptional(field: number, value: Buffer, columns: MappedColumn[]): void {
+function readOptional(
+  field: number,
+  value: Buffer,
+  { columns, flavor }: { columns: MappedColumn[]; flavor: Flavor },
+): void {
   if (field === OPTIONAL_SIGNEDNESS) {
     // One bit for each numeric column, the highest first.
     columns
@@ -170,10 +178,11 @@ function readOptional(field: number, value: Buffer, columns: MappedColumn[]): vo
         column.unsigned = (((value[index >> 3] ?? 0) >> (7 - (index & 7))) & 1) === 1;
       });
   } else if (field === OPTIONAL_DEFAULT_CHARSET || field === OPTIONAL_COLUMN_CHARSET) {
+    const types = flavor === 'mariadb' ? WITH_COLLATION_OF_MARIADB : WITH_COLLATION;
     readCollations(
       field,
       new Cursor(value),
-      columns.filter(({ type }) => WITH_COLLATION.has(type)),
+      columns.filter(({ type }) => types.has(type)),
     );
   } else if (field === OPTIONAL_COLUMN_NAME) {
     const cursor = new Cursor(value);

@@ -5,6 +5,7 @@ import { isGenerator, TransactionAssembler } from './transaction-assembler.ts';
 import type { StreamTransaction } from './transaction.ts';
 
 const scope = {
+  flavor: 'mysql' as const,
   tableOf: () => undefined,
   isImported: () => false,
   namesImported: () => false,
