@@ -71,7 +71,15 @@ export async function runEngineProcess({
     hello: () => ({ role: 'engine', instanceId: `engine-${randomUUID()}`, pid: process.pid }),
     handlers: handlers as never,
     signal: ended,
-    onConnected: (peer, { isServed }) => {
+    onConnected: (peer, { isServed, isOwn }) => {
+      if (!isOwn) {
+        log.warn(
+          'the supervisor that started this engine is gone, and another one has an engine of its own: this one ends',
+        );
+        service.reject(new AppError('ENGINE_UNAVAILABLE', 'the engine of a former supervisor'));
+        controller.abort();
+        return;
+      }
       startService({ supervisor: peer, isServed, config, signal: ended, log }).then(
         service.resolve,
         (error: unknown) => {

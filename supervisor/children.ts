@@ -39,6 +39,10 @@ export class Children {
     this.#engine = this.#start('engine', ['run-engine'], { nodeOptions: ENGINE_NODE_OPTIONS });
   }
 
+  isOwnEngine(pid: number): boolean {
+    return this.#engine?.pid === pid;
+  }
+
   /** A proxy of a former supervisor has no parent that would start it again: its place is taken when it leaves. */
   adopt(peer: ProxyPeer): void {
     void peer.closed.then(() => {

@@ -26,6 +26,8 @@ export interface ControlServerOptions {
   gate: RouteGate;
   onPublish: (event: PublishedEvent) => void;
   onHello: (hello: Hello) => void;
+  /** Whether that is the engine which this supervisor has started. */
+  isOwnEngine: (pid: number) => boolean;
   /** See `SupervisorMethods.handOver`. */
   onHandOver: () => Promise<{ proxies: string[] }>;
 }
@@ -100,11 +102,12 @@ export class ControlServer {
   }
 
   async #register(hello: Hello, peer: Peer<ProxyMethods & EngineMethods, never>): Promise<Welcome> {
-    const { store, fleet, gate, onHello } = this.#options;
+    const { store, fleet, gate, onHello, isOwnEngine } = this.#options;
     let place = { slot: 0, ownsSocket: false };
+    const isOwn = hello.role === 'proxy' || isOwnEngine(hello.pid);
     if (hello.role === 'proxy') {
       place = fleet.join(hello.instanceId, peer, hello.former);
-    } else {
+    } else if (isOwn) {
       const engine = peer as unknown as EnginePeer;
       this.#engine = engine;
       void engine.closed.then(() => {
@@ -118,6 +121,7 @@ export class ControlServer {
     return {
       ...place,
       isServed: gate.isOpen,
+      isOwn,
       route: ((await store.get('route'))?.value ?? null) as RoutingRecord | null,
     };
   }

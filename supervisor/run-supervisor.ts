@@ -71,6 +71,7 @@ export async function runSupervisor({
     gate,
     onPublish: (event) => hub.publish(event),
     onHello: ({ role, instanceId, pid }) => log.info({ role, instanceId, pid }, 'connected'),
+    isOwnEngine: (pid) => children.isOwnEngine(pid),
     onHandOver: async () => {
       await assertNoHold(store);
       log.info('another supervisor takes over');

@@ -19,6 +19,11 @@ export interface Welcome {
   route: RoutingRecord | null;
   /** For the engine: proxies follow that route already, so nobody waits until it has been compared (`routeChecked`). */
   isServed: boolean;
+  /**
+   * Whether this supervisor started the process. An engine of a former one, which was still starting when that one died, connects to the
+   * next one as if it were its own: there would be two engines, and what the one stores the other one does not know of.
+   */
+  isOwn: boolean;
   /** A number that no other proxy of this supervisor has; its connection ids are made from it. */
   slot: number;
   /** A unix socket cannot be shared: this proxy listens there. */

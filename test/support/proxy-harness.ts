@@ -222,7 +222,13 @@ export class ProxyHarness implements AsyncDisposable {
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
     const handlers: Pick<Handlers<SupervisorMethods>, 'hello' | 'proxyAck' | 'locateSession'> = {
-      hello: () => ({ isServed: true, route: this.#record, slot: this.#slot, ownsSocket: this.#slot === 0 }),
+      hello: () => ({
+        isServed: true,
+        isOwn: true,
+        route: this.#record,
+        slot: this.#slot,
+        ownsSocket: this.#slot === 0,
+      }),
       locateSession: async ({ id }) => ProxyHarness.#locate(id),
       proxyAck: (ack) => {
         this.#acks.push(ack);
