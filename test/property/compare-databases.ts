@@ -120,7 +120,8 @@ function exactText({ name, type }: ColumnName): string {
     case 'enum':
     case 'set':
     case 'bit':
-      return `CAST(${quoted}+0 AS CHAR)`;
+      // MySQL makes a double of a SET.
+      return `CAST(CAST(${quoted}+0 AS UNSIGNED) AS CHAR)`;
     case 'uuid':
     case 'inet4':
     case 'inet6':
