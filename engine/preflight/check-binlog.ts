@@ -1,5 +1,6 @@
 import type { Finding, ImportOptions } from '../api.ts';
 import { errnoOf, textOf } from '../server/connection.ts';
+import { replicaChannels } from '../server/replica-channels.ts';
 import { preparedXa } from '../server/prepared-xa.ts';
 import { SIDECAR_SCHEMA } from '../sidecar.ts';
 import { checkDurability } from './check-durability.ts';
@@ -73,33 +74,25 @@ export async function checkBinlog(
   return findings;
 }
 
-/** What a replica receives is in its own log only if it says so. */
-async function checkReplicated(view: ServerView): Promise<Finding[]> {
-  const { side, variables } = view;
+/** What a replica receives is in its own log only if it says so; no fence keeps it out. */
+async function checkReplicated({ side, variables, connection, facts }: ServerView): Promise<Finding[]> {
+  const channels = await replicaChannels(connection, facts.flavor);
+  if (channels.length === 0) return [];
   const logged = variables.get('log_replica_updates') ?? variables.get('log_slave_updates');
-  if (logged !== 'OFF' || !(await isReplica(view))) return [];
+  const from = channels.map((channel) => channel.from).join(', ');
   return [
-    finding(
-      'REPLICATED_NOT_LOGGED',
-      side,
-      'log_replica_updates',
-      'the server is a replica, and log_replica_updates (log_slave_updates) is OFF',
-    ),
+    finding('REPLICATED_FROM_ELSEWHERE', side, from, `the server is a replica of ${from}`),
+    ...(logged === 'OFF'
+      ? [
+          finding(
+            'REPLICATED_NOT_LOGGED',
+            side,
+            'log_replica_updates',
+            'the server is a replica, and log_replica_updates (log_slave_updates) is OFF',
+          ),
+        ]
+      : []),
   ];
-}
-
-async function isReplica({ connection, facts }: ServerView): Promise<boolean> {
-  const statements =
-    facts.flavor === 'mariadb' ? ['SHOW ALL SLAVES STATUS'] : ['SHOW REPLICA STATUS', 'SHOW SLAVE STATUS'];
-  for (const sql of statements) {
-    try {
-      return (await connection.named(sql)).length > 0;
-    } catch (error) {
-      // The other word, or no REPLICATION CLIENT, which is a finding of its own.
-      if (errnoOf(error) === 0) throw error;
-    }
-  }
-  return false;
 }
 
 async function checkRetention(view: ServerView): Promise<Finding[]> {

@@ -211,6 +211,13 @@ export const FINDINGS = {
       'A server whose log is followed (the source; with `reverse: always` the target too; with `from_switch` the target when it is to be primary: a warning of the switch) does not write its logs to disk at each commit. After a crash of its machine it may come back without its last transactions, which the other side has by then, and new ones under the same GTIDs would be taken for those; or with rows that its log no longer has, and that the other side never gets.',
     fix: 'Set sync_binlog = 1 and innodb_flush_log_at_trx_commit = 1 for the time of the import. After a crash of that server verify again, or begin anew.',
   },
+  REPLICATED_FROM_ELSEWHERE: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'The server is a replica of another one. What it receives from there no fence keeps out (read_only lets it pass): behind a switch of primaries it goes on arriving on the old primary, as stray writes that are recorded and not on the new one. Also a warning of the switch while it is applied.',
+    fix: 'Where applications write to the tables there, import from that server instead, or let them write over the proxy and stop the replica (STOP REPLICA; before MySQL 8.0.22 and on MariaDB STOP SLAVE) before the switch of primaries.',
+  },
   REPLICATED_NOT_LOGGED: {
     severity: 'error',
     skippable: false,

@@ -6,9 +6,17 @@ import { checkDurability, DURABILITY_VARIABLES } from '../preflight/check-durabi
 import { detectProvider } from '../preflight/provider.ts';
 import { globalVariables } from '../schema/inspect.ts';
 import { executedPosition } from '../server/position.ts';
+import { replicaChannels } from '../server/replica-channels.ts';
 import { checkStrayWatch, checkStrayWrites } from '../stray/stray-watch-check.ts';
 import { AskedServers } from './asked-servers.ts';
-import { fenceContext, leavesReplicas, replicaSideAfter, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
+import {
+  fenceContext,
+  flavorOf,
+  leavesReplicas,
+  replicaSideAfter,
+  type SwitchPlan,
+  type SwitchWorld,
+} from './switch-world.ts';
 import type { Account } from './accounts.ts';
 import { isReadOnly, type FenceKind } from './fence.ts';
 import { checkDirectSessions, type DirectSession } from './direct-connections.ts';
@@ -75,6 +83,7 @@ export async function checkSwitch(
     await servers.ask('the fence', () => checkFence(world, plan, { direct: direct ?? [], refusals, warnings }));
     await servers.ask(`whether the ${plan.to} takes writes`, () => checkWritable(world, plan, refusals));
     await servers.ask(`whether the log of the ${plan.to} is durable`, () => checkLog(world, plan, warnings));
+    await servers.ask('what the old primary receives', () => checkReceived(world, plan, warnings));
     await servers.ask('prepared transactions', () => checkPrepared(world, plan, refusals));
     await servers.ask('tables that are not replicated', () => checkLeftTables(world, plan, refusals));
     if (back) {
@@ -258,6 +267,18 @@ async function checkLog(world: SwitchWorld, { to }: SwitchPlan, warnings: string
   const provider = await detectProvider(connection);
   const findings = checkDurability({ side: to, variables, provider });
   warnings.push(...findings.map(({ code, message, fix }) => `${code}: on the ${to} ${message}. ${fix}`));
+}
+
+/** Nobody's session, and past every fence. */
+async function checkReceived(world: SwitchWorld, { to }: SwitchPlan, warnings: string[]): Promise<void> {
+  const side = otherSide(to);
+  await using connection = await world.connect(side);
+  const channels = await replicaChannels(connection, flavorOf(world.record.document, side));
+  const applied = channels.filter(({ isApplied }) => isApplied).map(({ from }) => from);
+  if (applied.length === 0) return;
+  warnings.push(
+    `REPLICATED_FROM_ELSEWHERE: the ${side} goes on applying what it receives from ${applied.join(', ')}, which no fence keeps out: what that changes in the imported tables behind the switch are stray writes`,
+  );
 }
 
 /** 1045, 1130, 1698, 3118, 3955 and their like: what the account on the other side is about. */

@@ -236,6 +236,13 @@ test('a replica that does not log what it receives', async () => {
   await run(replica, ...SHOP);
   const changes = { source: definitionOf(replica) };
   await provoke(
+    'REPLICATED_FROM_ELSEWHERE',
+    replica,
+    ["CHANGE MASTER 'upstream' TO MASTER_HOST='127.0.0.1'"],
+    ["RESET SLAVE 'upstream' ALL"],
+    changes,
+  );
+  await provoke(
     'REPLICATED_NOT_LOGGED',
     replica,
     ["CHANGE MASTER 'upstream' TO MASTER_HOST='127.0.0.1'"],

@@ -117,6 +117,16 @@ test('a table that was made since the import began, and left out by the policy, 
       remedy: expect.stringContaining('Drop them'),
     },
   ]);
+  // Nor does a fence keep out what the old primary receives from another server.
+  const received = async () =>
+    (await client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true })).warnings.filter((warning) =>
+      warning.startsWith('REPLICATED_FROM_ELSEWHERE: the source goes on applying what it receives from 127.0.0.1:1,'),
+    );
+  await onSource.query("CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1");
+  expect(await received()).toEqual([]);
+  await onSource.query('START REPLICA SQL_THREAD');
+  expect(await received()).toHaveLength(1);
+  await onSource.query('STOP REPLICA; RESET REPLICA ALL');
   await onSource.query('DROP TABLE shop.made_since');
   expect(await refused()).toEqual([]);
 
