@@ -406,6 +406,12 @@ export class Session implements RelayOwner, WatchedSession {
     return true;
   }
 
+  /** The server's last words before it closes the connection. */
+  #onUnsolicited(error: OwnError): void {
+    if (this.#phase === 'held') this.#move.onBackendLost();
+    else this.fail(error);
+  }
+
   #onHeldTooLong(): void {
     // After the fence there is no way back (I6): only the next epoch ends the hold.
     const isFenced = this.#context.router.record?.fenced === true;
@@ -463,7 +469,7 @@ export class Session implements RelayOwner, WatchedSession {
       events: {
         forward: (bytes) => this.#relay.toClient(bytes),
         onFinished: () => this.#onFinished(),
-        onUnsolicited: (error) => this.fail(error),
+        onUnsolicited: (error) => this.#onUnsolicited(error),
         onLocalInfile: () => this.#relay.beginFile(),
         onProtocolError: () => this.#context.metrics.onRefused('refused by the server'),
       },

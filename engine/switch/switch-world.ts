@@ -88,7 +88,8 @@ export function leavesReplicas(
   { replica, endpoints }: Pick<RoutingRecord, 'replica' | 'endpoints'>,
 ): boolean {
   const stays = intent.kind === 'primaries' && replica !== intent.to && replicaSideAfter(document, intent) === replica;
-  return stays && endpoints[replica].replica === null;
+  const { primary, replica: host } = endpoints[replica];
+  return stays && (host === null || (host.host === primary.host && host.port === primary.port));
 }
 
 /** Whose sessions take no new transaction while the switch is under way; `route` as before it. */

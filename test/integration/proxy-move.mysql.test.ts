@@ -402,6 +402,18 @@ describe('hold', () => {
     expect(await answer).toEqual([{ name: 'target' }]);
   });
 
+  test('a held session outlasts its own wait_timeout, which the server tells before it closes the connection', async () => {
+    await using connection = await client(proxy.port);
+    await using root = await direct(source);
+    const ofApp = async () => rowsOf(root, `SELECT id FROM information_schema.processlist WHERE user = 'app'`);
+    await connection.query('SET @kept = 5, SESSION wait_timeout = 1');
+    await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
+    const answer = rowsOf(connection, 'SELECT @kept AS kept');
+    await expect.poll(ofApp).toEqual([]);
+    proxy.push({ hold: 'none', deadlineMs: null });
+    expect(await answer).toEqual([{ kept: 5 }]);
+  });
+
   test('a server that ends held sessions does not end those of the clients', async () => {
     await using connection = await client(proxy.port);
     await connection.query('SET @kept = 5');
