@@ -79,7 +79,8 @@ export const SYMPTOM_TABLE = {
   },
   FENCE_LEFT: {
     severity: 'error',
-    meaning: 'A fence that should be gone could not be taken away, since its server did not answer.',
+    meaning:
+      'A fence that should be gone could not be taken away, since its server did not answer, or a transaction there holds a table of it.',
     remedy: 'Repair, or wait: it is tried again while the server is away.',
     repair: 'take the fence away',
   },

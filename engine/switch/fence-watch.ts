@@ -1,11 +1,12 @@
 import { childController } from '../../core/abort.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { SIDES, type Side } from '../../core/phase.ts';
-import type { ServerConnection } from '../server/connection.ts';
+import { errnoOf, type ServerConnection } from '../server/connection.ts';
 import { endStatements } from './end-statements.ts';
 import {
   forgetFence,
   isFenceStanding,
+  LOCK_WAIT_TIMEOUT,
   persistFence,
   putBackFence,
   type FenceContext,
@@ -62,7 +63,8 @@ export class FenceWatch {
     while (!signal.aborted) {
       const waitMs = await this.#check().then(
         () => CHECK_MS,
-        () => RECONNECT_MS,
+        // It answers: a table of it is held, and whoever reads that one waits behind us.
+        (error: unknown) => (errnoOf(error) === LOCK_WAIT_TIMEOUT ? CHECK_MS : RECONNECT_MS),
       );
       if (signal.aborted) break;
       this.#wake = Promise.withResolvers<void>();

@@ -38,7 +38,7 @@ export const FENCE_TRIGGER_PREFIX = '_switchyard_fence_';
 const LOCK_WAIT_S = 2;
 /** On the wait for one table whose fence goes: whoever reads it waits behind us meanwhile. */
 const UNLOCK_WAIT_S = 1;
-const LOCK_WAIT_TIMEOUT = 1205;
+export const LOCK_WAIT_TIMEOUT = 1205;
 const ENDING_POLL_MS = 20;
 const UNKNOWN_USER = [1396, 1133];
 const FENCED_EVENTS = ['INSERT', 'UPDATE', 'DELETE'];
