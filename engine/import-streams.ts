@@ -11,6 +11,7 @@ import { removeTriggers } from './objects/active-objects.ts';
 import type { ReplicationOptions, WriteBackSide } from './replication/replication-options.ts';
 import { Replication } from './replication/replication.ts';
 import type { Definitions } from './ddl/stream-schema.ts';
+import { existingTables } from './schema/existing-tables.ts';
 import { inspectTables } from './schema/inspect.ts';
 import type { ServerConnection } from './server/connection.ts';
 import { executedPosition } from './server/position.ts';
@@ -179,8 +180,14 @@ export class ImportStreams {
         ...this.#copied(side),
         loadTables: async () => {
           await using connection = await world.connect(origin);
-          return await inspectTables(connection, document.database, document.tables);
+          const { tables } = world.record.document;
+          const there = await existingTables(connection, document.database, tables);
+          const gone = tables.filter((name) => !there.some((table) => table.name === name));
+          if (gone.length > 0)
+            world.log('error', `not on the ${origin} any more, and not replicated from now on: ${gone.join(', ')}`);
+          return there;
         },
+        tableNames: () => world.record.document.tables,
         onTables: async (names) => {
           await this.#keepTables(side, names);
           for (const { imported } of this.#ddlListeners) imported(names);

@@ -76,11 +76,19 @@ export class StreamSchema {
     );
   }
 
-  /** What is kept; where nothing is yet, what `tables` answers, and keeps that. */
-  async load(destination: ServerConnection, tables: () => Promise<Table[]>): Promise<Definitions> {
+  /**
+   * What is kept; where nothing is yet, what `tables` answers, and keeps that. Of those in `names` that are not among them it is kept that
+   * they are gone, as behind a DROP.
+   */
+  async load(
+    destination: ServerConnection,
+    tables: () => Promise<Table[]>,
+    names: readonly string[] = [],
+  ): Promise<Definitions> {
     const kept = await this.read(destination);
     if (kept !== undefined) return kept;
-    const definitions: Definitions = new Map((await tables()).map((table) => [table.name, table]));
+    const definitions: Definitions = new Map(names.map((name) => [name, null]));
+    for (const table of await tables()) definitions.set(table.name, table);
     await destination.write('BEGIN');
     for (const statement of this.keepStatements(definitions)) await destination.write(statement);
     await destination.write('COMMIT');

@@ -17,8 +17,9 @@ export interface Beginning {
   database: string;
   allTables: boolean;
   prepared: PreparedDefinitions | undefined;
-  /** The imported tables as they are on the origin now. */
+  /** See `ReplicationOptions`. */
   loadTables: () => Promise<Table[]>;
+  tableNames: readonly string[];
   signal: AbortSignal;
 }
 
@@ -30,13 +31,13 @@ export interface Beginning {
  * Rejects with STREAM_SCHEMA_CHANGED where that is not known any more, and as `ChangeStream` does.
  */
 export async function tablesAt(beginning: Beginning): Promise<Table[]> {
-  const { origin, flavor, from, prepared, loadTables } = beginning;
+  const { origin, flavor, from, prepared, loadTables, tableNames } = beginning;
   if (prepared !== undefined && (await areOfBeginning(prepared, beginning))) return prepared.tables;
   const tables = await loadTables();
   await using connection = await ServerConnection.open(origin);
   // Behind the tables: what they show is in the log by now, since reading them has waited for the locks of DDL under way.
   const until = await executedPosition(connection, flavor);
-  const names = tables.map(({ name }) => name);
+  const names = [...tableNames, ...tables.map(({ name }) => name)];
   const ddl = await firstDdl({ ...beginning, server: origin, from, until, names }, redefines);
   if (ddl === undefined) return tables;
   const message = `the tables were changed before the stream has begun, and are not known as they were where it begins: ${ddl.sql.slice(0, 200)}`;

@@ -3,14 +3,16 @@ import { OWN_COMMENT } from '../stream/stream-scope.ts';
 
 /** Numbers left free between what the old primary has given out at the time of the look and the first of the new one. */
 const HEAD_ROOM = 1000n;
-/** ER_TABLEACCESS_DENIED_ERROR */
-const ALTER_DENIED = 1142;
+/** On the wait for one table: who reads or writes it waits behind us meanwhile, replication too. */
+const LOCK_WAIT_S = 2;
+/** ER_TABLEACCESS_DENIED_ERROR; and of a table that a transaction holds for longer. */
+const ALTER_REFUSED = [1142, 1205];
 
 /**
  * Raises the counters of `to` over those of `from`. Rows that were replicated have raised them already; this is for numbers
  * that were given out and whose rows are gone (deleted, rolled back): given out again they would name something else.
  * The head room covers those that are used up between now and the fence. Returns the tables that were changed, and the
- * statements that the grants did not allow: a switch back in need must not fail for them.
+ * statements that the grants, or a transaction that holds the table, did not allow: a switch back in need must not fail for them.
  */
 export async function raiseAutoIncrement(
   from: ServerConnection,
@@ -21,6 +23,7 @@ export async function raiseAutoIncrement(
   const [given, reached] = [await counters(from, database), await counters(to, database)];
   const raised: string[] = [];
   const denied: string[] = [];
+  await to.write(`SET SESSION lock_wait_timeout=${LOCK_WAIT_S}`);
   for (const table of tables) {
     const counter = given.get(table);
     if (counter === undefined || counter.next + HEAD_ROOM <= (reached.get(table)?.next ?? 0n)) continue;
@@ -31,7 +34,7 @@ export async function raiseAutoIncrement(
       await to.write(`${OWN_COMMENT} ALTER TABLE ${quoteName(database)}.${quoteName(table)} AUTO_INCREMENT=${next}`);
       raised.push(table);
     } catch (error) {
-      if (errnoOf(error) !== ALTER_DENIED) throw error;
+      if (!ALTER_REFUSED.includes(errnoOf(error) ?? 0)) throw error;
       denied.push(`ALTER TABLE ${plainName(database)}.${plainName(table)} AUTO_INCREMENT=${next};`);
     }
   }

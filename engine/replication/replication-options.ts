@@ -43,8 +43,13 @@ export interface ReplicationOptions {
   copiedUntil?: string;
   /** At `copiedUntil`, what foreign keys should have taken away until then is removed once. */
   cascades?: { settled: boolean; onSettled: () => Promise<void> };
-  /** The imported tables as they are on the origin now; asked when the stream begins, from then on it keeps track itself. */
+  /**
+   * The imported tables as they are on the origin now, but for those that are gone there; asked when the stream begins, from then on it
+   * keeps track itself.
+   */
   loadTables: () => Promise<Table[]>;
+  /** Of those that are imported, whether they are there or not; left out: of what `loadTables` answers. */
+  tableNames?: () => readonly string[];
   /** Hears the names of the imported tables that there are, in each session and after each DDL statement. */
   onTables?: (names: string[]) => Promise<void>;
   /** Before every session, while nothing has been claimed yet; what it rejects with ends the session. */

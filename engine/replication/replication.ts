@@ -186,11 +186,13 @@ export class Replication {
     signal: AbortSignal,
   ): Promise<{ definitions: Definitions; cascades: Cascades | null }> {
     const { origin, destination, importId, flavor, database, allTables = false, loadTables, onTables } = this.#options;
+    const tableNames = this.#options.tableNames?.() ?? [];
     await using connection = await ServerConnection.open(destination);
-    const kept = await this.#schema.load(connection, async () => {
+    const tables = async () => {
       const prepared = await new PreparedSchema(importId).read(connection);
-      return await tablesAt({ origin, flavor, from, database, allTables, prepared, loadTables, signal });
-    });
+      return await tablesAt({ origin, flavor, from, database, allTables, prepared, loadTables, tableNames, signal });
+    };
+    const kept = await this.#schema.load(connection, tables, tableNames);
     await onTables?.([...kept].flatMap(([name, table]) => (table === null ? [] : [name])));
     const withKeys = await withAddedKeys(connection, database, kept);
     return {

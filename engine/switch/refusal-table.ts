@@ -104,7 +104,7 @@ export const REFUSAL_TABLE = {
     meaning:
       'Tables of the database are on the old primary alone: created since the import began and left out by the DDL policy or the operator, or never part of it. They are not replicated.',
     remedy:
-      'Drop them, or create and fill them on the other side by hand; an import made anew takes them along. Forced, applications do not find them.',
+      'Drop them, or create and fill them on the other side by hand; an import made anew takes them along. Forced, applications do not find them, and one that was imported (a console has dropped it on the other side) is not replicated from then on.',
   },
   SESSION_CANNOT_MOVE: {
     forceable: true,

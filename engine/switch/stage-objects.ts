@@ -32,7 +32,7 @@ export async function stageObjects(
   if (denied.length > 0)
     world.log(
       'warn',
-      `AUTO_INCREMENT is not raised on the ${side}, since the Switchyard user lacks ALTER there: numbers of rows that are gone may be given out again`,
+      `AUTO_INCREMENT is not raised on the ${side}, since the Switchyard user lacks ALTER there, or a transaction holds the table: numbers of rows that are gone may be given out again`,
       { statements: denied },
     );
   const { triggers, events } = activeObjects;

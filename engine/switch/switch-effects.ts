@@ -42,6 +42,8 @@ export interface SwitchConnections {
 /** On the way back everybody waits: a server that does not answer is given up soon. */
 const UNDO_CONNECT_MS = 1000;
 const UNDO_MS = 3000;
+/** Twice that, until it is known to be silent. */
+const UNDO_SILENCE_MS = 1500;
 const CONFIRM_MS = 1000;
 const ANNOUNCE_MS = 2000;
 /** For the rows that were written last; most have been compared before the hold. */
@@ -345,9 +347,13 @@ export class SwitchEffects {
 
   async #lower(side: Side, kind: SwitchIntent['fence'], accounts: SwitchIntent['fencedAccounts']): Promise<void> {
     if (kind === 'none' || this.#intent.kind === 'replicas') return;
-    await this.#briefly(side, async (connection) => {
+    const lower = async (connection: ServerConnection) =>
       await lowerFence(kind, { ...this.#context(side, connection), accounts });
-    });
+    if (kind !== 'triggers') return await this.#briefly(side, lower);
+    // Of hundreds of tables it takes more than a moment: as long as the server answers, since their writes are refused until then.
+    const patience = { connectTimeoutMs: UNDO_CONNECT_MS, silenceMs: UNDO_SILENCE_MS };
+    await using connection = await this.#world.connect(side, patience);
+    await lower(connection);
   }
 
   async #clearIntent(): Promise<void> {
