@@ -43,6 +43,8 @@ const NOT_RESTORED = new Set([
   'character_set_database',
   'collation_database',
 ]);
+/** Found on MariaDB 11.8: each of them is reported by the name of that which the session had changed first. */
+const SHARED_NAME = /^(?:timestamp|(?:last_)?insert_id|identity|rand_seed[12])$/;
 const OUR_TRACKERS = /^session_track_(?:system_variables|schema|state_change)$/;
 const READ_ONLY_VARIABLE = /^(?:transaction|tx)_read_only$/;
 const CHARSET_VARIABLE = /^(?:character_set_|collation_)/;
@@ -293,7 +295,7 @@ export class SessionState implements StateVersions, Reading {
     const kinds = new Set(effects.map(({ kind }) => kind));
     if (this.hidesUnscoped && (kinds.has('unscoped') || kinds.has('values')) && this.#unscoped.size > 0)
       this.#catchUps.push({ kind: 'unscoped', names: [...this.#unscoped] });
-    if (this.misnamesOptions) for (const effect of effects) if (effect.kind === 'options') this.#catchUps.push(effect);
+    if (this.misnamesOptions) this.#askForOptions(effects, { failed });
     if (failed) {
       for (const name of this.#newVariables) this.doubtfulVariables.add(name);
       this.#effectPins.onFailure(effects);
@@ -310,6 +312,21 @@ export class SessionState implements StateVersions, Reading {
     }
     const locks = kinds.has('user-lock') || kinds.has('releases-locks') ? askedLocks(this.pins.reasons()) : [];
     if (locks.length > 0) this.#catchUps.push({ kind: 'user-locks', names: locks });
+  }
+
+  /** A clock that may have been left running must not be asked for: from then on it would stand still. */
+  #askForOptions(effects: readonly StatementEffect[], { failed }: { failed: boolean }): void {
+    const ofClock = effects.filter(
+      (effect) =>
+        effect.kind === 'timestamp-default' || (effect.kind === 'options' && effect.names.includes('timestamp')),
+    );
+    const isStopped = ofClock.at(-1)?.kind === 'options';
+    for (const effect of effects) {
+      if (effect.kind !== 'options') continue;
+      const names = effect.names.filter((name) => name !== 'timestamp' || (isStopped && !failed));
+      if (names.length > 0) this.#catchUps.push({ kind: 'options', names });
+    }
+    if (failed && isStopped) this.pins.add(TIMESTAMP_PIN);
   }
 
   /** Of several variables some could be set; MariaDB does not tell which. */
@@ -417,6 +434,9 @@ export class SessionState implements StateVersions, Reading {
         if (change.name === this.schema) isThereAndBack = true;
         this.schema = change.name === '' ? null : change.name;
         this.structureVersion += 1;
+      } else if (change.kind === 'system-variable' && this.misnamesOptions && SHARED_NAME.test(change.name)) {
+        // `timestamp` may be what an INSERT has counted up. Of the clock, what its SET says is asked for; the others are pins.
+        this.#touchLastInsertId();
       } else if (change.kind === 'system-variable') {
         this.#onSystemVariable(change.name, change.value, effects);
       } else if (change.kind === 'transaction-characteristics') {

@@ -32,6 +32,7 @@ export function effectsOfSet(tokens: SqlToken[]): StatementEffect[] {
     .filter((name) => UNSCOPED.test(name) && !ONE_TIME.test(name));
   if (unscoped.length > 0) effects.push({ kind: 'unscoped', names: unscoped });
   const options = names.filter((name) => OPTIONS.has(name));
+  if (stopsClock(assignments)) options.push('timestamp');
   if (options.length > 0) effects.push({ kind: 'options', names: options });
   if (splitAtCommas(tokens).length > 1) effects.push(...severalOf(assignments, words));
   return effects;
@@ -100,15 +101,26 @@ function effectsOfClock(variable: string, value: SqlToken[]): StatementEffect[] 
   const isUnscoped = name === variable;
   if (/^(?:insert_id|rand_seed[12])$/.test(name)) return [{ kind: 'pin', key: ONE_TIME_PIN + name }];
   if (name !== 'timestamp') return [];
-  const text = value.map((token) => token.text).join('');
-  if (/^(?:DEFAULT|0+(?:\.0*)?)$/.test(text))
-    return [{ kind: 'timestamp-default' }, { kind: 'unpin-prefix', prefix: TIMESTAMP_PIN }];
+  const text = textOf(value);
+  if (CLOCK_RUNS.test(text)) return [{ kind: 'timestamp-default' }, { kind: 'unpin-prefix', prefix: TIMESTAMP_PIN }];
   // Whether the clock stands still after it cannot be told from the report.
   if (!/^\d+(?:\.\d*)?$/.test(text)) return [{ kind: 'pin', key: TIMESTAMP_PIN }];
   return [
     { kind: 'unpin-prefix', prefix: TIMESTAMP_PIN },
     ...(isUnscoped ? [{ kind: 'clock-unscoped' } as const] : []),
   ];
+}
+
+const CLOCK_RUNS = /^(?:DEFAULT|0+(?:\.0*)?)$/;
+
+/** The last one counts, where it is said twice. */
+function stopsClock(assignments: readonly Assignment[]): boolean {
+  const last = assignments.findLast(({ variable }) => variable.replace(/^session\./, '') === 'timestamp');
+  return last !== undefined && /^\d[\d.]*$/.test(textOf(last.value)) && !CLOCK_RUNS.test(textOf(last.value));
+}
+
+function textOf(value: readonly SqlToken[]): string {
+  return value.map(({ text }) => text).join('');
 }
 
 /** Only with `@@` and without a scope they rule one transaction; without `@@` they are the session's. */

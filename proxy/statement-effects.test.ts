@@ -130,7 +130,11 @@ test.each<[string, string[]]>([
   ['SET timestamp = DEFAULT', ['sets-state', 'timestamp-default', CLOCK_KNOWN]],
   ['SET @@session.timestamp := 0', ['sets-state', 'timestamp-default', CLOCK_KNOWN]],
   ['SET timestamp = 0.0', ['sets-state', 'timestamp-default', CLOCK_KNOWN]],
-  ['SET timestamp = 0.5', ['sets-state', CLOCK_KNOWN]],
+  ['SET timestamp = 0.5', ['sets-state', CLOCK_KNOWN, 'options timestamp']],
+  [
+    'SET SESSION timestamp = 5, timestamp = DEFAULT',
+    ['sets-state', CLOCK_KNOWN, 'timestamp-default', CLOCK_KNOWN, 'sets-several'],
+  ],
   ['SET timestamp = ?', ['sets-state', 'pin timestamp set by an expression']],
   ['SET insert_id = 5', ['sets-state', 'pin a value for the next statement: insert_id']],
   ['SET last_insert_id = 5', ['sets-state', 'last-insert-id']],

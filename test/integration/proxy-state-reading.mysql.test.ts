@@ -898,6 +898,27 @@ const ON_MARIADB: ReadingCase[] = [
     setUp: ['SET autocommit = 1', `/* ' */ SET foreign_key_checks = 0, SESSION sql_notes = 0`, 'SET @r = ROW_COUNT()'],
     probe: ['SELECT @@foreign_key_checks, @@sql_notes, @@unique_checks, @r'],
   },
+  {
+    name: 'a clock that stands still, reported by a wrong name',
+    setUp: ['SET last_insert_id = 17', 'SET SESSION timestamp = 1234567890.5'],
+    probe: ['SELECT @@timestamp, NOW(), LAST_INSERT_ID()'],
+  },
+  {
+    name: 'a clock that stands still, by a prepared statement, and an id behind it',
+    setUp: [`PREPARE s FROM 'SET timestamp = 1234567890'`, 'EXECUTE s', 'SET last_insert_id = 17'],
+    probe: ['SELECT @@timestamp, LAST_INSERT_ID()'],
+  },
+  {
+    name: 'a clock that stands still, in a text that fails, so that it is not asked for',
+    setUp: ['SET last_insert_id = 17; SET SESSION timestamp = 1234567890; SELECT nothing'],
+    probe: [],
+    pin: 'timestamp set by an expression',
+  },
+  {
+    name: 'a clock that goes, whose name the report has for a row',
+    setUp: ['SET SESSION timestamp = 1234567890; SET SESSION timestamp = DEFAULT', 'SET last_insert_id = 17'],
+    probe: ['SET @a = NOW(6)', 'DO SLEEP(0.01)', 'SELECT NOW(6) > @a, LAST_INSERT_ID()'],
+  },
 ];
 
 async function open(port: number, { collation, isOld }: ReadingCase): Promise<RawClient> {
