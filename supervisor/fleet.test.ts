@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { abortable } from '../core/abort.ts';
 import type { ProxyAck } from '../core/control/protocol.ts';
 import { Fleet, type ProxyPeer } from './fleet.ts';
 
@@ -49,6 +50,15 @@ test('nobody waits for a proxy that has gone', async () => {
   const waiting = fleet.wait(1, 'applied', 5000);
   leaving.close();
   expect(await waiting).toEqual({ reached: true, proxies: [] });
+});
+
+test('the sessions of a proxy that hangs are not waited for', async () => {
+  const fleet = new Fleet();
+  const answering = async () => [{ sessionId: '1' }];
+  const hanging = async (_method: string, _params: unknown, { signal }: { signal: AbortSignal }) =>
+    abortable(new Promise<never>(() => {}), signal);
+  for (const call of [answering, hanging]) fleet.join(call.name, { ...proxy().peer, call } as unknown as ProxyPeer);
+  expect(await fleet.sessions(20)).toEqual([{ sessionId: '1' }]);
 });
 
 test('a proxy is there for clients from when it listens, and one that is retired is not', async () => {

@@ -168,8 +168,10 @@ export class Fleet {
     await Promise.all(this.peers().map((peer) => peer.call('reload', undefined)));
   }
 
-  async sessions(): Promise<SessionView[]> {
-    const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined)));
+  /** Those of a proxy that does not answer are left out. */
+  async sessions(timeoutMs = 2000): Promise<SessionView[]> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const lists = await Promise.allSettled(this.peers().map((peer) => peer.call('sessions', undefined, { signal })));
     return lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));
   }
 
