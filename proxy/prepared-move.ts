@@ -7,15 +7,14 @@ import { pourInto, stopPouring } from './wire-socket.ts';
 export class PreparedMove {
   readonly #destination: Destination;
   readonly #restored: RestoredConnection;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #dropped = false;
   #refreshing: Promise<void> | undefined;
 
   private constructor(destination: Destination, restored: RestoredConnection, keepMs: number) {
     this.#destination = destination;
     this.#restored = restored;
-    this.#timer = setTimeout(() => this.drop(), keepMs);
-    this.#timer.unref();
+    this.keepFor(keepMs);
     restored.connection.socket.once('close', this.#onGone);
     this.#watch();
   }
@@ -26,6 +25,14 @@ export class PreparedMove {
     { carried, snapshot, keepMs }: { carried: Carried; snapshot: SessionSnapshot; keepMs: number },
   ): Promise<PreparedMove> {
     return new PreparedMove(destination, await openRestored(destination, carried, snapshot), keepMs);
+  }
+
+  /** From now on. */
+  keepFor(ms: number): void {
+    if (this.#dropped) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.drop(), ms);
+    this.#timer.unref();
   }
 
   isStale(carried: Carried): boolean {

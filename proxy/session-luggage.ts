@@ -15,6 +15,9 @@ import { emptySnapshot, isCurrent, type SessionSnapshot } from './session-snapsh
 /** Of all sessions of the process. Those whose command waits longest are released first, and so stand first here. */
 const UNPREPARED = new LoginGate(32);
 
+/** A switch that waited for somebody in vain tries again after a second, and waits for some seconds then. */
+const NEXT_HOLD_MS = 10_000;
+
 /**
  * What a session has ready for its next move: the values that only its server knows, as they were read last, and the
  * connection to the other side that was opened ahead.
@@ -81,6 +84,11 @@ export class SessionLuggage {
       const late = await this.#takePrepared(destination);
       return late ?? openRestored(destination, this.#carried(), this.#latestSnapshot());
     });
+  }
+
+  /** The hold has ended without a decision, and may begin again soon. */
+  dropSoon(): void {
+    this.#prepared?.keepFor(NEXT_HOLD_MS);
   }
 
   drop(): void {

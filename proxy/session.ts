@@ -215,11 +215,11 @@ export class Session implements RelayOwner, WatchedSession {
     await this.#login.luggage.prepare(destination, { keepMs, isWanted: () => !this.#isClosing() });
   }
 
-  /** The switch did not come: the session stays where it is. One that is still to move keeps what was opened ahead. */
+  /** The switch did not come yet: the session stays where it is. One that is still to move keeps what was opened ahead. */
   dropUnneededMove(): void {
     const { destination } = this.#context.router.route(this.role);
     const stays = destination === null || isSameDestination(destination, this.#login.backend.destination);
-    if (stays) this.#login.luggage.drop();
+    if (stays) this.#login.luggage.dropSoon();
   }
 
   /** Ends at the next boundary. */

@@ -85,6 +85,9 @@ describe('what moves with a session', () => {
     };
     await proxy.prepare('primary', 'target');
     const before = await logins();
+    // A hold that ends without a switch, which is tried again.
+    await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
+    await proxy.acknowledged(proxy.push({ hold: 'none', deadlineMs: null }));
     const names = proxy
       .switchTo('target', { prepare: false })
       .then(async () => Promise.all(sessions.map(async (session) => rowsOf(session, WHO))));
