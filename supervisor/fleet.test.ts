@@ -57,7 +57,8 @@ test('the sessions of a proxy that hangs are not waited for', async () => {
   const answering = async () => [{ sessionId: '1' }];
   const hanging = async (_method: string, _params: unknown, { signal }: { signal: AbortSignal }) =>
     abortable(new Promise<never>(() => {}), signal);
-  for (const call of [answering, hanging]) fleet.join(call.name, { ...proxy().peer, call } as unknown as ProxyPeer);
+  const { closed } = proxy().peer;
+  for (const call of [answering, hanging]) fleet.join(call.name, { closed, call } as unknown as ProxyPeer);
   expect(await fleet.sessions(20)).toEqual([{ sessionId: '1' }]);
 });
 
