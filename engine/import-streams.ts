@@ -54,6 +54,7 @@ export class ImportStreams {
   readonly #tally: WriteBackTally = { all: 0, returned: 0 };
   readonly #conflicts: ConflictWatch;
   #decidedDdl: DecidedDdl | undefined;
+  #redefinitions = 0;
 
   constructor(world: ImportWorld, events: StreamEvents) {
     this.#world = world;
@@ -446,7 +447,13 @@ export class ImportStreams {
     this.#world.changed();
   }
 
+  /** How many DDL statements on imported tables streams have met so far. */
+  get redefinitions(): number {
+    return this.#redefinitions;
+  }
+
   #onRedefined(changed: Definitions): void {
+    this.#redefinitions += 1;
     const named = (isThere: boolean) =>
       [...changed].filter(([, table]) => (table !== null) === isThere).map(([name]) => name);
     for (const { ends } of this.#ddlListeners) ends({ there: named(true), gone: named(false) });

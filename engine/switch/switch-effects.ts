@@ -14,6 +14,7 @@ import { lanesAhead, ProgressRow } from '../sidecar.ts';
 import { proxiedIds } from './direct-connections.ts';
 import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
+import type { StagedDefinitions } from './staged-definitions.ts';
 import { noteStrayEnd } from '../stray/stray-end.ts';
 import { forgetFence, isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
 import { refusalOfPrepared, sidesWithoutPrepared } from './prepared-transactions.ts';
@@ -55,6 +56,7 @@ export class SwitchEffects {
   readonly #intent: SwitchIntent;
   readonly #from: Side;
   readonly #connections: SwitchConnections | undefined;
+  readonly #definitions: StagedDefinitions | undefined;
   #epoch: number;
   /** As of that epoch. */
   #hold: Hold = 'none';
@@ -74,11 +76,16 @@ export class SwitchEffects {
   deadlineMs: number | undefined;
 
   /** Without connections: a recovery, which never goes forward before the decision. */
-  constructor(world: SwitchWorld, intent: SwitchIntent, connections?: SwitchConnections) {
+  constructor(
+    world: SwitchWorld,
+    intent: SwitchIntent,
+    { connections, definitions }: { connections?: SwitchConnections; definitions?: StagedDefinitions | undefined } = {},
+  ) {
     this.#world = world;
     this.#intent = intent;
     this.#from = otherSide(intent.to);
     this.#connections = connections;
+    this.#definitions = definitions;
     this.#epoch = intent.epoch;
   }
 
@@ -263,6 +270,7 @@ export class SwitchEffects {
       throw new AppError('SWITCH_ROLLED_BACK', `replication to the ${to} is not running`);
     // At once: the connection has nothing else to do meanwhile, and the pause does not grow by the question.
     await Promise.all([stream.waitFor(this.#position, this.#world.signal), this.#refusePrepared()]);
+    await this.#definitions?.renew();
     await this.#world.verification.confirm(this.#verifyBudgetMs());
     if (this.#intent.kind === 'replicas' || to === 'source') return;
     const { from: source, to: target } = this.#open;

@@ -11,7 +11,7 @@ import { firstState, isEnd, isWithinPause, nextStep, RECOVERY, switchRules } fro
 import type { Step, SwitchEvent, SwitchRules, SwitchState } from './protocol.ts';
 import { SwitchEffects } from './switch-effects.ts';
 import { writeBackPassed } from '../write-back/settle-write-back.ts';
-import { stageDefinitions } from './stage-definitions.ts';
+import { StagedDefinitions } from './staged-definitions.ts';
 import { stageObjects } from './stage-objects.ts';
 import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
 
@@ -87,7 +87,8 @@ export class TrafficSwitch {
     await using locker = fence === 'lock_tables' ? await world.connect(side) : undefined;
     await using target = await world.connect(to, { multiStatements: true });
     if (kind === 'primaries') await stageObjects(world, to, { from, to: target });
-    if (kind === 'primaries') await stageDefinitions(world, to, { from, to: target });
+    const definitions = kind === 'primaries' ? new StagedDefinitions(world, to, { from, to: target }) : undefined;
+    await definitions?.stage();
     if (kind === 'primaries' && to === 'target') await writeBackPassed(world, target);
     const fromThreads = [from.threadId, ...(locker === undefined ? [] : [locker.threadId])];
     const intent: SwitchIntent = {
@@ -105,7 +106,8 @@ export class TrafficSwitch {
       forced,
       startedAtMs: Date.now(),
     };
-    const effects = new SwitchEffects(world, intent, { from, to: target, fencing: locker ?? from });
+    const connections = { from, to: target, fencing: locker ?? from };
+    const effects = new SwitchEffects(world, intent, { connections, definitions });
     const { drainPolicy } = plan;
     const running = new TrafficSwitch(world, intent, { effects, drainPolicy });
     const end = await running.#run();

@@ -79,13 +79,24 @@ test.each(SOURCES)(
     expect(await pairs(target)).toEqual(['{"id":1,"a":10,"b":20}', ...(await pairs(source)).slice(1)]);
     expect((await pairs(target)).slice(2)).toEqual(['{"id":3,"a":10,"b":20}', '{"id":4,"a":10,"b":20}']);
 
-    // Changed since they were read ahead of the pause, and once more behind it: what they were where the stream begins is not known.
+    // DDL that is replicated between: looked at again within the pause.
+    await switching(false, {
+      'switch.hold': async () => await run(source, 'ALTER TABLE pairs ADD COLUMN c INT AFTER id'),
+      'switch.released': async () => await run(target, ...swapped(5)),
+    });
+    await rehearsal.caughtUpWith(target);
+    const last = ['{"id":5,"c":null,"b":20,"a":10}', '{"id":6,"c":null,"b":20,"a":10}'];
+    expect((await pairs(source)).slice(4)).toEqual(last);
+    expect((await pairs(target)).slice(4)).toEqual(last);
+    await switching(true, {});
+
+    // DDL by hand on the new primary between, and DDL once more behind it: what the tables were where the stream begins is not known.
     await switching(false, {
       'switch.hold': async () => await run(target, "ALTER TABLE pairs COMMENT 'by hand'"),
-      'switch.released': async () => await run(target, ...swapped(5)),
+      'switch.released': async () => await run(target, ...swappedBack(7)),
     });
     const failed = async () => (await client.getImport(IMPORT)).error?.code;
     await expect.poll(failed, { timeout: 20_000 }).toBe('STREAM_SCHEMA_CHANGED');
-    expect(await pairs(source)).toHaveLength(4);
+    expect(await pairs(source)).toHaveLength(6);
   },
 );

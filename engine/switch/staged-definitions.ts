@@ -1,0 +1,52 @@
+import type { Side } from '../../core/phase.ts';
+import { PreparedSchema } from '../ddl/prepared-schema.ts';
+import { inspectTables } from '../schema/inspect.ts';
+import type { ServerConnection } from '../server/connection.ts';
+import { executedPosition } from '../server/position.ts';
+import { createSidecar } from '../sidecar.ts';
+import { flavorOf, hasStreamBack, type SwitchWorld } from './switch-world.ts';
+
+/**
+ * What the tables of the new primary are, for the stream from there to the old one: that begins when applications write there already,
+ * and may change them (ADR 33).
+ */
+export class StagedDefinitions {
+  readonly #world: SwitchWorld;
+  readonly #side: Side;
+  readonly #from: ServerConnection;
+  readonly #to: ServerConnection;
+  /** Statements that streams had met by then. */
+  #redefinitions: number | undefined;
+
+  /** `side`: of the new primary. */
+  constructor(world: SwitchWorld, side: Side, { from, to }: { from: ServerConnection; to: ServerConnection }) {
+    this.#world = world;
+    this.#side = side;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  /** Ahead of the pause. */
+  async stage(): Promise<void> {
+    if (!hasStreamBack(this.#world.record.document, this.#side)) return;
+    await createSidecar(this.#from);
+    await this.#keep();
+  }
+
+  /** In the pause, when all that the old primary had is applied: where DDL was among that, it takes the time for another look. */
+  async renew(): Promise<void> {
+    if (this.#redefinitions === undefined || this.#redefinitions === this.#world.streams.redefinitions) return;
+    await this.#keep();
+  }
+
+  async #keep(): Promise<void> {
+    const { record, streams } = this.#world;
+    const { id, database, tables: names } = record.document;
+    this.#redefinitions = streams.redefinitions;
+    const position = (await executedPosition(this.#to, flavorOf(record.document, this.#side))).toString();
+    const tables = (await inspectTables(this.#to, database, 'all')).filter(({ name }) => names.includes(name));
+    // One that is missing keeps the switch back unless it is forced; the stream looks for it itself.
+    if (tables.length < names.length) return;
+    await new PreparedSchema(id).keep(this.#from, { tables, position });
+  }
+}
