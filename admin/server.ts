@@ -125,7 +125,9 @@ function send(response: ServerResponse, answer: Answer): void {
       response.end(answer.body);
       return;
     case 'stream':
-      answer.open(response);
+      // A stream without a body would be one that never ends.
+      if (response.req.method === 'HEAD') response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+      else answer.open(response);
       return;
     default:
       throw new Error(`unknown answer ${String(answer satisfies never)}`);

@@ -13,9 +13,16 @@ const SECRETS = [
   '*.*.tls.key',
 ];
 
-/** JSON lines on stderr; secrets are cut out by name wherever an object is logged, and by their form in any text. */
+/** Lines that cannot be written are kept up to here, for when they can; then they are lost. */
+const KEPT_BYTES = 64 * 1024;
+
+/**
+ * JSON lines on stderr; secrets are cut out by name wherever an object is logged, and by their form in any text. A full disk under
+ * the log, or nobody who reads it, is no reason to end: sessions would end with the process.
+ */
 export function createLogger(process: string, level: string): Logger {
-  const stderr = pino.destination({ dest: 2, sync: true });
+  const stderr = pino.destination({ dest: 2, sync: true, maxLength: KEPT_BYTES });
+  stderr.on('error', () => {});
   return pino(
     { level, base: { process }, redact: { paths: SECRETS, censor: '[secret]' } },
     { write: (line) => stderr.write(redactText(line)) },

@@ -1,4 +1,5 @@
 import { AppError } from '../../core/errors.ts';
+import { redactText } from '../../core/redact.ts';
 import { problemOf } from '../problem.ts';
 import { printable } from './text-table.ts';
 
@@ -27,7 +28,7 @@ function failureText(error: AppError): string {
   ];
   const lines =
     reasons.length > 0 ? [`${error.code}: ${error.entry.meaning}`, ...reasons] : [`${error.code}: ${error.message}`];
-  return [...lines.map(printable), `What to do: ${error.entry.remedy}`].join('\n');
+  return [...lines.map((line) => printable(redactText(line))), `What to do: ${error.entry.remedy}`].join('\n');
 }
 
 /** What to do comes once for each code. */
