@@ -63,7 +63,10 @@ export class SqliteStore implements StateStore, Disposable {
       return next;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw error;
+      if (error instanceof AppError) throw error;
+      throw new AppError('DATA_DIR_UNUSABLE', `the state cannot be stored: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   }
 

@@ -3,7 +3,7 @@ import { routingRecordSchema } from '../../core/routing-record.ts';
 import { importDocumentSchema, type ImportDocument } from '../import-document.ts';
 import { markerToAdopt, rivalMarker, unknownMarkers, type Markers } from './judge-markers.ts';
 import { knownOutdated } from './known-outdated.ts';
-import type { RouteMarker } from './route-marker.ts';
+import { markedStateSchema, markerOf, type RouteMarker } from './route-marker.ts';
 
 const address = { host: 'db', port: 3306, user: 'u', tls: {} };
 const facts = { flavor: 'mysql', version: '9.7.4', serverUuid: 'u' };
@@ -213,4 +213,10 @@ test.each<[string, ImportDocument['error'], string | null]>([
   ['half removed by a state that is outdated', { ...unfinished, details: { outdated: 'told' } }, 'told'],
 ])('%s: remembered, whoever answers', (_what, error, message) => {
   expect(knownOutdated({ error })).toBe(message);
+});
+
+test('what a switch could not do yet is told with its decision: a fence that is left, events that run nowhere', () => {
+  const leftFence: ImportDocument['leftFence'] = { side: 'target', kind: 'triggers', accounts: [], threads: [] };
+  const { state } = markerOf(document({ eventsLeft: ['source'], leftFence }), route);
+  expect(markedStateSchema.strip().parse(JSON.parse(state))).toMatchObject({ eventsLeft: ['source'], leftFence });
 });

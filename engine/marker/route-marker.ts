@@ -31,6 +31,7 @@ export const markedStateSchema = importDocumentSchema.pick({
   replicasOnTarget: true,
   fence: true,
   leftFence: true,
+  eventsLeft: true,
   activeObjects: true,
   tables: true,
   created: true,

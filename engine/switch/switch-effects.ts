@@ -2,7 +2,7 @@ import { systemClock } from '../../core/clock.ts';
 import type { PinnedSession } from '../../core/control/protocol.ts';
 import { AppError } from '../../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
-import { otherSide, type Side } from '../../core/phase.ts';
+import { otherSide, SIDES, type Side } from '../../core/phase.ts';
 import { RELEASED, type Hold, type RoutingRecord } from '../../core/routing-record.ts';
 import type { ImportDocument, SwitchIntent } from '../import-document.ts';
 import { createTriggers, disableEvents, enableEvents } from '../objects/active-objects.ts';
@@ -73,7 +73,8 @@ export class SwitchEffects {
   /** When the hold began: monotonic, and by the wall clock. */
   heldAtMs: number | undefined;
   heldFromMs: number | undefined;
-  deadlineMs: number | undefined;
+  /** Monotonic: a wall clock that is put back must not make a pause longer. */
+  deadlineAtMs: number | undefined;
 
   /** Without connections: a recovery, which never goes forward before the decision. */
   constructor(
@@ -250,10 +251,11 @@ export class SwitchEffects {
     const { record, route } = this.#world;
     const { pauseDeadlineMs, drainBudgetMs } = record.document.options;
     const hold = holdDuring(record.document, this.#intent, await route.of(record.document.id));
-    this.deadlineMs = Date.now() + Math.max(pauseDeadlineMs, drainBudgetMs);
+    const pauseMs = Math.max(pauseDeadlineMs, drainBudgetMs);
     this.heldAtMs = systemClock.monotonicMs();
+    this.deadlineAtMs = this.heldAtMs + pauseMs;
     this.heldFromMs = Date.now();
-    await this.#change({ hold, deadlineMs: this.deadlineMs, fenced: false });
+    await this.#change({ hold, deadlineMs: this.heldFromMs + pauseMs, fenced: false });
   }
 
   async #raiseFence(): Promise<void> {
@@ -274,7 +276,11 @@ export class SwitchEffects {
     await this.#world.verification.confirm(this.#verifyBudgetMs());
     if (this.#intent.kind === 'replicas' || to === 'source') return;
     const { from: source, to: target } = this.#open;
-    this.#settledAt = await settleWriteBack(this.#world, { source, target, deadlineMs: this.deadlineMs ?? Infinity });
+    this.#settledAt = await settleWriteBack(this.#world, {
+      source,
+      target,
+      deadlineAtMs: this.deadlineAtMs ?? systemClock.monotonicMs(),
+    });
     this.#writtenAtSettling = this.#world.streams.writeBackTally.all;
   }
 
@@ -291,7 +297,8 @@ export class SwitchEffects {
 
   /** Of the pause; the rest of it is left for the steps behind. */
   #verifyBudgetMs(): number {
-    const leftMs = (this.deadlineMs ?? Date.now()) - Date.now();
+    const nowMs = systemClock.monotonicMs();
+    const leftMs = (this.deadlineAtMs ?? nowMs) - nowMs;
     return Math.max(1, Math.min(VERIFY_MS_MAX, leftMs / 2));
   }
 
@@ -348,9 +355,11 @@ export class SwitchEffects {
     const { threads } = this.#intent;
     if (this.#connections !== undefined)
       for (const connection of Object.values<ServerConnection>({ ...this.#connections })) connection.destroy();
-    for (const side of [this.#from, this.#intent.to]) {
-      await this.#briefly(side, (connection) => endStatements(connection, threads[side]));
-    }
+    // One server that does not answer is no reason to leave what waits on the other.
+    const ends = await Promise.allSettled(
+      SIDES.map((side) => this.#briefly(side, (connection) => endStatements(connection, threads[side]))),
+    );
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   async #lower(side: Side, kind: SwitchIntent['fence'], accounts: SwitchIntent['fencedAccounts']): Promise<void> {

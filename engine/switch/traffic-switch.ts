@@ -160,9 +160,9 @@ export class TrafficSwitch {
 
   /** Nothing between hold and decision may outlast the pause that was promised, not even a server that stopped answering. */
   async #withinPause(step: Step, work: () => Promise<SwitchEvent>): Promise<SwitchEvent> {
-    const { deadlineMs } = this.#effects;
-    if (!isWithinPause(this.#rules, step) || deadlineMs === undefined) return await work();
-    const deadline = AbortSignal.timeout(Math.max(1, deadlineMs - Date.now()));
+    const { deadlineAtMs } = this.#effects;
+    if (!isWithinPause(this.#rules, step) || deadlineAtMs === undefined) return await work();
+    const deadline = AbortSignal.timeout(Math.max(1, Math.round(deadlineAtMs - systemClock.monotonicMs())));
     const working = work();
     working.catch(() => {});
     try {

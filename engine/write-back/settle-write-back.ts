@@ -1,3 +1,4 @@
+import { systemClock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
 import type { ServerConnection } from '../server/connection.ts';
@@ -23,12 +24,15 @@ const ROUNDS_MAX = 5;
  */
 export async function settleWriteBack(
   { streams, record, signal: ending }: SwitchWorld,
-  { source, target, deadlineMs }: { source: ServerConnection; target: ServerConnection; deadlineMs: number },
+  { source, target, deadlineAtMs }: { source: ServerConnection; target: ServerConnection; deadlineAtMs: number },
 ): Promise<StreamPosition | undefined> {
   const { options, sourceFacts, targetFacts } = record.document;
   if (options.reverse !== 'always') return undefined;
   // Past it the switch is undone, and the write-back goes on: it must not be halted from here then.
-  const signal = AbortSignal.any([ending, AbortSignal.timeout(Math.max(1, deadlineMs - Date.now()))]);
+  const signal = AbortSignal.any([
+    ending,
+    AbortSignal.timeout(Math.max(1, Math.round(deadlineAtMs - systemClock.monotonicMs()))),
+  ]);
   const { writeBack, writeBackTally: tally } = streams;
   const stream = streams.replicationTo('target');
   if (stream === undefined || writeBack === undefined)

@@ -24,7 +24,7 @@ test('a switch back that is given up behind its decision, since its end cannot b
   using store = new DatabaseSync(join(dataDir, 'state.sqlite'));
   store.exec("CREATE TRIGGER full BEFORE UPDATE ON document BEGIN SELECT RAISE(ABORT, 'no room'); END");
   rmSync(gate);
-  expect(await failed).toBe('no room');
+  expect(await failed).toContain('no room');
   // The watch over the fence of the old primary would have looked by now: it is of a side that is primary since.
   for (let look = 0; look < 5; look += 1) {
     expect((await client.doctor(IMPORT)).servers?.source.fenceTriggers).toEqual([]);
