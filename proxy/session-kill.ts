@@ -27,6 +27,9 @@ export interface KillContext {
 /** ER_NO_SUCH_THREAD */
 const UNKNOWN_THREAD = 1094;
 
+/** A victim hardly moves twice meanwhile. */
+const TRIES_MAX = 3;
+
 /**
  * Runs a KILL where its victim is; the server there decides whether the user may. An id of ours names a session
  * wherever it went. A server's own id (CONNECTION_ID(), SHOW PROCESSLIST) is first taken as what it is on the server
@@ -39,22 +42,36 @@ export async function killSession({ id, statement }: KillRequest, context: KillC
       const answer = await runKill(backend, `${statement} ${id}`);
       if (answer?.packet.code !== UNKNOWN_THREAD) return answerOf(answer);
     }
-    const location = await context.locate(id);
-    const destination = location === null ? null : context.destinationOn(location.side, location.role);
-    if (location === null || destination === null) return buildErr(CLIENT_ERROR.unknownThread(String(id)));
-    const { backendId } = location;
-    if (isSameDestination(destination, backend.destination)) {
-      return answerOf(await runKill(backend, `${statement} ${backendId}`));
+    let location = await context.locate(id);
+    for (let tries = 1; location !== null; tries += 1) {
+      const destination = context.destinationOn(location.side, location.role);
+      if (destination === null) break;
+      const answer = await killOn(destination, `${statement} ${location.backendId}`, context);
+      const now = await context.locate(id);
+      // Where it moved meanwhile, nothing runs on the connection that it left.
+      const hasMoved = now !== null && (now.backendId !== location.backendId || now.side !== location.side);
+      if (!hasMoved || tries === TRIES_MAX) return answerOf(answer);
+      location = now;
     }
-    const other = await BackendConnection.open(destination, context.profile, null);
-    try {
-      return answerOf(await runKill(other, `${statement} ${backendId}`));
-    } finally {
-      other.quit();
-    }
+    return buildErr(CLIENT_ERROR.unknownThread(String(id)));
   } catch (error) {
     if (error instanceof ClientError) return buildErr(error.packet);
     throw error;
+  }
+}
+
+/** Over the killing session's own connection where the victim is on the same server. */
+async function killOn(
+  destination: Destination,
+  sql: string,
+  { backend, profile }: Pick<KillContext, 'backend' | 'profile'>,
+): Promise<ClientError | null> {
+  if (isSameDestination(destination, backend.destination)) return runKill(backend, sql);
+  const other = await BackendConnection.open(destination, profile, null);
+  try {
+    return await runKill(other, sql);
+  } finally {
+    other.quit();
   }
 }
 

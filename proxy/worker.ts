@@ -4,7 +4,13 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
 import type { Handlers } from '../core/control/peer.ts';
-import type { PrepareReport, PrepareRequest, ProxyMethods, Welcome } from '../core/control/protocol.ts';
+import type {
+  PrepareReport,
+  PrepareRequest,
+  ProxyMethods,
+  SessionLocation,
+  Welcome,
+} from '../core/control/protocol.ts';
 import type { Side } from '../core/phase.ts';
 import { createLogger } from '../core/log.ts';
 import type { Role, RoutingRecord } from '../core/routing-record.ts';
@@ -224,9 +230,13 @@ class ProxyWorker implements SessionContext {
   async kill(session: Session, request: KillRequest): Promise<Buffer> {
     return session.kill(request, {
       destinationOn: (side, role) => this.router.destinationOn(side, role),
-      locate: async (id) =>
-        this.#sessions.locate(id) ?? (await this.#supervisor?.call('locateSession', { id })) ?? null,
+      locate: async (id) => this.#sessions.locate(id) ?? (await this.#locateElsewhere(id)),
     });
+  }
+
+  /** A supervisor that goes meanwhile knows nobody. */
+  async #locateElsewhere(id: number): Promise<SessionLocation | null> {
+    return (await this.#supervisor?.call('locateSession', { id }).catch(() => null)) ?? null;
   }
 
   async changeUser(session: Session, payload: Buffer): Promise<void> {

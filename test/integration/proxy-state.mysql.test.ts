@@ -8,6 +8,7 @@ import { client, createAppSchema, direct, errorOf, rowsOf } from '../support/pro
 import { MessageStream } from '../../proxy/message-stream.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
 import { SESSION_STATES, outcome } from '../support/session-states.ts';
+import { TcpRelay } from '../support/tcp-relay.ts';
 
 let servers: Awaited<ReturnType<typeof startServerPair>>;
 let source: RunningServer;
@@ -162,6 +163,23 @@ describe('KILL', () => {
     await killer.query(`/* away */ kill connection ${victim.threadId};`);
     expect((await lost).message).toMatch(/lost|closed/i);
     expect(await errorOf(killer.query(`KILL ${victim.threadId}`))).toMatchObject({ errno: 1094 });
+    await proxy.switchTo('source');
+  });
+
+  test('of a session that moves while the KILL is on its way', async () => {
+    await using relay = await TcpRelay.start(source);
+    await using other = await ProxyHarness.start({ source: relay, target });
+    await using killer = await client(other.port);
+    await using victim = await client(proxy.port);
+    relay.stall();
+    const killed = killer.query(`KILL QUERY ${victim.threadId}`);
+    await expect.poll(async () => (await other.sessions())[0]?.state).toBe('moving');
+    await proxy.switchTo('target');
+    const sleeping = rowsOf(victim, 'SELECT SLEEP(60) AS interrupted');
+    await expect.poll(async () => isSleeping(target)).toBe(true);
+    relay.forward();
+    await killed;
+    expect(await sleeping).toEqual([{ interrupted: 1 }]);
     await proxy.switchTo('source');
   });
 
