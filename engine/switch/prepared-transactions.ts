@@ -11,7 +11,8 @@ import { refusal } from './refusal-table.ts';
  */
 export function sidesWithoutPrepared({ options, fence }: ImportDocument, to: Side): Side[] {
   const isWrittenBack = to === 'target' && options.reverse === 'always';
-  return isWrittenBack || fence?.side === to ? [otherSide(to), to] : [otherSide(to)];
+  const isHeldFast = fence?.side === to && fence.kind === 'triggers';
+  return isWrittenBack || isHeldFast ? [otherSide(to), to] : [otherSide(to)];
 }
 
 /** Its client could commit one on the old primary alone, where it is not application traffic any more. */

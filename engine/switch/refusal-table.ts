@@ -78,7 +78,7 @@ export const REFUSAL_TABLE = {
   XA_PREPARED: {
     forceable: false,
     meaning:
-      'XA transactions are prepared on the old primary: their clients could commit them there alone. Or on the new one: with `reverse: always` by testers on the target, where the end of the write-back would wait for them; or where the fence of an earlier switch stands, which cannot be taken from tables that they hold. Asked again behind the fence: one that was prepared meanwhile undoes the switch (`SWITCH_ROLLED_BACK`, because `XA_PREPARED`).',
+      'XA transactions are prepared on the old primary: their clients could commit them there alone. Or on the new one: with `reverse: always` by testers on the target, where the end of the write-back would wait for them; or where a fence of triggers stands, which cannot be taken from tables that they hold. Asked again behind the fence: one that was prepared meanwhile undoes the switch (`SWITCH_ROLLED_BACK`, because `XA_PREPARED`).',
     remedy: 'Commit them or roll them back; `XA RECOVER` shows them.',
   },
   DESTINATION_READ_ONLY: {

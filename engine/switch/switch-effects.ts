@@ -43,8 +43,8 @@ export interface SwitchConnections {
 /** On the way back everybody waits: a server that does not answer is given up soon. */
 const UNDO_CONNECT_MS = 1000;
 const UNDO_MS = 3000;
-/** Twice that, until it is known to be silent. */
-const UNDO_SILENCE_MS = 1500;
+/** Five of them, until a server is known not to answer (`SilenceWatch`). */
+const UNDO_SILENCE_MS = 600;
 const CONFIRM_MS = 1000;
 const ANNOUNCE_MS = 2000;
 /** For the rows that were written last; most have been compared before the hold. */
