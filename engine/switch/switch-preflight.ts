@@ -299,10 +299,18 @@ async function prepareSessions(
   const { kind, to } = plan;
   const { replica } = await route.of(record.document.id);
   const standing = record.document.fence;
-  if (kind === 'primaries' && standing?.side === to && standing.kind === 'accounts') {
-    warnings.push(
-      `accounts are locked on the ${to} until the switch: sessions move there without a connection opened ahead, which takes longer`,
-    );
+  if (standing?.side === to && standing.kind === 'accounts') {
+    if (kind === 'primaries')
+      warnings.push(
+        `accounts are locked on the ${to} until the switch: sessions move there without a connection opened ahead, which takes longer`,
+      );
+    else
+      refusals.push(
+        refusal(
+          'SESSION_CANNOT_MOVE',
+          `the fence on the ${to} has locked the accounts there, until primary traffic comes back: replica traffic could not log in`,
+        ),
+      );
     return;
   }
   const roles: Role[] = kind === 'replicas' ? ['replica'] : replica === to ? ['primary'] : ['primary', 'replica'];

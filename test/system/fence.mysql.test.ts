@@ -138,6 +138,10 @@ test.each(Object.entries(REFUSALS))(
     expect(await traces(source)).toEqual({ readOnly: 0, triggers: 0, locked: [] });
     expect(await writeDirectly(rehearsal.target)).toBe(refusal);
     await rehearsal.asApplication(WRITE.shop);
+    // Nobody is connected who could show that.
+    const replicas = await rehearsal.switchyard.client.switchTraffic(IMPORT, { kind: 'replicas', dryRun: true });
+    const lockedOut = [{ code: 'SESSION_CANNOT_MOVE', message: expect.stringContaining('could not log in') }];
+    expect(replicas.refusals).toMatchObject(fence === 'accounts' ? lockedOut : []);
   },
 );
 
