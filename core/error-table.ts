@@ -210,7 +210,7 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'The destination could not take a replicated value as it is.',
     remedy:
-      'The message names table, key, column and the beginning of the value: change the column (or the constraint) on the destination so that it takes the value, then resume.',
+      'The message names table, key, column and the beginning of the value: change the column (or the constraint) on the destination so that it takes the value, then resume. A column or table that is missing there (1054, 1146) is made again as the origin has it; what a table had before, `switchyard verify ID` and `--repair` bring behind the resume.',
   },
   APPLY_ROW_MISSING: {
     kind: 'fatal',

@@ -102,9 +102,9 @@ export const REFUSAL_TABLE = {
   TABLES_LEFT_BEHIND: {
     forceable: true,
     meaning:
-      'Tables of the database are on the old primary alone: created since the import began and left out by the DDL policy or the operator, or never part of it. They are not replicated.',
+      'Tables of the database are on the old primary alone: created since the import began and left out by the DDL policy or the operator, never part of it, or imported and dropped on the other side past Switchyard. They are not replicated.',
     remedy:
-      'Drop them, or create and fill them on the other side by hand; an import made anew takes them along. Forced, applications do not find them, and one that was imported (a console has dropped it on the other side) is not replicated from then on.',
+      'Drop them, or create and fill them on the other side by hand; an import made anew takes them along. One that was imported is only created there by hand (`resume` where the import has stopped for it): its fence lets nobody fill it but `switchyard verify ID` and `switchyard verify ID --repair`. Forced, applications do not find them, and one that was imported is not replicated from then on.',
   },
   SESSION_CANNOT_MOVE: {
     forceable: true,
