@@ -83,7 +83,7 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'The data directory (`dataDir`), or a file in it, cannot be used.',
     remedy:
-      'The message says why: make room, give the directory to the user that `switchyard serve` runs as, or name another one (the path of a unix socket in it may have 107 bytes). Proxies that run serve on meanwhile. In place of a damaged `state.sqlite` put back the newest copy: whether it knows the last switch is asked of the servers. Without the `secret.key` that credentials were stored with they cannot be read.',
+      'The message says why: make room, give the directory to the user that `switchyard serve` runs as, or name another one (the path of a unix socket in it may have 107 bytes). Proxies that run serve on meanwhile. In place of a damaged `state.sqlite` put back the newest copy: whether it knows the last switch is asked of the servers; a damaged `logs.sqlite` can be deleted. Without the `secret.key` that credentials were stored with they cannot be read.',
   },
   STORE_UNAVAILABLE: {
     kind: 'retryable',

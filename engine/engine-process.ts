@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { systemClock } from '../core/clock.ts';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
 import type { EngineMethods, PublishedEvent } from '../core/control/protocol.ts';
 import { AppError, serializeError } from '../core/errors.ts';
@@ -45,6 +46,12 @@ const METHODS = [
   'doctor',
   'repair',
 ] as const satisfies (keyof EngineApi)[];
+
+/**
+ * What still waits then waits for a server that has stopped answering. The process ends without it, as it may at any step: a
+ * supervisor that is to end, or to be replaced, waits for it, and the next one has an engine of its own.
+ */
+const STOP_MS_MAX = 10_000;
 
 /**
  * The engine's process. It lives no longer than its connection to the supervisor: the next supervisor starts an engine
@@ -93,8 +100,11 @@ export async function runEngineProcess({
     },
     onDisconnected: () => controller.abort(),
   });
-  const started = await service.promise.catch(() => undefined);
-  await started?.stop();
+  const stopped = service.promise.then(
+    async (started) => await started.stop(),
+    () => {},
+  );
+  await Promise.race([stopped, systemClock.sleep(STOP_MS_MAX)]);
 }
 
 async function startService({

@@ -86,7 +86,8 @@ async function ownFile(dataDir: string, name: string, make: () => Promise<string
   if (existing !== undefined) return existing;
   await mkdir(dataDir, { recursive: true });
   const draft = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
-  await writeFile(draft, await make(), { mode: 0o600 });
+  // On the disk before it has its name: an empty one, after a power cut, would keep proxies from starting.
+  await writeFile(draft, await make(), { mode: 0o600, flush: true });
   await link(draft, path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });

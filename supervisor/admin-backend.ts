@@ -33,7 +33,11 @@ export class EventHub {
   publish(event: PublishedEvent): void {
     if (event.kind === 'log') {
       const { kind: _kind, ...entry } = event;
-      this.#logs.append(entry);
+      try {
+        this.#logs.append(entry);
+      } catch {
+        // Whoever watches is told all the same; the line is on stderr, too.
+      }
     }
     for (const { importId, listener } of this.#listeners) {
       if (importId === null || importId === event.importId) listener(event);

@@ -15,7 +15,7 @@ import { DataLock } from './data-lock.ts';
 import { Fleet } from './fleet.ts';
 import { openDataDir, usable } from './open-data-dir.ts';
 import { RouteGate } from './route-gate.ts';
-import { retireInTurn, takeOver, untilReturned } from './takeover.ts';
+import { RETURN_MS, retireInTurn, takeOver, untilReturned } from './takeover.ts';
 
 export interface SupervisorOptions {
   config: Config;
@@ -94,13 +94,16 @@ export async function runSupervisor({
       signal,
       onError: (error) => log.error({ err: error }, 'admin request failed'),
     });
-    // Proxies of a supervisor that died go on serving and are adopted: nobody's connection is cut by a restart.
-    if (orphans) await systemClock.sleep(ADOPTION_MS);
+    const addresses = replicaListen === null ? [listen] : [listen, replicaListen];
+    // Proxies of a supervisor that died go on serving and are adopted: nobody's connection is cut by a restart. The socket it left
+    // says so, unless a start that failed, or a takeover, has taken that away: then a port that is not free does.
+    if (!orphans && !(await areFree(addresses)))
+      await fleet.until(() => fleet.members().length > 0, AbortSignal.timeout(RETURN_MS)).catch(() => {});
+    if (orphans || fleet.members().length > 0) await systemClock.sleep(ADOPTION_MS);
     await untilReturned(fleet, former);
     if (replace) fleet.retire(fleet.members().map(({ instanceId }) => instanceId));
     const adopted = fleet.staying();
-    if (fleet.members().length === 0)
-      for (const address of replicaListen === null ? [listen] : [listen, replicaListen]) await assertFree(address);
+    if (fleet.members().length === 0) for (const address of addresses) await assertFree(address);
     for (const peer of adopted) children.adopt(peer);
     for (let index = adopted.length; index < count; index += 1) children.startWorker();
     children.startEngine();
@@ -142,4 +145,9 @@ async function drain(fleet: Fleet, children: Children, timeoutMs: number): Promi
 
 async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
+}
+
+async function areFree(addresses: readonly ListenAddress[]): Promise<boolean> {
+  const found = await Promise.allSettled(addresses.map((address) => assertFree(address)));
+  return found.every(({ status }) => status === 'fulfilled');
 }

@@ -9,7 +9,7 @@ import { AppError } from '../core/errors.ts';
 import type { Fleet } from './fleet.ts';
 
 /** The proxies of a former supervisor come back within the back-off of their control client (core/control/client.ts). */
-const RETURN_MS = 5000;
+export const RETURN_MS = 5000;
 
 /**
  * Makes the supervisor that listens on `socketPath`, if one does, leave everything but its proxies. Returns their ids once

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { freePort } from '../../servers/free-port.ts';
+import { SwitchyardProcess } from '../../servers/switchyard-process.ts';
 import { DataLock } from '../../supervisor/data-lock.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -62,4 +63,14 @@ test('a data directory that cannot be used, and a damaged state in it: one line 
     expect(said).toMatch(/^DATA_DIR_UNUSABLE: .*\nWhat to do: .*\n$/);
     expect(code).toBe(1);
   }
+});
+
+test('proxies that outlived their supervisor are adopted, though its control socket is gone', async () => {
+  await using switchyard = await SwitchyardProcess.start({ settings: ['proxy.workers=1'] });
+  const workers = switchyard.pids('proxy');
+  await switchyard.killSupervisor();
+  // As a takeover leaves it that failed, or a start.
+  rmSync(join(switchyard.dataDir, 'control.sock'));
+  await switchyard.startProcess();
+  expect(switchyard.pids('proxy')).toEqual(workers);
 });
