@@ -376,6 +376,13 @@ export const FINDINGS = {
       'Foreign keys change rows of other tables (CASCADE, SET NULL), and this server does not write those changes to its binary log (MySQL before 9.6, MariaDB). The foreign keys of the other side do the same there (ADR 22).',
     fix: 'Nothing; a verification is needed before the switch of primaries. Changes of referenced keys during the copy stop it.',
   },
+  FOREIGN_KEY_TO_ITSELF: {
+    severity: 'warning',
+    skippable: true,
+    meaning:
+      'A foreign key of a table to itself deletes with ON DELETE CASCADE. MySQL since 9.6 refuses a DELETE that comes to some eight rows by such a key (error 6575, "exceeds max tables limit of 30"; tried on 9.7.4), which the source takes: replication stops at it with APPLY_VALUE_REFUSED, and behind the switch the application gets the error.',
+    fix: 'Start the target with `innodb_native_foreign_keys=ON`, with which it does as the source does; or let the application delete from the leaves on.',
+  },
   FOREIGN_KEY_OUTSIDE: {
     severity: 'error',
     skippable: false,

@@ -453,6 +453,8 @@ describe('the schema', () => {
       'CREATE DATABASE own',
       'CREATE TABLE own.a (id UUID PRIMARY KEY DEFAULT uuid(), n INT) ENGINE=InnoDB',
       'CREATE TABLE own.b (id INT PRIMARY KEY, a UUID, FOREIGN KEY (a) REFERENCES own.a (id) ON DELETE CASCADE) ENGINE=InnoDB',
+      'CREATE TABLE own.tree (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES own.tree (id) ON DELETE CASCADE) ENGINE=InnoDB',
+      'CREATE TABLE own.ring (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES own.ring (id) ON DELETE SET NULL) ENGINE=InnoDB',
       'CREATE TABLE own.c (id INT PRIMARY KEY) ENGINE=Aria PAGE_CHECKSUM=1',
       'CREATE SEQUENCE own.s',
       'CREATE TABLE own.d (id INT PRIMARY KEY) WITH SYSTEM VERSIONING',
@@ -462,6 +464,9 @@ describe('the schema', () => {
     const subjects = (code: FindingCode) =>
       report.findings.filter((finding) => finding.code === code).map(({ subject, message }) => subject ?? message);
     expect(subjects('FOREIGN_KEY_CASCADES')).toHaveLength(1);
+    expect(subjects('FOREIGN_KEY_TO_ITSELF')).toEqual([
+      expect.stringMatching(/^tree_ibfk_1 [^,]*, on delete cascade[^;]*$/),
+    ]);
     expect(subjects('TYPE_TRANSLATED')).toEqual(['a', 'b']);
     expect(subjects('DEFINITION_REDUCED')).toEqual(['c']);
     expect(subjects('ENGINE_NOT_INNODB')).toEqual(['c']);
