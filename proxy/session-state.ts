@@ -26,6 +26,9 @@ import { TIMESTAMP_PIN } from './set-effects.ts';
 import { quoteName, type TableName } from './sql-pieces.ts';
 import { askedLocks } from './user-locks.ts';
 
+/** No server's: such a text stays where it is. */
+const EITHER = 'one or the other';
+
 const AUTOCOMMIT: number = SERVER_STATUS.AUTOCOMMIT;
 
 /** Names of user variables beyond this number pin the session instead of being remembered. */
@@ -308,7 +311,7 @@ export class SessionState implements StateVersions, Reading {
       }
     } else {
       this.#effectPins.onSuccess(effects, this.schema);
-      for (const effect of effects) this.#onSuccess(effect);
+      for (const effect of effects) this.#onSuccess(effect, kinds);
     }
     const locks = kinds.has('user-lock') || kinds.has('releases-locks') ? askedLocks(this.pins.reasons()) : [];
     if (locks.length > 0) this.#catchUps.push({ kind: 'user-locks', names: locks });
@@ -502,7 +505,7 @@ export class SessionState implements StateVersions, Reading {
     this.structureVersion += 1;
   }
 
-  #onSuccess(effect: StatementEffect): void {
+  #onSuccess(effect: StatementEffect, kinds: ReadonlySet<StatementEffect['kind']>): void {
     switch (effect.kind) {
       case 'user-variable':
         this.doubtfulVariables.delete(effect.name);
@@ -513,7 +516,7 @@ export class SessionState implements StateVersions, Reading {
         return;
       case 'text-prepare': {
         const restore = [`PREPARE ${quoteName(effect.name)} FROM '${effect.text}'`];
-        const meaning = meaningOf(effect.name + effect.text, this);
+        const meaning = this.#meaningOf(effect, kinds);
         const effects = inSchema(effect.inner, this.schema);
         this.textPrepared.set(effect.name, { schema: this.schema, restore, meaning, effects, missing: null });
         break;
@@ -544,6 +547,15 @@ export class SessionState implements StateVersions, Reading {
         return;
     }
     this.structureVersion += 1;
+  }
+
+  /** Of several statements in one text it is not known which came first: the PREPARE, or the SET or USE that it is read by. */
+  #meaningOf({ name, text }: { name: string; text: string }, kinds: ReadonlySet<StatementEffect['kind']>): TextMeaning {
+    const meaning = meaningOf(name + text, this);
+    if (!kinds.has('several')) return meaning;
+    if (kinds.has('use')) return { charset: EITHER, modes: EITHER };
+    if (!kinds.has('sets-state')) return meaning;
+    return { charset: meaning.charset === null ? null : EITHER, modes: meaning.modes === null ? null : EITHER };
   }
 
   #setNextTransaction(statements: readonly string[]): void {

@@ -532,6 +532,19 @@ const ONCE_LOST: ReadingCase[] = [
 const WRITE = 'DELETE FROM t WHERE n = 98765';
 
 /** What variables without a scope say about the next transaction, and what they may not have said any more behind the same SET. */
+/** One text: whether the PREPARE came before or behind what it is read by is not known when it is answered. */
+const PREPARED_AMONG_OTHERS: ReadingCase[] = [
+  `PREPARE s FROM 'SELECT ''a'' = ''A'''; SET NAMES binary`,
+  `SET NAMES binary; PREPARE s FROM 'SELECT ''a'' = ''A'''; SET NAMES utf8mb4`,
+  `PREPARE s FROM 'SELECT "n" FROM t'; SET sql_mode = 'ANSI_QUOTES'`,
+  `PREPARE s FROM 'DELETE FROM t'; USE other`,
+].map((text) => ({
+  name: `a statement that is prepared beside others: ${text}`,
+  setUp: [text],
+  probe: [],
+  pin: 'a statement that was prepared under another character set or sql_mode',
+}));
+
 const NEXT_TRANSACTION: ReadingCase[] = [
   {
     name: 'a SET that reads a table, and uses up what it says about the next transaction',
@@ -568,6 +581,7 @@ const NEXT_TRANSACTION: ReadingCase[] = [
 
 const CASES: ReadingCase[] = [
   ...NEXT_TRANSACTION,
+  ...PREPARED_AMONG_OTHERS,
   ...ONCE_LOST,
   ...HELD,
   ...ROUTINES,
@@ -771,6 +785,7 @@ const CASES: ReadingCase[] = [
 /** MariaDB says less of what its statements do. */
 const ON_MARIADB: ReadingCase[] = [
   ...NEXT_TRANSACTION,
+  ...PREPARED_AMONG_OTHERS,
   {
     name: 'a SET that failed, behind what it had set',
     setUp: [

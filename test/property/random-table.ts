@@ -80,7 +80,9 @@ export function randomTable(
     columns.filter((one) => twins?.includes(one) !== true),
   );
   const foreignKey =
-    parent === undefined || referred === undefined ? null : foreignKeySql(random, name, [parent.name, referred.name]);
+    parent === undefined || referred === undefined
+      ? null
+      : foreignKeySql(random, name, [parent.name, referred.name], family);
   const definitions = [
     ...random.sample([...columns.map((one) => columnSql(random, one)), ...generated.map(({ sql }) => sql)], 100),
     ...keySql(form, key),
@@ -267,7 +269,14 @@ function isReferable({ key, partitioned, engine }: Pick<RandomTable, 'key' | 'pa
   return !partitioned && engine === 'InnoDB' && key.length === 1;
 }
 
-function foreignKeySql(random: SeededRandom, name: string, [parent, key]: [table: string, column: string]): string {
+function foreignKeySql(
+  random: SeededRandom,
+  name: string,
+  [parent, key]: [table: string, column: string],
+  family: Family,
+): string {
   const rule = () => random.pick(['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION']);
-  return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent)} (${q(key)}) ON DELETE ${rule()} ON UPDATE ${rule()}`;
+  // FOREIGN_KEY_TO_ITSELF
+  const onDelete = name === parent && family === 'mariadb' ? 'SET NULL' : rule();
+  return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent)} (${q(key)}) ON DELETE ${onDelete} ON UPDATE ${rule()}`;
 }
