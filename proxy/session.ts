@@ -415,7 +415,9 @@ export class Session implements RelayOwner, WatchedSession {
   #onHeldTooLong(): void {
     // After the fence there is no way back (I6): only the next epoch ends the hold.
     const isFenced = this.#context.router.record?.fenced === true;
-    if (this.#phase === 'held' && !isFenced) this.fail(CLIENT_ERROR.heldTooLong());
+    // Settling: its server does not answer.
+    const isHeld = this.#phase === 'held' || this.#phase === 'settling';
+    if (isHeld && !isFenced) this.fail(CLIENT_ERROR.heldTooLong());
   }
 
   #endUnmoved(blockers: string[]): void {

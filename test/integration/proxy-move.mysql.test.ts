@@ -5,6 +5,7 @@ import type { RunningServer } from '../../servers/running-server.ts';
 import { startServerPair } from '../../servers/start-server.ts';
 import { client, createAppSchema, direct, errorOf, executeRows, rowsOf } from '../support/proxy-clients.ts';
 import { ProxyHarness } from '../support/proxy-harness.ts';
+import { TcpRelay } from '../support/tcp-relay.ts';
 
 let servers: Awaited<ReturnType<typeof startServerPair>>;
 let source: RunningServer;
@@ -403,6 +404,16 @@ describe('hold', () => {
     await expect.poll(() => Date.now() - startedAt).toBeGreaterThan(300);
     limited.push({ hold: 'none', fenced: false, primary: 'target' });
     expect(await answer).toEqual([{ name: 'target' }]);
+  });
+
+  test('the limit of a hold counts while the server does not say what has to be read from it', async () => {
+    await using relay = await TcpRelay.start(source);
+    await using limited = await ProxyHarness.start({ source: relay, target, proxy: { holdTimeoutMs: 150 } });
+    await using connection = await client(limited.port);
+    await connection.query('SET @unread = 5');
+    relay.stall();
+    await limited.acknowledged(limited.push({ hold: 'primary', deadlineMs: null }));
+    expect((await errorOf(connection.query(WHO))).message).toContain('holdTimeoutMs');
   });
 
   test('a held session outlasts its own wait_timeout, which the server tells before it closes the connection', async () => {
