@@ -185,7 +185,7 @@ export class ImportStreams {
           const there = await existingTables(connection, document.database, tables);
           const gone = tables.filter((name) => !there.some((table) => table.name === name));
           if (gone.length > 0)
-            world.log('error', `not on the ${origin} any more, and not replicated from now on: ${gone.join(', ')}`);
+            world.log('error', `not on the ${origin} any more, and not replicated from there: ${gone.join(', ')}`);
           return there;
         },
         tableNames: () => world.record.document.tables,

@@ -46,10 +46,11 @@ export async function tablesAt(beginning: Beginning): Promise<Table[]> {
 
 /** Of another log, or one that is gone: they are not known to be. */
 async function areOfBeginning({ tables, position }: PreparedDefinitions, beginning: Beginning): Promise<boolean> {
-  const { origin, flavor, from: until } = beginning;
+  const { origin, flavor, from: until, tableNames } = beginning;
   const from = parsePosition(flavor, position);
   if (!until.covers(from)) return false;
-  const names = tables.map(({ name }) => name);
+  // Also of those that were not there: one that was made meanwhile is.
+  const names = [...tableNames, ...tables.map(({ name }) => name)];
   try {
     const ddl = await firstDdl({ ...beginning, server: origin, from, until, names }, (one) => !truncates(one));
     return ddl === undefined;

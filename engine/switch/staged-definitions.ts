@@ -30,7 +30,10 @@ export class StagedDefinitions {
   async stage(): Promise<void> {
     if (!hasStreamBack(this.#world.record.document, this.#side)) return;
     await createSidecar(this.#from);
-    await this.#keep();
+    const gone = await this.#keep();
+    // It keeps the switch back unless that is forced; from then on the stream takes it for dropped.
+    if (gone.length > 0)
+      this.#world.log('error', `not on the ${this.#side} any more, and not replicated from there: ${gone.join(', ')}`);
   }
 
   /** In the pause, when all that the old primary had is applied: where DDL was among that, it takes the time for another look. */
@@ -39,14 +42,14 @@ export class StagedDefinitions {
     await this.#keep();
   }
 
-  async #keep(): Promise<void> {
+  /** Answers the imported tables that are not there. */
+  async #keep(): Promise<string[]> {
     const { record, streams } = this.#world;
     const { id, database, tables: names } = record.document;
     this.#redefinitions = streams.redefinitions;
     const position = (await executedPosition(this.#to, flavorOf(record.document, this.#side))).toString();
     const tables = (await inspectTables(this.#to, database, 'all')).filter(({ name }) => names.includes(name));
-    // One that is missing keeps the switch back unless it is forced; the stream looks for it itself.
-    if (tables.length < names.length) return;
     await new PreparedSchema(id).keep(this.#from, { tables, position });
+    return names.filter((name) => !tables.some((table) => table.name === name));
   }
 }

@@ -15,11 +15,11 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8'] as const))(
   '%s: a fence of triggers: DDL while a switch decides, and on the way back an XA transaction and a report that hold tables',
   async (flavor) => {
     using folder = temporaryFolder();
-    const gate = join(folder.path, 'gate');
+    const [gate, gateBack] = [join(folder.path, 'gate'), join(folder.path, 'gate-back')];
     await using rehearsal = await Rehearsal.start({
       rows: 50,
       source: flavor,
-      environment: { SWITCHYARD_FAILPOINTS: `switch.caught_up=wait:${gate}` },
+      environment: { SWITCHYARD_FAILPOINTS: `switch.caught_up=wait:${gate},switch.released=wait:${gateBack}` },
     });
     const { source, switchyard } = rehearsal;
     const { client } = switchyard;
@@ -70,7 +70,14 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8'] as const))(
       while (!isBack.signal.aborted) await application.query('UPDATE traffic_counters SET value = value + 1');
     })();
     counting.catch(() => {});
-    const back = await client.switchTraffic(IMPORT, { ...BACK, force: true });
+    writeFileSync(gateBack, '');
+    const switchingBack = client.switchTraffic(IMPORT, { ...BACK, force: true });
+    switchingBack.catch(() => {});
+    // Before the stream has begun, which has to know what was before it.
+    await expect.poll(() => existsSync(`${gateBack}.reached`), POLL).toBe(true);
+    await on(source, 'ALTER TABLE traffic_accounts ADD COLUMN later INT');
+    rmSync(gateBack);
+    const back = await switchingBack;
     expect(back.view.switches.at(-1)?.forced).toEqual(['TABLES_LEFT_BEHIND', 'STRAY_WRITES_UNAPPLIED']);
     isBack.abort();
     await counting;
@@ -84,9 +91,11 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8'] as const))(
     await report.query('COMMIT');
     await expect.poll(writing, POLL).toBe('');
     // Without the table that is gone from where everything comes from.
+    await expect.poll(async () => (await client.getImport(IMPORT)).error?.code, POLL).toBe('DDL_STOPPED');
+    await client.resume(IMPORT, 'apply');
     await rehearsal.caughtUpWith(source);
     const told = (await client.logs(IMPORT)).filter(({ level }) => level === 'error').map(({ message }) => message);
-    expect(told).toContain('not on the source any more, and not replicated from now on: lost');
+    expect(told).toContain('not on the source any more, and not replicated from there: lost');
     // It is gone before that is noted.
     await expect.poll(async () => (await client.doctor(IMPORT)).healthy, POLL).toBe(true);
     expect(await client.doctor(IMPORT)).toMatchObject({ phase: 'running', fence: { side: 'target' } });
