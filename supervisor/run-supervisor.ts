@@ -97,9 +97,10 @@ export async function runSupervisor({
     const addresses = replicaListen === null ? [listen] : [listen, replicaListen];
     // Proxies of a supervisor that died go on serving and are adopted: nobody's connection is cut by a restart. The socket it left
     // says so, unless a start that failed, or a takeover, has taken that away: then a port that is not free does.
-    if (!orphans && !(await areFree(addresses)))
+    const areSome = orphans || (former.length === 0 && !(await areFree(addresses)));
+    if (areSome && !orphans)
       await fleet.until(() => fleet.members().length > 0, AbortSignal.timeout(RETURN_MS)).catch(() => {});
-    if (orphans || fleet.members().length > 0) await systemClock.sleep(ADOPTION_MS);
+    if (areSome) await systemClock.sleep(ADOPTION_MS);
     await untilReturned(fleet, former);
     if (replace) fleet.retire(fleet.members().map(({ instanceId }) => instanceId));
     const adopted = fleet.staying();
