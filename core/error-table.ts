@@ -368,7 +368,7 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning: 'The server has removed binary logs that replication still needed: changes are missing for good.',
     remedy:
-      'Cancel the import and start it again with a longer retention (binlog_expire_logs_seconds, or the setting of the provider).',
+      'Cancel the import and start it again with a longer retention (binlog_expire_logs_seconds, or the setting of the provider). Where the target is primary already there is no way back any more: `switchyard complete ID`.',
   },
   STREAM_DIVERGED: {
     kind: 'fatal',
@@ -407,7 +407,8 @@ export const ERROR_TABLE = {
     kind: 'fatal',
     meaning:
       'Row changes have other columns than the table that was imported, or texts in another charset: its definition changed.',
-    remedy: 'Undo the change of the table and resume, or cancel the import and start again.',
+    remedy:
+      'Undo the change of the table and resume, or cancel the import and start again. Where the target is primary already, and nothing helps, there is no way back any more: `switchyard complete ID`.',
   },
   STREAM_TABLE_WITHOUT_KEY: {
     kind: 'fatal',

@@ -165,7 +165,8 @@ export class ImportRequests {
     const world = this.#world;
     return await this.#runner.exclusively('completion', async () => {
       const { document } = world.record;
-      const phase = nextPhase(document.phase, 'complete');
+      // Also where a stream back has stopped that nothing brings on: nobody needs it any more.
+      const phase = nextPhase(document.error?.fromPhase ?? document.phase, 'complete');
       if (confirm !== document.id) {
         throw new AppError(
           'CONFIRMATION_REQUIRED',
@@ -191,6 +192,7 @@ export class ImportRequests {
       await world.tolerating('the progress of the import on the target stays', () => removeCompleted(world));
       await world.record.update(() => ({
         phase,
+        error: null,
         source: { ...document.source, user: null },
         target: { ...document.target, user: null },
       }));

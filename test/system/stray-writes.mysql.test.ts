@@ -337,6 +337,11 @@ test('an import in error is watched as well', async () => {
   const count = async () => (await view().catch(() => null))?.strayWrites?.count;
   await expect.poll(count, { timeout: 20_000 }).toBe(2);
   expect(await client.applyStrayWrites(IMPORT, [1])).toMatchObject({ applied: 1, conflicts: [] });
+
+  // Who wants no way back needs no stream for it; one that has lost its log could not be ended otherwise.
+  await expect(client.cancelImport(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
+  expect(await client.complete(IMPORT, IMPORT)).toMatchObject({ phase: 'completed', error: null });
+  expect(await notes(target)).toContain('4 while in error');
 });
 
 test('DDL and rows logged as a statement are kept as statements, and the watch goes on', async () => {
