@@ -99,6 +99,8 @@ Where primary and replica traffic are on different sides, writes over the replic
 While replica traffic or all traffic is on the target a verification has no phase of its own: it runs in \`switched_replicas\` and \`switched_primaries\` (\`verify.state\`, [ADR 30](adr/0030-verified-while-the-target-is-primary.md)). In the latter it is refused with \`reverse: off\`.
 
 With \`reverse: always\` target → source runs as well whenever source → target does, and the source wins; with \`reverse: off\` never.
+
+From \`error\` an import is resumed into the phase that it was in, and is cancelled or completed where that phase allows it.
 `;
 }
 
