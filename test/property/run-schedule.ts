@@ -303,8 +303,9 @@ export class ScheduleRun {
     const { source, target } = this.stage.servers;
     for (const server of [source, target]) await this.#endPrepared(server);
     await this.until(
-      ({ phase }) =>
-        !['pending', 'copying', 'verifying_data', 'switching_primaries', 'switching_replicas'].includes(phase),
+      ({ phase, verify }) =>
+        !['pending', 'copying', 'verifying_data', 'switching_primaries', 'switching_replicas'].includes(phase) &&
+        verify?.state !== 'running',
     );
     await this.caughtUp();
     const view = await this.view();
