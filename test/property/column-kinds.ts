@@ -91,7 +91,7 @@ function approximate(random: SeededRandom, family: Family): ColumnKind {
         '1.0000001e-7',
         '16777217e0',
         '0e0',
-        // A change of 0 to -0 is none for MariaDB (limits.md).
+        // MariaDB shows 0 for it (limits.md).
         ...(family === 'mysql' ? ['-0e0'] : []),
         '3.4e38',
         '-1.5e308',
