@@ -5,8 +5,9 @@ import { TRANSITIONS, type PhaseEvent } from '../engine/phase.ts';
 
 // A module of the browser: without types, so its form is checked here.
 const modulePath = new URL('./dashboard/phases.js', import.meta.url).href;
-const { ALLOWED, STATIONS } = z
+const { ALLOWED, STATIONS, allows } = z
   .object({
+    allows: z.custom<(view: object, action: string) => boolean>((value) => typeof value === 'function'),
     ALLOWED: z.record(z.string(), z.array(z.enum(PHASES))),
     STATIONS: z.array(z.object({ phases: z.array(z.enum(PHASES)) })),
   })
@@ -30,4 +31,14 @@ test('the dashboard offers what the phase machine takes', () => {
   expect(switchable(['switchPrimaries', 'switchBackPrimaries'])).toEqual(
     phasesThatTake('start_switch_primaries').sort(),
   );
+});
+
+test('from an error an import is ended as the phase before it allows', () => {
+  const ends = (fromPhase: string) =>
+    ['cancel', 'complete', 'switchPrimaries'].filter((action) =>
+      allows({ phase: 'error', error: { fromPhase } }, action),
+    );
+  expect(ends('copying')).toEqual(['cancel']);
+  expect(ends('switched_primaries')).toEqual(['complete']);
+  expect(ends('switched_replicas')).toEqual([]);
 });

@@ -14,7 +14,7 @@ const SECRETS = [
 ];
 
 /** Lines that cannot be written are kept up to here, for when they can; then they are lost. */
-const KEPT_BYTES = 64 * 1024;
+const KEPT_BYTES = 1024 * 1024;
 
 /**
  * JSON lines on stderr; secrets are cut out by name wherever an object is logged, and by their form in any text. A full disk under

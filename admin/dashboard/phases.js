@@ -23,11 +23,12 @@ export const ALLOWED = {
 export const isFinal = (phase) => phase === 'completed' || phase === 'cancelled';
 
 export function allows(view, action) {
-  if (!ALLOWED[action].includes(view.phase)) return false;
+  // What ends an import is allowed from an error as it was before it.
+  const isEnd = action === 'cancel' || action === 'complete';
+  const phase = isEnd && view.phase === 'error' ? view.error?.fromPhase : view.phase;
+  if (!ALLOWED[action].includes(phase)) return false;
   // Behind the first switch a verification has no phase of its own.
-  if (action === 'verify' || action === 'resumeVerification') return view.verify?.state !== 'running';
-  // An error after a switch cannot be cancelled: traffic already is elsewhere.
-  return !(action === 'cancel' && view.phase === 'error' && !BEFORE_SWITCH.includes(view.error?.fromPhase ?? ''));
+  return !(action === 'verify' || action === 'resumeVerification') || view.verify?.state !== 'running';
 }
 
 /** The stations of the stepper, each with the phases in which an import is at it. */
