@@ -7,6 +7,8 @@ import { keyColumns, rangePredicate, tableByKey, type Bound } from './key-range.
 const CHUNK_ROWS_MAX = 500_000;
 /** In a chunk of rows whose size nobody knows yet. */
 const ROWS_UNKNOWN = 1000;
+/** What a chunk of them takes at most before the next one has no more rows. */
+const UNKNOWN_MS = 50;
 /** Keys with more room between them than this are cut by counting rows, not by arithmetic. */
 const SPREAD_MAX = 4n;
 const INTEGERS = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
@@ -15,13 +17,14 @@ const INTEGERS = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
  * Cuts one table into chunks of about `chunkBytes`, in the order of its key. The server says where: dense integer keys
  * by arithmetic between the smallest and the largest, all others by the key of the n-th row from here. Also a table that is
  * small by its statistics is asked for that row: they may be of when it was empty (STATS_AUTO_RECALC=0, or filled a moment ago).
- * Rows per chunk follow what landed chunks weighed. One caller at a time: `next` waits for the one before it.
+ * Rows per chunk follow what landed chunks weighed, or the time that they took. One caller at a time: `next` waits for the one before it.
  */
 export class TableChunks {
   readonly table: Table;
   readonly #key: Column[];
   readonly #chunkBytes: number;
   readonly #gaps: Gap[];
+  readonly #isSizeKnown: boolean;
   #rowsPerChunk: number;
   #keysPerRow = 1;
   /** Undecided until the first `next`. */
@@ -34,6 +37,7 @@ export class TableChunks {
     this.#gaps = [...gaps];
     this.#chunkBytes = chunkBytes;
     const average = rowBytes(table);
+    this.#isSizeKnown = average !== null;
     this.#rowsPerChunk = average === null ? ROWS_UNKNOWN : rowsOf(chunkBytes, average);
   }
 
@@ -45,6 +49,12 @@ export class TableChunks {
   /** What a chunk turned out to hold. */
   landed(rows: number, bytes: number): void {
     if (rows > 0) this.#rowsPerChunk = Math.ceil((this.#rowsPerChunk + rowsOf(this.#chunkBytes, bytes / rows)) / 2);
+  }
+
+  /** For whoever does not see bytes: where their number is not known, chunks grow as long as they are done soon. */
+  took(rows: number, ms: number): void {
+    if (this.#isSizeKnown || ms > UNKNOWN_MS) return;
+    this.#rowsPerChunk = Math.min(CHUNK_ROWS_MAX, Math.max(this.#rowsPerChunk, 2 * rows));
   }
 
   /** The next chunk, or null when all are handed out. `reader` asks the source for bounds. */

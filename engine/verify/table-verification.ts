@@ -1,3 +1,4 @@
+import { systemClock } from '../../core/clock.ts';
 import { gapsOf, type Chunk } from '../copy/chunk.ts';
 import { keyColumns } from '../copy/key-range.ts';
 import { TableChunks } from '../copy/table-chunks.ts';
@@ -72,7 +73,9 @@ export class TableVerification {
 
   /** Answers how many rows it has on the source. */
   async check(context: Context, range: Chunk): Promise<number> {
+    const beganMs = systemClock.monotonicMs();
     const { rows, suspects } = await checkChunk({ ...context, table: this.table }, range);
+    this.#chunks.took(rows, systemClock.monotonicMs() - beganMs);
     let open: Keys = suspects;
     const differences = [];
     for (let round = 0; round < ROUNDS_PER_CHUNK && open.size > 0; round += 1) {

@@ -210,6 +210,18 @@ test.each(['mysql', 'mariadb'] as const)(
     await source.write(`INSERT INTO ${schema}.t SELECT n, REPEAT('x', 200) FROM ${numbers(20_000)}`);
     const tables = await prepare(server, schema);
     expect(tables.map(({ bytes }) => bytes)).toEqual([16_384]);
+    // A verification sees no bytes: chunks grow by the time that they take.
+    for (const table of tables) {
+      const chunks = new TableChunks(table, gapsOf([]), 400_000);
+      const upper = async () => Number((await chunks.next(source))?.upper?.[0]);
+      expect(await upper()).toBe(1000);
+      chunks.took(1000, 10);
+      expect(await upper()).toBe(3000);
+      chunks.took(2000, 1000);
+      // A small one that ends late makes none smaller.
+      chunks.took(1000, 10);
+      expect(await upper()).toBe(5000);
+    }
     await copy(server, tables, { chunkBytes: 400_000 });
     for (const table of tables) {
       const chunks = await chunksOf(table);
