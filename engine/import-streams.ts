@@ -207,7 +207,7 @@ export class ImportStreams {
           if (side === 'target') await this.#testersHeardSoon();
           return await onDdl(transaction);
         },
-        onRedefined: (changed) => this.#onRedefined(changed),
+        onRedefined: async (changed) => await this.#onRedefined(side, changed),
         onApplied: (tables) => this.#onApplied(tables),
         onAppliedLarge: (tables) => {
           for (const name of tables) for (const listener of this.#touchListeners) listener(name, 'every');
@@ -452,11 +452,15 @@ export class ImportStreams {
     return this.#redefinitions;
   }
 
-  #onRedefined(changed: Definitions): void {
+  async #onRedefined(side: Side, changed: Definitions): Promise<void> {
     this.#redefinitions += 1;
     const named = (isThere: boolean) =>
       [...changed].filter(([, table]) => (table !== null) === isThere).map(([name]) => name);
-    for (const { ends } of this.#ddlListeners) ends({ there: named(true), gone: named(false) });
+    const [there, gone] = [named(true), named(false)];
+    for (const { ends } of this.#ddlListeners) ends({ there, gone });
+    // A switch that waits for the position goes on with the tables that it finds here.
+    const others = this.#world.record.document.tables.filter((name) => !changed.has(name));
+    await this.#keepTables(side, [...others, ...there]);
   }
 
   /** DDL that was replicated may have renamed, dropped or made again imported tables. */

@@ -58,7 +58,7 @@ export interface ReplicationOptions {
   beforeSession?: () => Promise<void>;
   onDdl: DdlHandler;
   /** Hears what a DDL statement has made of the imported tables, before its position counts as applied; perhaps more than once. */
-  onRedefined?: (changed: Definitions) => void;
+  onRedefined?: (changed: Definitions) => Promise<void>;
   /** Hears the tables and keys of each window after the attempt to commit it, failed or not: it may have happened. */
   onApplied?: (tables: Iterable<TableWindow>) => void;
   /** The same for a transaction in parts, whose keys are too many to be remembered: any key of these tables. */

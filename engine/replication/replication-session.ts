@@ -276,7 +276,7 @@ export class ReplicationSession {
     const changed = await this.#definitionsAfter(definitions, ddl, outcome);
     if (this.#isWithinCopy()) checkDdlDuringCopy(definitions, changed, ddl);
     // Not behind `note`: where that has no answer, the next session may begin behind the statement.
-    this.#parts.options.onRedefined?.(changed);
+    await this.#parts.options.onRedefined?.(changed);
     const position = applied.clone();
     position.advance(gtid);
     const behind = this.#behindAlone(transaction);

@@ -7,7 +7,7 @@ import { connect, rows } from '../support/query.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { selected } from '../support/selection.ts';
 
-const GATES = ['switch.hold', 'switch.released'] as const;
+const GATES = ['switch.hold', 'switch.fenced', 'switch.released'] as const;
 
 async function run(server: RunningServer, ...statements: string[]): Promise<void> {
   await using connection = await connect(server, 'shop');
