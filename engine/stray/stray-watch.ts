@@ -165,7 +165,9 @@ export class StrayWatch {
     while (!signal.aborted && !this.#isAtEnd) {
       try {
         // What a log has cannot be had from it for the asking: an alarm now and then, not ten in a second.
-        await this.#session(signal, () => void (isUnreadable || retry.reset()));
+        await this.#session(signal, () => {
+          if (!isUnreadable) retry.reset();
+        });
         isUnreadable = false;
       } catch (error) {
         if (signal.aborted || isAbort(error)) break;
