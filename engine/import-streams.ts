@@ -309,8 +309,8 @@ export class ImportStreams {
         isOwnImport: this.isOwnImportOn('source', { hasMoved: true }),
         loadTables: async () => {
           await using connection = await world.connect('source');
-          // Not by name: a stray DDL may have dropped one.
-          return (await inspectTables(connection, database, 'all')).filter(({ name }) => tables.includes(name));
+          // A stray DDL may have dropped one.
+          return await existingTables(connection, database, tables);
         },
         log: (level, message, details) => world.log(level, message, details),
         mayBegin: () => this.#events.mayBegin(),

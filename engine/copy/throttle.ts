@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { abortable } from '../../core/abort.ts';
 import type { CopyThrottle, ServerDefinition } from '../api.ts';
-import { errnoOf, ServerConnection } from '../server/connection.ts';
+import { ServerConnection } from '../server/connection.ts';
+import { replicaStatus } from '../server/replica-channels.ts';
 import { isTransient } from './is-transient.ts';
 
 const SAMPLE_MS = 1000;
-const SYNTAX_ERROR = 1064;
 
 export interface ThrottleOptions {
   /** The server that the copy reads from. */
@@ -102,13 +102,7 @@ async function historyLength(connection: ServerConnection): Promise<number> {
 
 /** Needs REPLICATION CLIENT. 0 for a server that is no replica, or one that does not know (its threads are stopped). */
 async function replicaLag(connection: ServerConnection): Promise<number> {
-  // MariaDB and MySQL before 8.0.22 know the old words only, MySQL 8.4 and later the new ones only.
-  const rows = await connection
-    .select<Record<string, string | null>>('SHOW REPLICA STATUS')
-    .catch(async (error: unknown) => {
-      if (errnoOf(error) !== SYNTAX_ERROR) throw error;
-      return await connection.select<Record<string, string | null>>('SHOW SLAVE STATUS');
-    });
+  const rows = await replicaStatus(connection);
   const lags = rows.map((row) => Number(row['Seconds_Behind_Source'] ?? row['Seconds_Behind_Master'] ?? 0));
   return Math.max(0, ...lags) * 1000;
 }

@@ -1,5 +1,7 @@
-import { errnoOf, textOf, type ServerConnection } from './connection.ts';
+import { errnoOf, textOf, type ServerConnection, type Value } from './connection.ts';
 import type { Flavor } from '../../core/gtid.ts';
+
+const SYNTAX_ERROR = 1064;
 
 /** What a server receives from another one. */
 export interface ReplicaChannel {
@@ -11,20 +13,27 @@ export interface ReplicaChannel {
 
 /** None where we may not know (REPLICATION CLIENT, which is a finding of its own). */
 export async function replicaChannels(connection: ServerConnection, flavor: Flavor): Promise<ReplicaChannel[]> {
-  const statements = flavor === 'mariadb' ? ['SHOW ALL SLAVES STATUS'] : ['SHOW REPLICA STATUS', 'SHOW SLAVE STATUS'];
-  for (const sql of statements) {
-    try {
-      return (await connection.named(sql)).map((row) => {
-        const value = (...names: string[]) => textOf(names.map((name) => row[name]).find((one) => one != null) ?? '');
-        return {
-          from: `${value('Source_Host', 'Master_Host')}:${value('Source_Port', 'Master_Port')}`,
-          isApplied: value('Replica_SQL_Running', 'Slave_SQL_Running') !== 'No',
-        };
-      });
-    } catch (error) {
-      // The other word.
-      if (errnoOf(error) === 0) throw error;
-    }
+  try {
+    const rows = await (flavor === 'mariadb' ? connection.named('SHOW ALL SLAVES STATUS') : replicaStatus(connection));
+    return rows.map((row) => {
+      const value = (...names: string[]) => textOf(names.map((name) => row[name]).find((one) => one != null) ?? '');
+      return {
+        from: `${value('Source_Host', 'Master_Host')}:${value('Source_Port', 'Master_Port')}`,
+        isApplied: value('Replica_SQL_Running', 'Slave_SQL_Running') !== 'No',
+      };
+    });
+  } catch (error) {
+    if (errnoOf(error) === 0) throw error;
+    return [];
   }
-  return [];
+}
+
+/** Needs REPLICATION CLIENT. MariaDB and MySQL before 8.0.22 know the old words only, MySQL 8.4 and later the new ones only. */
+export async function replicaStatus(connection: ServerConnection): Promise<Record<string, Value>[]> {
+  try {
+    return await connection.named('SHOW REPLICA STATUS');
+  } catch (error) {
+    if (errnoOf(error) !== SYNTAX_ERROR) throw error;
+    return await connection.named('SHOW SLAVE STATUS');
+  }
 }

@@ -1,6 +1,6 @@
 import type { Side } from '../../core/phase.ts';
 import { PreparedSchema } from '../ddl/prepared-schema.ts';
-import { inspectTables } from '../schema/inspect.ts';
+import { existingTables } from '../schema/existing-tables.ts';
 import type { ServerConnection } from '../server/connection.ts';
 import { executedPosition } from '../server/position.ts';
 import { createSidecar } from '../sidecar.ts';
@@ -48,7 +48,7 @@ export class StagedDefinitions {
     const { id, database, tables: names } = record.document;
     this.#redefinitions = streams.redefinitions;
     const position = (await executedPosition(this.#to, flavorOf(record.document, this.#side))).toString();
-    const tables = (await inspectTables(this.#to, database, 'all')).filter(({ name }) => names.includes(name));
+    const tables = await existingTables(this.#to, database, names);
     await new PreparedSchema(id).keep(this.#from, { tables, position });
     return names.filter((name) => !tables.some((table) => table.name === name));
   }
