@@ -42,6 +42,11 @@ export const DRAIN_POLICIES = ['abort', 'close-sessions'] as const;
 
 export const REVERSE_MODES = ['off', 'from_switch', 'always'] as const;
 export const USER_MODES = ['ignore', 'report', 'create'] as const;
+/** Longest wait for open transactions at a switch, ms. */
+const drainBudgetMs = z.int().min(100).max(60_000);
+/** Longest pause that an application may see at a switch, ms. */
+const pauseDeadlineMs = z.int().min(500).max(120_000);
+
 export const importOptionsSchema = z.strictObject({
   /** Add secondary indexes after the rows instead of before. */
   deferIndexes: z.boolean().default(true),
@@ -88,15 +93,13 @@ export const importOptionsSchema = z.strictObject({
    * those that are left log in within the pause.
    */
   prepareBudgetMs: z.int().min(1000).max(600_000).default(30_000),
-  /** Longest wait for open transactions at a switch, ms. */
-  drainBudgetMs: z.int().min(100).max(60_000).default(2000),
+  drainBudgetMs: drainBudgetMs.default(2000),
   /**
    * Sessions whose transaction outlasts that: `abort` gives the switch up after three attempts; `close-sessions` ends
    * them, with an error that says so, in the last one.
    */
   drainPolicy: z.enum(DRAIN_POLICIES).default('abort'),
-  /** Longest pause that an application may see at a switch, ms. */
-  pauseDeadlineMs: z.int().min(500).max(120_000).default(5000),
+  pauseDeadlineMs: pauseDeadlineMs.default(5000),
   /** A switch is refused while replication is further behind than this, ms. */
   maxLagMs: z.int().min(100).max(600_000).default(10_000),
 });
@@ -420,6 +423,9 @@ export const switchRequestSchema = z.strictObject({
   force: z.boolean().default(false),
   /** For this switch in place of the import's `drainPolicy`. */
   policy: z.enum(DRAIN_POLICIES).optional(),
+  /** For this switch in place of the import's. */
+  drainBudgetMs: drainBudgetMs.optional(),
+  pauseDeadlineMs: pauseDeadlineMs.optional(),
 });
 export type SwitchRequest = z.infer<typeof switchRequestSchema>;
 

@@ -120,14 +120,14 @@ ${rows.join('\n')}
 
 While another request runs, \`OPERATION_IN_PROGRESS\`; while the engine does not answer, \`ENGINE_UNAVAILABLE\`: the request is then
 not handed to it. Younger transactions, and statements that run on their own, which do not end within \`drainBudgetMs\` do not refuse a switch but undo it after
-three attempts (\`SWITCH_ROLLED_BACK\`, each session is named); with \`drainPolicy: close-sessions\`, or \`switch … --policy close-sessions\`, the sessions are ended in the last attempt,
+three attempts (\`SWITCH_ROLLED_BACK\`, each session is named); \`switch … --drain-budget-ms\` waits longer for them, once; with \`drainPolicy: close-sessions\`, or \`switch … --policy close-sessions\`, the sessions are ended in the last attempt,
 with an error that says so.
 
 Behind the fence the rows that were written last are compared as well, where the import is verified: a difference undoes the switch
 (\`SWITCH_ROLLED_BACK\`, because \`VERIFY_DIFFERENT\`), and so does DDL that came in the last moment, unless its table is compared anew within the same time.
 
 Warnings refuse nothing: writes over the replica endpoint are refused from this switch on (\`REPLICA_WRITES\`, [ADR 26](adr/0026-replica-traffic-does-not-write.md)), accounts that the other side lacks or has otherwise (\`USER_ABSENT\`, \`USER_DIFFERENT\`), a stale verification, obstacles to stronger fences, limits of the one taken, sessions through the
-proxy in schemas that do not move, and \`FENCE_PASSED_BY\`: an account with administrative privileges that the fence does not stop and that has
+proxy in schemas that do not move, a fence of triggers on so many tables that it may outlast the pause deadline (\`FENCE_SLOW\`: \`switch … --pause-deadline-ms\` gives this switch a longer one), and \`FENCE_PASSED_BY\`: an account with administrative privileges that the fence does not stop and that has
 grants or a direct session in the schema.
 `;
 }

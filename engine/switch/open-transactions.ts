@@ -19,7 +19,7 @@ export async function checkOpenTransactions(
   { refusals, warnings }: Pick<SwitchCheck, 'refusals' | 'warnings'>,
 ): Promise<void> {
   const { document } = record;
-  const { drainBudgetMs } = document.options;
+  const { drainBudgetMs } = plan;
   const hold = holdDuring(document, plan, await route.of(document.id));
   const oldMs = Math.max(OLD_MS_MIN, DRAINS_OLD * drainBudgetMs);
   // A proxy that does not answer is refused or warned of already, as one whose sessions are not known.
@@ -41,7 +41,7 @@ export async function checkOpenTransactions(
   refusals.push(
     refusal(
       'TRANSACTIONS_OPEN',
-      `a switch waits ${drainBudgetMs} ms for open transactions, and these are older than ${oldMs / 1000} s: ${named.slice(0, NAMES_MAX).join('; ')}${further}. End them, have the switch end their sessions (--policy close-sessions), or try it none the less (--force)`,
+      `a switch waits ${drainBudgetMs} ms for open transactions, and these are older than ${oldMs / 1000} s: ${named.slice(0, NAMES_MAX).join('; ')}${further}. End them, have the switch end their sessions (--policy close-sessions) or wait longer (--drain-budget-ms), or try it none the less (--force)`,
     ),
   );
 }

@@ -14,11 +14,10 @@ const LOOK_MS_MAX = 500;
  * drain waits for such a moment, too.
  */
 export async function checkPinned(
-  { fleet, record }: Pick<SwitchWorld, 'fleet' | 'record'>,
-  { to, drainPolicy }: SwitchPlan,
+  { fleet }: Pick<SwitchWorld, 'fleet'>,
+  { to, drainPolicy, drainBudgetMs }: SwitchPlan,
   pinned: readonly PinnedSession[],
 ): Promise<{ refusals: SwitchRefusal[]; warnings: string[] }> {
-  const { drainBudgetMs } = record.document.options;
   let stubborn = pinned;
   // Those that are to be closed in the end need not be waited for.
   const looks = drainPolicy === 'abort' ? LOOKS : 0;

@@ -20,6 +20,7 @@ import { forgetFence, isFenceStanding, lowerFence, persistFence, raiseFence } fr
 import { refusalOfPrepared, sidesWithoutPrepared } from './prepared-transactions.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
 import {
+  connectBeside,
   fenceContext,
   flavorOf,
   hasStreamBack,
@@ -29,6 +30,7 @@ import {
   phaseAfter,
   replicaSideAfter,
   standingAfter,
+  type SwitchPlan,
   type SwitchWorld,
 } from './switch-world.ts';
 
@@ -38,6 +40,17 @@ export interface SwitchConnections {
   to: ServerConnection;
   /** Where the fence goes up: for `lock_tables` one of its own, since locked tables are all that it can use. */
   fencing: ServerConnection;
+  /** More for the triggers of many tables. */
+  beside: readonly ServerConnection[];
+}
+
+type SwitchBudgets = Pick<SwitchPlan, 'drainBudgetMs' | 'pauseDeadlineMs'>;
+
+/** What a switch has, and a recovery has not. */
+interface SwitchMeans {
+  connections?: SwitchConnections;
+  definitions?: StagedDefinitions | undefined;
+  budgets?: SwitchBudgets;
 }
 
 /** On the way back everybody waits: a server that does not answer is given up soon. */
@@ -57,6 +70,7 @@ export class SwitchEffects {
   readonly #from: Side;
   readonly #connections: SwitchConnections | undefined;
   readonly #definitions: StagedDefinitions | undefined;
+  readonly #budgets: SwitchBudgets;
   #epoch: number;
   /** As of that epoch. */
   #hold: Hold = 'none';
@@ -80,20 +94,21 @@ export class SwitchEffects {
   constructor(
     world: SwitchWorld,
     intent: SwitchIntent,
-    { connections, definitions }: { connections?: SwitchConnections; definitions?: StagedDefinitions | undefined } = {},
+    { connections, definitions, budgets = world.record.document.options }: SwitchMeans = {},
   ) {
     this.#world = world;
     this.#intent = intent;
     this.#from = otherSide(intent.to);
     this.#connections = connections;
     this.#definitions = definitions;
+    this.#budgets = budgets;
     this.#epoch = intent.epoch;
   }
 
   async perform(step: Step, attempt: number): Promise<SwitchEvent> {
     const { record, route, fleet, streams } = this.#world;
     const { kind, to } = this.#intent;
-    const { drainBudgetMs } = record.document.options;
+    const { drainBudgetMs } = this;
     switch (step) {
       case 'intent':
         await this.#storeIntent();
@@ -199,6 +214,10 @@ export class SwitchEffects {
     }
   }
 
+  get drainBudgetMs(): number {
+    return this.#budgets.drainBudgetMs;
+  }
+
   /** As far as is known. */
   get isHeld(): boolean {
     return this.#hold !== 'none';
@@ -249,7 +268,7 @@ export class SwitchEffects {
 
   async #beginHold(): Promise<void> {
     const { record, route } = this.#world;
-    const { pauseDeadlineMs, drainBudgetMs } = record.document.options;
+    const { pauseDeadlineMs, drainBudgetMs } = this.#budgets;
     const hold = holdDuring(record.document, this.#intent, await route.of(record.document.id));
     const pauseMs = Math.max(pauseDeadlineMs, drainBudgetMs);
     this.heldAtMs = systemClock.monotonicMs();
@@ -262,7 +281,9 @@ export class SwitchEffects {
     const { fence, fencedAccounts } = this.#intent;
     // Proxies have confirmed that they keep still, and may have to give their sessions back on a rollback.
     const spared = fence === 'accounts' ? await proxiedIds(this.#world, this.#intent) : new Set<number>();
-    await raiseFence(fence, { ...this.#context(this.#from, this.#open.fencing), accounts: fencedAccounts, spared });
+    const { fencing, beside } = this.#open;
+    const context = this.#context(this.#from, fencing);
+    await raiseFence(fence, { ...context, beside, accounts: fencedAccounts, spared });
   }
 
   async #catchUp(): Promise<void> {
@@ -354,7 +375,7 @@ export class SwitchEffects {
   async #endStatements(): Promise<void> {
     const { threads } = this.#intent;
     if (this.#connections !== undefined)
-      for (const connection of Object.values<ServerConnection>({ ...this.#connections })) connection.destroy();
+      for (const connection of Object.values(this.#connections).flat()) connection.destroy();
     // One server that does not answer is no reason to leave what waits on the other.
     const ends = await Promise.allSettled(
       SIDES.map((side) => this.#briefly(side, (connection) => endStatements(connection, threads[side]))),
@@ -364,13 +385,14 @@ export class SwitchEffects {
 
   async #lower(side: Side, kind: SwitchIntent['fence'], accounts: SwitchIntent['fencedAccounts']): Promise<void> {
     if (kind === 'none' || this.#intent.kind === 'replicas') return;
-    const lower = async (connection: ServerConnection) =>
-      await lowerFence(kind, { ...this.#context(side, connection), accounts });
+    const lower = async (connection: ServerConnection, beside: readonly ServerConnection[] = []) =>
+      await lowerFence(kind, { ...this.#context(side, connection), beside, accounts });
     if (kind !== 'triggers') return await this.#briefly(side, lower);
     // Of hundreds of tables it takes more than a moment: as long as the server answers, since their writes are refused until then.
     const patience = { connectTimeoutMs: UNDO_CONNECT_MS, silenceMs: UNDO_SILENCE_MS };
-    await using connection = await this.#world.connect(side, patience);
-    await lower(connection);
+    await using stack = new AsyncDisposableStack();
+    const connection = stack.use(await this.#world.connect(side, patience));
+    await lower(connection, await connectBeside(this.#world, side, { kind, stack, options: patience }));
   }
 
   async #clearIntent(): Promise<void> {

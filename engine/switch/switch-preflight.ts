@@ -36,6 +36,9 @@ export interface SwitchCheck {
   warnings: string[];
 }
 
+/** The triggers of one table, on an idle server and on a busy one. */
+const FENCE_TABLE_MS = [4, 15];
+
 const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] }> = {
   replicas: { forth: ['running', 'verified_data'], back: ['switched_replicas'] },
   primaries: { forth: ['running', 'verified_data', 'switched_replicas'], back: ['switched_primaries'] },
@@ -44,7 +47,7 @@ const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] 
 /** Step 0: everything that can be known or done without a pause. Collects every reason at once, also where a server does not answer. */
 export async function checkSwitch(
   switchWorld: SwitchWorld,
-  { kind, back, policy, force }: SwitchRequest,
+  { kind, back, policy, force, ...budgets }: SwitchRequest,
 ): Promise<SwitchCheck> {
   const servers = new AskedServers(switchWorld);
   const { world } = servers;
@@ -59,13 +62,15 @@ export async function checkSwitch(
       },
     );
   }
-  const drainPolicy = policy ?? document.options.drainPolicy;
+  const { drainPolicy, drainBudgetMs, pauseDeadlineMs } = document.options;
   const plan: SwitchPlan = {
     kind,
     to: back ? 'source' : 'target',
     fence: 'none',
     accounts: [],
-    drainPolicy,
+    drainPolicy: policy ?? drainPolicy,
+    drainBudgetMs: budgets.drainBudgetMs ?? drainBudgetMs,
+    pauseDeadlineMs: budgets.pauseDeadlineMs ?? pauseDeadlineMs,
     isVerified: false,
     forced: [],
   };
@@ -210,6 +215,7 @@ async function checkFence(
   );
   plan.fence = kind;
   plan.accounts = accounts;
+  warnings.push(...slowFence(kind, document.tables.length, plan));
   warnings.push(...passedBy({ kind, known, direct, own: connection.server.user, database: document.database }));
   if (possible) {
     warnings.push(...notes.map((note) => `fence on the ${from}: ${note}`));
@@ -221,6 +227,15 @@ async function checkFence(
       ),
     );
   }
+}
+
+/** Said beforehand: at the deadline it is given up, and traffic has been held for nothing. */
+function slowFence(kind: FenceKind, tables: number, { pauseDeadlineMs }: SwitchPlan): string[] {
+  const [fastMs, slowMs] = FENCE_TABLE_MS.map((ms) => ms * tables) as [number, number];
+  if (kind !== 'triggers' || slowMs < pauseDeadlineMs / 2) return [];
+  return [
+    `FENCE_SLOW: triggers are created on ${tables} tables within the pause, which takes ${fastMs / 1000} to ${slowMs / 1000} s by the server and its load; at ${pauseDeadlineMs / 1000} s (pauseDeadlineMs) the switch is given up. Traffic is held as long`,
+  ];
 }
 
 /** Accounts that the fence does not stop, and that have to do with the schema: administrators at large are not named. */

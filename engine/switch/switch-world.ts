@@ -11,7 +11,7 @@ import type { Route } from '../route.ts';
 import type { VerificationAtSwitch } from '../verification/verification-at-switch.ts';
 import type { OpenOptions, ServerConnection } from '../server/connection.ts';
 import type { AccountName } from './accounts.ts';
-import type { FenceContext, FenceKind } from './fence.ts';
+import { connectionsBeside, type FenceContext, type FenceKind } from './fence.ts';
 
 /** What a switch acts upon. */
 export interface SwitchWorld {
@@ -35,6 +35,8 @@ export interface SwitchPlan {
   accounts: AccountName[];
   /** What happens to sessions that do not let go. */
   drainPolicy: ImportOptions['drainPolicy'];
+  drainBudgetMs: number;
+  pauseDeadlineMs: number;
   /** The rows were said to be equal: they are at the decision, or it does not come to it. */
   isVerified: boolean;
   /** Codes of the refusals that it goes on over. */
@@ -58,6 +60,17 @@ export function fenceContext(document: ImportDocument, side: Side, connection: S
     tables: document.tables,
     accounts: [],
   };
+}
+
+/** As far as the server has room for them: the one does it alone too. They end with `stack`. */
+export async function connectBeside(
+  world: SwitchWorld,
+  side: Side,
+  { kind, stack, options }: { kind: FenceKind; stack: AsyncDisposableStack; options?: OpenOptions },
+): Promise<ServerConnection[]> {
+  const count = connectionsBeside(kind, world.record.document.tables);
+  const opened = await Promise.allSettled(Array.from({ length: count }, () => world.connect(side, options)));
+  return opened.flatMap((one) => (one.status === 'fulfilled' ? [stack.use(one.value)] : []));
 }
 
 export function objectPlace({ database, tables }: ImportDocument, connection: ServerConnection): ObjectPlace {

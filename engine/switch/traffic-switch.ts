@@ -13,7 +13,7 @@ import { SwitchEffects } from './switch-effects.ts';
 import { writeBackPassed } from '../write-back/settle-write-back.ts';
 import { StagedDefinitions } from './staged-definitions.ts';
 import { stageObjects } from './stage-objects.ts';
-import type { SwitchPlan, SwitchWorld } from './switch-world.ts';
+import { connectBeside, type SwitchPlan, type SwitchWorld } from './switch-world.ts';
 
 const HOLD_ATTEMPTS = 3;
 /** Failures on the way back or behind the decision; each is tried again, but not for ever where nobody waits for it. */
@@ -90,7 +90,9 @@ export class TrafficSwitch {
     const definitions = kind === 'primaries' ? new StagedDefinitions(world, to, { from, to: target }) : undefined;
     await definitions?.stage();
     if (kind === 'primaries' && to === 'target') await writeBackPassed(world, target);
-    const fromThreads = [from.threadId, ...(locker === undefined ? [] : [locker.threadId])];
+    await using stack = new AsyncDisposableStack();
+    const beside = await connectBeside(world, side, { kind: fence, stack });
+    const fromThreads = [from, ...(locker === undefined ? [] : [locker]), ...beside].map(({ threadId }) => threadId);
     const intent: SwitchIntent = {
       switchId: randomUUID(),
       kind,
@@ -106,9 +108,10 @@ export class TrafficSwitch {
       forced,
       startedAtMs: Date.now(),
     };
-    const connections = { from, to: target, fencing: locker ?? from };
-    const effects = new SwitchEffects(world, intent, { connections, definitions });
-    const { drainPolicy } = plan;
+    const connections = { from, to: target, fencing: locker ?? from, beside };
+    const { drainPolicy, drainBudgetMs, pauseDeadlineMs } = plan;
+    const budgets = { drainBudgetMs, pauseDeadlineMs };
+    const effects = new SwitchEffects(world, intent, { connections, definitions, budgets });
     const running = new TrafficSwitch(world, intent, { effects, drainPolicy });
     const end = await running.#run();
     if (end === 'undone') throw running.#rolledBack();
@@ -203,8 +206,7 @@ export class TrafficSwitch {
   }
 
   #undrained(): AppError {
-    const { undrained, silentProxies } = this.#effects;
-    const { drainBudgetMs } = this.#world.record.document.options;
+    const { undrained, silentProxies, drainBudgetMs } = this.#effects;
     if (undrained.length === 0 && silentProxies > 0)
       return new AppError('SWITCH_ROLLED_BACK', `${silentProxies} proxies did not answer within ${drainBudgetMs} ms`);
     const names = this.#effects.undrainedNames().join('; ');

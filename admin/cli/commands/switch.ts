@@ -3,6 +3,7 @@ import { DRAIN_POLICIES, type SwitchReport, type SwitchRequest } from '../../../
 import { apiCommand, withApi } from '../api-command.ts';
 import { refusalLines, ReportedFailure } from '../failure.ts';
 import { formatDuration } from '../format.ts';
+import { integerOption } from '../integer-option.ts';
 
 const DESCRIPTIONS: Record<SwitchRequest['kind'], string> = {
   replicas: 'switch replica traffic to the target',
@@ -21,14 +22,27 @@ export function addSwitch(program: Command): void {
           DRAIN_POLICIES,
         ),
       )
+      .option(
+        '--drain-budget-ms <ms>',
+        "longest wait for open transactions (the import's drainBudgetMs)",
+        integerOption,
+      )
+      .option('--pause-deadline-ms <ms>', "longest pause (the import's pauseDeadlineMs)", integerOption)
       .action(
         async (
           id: string,
-          { back = false, dryRun = false, force = false, policy }: Partial<SwitchRequest>,
+          {
+            back = false,
+            dryRun = false,
+            force = false,
+            policy,
+            drainBudgetMs,
+            pauseDeadlineMs,
+          }: Partial<SwitchRequest>,
           command: Command,
         ) =>
           withApi(command, async ({ client, output }) => {
-            const chosen = policy === undefined ? {} : { policy };
+            const chosen = { policy, drainBudgetMs, pauseDeadlineMs };
             const report = await client.switchTraffic(id, { kind, back, dryRun, force, ...chosen });
             output.result(report, () => reportText(report, { kind, back, dryRun }));
             if (report.refusals.length === 0) return;
