@@ -174,3 +174,10 @@ export function withParameterTypes(payload: Buffer, boundFlagOffset: number, typ
 export function prepareCommand(text: Buffer): Buffer {
   return Buffer.concat([Buffer.of(COMMAND.STMT_PREPARE), text]);
 }
+
+export function closeCommand(statementId: number): Buffer {
+  const command = Buffer.alloc(5);
+  command.writeUInt8(COMMAND.STMT_CLOSE);
+  command.writeUInt32LE(statementId, 1);
+  return command;
+}

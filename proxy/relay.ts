@@ -181,6 +181,7 @@ export class Relay {
 
   #onClientDrain = (): void => {
     if (this.#owner.isRelaying()) this.#backend.socket.resume();
+    this.pump();
   };
 
   #onClientClosed = (): void => {
@@ -224,7 +225,8 @@ export class Relay {
       this.#toBackend(this.#input.takeLent());
       return true;
     }
-    if (this.#tracker.isBusy) return false;
+    // Also what the proxy answers itself waits until the client takes it.
+    if (this.#tracker.isBusy || this.client.writableNeedDrain) return false;
     const command = this.#input.peekCommand();
     if (command === undefined) {
       // The rest of a large one is read when it may go on.
@@ -301,7 +303,8 @@ export class Relay {
   #updateReading(): void {
     const isRelaying = this.#owner.isRelaying();
     const isBlocked = isRelaying && this.#backend.socket.writableNeedDrain;
-    if (isBlocked || (this.#isAhead && (!isRelaying || this.#tracker.isBusy))) this.client.pause();
+    const isWaiting = !isRelaying || this.#tracker.isBusy || this.client.writableNeedDrain;
+    if (isBlocked || (this.#isAhead && isWaiting)) this.client.pause();
     else if (this.client.isPaused()) this.client.resume();
   }
 }

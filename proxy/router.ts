@@ -35,7 +35,7 @@ export class Router {
   #routes: Record<Role, RoleRoute> = { primary: NO_ROUTE, replica: NO_ROUTE };
   #releasedEpoch = -1;
   #deadlineTimer: NodeJS.Timeout | undefined;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor({ clock = systemClock, onChange }: { clock?: Clock; onChange: () => void }) {
     this.#clock = clock;
@@ -86,8 +86,9 @@ export class Router {
   async destination(role: Role, signal?: AbortSignal): Promise<Destination | null> {
     while (this.#routes[role].held) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await (signal === undefined ? promise : abortable(promise, signal));
+      this.#waiting.add(resolve);
+      // A hold may be long, and many give up in it.
+      await (signal === undefined ? promise : abortable(promise, signal)).finally(() => this.#waiting.delete(resolve));
     }
     return this.#routes[role].destination;
   }
@@ -109,11 +110,7 @@ export class Router {
     }
     this.#armDeadline(record);
     this.#onChange();
-    if (this.heldRoles().length < ROLES.length) {
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const wake of waiting) wake();
-    }
+    if (this.heldRoles().length < ROLES.length) for (const wake of this.#waiting) wake();
   }
 
   #armDeadline(armed: RoutingRecord): void {

@@ -5,6 +5,7 @@ import type { BackendConnection, Destination, LoginProfile } from './backend-con
 import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
 import type { CredentialCache } from './credentials.ts';
 import { openBackend } from './session-carrier.ts';
+import { LoginGate } from './login-gate.ts';
 import type { SessionContext } from './session.ts';
 
 export interface ServerLoginsOptions {
@@ -15,6 +16,9 @@ export interface ServerLoginsOptions {
 }
 
 export const ACCESS_DENIED = 1045;
+
+/** Those who came in a hold all go on at its end. */
+const AFTER_HOLD = new LoginGate(32);
 
 /** Logs in on the server that serves a role now, in the name of a client that waits for it. */
 export class ServerLogins {
@@ -29,8 +33,26 @@ export class ServerLogins {
     role: Role,
     { client, profile, database }: { client: Duplex; profile: LoginProfile; database: Buffer | null },
   ): Promise<BackendConnection> {
+    const { router } = this.#options.context;
+    if (!router.route(role).held) return this.#logInNow(router.route(role).destination, profile, database);
+    for (;;) {
+      await this.#untilReleased(role, client);
+      const backend = await AFTER_HOLD.run(async () => {
+        this.#options.closing.throwIfAborted();
+        if (client.destroyed) throw new ClientError(CLIENT_ERROR.badHandshake());
+        const { held, destination } = router.route(role);
+        return held ? null : this.#logInNow(destination, profile, database);
+      });
+      if (backend !== null) return backend;
+    }
+  }
+
+  async #logInNow(
+    destination: Destination | null,
+    profile: LoginProfile,
+    database: Buffer | null,
+  ): Promise<BackendConnection> {
     const { cache } = this.#options;
-    const destination = await this.#whereTo(role, client);
     if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
     try {
       const backend = await openBackend(destination, profile, database);
@@ -42,11 +64,10 @@ export class ServerLogins {
     }
   }
 
-  /** Waits for the end of a hold, while the client does, and not longer than a hold may last before the fence (I6). */
-  async #whereTo(role: Role, client: Duplex): Promise<Destination | null> {
+  /** While the client waits, and not longer than a hold may last before the fence (I6). */
+  async #untilReleased(role: Role, client: Duplex): Promise<void> {
     const { closing, context } = this.#options;
     const { router, holdTimeoutMs } = context;
-    if (!router.route(role).held) return router.route(role).destination;
     const giveUp = new AbortController();
     const onClosed = () => giveUp.abort(new ClientError(CLIENT_ERROR.badHandshake()));
     const onTimeout = () => {
@@ -55,7 +76,7 @@ export class ServerLogins {
     client.once('close', onClosed);
     const timer = setTimeout(onTimeout, holdTimeoutMs);
     try {
-      return await router.destination(role, AbortSignal.any([giveUp.signal, closing]));
+      await router.destination(role, AbortSignal.any([giveUp.signal, closing]));
     } finally {
       clearTimeout(timer);
       client.off('close', onClosed);

@@ -1,11 +1,12 @@
 import type { Role } from '../core/routing-record.ts';
+import { framePacket } from '../core/wire/packet.ts';
 import { requireSuccess, runCommands } from './backend-commands.ts';
 import { catchUp, sayListAgain } from './catch-up.ts';
 import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError } from './client-error.ts';
 import type { Errand } from './command-decision.ts';
 import { CommandTracker, type CommandTrackerOptions } from './command-tracker.ts';
-import { PreparedStatements } from './prepared-statements.ts';
+import { closeCommand, PreparedStatements } from './prepared-statements.ts';
 import { readOnlyCommands } from './restore-commands.ts';
 import {
   HANDSHAKE_COLLATION_MAX,
@@ -17,6 +18,7 @@ import {
 } from './session-carrier.ts';
 import { SessionLuggage } from './session-luggage.ts';
 import { SessionState } from './session-state.ts';
+import { sendBytes } from './wire-socket.ts';
 
 export interface SessionLoginOptions {
   backend: BackendConnection;
@@ -133,12 +135,14 @@ export class SessionLogin {
     return restored;
   }
 
-  /** Goes on with another connection. */
+  /** Goes on with another connection. What was prepared there ahead, and is closed by now, is closed there too. */
   rebind({ connection, statementIds, missingTexts }: RestoredConnection): void {
     this.backend = connection;
     this.state.refusesWrites = false;
     noteServer(this.state, connection);
     this.state.diagnostics.onOverwritten();
+    for (const [clientId, id] of statementIds)
+      if (this.statements.get(clientId) === undefined) sendBytes(connection.socket, framePacket(closeCommand(id), 0));
     this.statements.rebind(statementIds);
     this.state.onMoved(missingTexts);
   }

@@ -139,15 +139,22 @@ describe('what moves with a session', () => {
     await using connection = await client(proxy.port);
     const first = await connection.prepare('SELECT ? AS a, ? AS b, (SELECT name FROM whoami) AS name');
     const closed = await connection.prepare('SELECT 1');
+    const closedLater = await connection.prepare('SELECT 2');
     await closed.close();
     expect((await first.execute([1, 'x']))[0]).toEqual([{ a: 1, b: 'x', name: 'source' }]);
     await connection.query('USE other');
     const second = await connection.prepare('SELECT name FROM whoami WHERE ? = 1');
-    await proxy.switchTo('target');
+    await proxy.prepare('primary', 'target');
+    await closedLater.close();
+    await proxy.switchTo('target', { prepare: false });
     expect((await second.execute([1]))[0]).toEqual([{ name: 'other target' }]);
     expect((await first.execute([null, 'y']))[0]).toEqual([{ a: null, b: 'y', name: 'target' }]);
     const third = await connection.prepare('SELECT 3 AS three');
     expect((await third.execute([]))[0]).toEqual([{ three: 3 }]);
+    await using root = await direct(target);
+    await expect
+      .poll(async () => rowsOf(root, `SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'`))
+      .toMatchObject([{ Value: '3' }]);
     await proxy.switchTo('source', { prepare: false });
     expect((await first.execute([2, 'z']))[0]).toEqual([{ a: 2, b: 'z', name: 'source' }]);
     expect((await third.execute([]))[0]).toEqual([{ three: 3 }]);

@@ -3,6 +3,7 @@ import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunningServer } from '../../servers/running-server.ts';
 import { startServer } from '../../servers/start-server.ts';
+import { COMMAND } from '../../core/wire/command.ts';
 import { framePacket } from '../../core/wire/packet.ts';
 import { OtherMachine } from '../support/other-machine.ts';
 import { client, createAppSchema, direct, errorOf, rowsOf } from '../support/proxy-clients.ts';
@@ -100,6 +101,25 @@ test('a client that takes nothing is cut off, unless its session asked for more 
   for (const connection of [stuck, patient]) socketOf(connection).resume();
   expect((await whole).map(({ x }) => String(x).length)).toEqual(Array(60).fill(1_000_000));
   expect((await cut).message).toMatch(/closed|ECONNRESET|lost/i);
+});
+
+test('a client that takes nothing of what the proxy itself answers is not listened to any more, and cut off', async () => {
+  await using proxy = await ProxyHarness.start({
+    source: server,
+    target: server,
+    proxy: { clientStallTimeoutMs: 500 },
+  });
+  await using stuck = await client(proxy.port);
+  const count = 300_000;
+  const command = framePacket(Buffer.concat([Buffer.of(COMMAND.INIT_DB), Buffer.from('app@replica')]), 0);
+  socketOf(stuck).pause();
+  socketOf(stuck).write(Buffer.alloc(count * command.length, command));
+  await expect.poll(async () => proxy.sessions(), { timeout: 20_000 }).toEqual([]);
+  const metrics = await proxy.metrics();
+  expect(metrics).toMatch(refused('slow reader'));
+  const [, answered] = /reason="unsupported command"\} (\d+)/.exec(metrics) ?? [];
+  // As many as the kernel has taken the answers of.
+  expect(Number(answered)).toBeLessThan(count);
 });
 
 test('a client that vanishes without a word: its session ends, and what it had locked is free', async ({ skip }) => {
