@@ -211,6 +211,8 @@ export class ImportRequests {
     if (!('cancel' in TRANSITIONS[origin])) nextPhase(origin, 'cancel');
     return await this.#runner.exclusively('cancelling', async () => {
       const phase = nextPhase(world.record.document.phase, 'cancel');
+      // Before another one takes its place: nobody would take it from the primary any more.
+      await removeLeftFence(this.#runner.switchWorld);
       await this.#runner.stop();
       // Of a switch back: with the import its reason is gone, and no later import could tell whose it was.
       const { fence } = world.record.document;

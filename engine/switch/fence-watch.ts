@@ -88,7 +88,8 @@ export class FenceWatch {
     const { leftFence } = this.#world.record.document;
     if (leftFence === null) return;
     await this.#world.marker.settled([leftFence.side]);
-    await removeLeftFence(this.#world);
+    // Nobody waits for it: every table that is free goes.
+    await removeLeftFence(this.#world, { heldMax: Infinity, signal: this.#controller.signal });
   }
 
   /** With the other checks, or as soon as a server is back: what the server refuses is not asked of it all the time. */
@@ -150,17 +151,16 @@ export class FenceWatch {
 }
 
 /** Takes away a fence that should be gone, where one is noted. Rejects when its server cannot be asked. */
-export async function removeLeftFence({
-  record,
-  connect,
-  log,
-}: Pick<SwitchWorld, 'record' | 'connect' | 'log'>): Promise<void> {
+export async function removeLeftFence(
+  { record, connect, log }: Pick<SwitchWorld, 'record' | 'connect' | 'log'>,
+  more: Pick<FenceContext, 'heldMax' | 'signal'> = {},
+): Promise<void> {
   const { leftFence } = record.document;
   if (leftFence === null) return;
   const { side, kind, accounts, threads } = leftFence;
   await using connection = await connect(side);
   await endStatements(connection, threads);
-  const context = { ...fenceContext(record.document, side, connection), accounts };
+  const context = { ...fenceContext(record.document, side, connection), accounts, ...more };
   await forgetFence(kind, context);
   await record.update(() => ({ leftFence: null }));
   log('info', `the fence (${kind}) that was left on the ${side} is taken away`);

@@ -31,6 +31,10 @@ export interface FenceContext {
   accounts: readonly AccountName[];
   /** Connections that may stay although their account is locked: held by proxies, which know what they may do with them. */
   spared?: ReadonlySet<number>;
+  /** Of a fence of triggers: in how many more tables than are free it waits in vain before it leaves the rest. */
+  heldMax?: number;
+  /** Ends that between two tables. */
+  signal?: AbortSignal;
 }
 
 /** Of triggers on many tables a server makes twice to three times as many in a second over four connections as over one, and not more over eight. */
@@ -50,6 +54,8 @@ export const FENCE_TRIGGER_PREFIX = '_switchyard_fence_';
 const LOCK_WAIT_S = 2;
 /** On the wait for one table whose fence goes: whoever reads it waits behind us meanwhile. */
 const UNLOCK_WAIT_S = 1;
+/** `heldMax` where somebody waits, traffic above all: a backup holds every table of the server. */
+const HELD_MAX = 5;
 export const LOCK_WAIT_TIMEOUT = 1205;
 const ENDING_POLL_MS = 20;
 const UNKNOWN_USER = [1396, 1133];
@@ -250,14 +256,21 @@ async function renewTriggers(context: FenceContext): Promise<void> {
 
 /** A transaction that holds one table (a report, an XA transaction that is prepared) leaves the others free. Rejects where there was one. */
 async function dropWhereFree(context: FenceContext, triggers: FenceTrigger[]): Promise<void> {
-  let held: unknown;
+  const { heldMax = HELD_MAX, signal } = context;
+  const held: unknown[] = [];
+  let free = 0;
   await forEachTable(context, triggers, async (connection, ofTable) => {
-    await dropTriggers(context, connection, ofTable).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    try {
+      await dropTriggers(context, connection, ofTable);
+      free += 1;
+    } catch (error) {
       if (errnoOf(error) !== LOCK_WAIT_TIMEOUT) throw error;
-      held ??= error;
-    });
+      held.push(error);
+      if (held.length >= free + heldMax) throw error;
+    }
   });
-  if (held !== undefined) throw held;
+  if (held.length > 0) throw held[0];
 }
 
 async function dropTriggers(

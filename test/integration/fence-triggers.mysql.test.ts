@@ -66,5 +66,20 @@ test.each(selected(['mysql-9.7', 'mariadb-10.11'] as const, ['mariadb-11.8'] as 
     await connection.write('RENAME TABLE fenced.b TO fenced.c');
     await lowerFence('triggers', of('b', 'c'));
     expect(await triggers()).toEqual([{ name: 'theirs', tableName: 'c' }]);
+
+    // A backup holds them all: whoever waits for the fence does not wait for each of them.
+    const tables = Array.from({ length: 7 }, (_, index) => `t${index}`);
+    for (const name of tables) await connection.write(`CREATE TABLE fenced.${name} (id INT PRIMARY KEY)`);
+    await raiseFence('triggers', of(...tables));
+    await using backup = await ServerConnection.open(definitionOf(server));
+    await backup.write('FLUSH TABLES WITH READ LOCK');
+    const attempts = async () =>
+      Number(textOf((await connection.rows("SHOW STATUS LIKE 'Com_drop_trigger'"))[0]?.[1] ?? ''));
+    const attemptsBefore = await attempts();
+    await expect(lowerFence('triggers', of(...tables))).rejects.toMatchObject({ details: { errno: 1205 } });
+    expect((await attempts()) - attemptsBefore).toBe(5);
+    await backup.write('UNLOCK TABLES');
+    await lowerFence('triggers', of(...tables));
+    expect(await triggers()).toHaveLength(1);
   },
 );

@@ -88,6 +88,9 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8'] as const))(
         ({ message }: Error) => message,
       );
     expect(await writing()).toContain('has moved');
+    // The fence of the target would be noted in the place of this one, which nobody took away then.
+    await expect(client.cancelImport(IMPORT)).rejects.toMatchObject({ code: 'SERVER_ERROR' });
+    expect(await client.doctor(IMPORT)).toMatchObject({ leftFence: { side: 'source' } });
     await report.query('COMMIT');
     await expect.poll(writing, POLL).toBe('');
     // Without the table that is gone from where everything comes from.
