@@ -46,8 +46,10 @@ export async function tablesAt(beginning: Beginning): Promise<Table[]> {
 
 /** Of another log, or one that is gone: they are not known to be. */
 async function areOfBeginning({ tables, position }: PreparedDefinitions, beginning: Beginning): Promise<boolean> {
-  const { origin, flavor, from: until, tableNames } = beginning;
-  const from = parsePosition(flavor, position);
+  const { origin, flavor, from: begin, tableNames } = beginning;
+  const readAt = parsePosition(flavor, position);
+  // The row of a write-back (ADR 19), from which the stream goes on, may be of a time before they were read.
+  const [from, until] = begin.covers(readAt) ? [readAt, begin] : [begin, readAt];
   if (!until.covers(from)) return false;
   // Also of those that were not there: one that was made meanwhile is.
   const names = [...tableNames, ...tables.map(({ name }) => name)];

@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MysqlGtidSet } from '../../core/gtid-mysql.ts';
 import { parsePosition, type StreamPosition } from '../../core/gtid.ts';
+import { tablesAt } from '../../engine/ddl/tables-at.ts';
+import { inspectTables } from '../../engine/schema/inspect.ts';
 import { plainJson } from '../../engine/schema/json-value.ts';
 import { bytesOf, ServerConnection } from '../../engine/server/connection.ts';
 import { createSidecar, ProgressRow } from '../../engine/sidecar.ts';
@@ -982,5 +984,34 @@ describe.each(['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] as const)('stream o
     });
     expect(changesOf(transactions)).toEqual(['+1:a', '+2:b', '+3:c']);
     expect(transactions[1]?.gtid).toMatch(/^5-/);
+  });
+
+  it('the tables as they were where a stream begins: read before it or behind it, without DDL between', async () => {
+    const { schema: database } = fixture;
+    await fixture.run('CREATE TABLE pairs (id INT PRIMARY KEY, a INT, b INT)');
+    const before = await fixture.position();
+    await fixture.run('INSERT INTO pairs VALUES (1, 10, 20)');
+    await fixture.inspect();
+    const prepared = { tables: fixture.tables, position: (await fixture.position()).toString() };
+    await fixture.run('INSERT INTO pairs VALUES (2, 10, 20)');
+    const behind = await fixture.position();
+    await fixture.run('ALTER TABLE pairs MODIFY a INT AFTER b');
+    const origin = definitionOf(server);
+    const beginning = {
+      origin,
+      flavor: family,
+      database,
+      allTables: false,
+      prepared,
+      loadTables: async () => inspectTables(fixture.connection, database, ['pairs']),
+      tableNames: ['pairs'],
+      signal: AbortSignal.timeout(30_000),
+    };
+    // Before: as the row of a write-back.
+    for (const from of [before, behind]) expect(await tablesAt({ ...beginning, from })).toEqual(fixture.tables);
+    const error = await tablesAt({ ...beginning, from: before, prepared: undefined }).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({ code: 'STREAM_SCHEMA_CHANGED' });
+    const changed = await tablesAt({ ...beginning, from: await fixture.position() });
+    expect(changed[0]?.columns.map(({ name }) => name)).toEqual(['id', 'b', 'a']);
   });
 });
