@@ -19,7 +19,7 @@ export class LagHistory {
   readonly #samples = new Map<string, Sample[]>();
   readonly #now: () => number;
 
-  constructor(now: () => number = Date.now) {
+  constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 

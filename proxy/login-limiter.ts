@@ -22,11 +22,11 @@ export class LoginLimiter {
 
   isBlocked(address: string): boolean {
     const known = this.#failures.get(address);
-    return known !== undefined && known.count >= this.#max && this.#clock.nowMs() - known.sinceMs < WINDOW_MS;
+    return known !== undefined && known.count >= this.#max && this.#clock.monotonicMs() - known.sinceMs < WINDOW_MS;
   }
 
   onFailed(address: string): void {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.monotonicMs();
     const known = this.#failures.get(address);
     const isRecent = known !== undefined && nowMs - known.sinceMs < WINDOW_MS;
     this.#failures.delete(address);
