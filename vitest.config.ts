@@ -26,7 +26,7 @@ const selected = [
 export default defineConfig({
   test: {
     pool: 'forks',
-    env: { NODE_COMPILE_CACHE: COMPILE_CACHE },
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, SWITCHYARD_SERVERS_LIGHT: 'yes' },
     // A condition that is waited for is not a measurement: a loaded machine may take its time.
     expect: { poll: { timeout: 10_000 } },
     reporters: ['default', './test/support/closing-line-reporter.ts'],

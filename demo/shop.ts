@@ -24,11 +24,13 @@ async function fill(connection: Connection, table: ShopTable, size: ShopSize): P
   const count = table.rows(size);
   for (let first = 0; first < count; first += ROWS_PER_STATEMENT) {
     const inStatement = Math.min(ROWS_PER_STATEMENT, count - first);
+    // As many digits as its numbers have: all combinations are made before they are cut off.
+    const places = Array.from({ length: String(inStatement - 1).length }, (_, place) => place);
     await connection.query(
       `INSERT INTO ${table.name} (${table.columns})
        SELECT ${table.values(size)} FROM (
-         SELECT ${first} + 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS n
-         FROM ${['a', 'b', 'c', 'e', 'f'].map((alias) => `(${DIGITS}) ${alias}`).join(', ')}
+         SELECT ${first} + 1 + ${places.map((place) => `${10 ** place} * d${place}.d`).join(' + ')} AS n
+         FROM ${places.map((place) => `(${DIGITS}) d${place}`).join(', ')}
        ) numbers WHERE n <= ${first + inStatement} ORDER BY n`,
     );
   }

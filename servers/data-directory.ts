@@ -11,18 +11,29 @@ export const ADMIN_PASSWORD = 'root';
 
 /** Initialising takes seconds, copying what was initialised a moment: so it is done once per installation. */
 export async function copyDataDirectory(installation: Installation, datadir: string): Promise<void> {
-  const template = path.join(cacheFolder(), `data-${installation.name}`);
+  const template = path.join(cacheFolder(), `sparse-data-${installation.name}`);
   if (!(await exists(template))) {
     await withCacheLock(`data-${installation.name}`, async () => {
       if (await exists(template)) return;
       const fresh = `${template}.fresh`;
       await rm(fresh, { recursive: true, force: true });
       await (installation.family === 'mysql' ? initialiseMysql : initialiseMariadb)(installation, fresh);
-      await rename(fresh, template);
+      const sparse = `${template}.sparse`;
+      await rm(sparse, { recursive: true, force: true });
+      await copySparsely(fresh, sparse);
+      await rename(sparse, template);
+      await rm(fresh, { recursive: true });
     });
   }
-  // Most of a fresh one is zeros, undo and redo logs above all: as holes they are neither written nor on the way of anything else.
-  await runCommand('cp', ['--recursive', '--sparse=always', template, datadir]);
+  await copySparsely(template, datadir);
+}
+
+/**
+ * Most of a fresh directory is zeros, undo and redo logs above all: as holes they are neither read nor written nor in the way of
+ * anything else.
+ */
+async function copySparsely(from: string, to: string): Promise<void> {
+  await runCommand('cp', ['--recursive', '--sparse=always', from, to]);
 }
 
 async function initialiseMysql(installation: Installation, datadir: string): Promise<void> {

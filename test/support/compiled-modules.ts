@@ -3,7 +3,14 @@ import path from 'node:path';
 import { cacheFolder } from '../../servers/cache-folder.ts';
 
 /** What the processes of tests begin with. */
-const ENTRIES = ['supervisor/run-supervisor', 'engine/engine-process', 'proxy/worker', 'admin/cli/run-cli'];
+const ENTRIES = [
+  'config/load',
+  'core/log',
+  'supervisor/run-supervisor',
+  'engine/engine-process',
+  'proxy/worker',
+  'admin/cli/run-cli',
+];
 
 /**
  * Tests start hundreds of processes, and most of what a start costs is to strip the types of every module and to compile it.
