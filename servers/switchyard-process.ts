@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AdminClient } from '../admin/client.ts';
 import { AppError } from '../core/errors.ts';
+import type { Failpoint } from '../core/failpoint.ts';
 import { freePort } from './free-port.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -16,6 +17,8 @@ export interface SwitchyardOptions {
   /** `key=value` of the configuration, beside the addresses and the data directory. */
   settings?: string[];
   environment?: NodeJS.ProcessEnv;
+  /** Where it is stopped or killed until it is started again (core/failpoint.ts); the files are in the data directory. */
+  failpoints?: Partial<Record<Failpoint, `${'kill' | 'wait'}:${string}`>>;
 }
 
 /** A real `switchyard serve` with its own data directory and free ports; disposing ends it and removes the directory. */
@@ -46,7 +49,7 @@ export class SwitchyardProcess implements AsyncDisposable {
   static async start(options: SwitchyardOptions = {}): Promise<SwitchyardProcess> {
     const ports = { primary: await freePort(), replica: await freePort(), admin: await freePort() };
     const switchyard = new SwitchyardProcess(ports, options);
-    await switchyard.startProcess();
+    await switchyard.startProcess({ environment: switchyard.#armed(options.failpoints ?? {}) });
     return switchyard;
   }
 
@@ -88,6 +91,14 @@ export class SwitchyardProcess implements AsyncDisposable {
     this.#process = child;
     this.#watchdog.watch(child.pid === undefined ? null : -child.pid);
     await this.#ready(child);
+  }
+
+  #armed(failpoints: NonNullable<SwitchyardOptions['failpoints']>): NodeJS.ProcessEnv {
+    const pairs = Object.entries(failpoints).map(([name, action]) => {
+      const [what, file = ''] = action.split(':');
+      return `${name}=${what}:${join(this.dataDir, file)}`;
+    });
+    return pairs.length === 0 ? {} : { SWITCHYARD_FAILPOINTS: pairs.join(',') };
   }
 
   get supervisorPid(): number {

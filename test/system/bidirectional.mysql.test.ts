@@ -148,14 +148,12 @@ test.each(['mysql-9.7', 'mariadb-11.8'] as const)(
 );
 
 test('the engine killed between the steps of the write-back, and a switch forth and back while both sides are written to', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 200 });
+  const steps = ['write_back.before_commit', 'write_back.after_commit', 'apply.before_commit', 'apply.after_commit'];
+  const failpoints = Object.fromEntries(steps.map((step) => [step, `kill:${step}`] as const));
+  await using rehearsal = await Rehearsal.start({ rows: 200, failpoints });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
-  const steps = ['write_back.before_commit', 'write_back.after_commit', 'apply.before_commit', 'apply.after_commit'];
-  const kills = steps.map((step) => `${step}=kill:${join(switchyard.dataDir, step)}`);
   const missed = () => steps.filter((step) => !existsSync(join(switchyard.dataDir, step)));
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: kills.join(',') } });
   await started(rehearsal);
   await using target = await connect(rehearsal.target, 'shop');
   const traffic = rehearsal.traffic();

@@ -8,6 +8,7 @@ import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { selected } from '../support/selection.ts';
 
 const GATES = ['switch.hold', 'switch.fenced', 'switch.released'] as const;
+const GATED = Object.fromEntries(GATES.map((gate) => [gate, `wait:${gate}`] as const));
 
 async function run(server: RunningServer, ...statements: string[]): Promise<void> {
   await using connection = await connect(server, 'shop');
@@ -32,7 +33,7 @@ const SOURCES = selected<Flavor>(['mysql-9.7'], ['mariadb-11.8', 'mariadb-10.11'
 test.each(SOURCES)(
   'columns of one type that change places right behind a switch keep their values: %s',
   async (flavor) => {
-    await using rehearsal = await Rehearsal.start({ rows: 100, source: flavor });
+    await using rehearsal = await Rehearsal.start({ rows: 100, source: flavor, failpoints: GATED });
     const { switchyard, source, target } = rehearsal;
     const { client, dataDir } = switchyard;
     // The default: names are not in the log.
@@ -41,9 +42,6 @@ test.each(SOURCES)(
       await root.query("SET GLOBAL binlog_row_metadata = 'MINIMAL'");
     }
     await run(source, 'CREATE TABLE pairs (id INT PRIMARY KEY, a INT, b INT)');
-    await switchyard.stop();
-    const armed = GATES.map((gate) => `${gate}=wait:${join(dataDir, gate)}`).join(',');
-    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: armed } });
     await client.createImport(rehearsal.request({ options: { ddl: 'EXEC', pauseDeadlineMs: 30_000 } }));
     await rehearsal.reach('running');
 

@@ -4,6 +4,7 @@ import mysql from 'mysql2/promise';
 import { expect, test } from 'vitest';
 import type { SwitchReport } from '../../engine/api.ts';
 import type { RunningServer } from '../../servers/running-server.ts';
+import type { SwitchyardOptions } from '../../servers/switchyard-process.ts';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { connect, rows } from '../support/query.ts';
 import { selected } from '../support/selection.ts';
@@ -60,10 +61,16 @@ async function administer(server: RunningServer, sql: string): Promise<void> {
 
 /** An import that runs, with another schema beside it on the source. */
 async function stage(
-  options: { fence?: Form; withOther?: boolean; source?: 'mariadb-11.8'; pauseDeadlineMs?: number } = {},
+  options: {
+    fence?: Form;
+    withOther?: boolean;
+    source?: 'mariadb-11.8';
+    pauseDeadlineMs?: number;
+    failpoints?: SwitchyardOptions['failpoints'];
+  } = {},
 ): Promise<Rehearsal> {
-  const { withOther = true, source, ...importOptions } = options;
-  const rehearsal = await Rehearsal.start({ rows: 2000, ...(source === undefined ? {} : { source }) });
+  const { withOther = true, source = 'mysql-9.7', failpoints = {}, ...importOptions } = options;
+  const rehearsal = await Rehearsal.start({ rows: 2000, source, failpoints });
   await using stack = new AsyncDisposableStack();
   stack.use(rehearsal);
   if (withOther) await addOtherSchema(rehearsal.source);
@@ -146,11 +153,13 @@ test.each(Object.entries(REFUSALS))(
 );
 
 test('lock_tables: holds writers back for the switch only, other schemas go on', async () => {
-  await using rehearsal = await stage({ fence: 'lock_tables', pauseDeadlineMs: 60_000 });
+  await using rehearsal = await stage({
+    fence: 'lock_tables',
+    pauseDeadlineMs: 60_000,
+    failpoints: { 'switch.fenced': 'wait:gate' },
+  });
   const { switchyard, source } = rehearsal;
   const gate = join(switchyard.dataDir, 'gate');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=wait:${gate}` } });
   writeFileSync(gate, '');
   const switching = forth(rehearsal);
   await eventually(async () => (await writeDirectly(source)) === 'ER_LOCK_WAIT_TIMEOUT');
@@ -165,12 +174,14 @@ test('lock_tables: holds writers back for the switch only, other schemas go on',
 test.each(selected(['accounts'] as const, ['none', 'lock_tables', 'triggers'] as const))(
   '%s: replica traffic that stays on the target does not write while primary traffic leaves it',
   async (fence) => {
-    await using rehearsal = await stage({ fence, withOther: false, pauseDeadlineMs: 60_000 });
+    await using rehearsal = await stage({
+      fence,
+      withOther: false,
+      pauseDeadlineMs: 60_000,
+      failpoints: { 'switch.reverse_ready': 'wait:gate' },
+    });
     const { switchyard, target } = rehearsal;
     const gate = join(switchyard.dataDir, 'gate');
-    await switchyard.stop();
-    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.reverse_ready=wait:${gate}` } });
-    await rehearsal.reach('running');
     await switchyard.client.switchTraffic(IMPORT, { kind: 'replicas' });
     await forth(rehearsal);
     const replica = await rehearsal.application(switchyard.replicaPort);
@@ -278,17 +289,15 @@ test('sessions through the proxy in a schema that does not move are named', asyn
   expect(warnings.join()).toMatch(/other from 127\.0\.0\.1 uses the schema other through the proxy/);
 });
 
-test.each(selected(['triggers', 'lock_tables'] as const, ['read_only', 'accounts'] as const))(
+test.each(selected(['triggers'] as const, ['lock_tables', 'read_only', 'accounts'] as const))(
   '%s: the engine killed between fence and decision leaves nothing behind',
   async (fence) => {
-    await using rehearsal = await stage({ fence });
+    await using rehearsal = await stage({ fence, failpoints: { 'switch.fenced': 'kill:killed' } });
     const { switchyard, source } = rehearsal;
     const marker = join(switchyard.dataDir, 'killed');
     // An account that was locked before is none of ours to unlock.
     await administer(source, "CREATE USER retired@'%' ACCOUNT LOCK; GRANT ALL ON shop.* TO retired@'%'");
     const before = await traces(source);
-    await switchyard.stop();
-    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.fenced=kill:${marker}` } });
     const traffic = rehearsal.traffic();
     await expect(forth(rehearsal)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
     expect(existsSync(marker)).toBe(true);
@@ -306,13 +315,11 @@ test.each(selected(['triggers', 'lock_tables'] as const, ['read_only', 'accounts
 );
 
 test('a source that dies or is restarted while its fence comes and goes: it is free in the end', async () => {
-  await using rehearsal = await stage({ fence: 'read_only', withOther: false, pauseDeadlineMs: 2000 });
+  const points = ['switch.fenced', 'switch.unfenced', 'switch.undone', 'switch.released'];
+  const failpoints = Object.fromEntries(points.map((point) => [point, `wait:${point}`] as const));
+  await using rehearsal = await stage({ fence: 'read_only', withOther: false, pauseDeadlineMs: 2000, failpoints });
   const { switchyard, source } = rehearsal;
   const gateAt = (point: string) => join(switchyard.dataDir, point);
-  const points = ['switch.fenced', 'switch.unfenced', 'switch.undone', 'switch.released'];
-  const gates = points.map((point) => `${point}=wait:${gateAt(point)}`);
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: gates.join(',') } });
   const outcome = async (switching: Promise<SwitchReport>) =>
     await switching.then(
       () => 'switched',

@@ -267,12 +267,10 @@ test('a transaction that has been open for long refuses the switch before anythi
 test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8'] as const))(
   '%s: an XA transaction that is prepared after the preflight undoes the switch',
   async (source) => {
-    await using rehearsal = await Rehearsal.start({ rows: 50, source });
+    await using rehearsal = await Rehearsal.start({ rows: 50, source, failpoints: { 'switch.intent': 'wait:gate' } });
     const { switchyard } = rehearsal;
     const { client } = switchyard;
     const gate = join(switchyard.dataDir, 'gate');
-    await switchyard.stop();
-    await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.intent=wait:${gate}` } });
     await client.createImport(rehearsal.request({ options: { fence: 'read_only' } }));
     await rehearsal.reach('running');
     const [before] = await rehearsal.asApplication('SELECT SUM(value) AS sum FROM traffic_counters');

@@ -15,7 +15,7 @@ async function verified(rehearsal: Rehearsal, options: ImportRequestInput['optio
 }
 
 test.each(selected(['mariadb-11.8'] as const, ['mysql-9.7'] as const))(
-  '%s: verified stays verified beyond the switch, on the way back, and there again, under traffic',
+  '%s: verified stays verified beyond the switch and on the way back, under traffic',
   async (source) => {
     await using rehearsal = await Rehearsal.start({ rows: 5000, source });
     const { client } = rehearsal.switchyard;
@@ -24,11 +24,11 @@ test.each(selected(['mariadb-11.8'] as const, ['mysql-9.7'] as const))(
     await rehearsal.reach('running');
     await client.verify(IMPORT);
     await rehearsal.reach('verified_data');
-    for (const [back, primary] of [
+    const ways = [
       [false, 'target'],
       [true, 'source'],
-      [false, 'target'],
-    ] as const) {
+    ] as const;
+    for (const [back, primary] of selected(ways, ways)) {
       const report = await client.switchTraffic(IMPORT, { kind: 'primaries', back });
       expect(report).toMatchObject({ switched: true, refusals: [], view: { verify: { state: 'equal', primary } } });
       expect(report.warnings.filter((warning) => warning.startsWith('VERIFICATION'))).toEqual([]);
@@ -40,7 +40,7 @@ test.each(selected(['mariadb-11.8'] as const, ['mysql-9.7'] as const))(
     }
     await traffic.stop();
     expect(traffic.errors).toEqual([]);
-    expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
+    expect(await rehearsal.ledger(traffic, rehearsal.source)).toMatchObject({ exact: true, lost: 0 });
   },
 );
 
@@ -105,12 +105,10 @@ test('an engine that is killed behind the decision, and one behind rows that wer
 });
 
 test('a row that is spoilt within the pause of the way back undoes it before its decision', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  await using rehearsal = await Rehearsal.start({ rows: 2000, failpoints: { 'switch.hold': 'wait:held' } });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const held = join(switchyard.dataDir, 'held');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.hold=wait:${held}` } });
   await verified(rehearsal, { fence: 'triggers', pauseDeadlineMs: 60_000 });
   await client.switchTraffic(IMPORT, { kind: 'primaries' });
   writeFileSync(held, '');

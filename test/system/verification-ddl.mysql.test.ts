@@ -84,12 +84,10 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-10.11'] as const))(
 );
 
 test('while a table waits to be compared anew: not equal, no switch, other tables are kept true; the next engine compares it', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 1000 });
+  await using rehearsal = await Rehearsal.start({ rows: 1000, failpoints: { 'verify.paired_anew': 'wait:held' } });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const held = join(switchyard.dataDir, 'held');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `verify.paired_anew=wait:${held}` } });
   await verified(rehearsal);
   writeFileSync(held, '');
   await on(rehearsal.target, 'SET sql_log_bin = 0; DELETE FROM orders WHERE id = 4');
@@ -143,12 +141,10 @@ test('while a table waits to be compared anew: not equal, no switch, other table
 });
 
 test('an import in error does not say equal; resumed, it does so when what was written meanwhile has been compared', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 1000 });
+  await using rehearsal = await Rehearsal.start({ rows: 1000, failpoints: { 'verify.recheck': 'wait:held' } });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const held = join(switchyard.dataDir, 'held');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `verify.recheck=wait:${held}` } });
   await verified(rehearsal, { ddl: 'STOP' });
   await on(rehearsal.source, 'ALTER TABLE orders ADD COLUMN added INT NOT NULL DEFAULT 7');
   const inError = async () => {

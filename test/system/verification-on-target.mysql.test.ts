@@ -90,13 +90,11 @@ test.each(selected(['mysql-9.7'] as const, ['mariadb-11.8', 'mariadb-10.11'] as 
 );
 
 test('a pass while replica traffic, or all, is on the target: paused, resumed, killed, ended by stray writes and by a forced switch', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  await using rehearsal = await Rehearsal.start({ rows: 500, failpoints: { 'verify.chunk': 'wait:held' } });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const held = join(switchyard.dataDir, 'held');
   const environment = { SWITCHYARD_FAILPOINTS: `verify.chunk=wait:${held}` };
-  await switchyard.stop();
-  await switchyard.startProcess({ environment });
   await client.createImport(rehearsal.request());
   await rehearsal.reach('running');
   await client.switchTraffic(IMPORT, { kind: 'replicas' });

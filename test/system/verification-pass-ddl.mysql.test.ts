@@ -11,13 +11,13 @@ async function spoil(rehearsal: Rehearsal, ...statements: string[]): Promise<voi
 }
 
 test('DDL within a pass: the tables that it names are compared anew, whether they had been compared or not; all others once', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 1000 });
+  await using rehearsal = await Rehearsal.start({
+    rows: 1000,
+    failpoints: { 'verify.chunk': 'wait:chunks', 'verify.recheck': 'wait:recheck' },
+  });
   const { switchyard, source } = rehearsal;
   const { client } = switchyard;
   const [chunks, recheck] = [join(switchyard.dataDir, 'chunks'), join(switchyard.dataDir, 'recheck')];
-  await switchyard.stop();
-  const failpoints = `verify.chunk=wait:${chunks},verify.recheck=wait:${recheck}`;
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: failpoints } });
   await on(
     source,
     'CREATE TABLE parts (id INT PRIMARY KEY, code VARCHAR(40) NOT NULL); CREATE TABLE gone (id INT PRIMARY KEY)',
@@ -119,12 +119,10 @@ test('DDL while a pass is paused, and before it: noted chunks of the table do no
 });
 
 test('a stream that stops before a pass has begun stops the import, and does not leave it verifying for ever', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 200 });
+  await using rehearsal = await Rehearsal.start({ rows: 200, failpoints: { 'verify.chunk': 'wait:chunks' } });
   const { switchyard, source } = rehearsal;
   const { client } = switchyard;
   const chunks = join(switchyard.dataDir, 'chunks');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `verify.chunk=wait:${chunks}` } });
   await client.createImport(rehearsal.request({ options: { ddl: 'STOP' } }));
   await rehearsal.reach('running');
   writeFileSync(chunks, '');

@@ -4,10 +4,8 @@ import { expect, test } from 'vitest';
 import { IMPORT, Rehearsal } from '../support/rehearsal.ts';
 import { on, SPOILS } from '../support/verified.ts';
 
-async function verified(rehearsal: Rehearsal, failpoints: string): Promise<void> {
+async function verified(rehearsal: Rehearsal): Promise<void> {
   const { switchyard } = rehearsal;
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: failpoints } });
   const options = { ddl: 'EXEC', fence: 'triggers', pauseDeadlineMs: 60_000 } as const;
   await switchyard.client.createImport(rehearsal.request({ options }));
   await rehearsal.reach('running');
@@ -22,11 +20,14 @@ async function forcedOver(rehearsal: Rehearsal): Promise<string[]> {
 }
 
 test('a difference that the last look before a switch finds refuses it, stored or not; forced over rows that were not compared, it is stale behind it', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 15_000 });
+  await using rehearsal = await Rehearsal.start({
+    rows: 15_000,
+    failpoints: { 'verify.recheck': 'wait:recheck', 'verify.drain': 'wait:drain' },
+  });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const [recheck, drain] = [join(switchyard.dataDir, 'recheck'), join(switchyard.dataDir, 'drain')];
-  await verified(rehearsal, `verify.recheck=wait:${recheck},verify.drain=wait:${drain}`);
+  await verified(rehearsal);
   writeFileSync(recheck, '');
   writeFileSync(drain, '');
   await on(rehearsal.target, SPOILS);
@@ -63,11 +64,14 @@ test('a difference that the last look before a switch finds refuses it, stored o
 });
 
 test('DDL just before the decision undoes a switch whose table is not compared in time; forced over it, the verification is stale', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 500 });
+  await using rehearsal = await Rehearsal.start({
+    rows: 500,
+    failpoints: { 'verify.paired_anew': 'wait:pairing', 'switch.hold': 'wait:hold' },
+  });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const [pairing, hold] = [join(switchyard.dataDir, 'pairing'), join(switchyard.dataDir, 'hold')];
-  await verified(rehearsal, `verify.paired_anew=wait:${pairing},switch.hold=wait:${hold}`);
+  await verified(rehearsal);
   writeFileSync(pairing, '');
   writeFileSync(hold, '');
   const switching = client.switchTraffic(IMPORT, { kind: 'primaries' });

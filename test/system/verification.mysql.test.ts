@@ -52,12 +52,10 @@ test('a row that the target spoilt behind the verification is found, named, and 
 });
 
 test('a row that is spoilt within the pause: the switch is undone before its decision', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  await using rehearsal = await Rehearsal.start({ rows: 2000, failpoints: { 'switch.hold': 'wait:held' } });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const held = join(switchyard.dataDir, 'held');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `switch.hold=wait:${held}` } });
   await client.createImport(rehearsal.request({ options: { fence: 'triggers', pauseDeadlineMs: 60_000 } }));
   await rehearsal.reach('running');
   await client.verify(IMPORT);
@@ -85,12 +83,10 @@ test('a row that is spoilt within the pause: the switch is undone before its dec
 });
 
 test('rows that were written before an engine was killed are compared by the next one', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 2000 });
+  await using rehearsal = await Rehearsal.start({ rows: 2000, failpoints: { 'verify.recheck': 'wait:held' } });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   const held = join(switchyard.dataDir, 'held');
-  await switchyard.stop();
-  await switchyard.startProcess({ environment: { SWITCHYARD_FAILPOINTS: `verify.recheck=wait:${held}` } });
   await client.createImport(rehearsal.request());
   await rehearsal.reach('running');
   await client.verify(IMPORT);
