@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { otherSide, type Side } from '../../core/phase.ts';
 import type { Flavor } from '../../servers/flavor.ts';
 import { exactRows } from '../support/exact-form.ts';
-import { selected } from '../support/selection.ts';
+import { isWhole, selected } from '../support/selection.ts';
 import { FidelityPair } from './fidelity-pair.ts';
 import { structureBefore, structuresOf, structureStep } from './structures.ts';
 import { keyStatements, keySteps, keyTables, wideStatements, wideSteps, wideTables } from './zoo-tables.ts';
@@ -24,7 +24,8 @@ describe.each(METADATA)(
       await pair.run('source', `SET GLOBAL binlog_row_metadata = ${metadata}`);
       await pair.run('target', 'SET GLOBAL binlog_row_metadata = MINIMAL');
       const wide = wideTables(flavor);
-      const keys = keyTables(wide);
+      // What is read of a key is what is read of the same column elsewhere; that it is one, no log says.
+      const keys = keyTables(wide).filter((_, index) => isWhole || index % 4 === 0);
       const structures = structuresOf(flavor).filter(({ label }) => !label.includes('over 16 MiB'));
       await pair.run('source', `CREATE DATABASE ${SCHEMA} CHARACTER SET utf8mb4`, `USE ${SCHEMA}`);
       await pair.run('source', ...wide.flatMap(wideStatements), ...keys.flatMap(keyStatements));

@@ -49,11 +49,13 @@ function socketOf(connection: unknown): Socket {
 
 describe('compression', () => {
   test.each(['zlib', 'zstd'])('%s, with TLS and without: fewer bytes, the same answers', async (algorithm) => {
-    for (const tls of ['--ssl-mode=REQUIRED', '--ssl-mode=DISABLED']) {
-      const options = [tls, '--get-server-public-key', `--compression-algorithms=${algorithm}`];
+    for (const tls of ['REQUIRED', 'DISABLED']) {
+      const options = [`--ssl-mode=${tls}`, '--get-server-public-key', `--compression-algorithms=${algorithm}`];
       const sql = `SELECT REPEAT('a', 1000000); SELECT 2; SELECT nothing`;
       await expect(mysql(options, sql)).rejects.toThrow(/1054/);
-      expect(await mysql(options, `SELECT REPEAT('a', 17000000); SELECT 2`)).toBe(`${'a'.repeat(17_000_000)}\n2\n`);
+      // TLS is below the packets: those of more than 16 MiB go through one of each.
+      const length = (tls === 'REQUIRED') === (algorithm === 'zlib') ? 17_000_000 : 100_000;
+      expect(await mysql(options, `SELECT REPEAT('a', ${length}); SELECT 2`)).toBe(`${'a'.repeat(length)}\n2\n`);
     }
   });
 

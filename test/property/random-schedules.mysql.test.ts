@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import type { Flavor } from '../../servers/flavor.ts';
+import { selected } from '../support/selection.ts';
 import { randomSchedule } from './random-schedule.ts';
 import { runSchedule } from './run-schedule.ts';
 import { SoakStage } from './soak-stage.ts';
@@ -28,12 +29,16 @@ async function leaveStage(flavor: Flavor): Promise<void> {
 
 const ADDED = Number(process.env['SWITCHYARD_SEED'] ?? 2_816_229_053);
 
-test.each([
-  { source: 'mysql-9.7', seed: 11, through: 'server' },
-  { source: 'mysql-9.7', seed: 12, through: 'proxy' },
-  { source: 'mysql-9.7', seed: ADDED, through: 'server' },
-  { source: 'mariadb-11.8', seed: 13, through: 'server' },
-] as const)(
+const SCHEDULES = selected<{ source: 'mysql-9.7' | 'mariadb-11.8'; seed: number; through: 'server' | 'proxy' }>(
+  [
+    { source: 'mysql-9.7', seed: 12, through: 'proxy' },
+    { source: 'mysql-9.7', seed: ADDED, through: 'server' },
+    { source: 'mariadb-11.8', seed: 13, through: 'server' },
+  ],
+  [{ source: 'mysql-9.7', seed: 11, through: 'server' }],
+);
+
+test.each(SCHEDULES)(
   '$source, seed $seed, writers through the $through: source equals target',
   async ({ source, seed, through }) => {
     const schedule = randomSchedule(seed, { source, writersThrough: through, quick: true });
