@@ -33,8 +33,8 @@ export class SwitchyardProcess implements AsyncDisposable {
   readonly #options: SwitchyardOptions;
   readonly #watchdog = startWatchdog(this.dataDir);
   #process: ChildProcess | undefined;
-  /** Ends with its proxies, which others have replaced. */
-  #former: ChildProcess | undefined;
+  /** Each ends with its proxies, which others have replaced. */
+  readonly #former: ChildProcess[] = [];
   /** Proxies that have outlived their supervisor. */
   readonly #left: number[] = [];
 
@@ -58,11 +58,19 @@ export class SwitchyardProcess implements AsyncDisposable {
     await this.#serve([], options);
   }
 
-  /** Another supervisor takes over; resolves when the one that ran so far has ended and the new one is ready. */
+  /**
+   * Another supervisor takes over; resolves when the one that ran so far has ended and the new one is ready. Rejects with
+   * OPERATION_IN_PROGRESS where the one that runs does not hand over, and goes on.
+   */
   async replace(): Promise<void> {
     const former = this.#process;
-    this.#former = former;
-    await this.#serve(['--replace']);
+    const since = this.log().length;
+    if (former !== undefined) this.#former.push(former);
+    await this.#serve(['--replace']).catch((error: unknown) => {
+      if (former?.exitCode !== null || !this.log().slice(since).includes('OPERATION_IN_PROGRESS')) throw error;
+      this.#process = this.#former.pop();
+      throw new AppError('OPERATION_IN_PROGRESS', 'the supervisor that runs does not hand over', { cause: error });
+    });
     if (former !== undefined && former.exitCode === null) await once(former, 'exit');
     if (former?.exitCode !== 0)
       throw new AppError('SERVER_NOT_STARTED', `the former supervisor ended with ${former?.exitCode}`);
@@ -139,6 +147,7 @@ export class SwitchyardProcess implements AsyncDisposable {
 
   /** SIGKILL to the supervisor and everything that it started. */
   async killAll(): Promise<void> {
+    for (const { pid } of this.#former.splice(0)) if (pid !== undefined) endProcess(-pid);
     const child = this.#process;
     if (child?.pid === undefined || child.exitCode !== null) return;
     const exited = once(child, 'exit');
@@ -161,8 +170,6 @@ export class SwitchyardProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client[Symbol.asyncDispose]();
     await this.killAll();
-    const { pid: former } = this.#former ?? {};
-    if (former !== undefined) endProcess(-former);
     for (const pid of this.#left) endProcess(pid);
     this.#watchdog.dismiss();
     rmSync(this.dataDir, { recursive: true, force: true });
@@ -175,7 +182,7 @@ export class SwitchyardProcess implements AsyncDisposable {
         throw new AppError('SERVER_NOT_STARTED', `switchyard did not get ready:\n${this.log().slice(-3000)}`);
       }
       const response = await fetch(`${this.adminUrl}/readyz`).catch(() => undefined);
-      if (response?.ok === true && this.#former?.exitCode !== null) return;
+      if (response?.ok === true && this.#former.at(-1)?.exitCode !== null) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -39,6 +39,12 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
       await switchyard.killAll();
       await switchyard.startProcess();
       return;
+    case 'replace':
+      await attempt(run, 'replace', async () => switchyard.replace());
+      return;
+    case 'replica':
+      await troubleReplica(run, step);
+      return;
     case 'cut':
       relays[step.side].cut(step.how);
       return;
@@ -75,8 +81,9 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
       await attempt(run, 'apply strays', async () => switchyard.client.applyStrayWrites(run.importId, 'all'));
       return;
     case 'switch': {
-      const switching = attempt(run, step.back ? 'switch back' : 'switch', async () =>
-        switchyard.client.switchTraffic(run.importId, { kind: 'primaries', back: step.back, force: true }),
+      const { what: kind, back, force } = step;
+      const switching = attempt(run, `switch ${kind}${back ? ' back' : ''}`, async () =>
+        switchyard.client.switchTraffic(run.importId, { kind, back, force }),
       );
       // Its failure is waited for below.
       switching.catch(() => {});
@@ -85,7 +92,7 @@ export async function takeStep(run: ScheduleRun, step: Step): Promise<void> {
         await takeStep(run, step.during.step);
       }
       await switching;
-      await run.until(({ phase }) => phase !== 'switching_primaries');
+      await run.until(({ phase }) => phase !== 'switching_primaries' && phase !== 'switching_replicas');
       return;
     }
     case 'ddl': {
@@ -115,6 +122,16 @@ async function attempt(run: ScheduleRun, what: string, work: () => Promise<unkno
     if (!(error instanceof AppError)) throw error;
     run.count(`${what}: ${error.code}`);
     run.note(`  ${error.code}: ${error.message.slice(0, 300)}`);
+  }
+}
+
+async function troubleReplica({ replica }: ScheduleRun, { how, ms }: Extract<Step, { kind: 'replica' }>) {
+  if (how === 'behind') await replica?.stopApplying(ms);
+  else if (how === 'restart') await replica?.server.restart();
+  else {
+    await replica?.server.kill();
+    await delay(ms);
+    await replica?.server.start();
   }
 }
 

@@ -5,7 +5,7 @@ import { oddSession } from './random-odd-session.ts';
 import { codeOf } from './random-rare-statements.ts';
 import { randomTable, type RandomTable } from './random-table.ts';
 import { insert, randomTransaction } from './random-transaction.ts';
-import type { BasicStep, Schedule, Step } from './schedule.ts';
+import type { BasicStep, Schedule, Step, Transaction } from './schedule.ts';
 import { SeededRandom } from './seeded-random.ts';
 
 export interface ScheduleOptions {
@@ -19,6 +19,8 @@ export interface ScheduleOptions {
    * after. Left out: of a MySQL source (MariaDB: limits.md).
    */
   freeDdl?: boolean;
+  /** Left out: drawn. */
+  reverse?: Schedule['options']['reverse'];
   /** Fewer faults, less data. */
   quick?: boolean;
 }
@@ -32,14 +34,23 @@ export function randomSchedule(
   const { family } = FLAVOR_SPECS[source];
   const { xa = true, freeDdl = family === 'mysql' } = options;
   const [forTables, forWriters, forSteps, forLog] = [random.fork(), random.fork(), random.fork(), random.fork()];
-  const isMixed = random.chance(0.15);
+  const forMore = random.fork();
+  const isMixed = options.reverse === undefined || options.reverse === 'off' ? random.chance(0.15) : false;
   // Nothing can be written back to a table without transactions.
+  const reverse = isMixed ? 'off' : (options.reverse ?? random.pick(['from_switch', 'from_switch', 'always'] as const));
   const through = isMixed ? 'server' : (writersThrough ?? random.pick(['server', 'server', 'proxy'] as const));
-  const ddl = random.chance(0.5) ? 'EXEC' : 'STOP';
+  // What testers write beside DDL has limits of its own.
+  const ddl = random.chance(0.5) && reverse !== 'always';
+  const policy = ddl && forMore.chance(0.65) ? 'EXEC' : 'STOP';
   const tables: RandomTable[] = [];
   for (let i = 0; i < forTables.int(3, quick ? 5 : 9); i += 1) {
-    tables.push(randomTable(forTables, i === 1 ? 'weird tåble' : `t${i}`, { family, parents: [...tables], isMixed }));
+    const name = i === 1 ? 'weird tåble' : `t${i}`;
+    // REVERSE_ALWAYS_IMPOSSIBLE
+    const cascades = reverse !== 'always';
+    tables.push(randomTable(forTables, name, { family, parents: [...tables], isMixed, cascades }));
   }
+  // Its own replication need not follow everything else.
+  const fromReplica = !isMixed && forMore.chance(quick ? 0 : 0.15);
   const prepares = forWriters.chance(0.3) && xa;
   return {
     seed,
@@ -47,13 +58,14 @@ export function randomSchedule(
     writersThrough: through,
     quietCopy:
       family === 'mariadb' && tables.some(({ createSql }) => /ON (DELETE|UPDATE) (CASCADE|SET NULL)/.test(createSql)),
+    fromReplica,
     options: {
       connections: random.int(1, 4),
       chunkBytes: random.pick([2048, 8192, 65_536, 16 * 1024 * 1024]),
       deferIndexes: random.chance(0.7),
-      ddl,
+      ddl: policy,
       fence: random.pick(['auto', 'read_only', 'triggers', 'accounts', 'lock_tables'] as const),
-      reverse: isMixed ? 'off' : 'from_switch',
+      reverse,
     },
     mayStop: isMixed ? ['STREAM_MIXED_ENGINES', 'DDL_ENGINE_NOT_TRANSACTIONAL'] : [],
     settings: logSettings(forLog, family),
@@ -75,11 +87,29 @@ export function randomSchedule(
       transactions: forWriters.times(forWriters.int(20, quick ? 80 : 200), () =>
         randomTransaction(forWriters, tables, { prepares, family }),
       ),
+      // What is written on a replica stays there.
+      endpoint: through === 'proxy' && forWriters.chance(0.2) && !fromReplica ? 'replica' : 'primary',
+      prepared: forWriters.chance(0.25),
     })),
-    steps: steps(forSteps, { through, family, ddl: ddl === 'EXEC', freeDdl, tables, quick })
+    testers: forMore.times(reverse === 'always' ? forMore.int(1, 3) : 0, () => ({
+      session: session(forMore, 'mysql'),
+      pauseMs: forMore.pick([10, 30, 100]),
+      transactions: forMore.times(forMore.int(20, quick ? 80 : 200), () =>
+        testerTransaction(forMore, tables, prepares),
+      ),
+      endpoint: 'primary',
+      prepared: false,
+    })),
+    steps: steps(forSteps, { through, family, ddl, applied: policy === 'STOP', freeDdl, fromReplica, tables, quick })
       // Behind it a table without transactions and the log need not tell the same.
       .map((step) => (isMixed && step.kind === 'crash' ? { kind: 'restart', side: step.side } : step)),
   };
+}
+
+/** Many do nothing but count: whatever writers write too seldom stays. */
+function testerTransaction(random: SeededRandom, tables: readonly RandomTable[], prepares: boolean): Transaction {
+  const transaction = randomTransaction(random, tables, { prepares, family: 'mysql' });
+  return random.chance(0.5) ? transaction : { ...transaction, begin: 'begin', statements: [] };
 }
 
 /** Every one of them each time: servers are used again. */
@@ -148,7 +178,10 @@ interface StepOptions {
   through: Schedule['writersThrough'];
   family: Family;
   ddl: boolean;
+  /** See `DdlOptions`. */
+  applied: boolean;
   freeDdl: boolean;
+  fromReplica: boolean;
   tables: readonly RandomTable[];
   quick: boolean;
 }
@@ -166,9 +199,11 @@ class Strays {
 }
 
 function steps(random: SeededRandom, options: StepOptions): Step[] {
-  const { through, ddl, freeDdl, quick } = options;
+  const { through, ddl, freeDdl, fromReplica, quick } = options;
   const during: Step[] = faults(random, random.int(0, quick ? 1 : 3), 1200);
-  if (ddl && freeDdl && random.chance(0.3)) during.push(...change(random, { ...options, duringCopy: true }));
+  if (fromReplica) during.push(...random.times(random.int(1, 3), () => troubledReplica(random)));
+  if (ddl && freeDdl && !fromReplica && random.chance(0.3))
+    during.push(...change(random, { ...options, duringCopy: true }));
   const strays = new Strays();
   const after = random.times(random.int(quick ? 1 : 2, quick ? 3 : 7), () => {
     const what = random.weighted([
@@ -197,9 +232,11 @@ function steps(random: SeededRandom, options: StepOptions): Step[] {
 
 /** What goes on while the target is primary; now and then it stays. */
 function thereAndBack(random: SeededRandom, options: StepOptions, strays: Strays): Step[] {
-  const switched = (back: boolean): Step => ({
+  const switched = (back: boolean, what: 'primaries' | 'replicas' = 'primaries'): Step => ({
     kind: 'switch',
+    what,
     back,
+    force: random.chance(0.8),
     during: random.chance(0.4)
       ? { afterMs: random.int(0, 400), step: random.chance(0.3) ? strays.some(random) : fault(random) }
       : null,
@@ -211,10 +248,13 @@ function thereAndBack(random: SeededRandom, options: StepOptions, strays: Strays
       [1, 'apply'],
       [2, 'verify'],
       [options.ddl ? 3 : 0, 'ddl'],
+      [1, 'replicas'],
     ] as const);
     switch (what) {
       case 'fault':
         return faults(random, 1, 1000);
+      case 'replicas':
+        return [switched(random.chance(0.4), 'replicas')];
       case 'stray':
         return [strays.some(random)];
       case 'apply':
@@ -227,7 +267,13 @@ function thereAndBack(random: SeededRandom, options: StepOptions, strays: Strays
         throw new Error(`no such step: ${String(what satisfies never)}`);
     }
   });
-  return [switched(false), ...meanwhile.flat(), ...(random.chance(0.85) ? [switched(true)] : [])];
+  const replicas = (back: boolean) => (random.chance(0.3) ? [switched(back, 'replicas'), wait(random, 500)] : []);
+  return [
+    ...replicas(false),
+    switched(false),
+    ...meanwhile.flat(),
+    ...(random.chance(0.85) ? [switched(true), ...replicas(true)] : []),
+  ];
 }
 
 function faults(random: SeededRandom, count: number, waitMaxMs: number): BasicStep[] {
@@ -251,6 +297,14 @@ function change(random: SeededRandom, options: StepOptions & { duringCopy: boole
   return [{ kind: 'caught_up' }, ...each];
 }
 
+function troubledReplica(random: SeededRandom): BasicStep {
+  return {
+    kind: 'replica',
+    how: random.pick(['behind', 'behind', 'restart', 'crash'] as const),
+    ms: random.int(100, 3000),
+  };
+}
+
 function wait(random: SeededRandom, maxMs: number): BasicStep {
   return { kind: 'wait', ms: random.int(0, maxMs) };
 }
@@ -262,6 +316,7 @@ function fault(random: SeededRandom): BasicStep {
     [1, 'kill_everything'],
     [1, 'kill_proxy'],
     [1, 'kill_supervisor'],
+    [1, 'replace'],
     [4, 'cut'],
     [3, 'kill_sessions'],
     [2, 'rotate'],
@@ -275,6 +330,7 @@ function fault(random: SeededRandom): BasicStep {
     case 'kill_proxy':
     case 'kill_supervisor':
     case 'kill_everything':
+    case 'replace':
       return { kind };
     case 'stall':
     case 'refuse':

@@ -33,6 +33,8 @@ export interface TableOptions {
   parents: readonly RandomTable[];
   /** Some tables are without transactions. */
   isMixed?: boolean;
+  /** Foreign keys may change rows. Left out: yes. */
+  cascades?: boolean;
 }
 
 type KeyForm = 'counted' | 'single' | 'composite' | 'counted_composite' | 'unique_only' | 'hidden';
@@ -42,7 +44,7 @@ const q = (name: string) => `\`${name}\``;
 export function randomTable(
   random: SeededRandom,
   name: string,
-  { family, parents, isMixed = false }: TableOptions,
+  { family, parents, isMixed = false, cascades = true }: TableOptions,
 ): RandomTable {
   const engine = !isMixed ? 'InnoDB' : random.pick(['InnoDB', 'MyISAM', family === 'mariadb' ? 'Aria' : 'MyISAM']);
   const isInnodb = engine === 'InnoDB';
@@ -82,7 +84,7 @@ export function randomTable(
   const foreignKey =
     parent === undefined || referred === undefined
       ? null
-      : foreignKeySql(random, name, [parent.name, referred.name], family);
+      : foreignKeySql(random, name, [parent.name, referred.name], { family, cascades });
   const definitions = [
     ...random.sample([...columns.map((one) => columnSql(random, one)), ...generated.map(({ sql }) => sql)], 100),
     ...keySql(form, key),
@@ -273,10 +275,11 @@ function foreignKeySql(
   random: SeededRandom,
   name: string,
   [parent, key]: [table: string, column: string],
-  family: Family,
+  { family, cascades }: { family: Family; cascades: boolean },
 ): string {
-  const rule = () => random.pick(['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION']);
+  const rule = () =>
+    random.pick(cascades ? ['RESTRICT', 'CASCADE', 'SET NULL', 'NO ACTION'] : ['RESTRICT', 'NO ACTION']);
   // FOREIGN_KEY_TO_ITSELF
-  const onDelete = name === parent && family === 'mariadb' ? 'SET NULL' : rule();
+  const onDelete = name === parent && family === 'mariadb' && cascades ? 'SET NULL' : rule();
   return `CONSTRAINT ${q(`fk_${name}`)} FOREIGN KEY (parent_id) REFERENCES ${q(parent)} (${q(key)}) ON DELETE ${onDelete} ON UPDATE ${rule()}`;
 }

@@ -10,7 +10,9 @@ import { takeStep } from './fault-steps.ts';
 import type { Schedule, Step } from './schedule.ts';
 import { DATABASE, type SoakStage } from './soak-stage.ts';
 import { SHARED_ROWS, STRAYS, StrayLedger } from './stray-ledger.ts';
-import { COUNTERS, Writer } from './writer.ts';
+import { TesterLedger } from './tester-ledger.ts';
+import type { SourceReplica } from './source-replica.ts';
+import { COUNTERS, Writer, type Counting } from './writer.ts';
 
 /** How the failure begins where it says nothing about the engine. */
 export const WRONG_SCHEDULE = 'the schema of the schedule is wrong';
@@ -85,9 +87,13 @@ export class ScheduleRun {
   readonly counts: Record<string, number> = {};
   readonly signal: AbortSignal;
   readonly strays = new StrayLedger(this);
+  /** Where the schedule has one. */
+  replica: SourceReplica | null = null;
+  readonly #tested = new TesterLedger(this);
   readonly #onStep: (text: string) => void;
   readonly #stopWriters = new AbortController();
   #writers: Writer[] = [];
+  #testers: Writer[] = [];
   #mayPrepare = false;
   #gate: Promise<void> = Promise.resolve();
   readonly #copied = Promise.withResolvers<void>();
@@ -119,17 +125,21 @@ export class ScheduleRun {
           () => true,
         );
       } else failure = failureText(error, this.signal);
+      const broken = await this.replica?.error();
+      if (failure !== null && typeof broken === 'string') failure += `; the replica does not follow: ${broken}`;
     } finally {
       await this.#endWriters();
+      await this.replica?.[Symbol.asyncDispose]();
       this.#heal();
     }
-    for (const writer of this.#writers) for (const [name, count] of writer.errors) this.count(`error ${name}`, count);
+    for (const { errors } of this.#writers) for (const [name, count] of errors) this.count(`error ${name}`, count);
+    for (const { errors } of this.#testers) for (const [name, count] of errors) this.count(`tester ${name}`, count);
     return {
       failure,
       isSpoilt: isSpoilt || failure !== null,
       differences,
       statements: sum(this.#writers.map(({ statements }) => statements)),
-      commits: sum(this.#writers.map(({ acknowledged }) => acknowledged)),
+      commits: sum(this.#writers.map(({ acknowledged }) => acknowledged.size)),
       rowChanges: this.counts['row changes'] ?? 0,
       counts: this.counts,
       elapsedMs: Math.round(performance.now() - startedAt),
@@ -158,11 +168,16 @@ export class ScheduleRun {
         if (error instanceof AppError && error.code === 'NOT_FOUND') throw error;
         return undefined;
       });
-      if (view?.phase === 'error') {
+      if (view?.error?.code === 'DDL_STOPPED' && view.phase === 'error') {
+        // As an operator does. Refused where it goes on already, or while the engine is away.
+        await this.stage.switchyard.client.resume(this.importId, 'apply').then(
+          () => this.count('ddl applied by hand'),
+          () => {},
+        );
+      } else if (view?.phase === 'error') {
         const { fromPhase = '', code = '', message = '' } = view.error ?? {};
         throw new ImportStopped(fromPhase, code, message);
-      }
-      if (view !== undefined) return view;
+      } else if (view !== undefined) return view;
       await delay(100);
     }
   }
@@ -189,16 +204,26 @@ export class ScheduleRun {
   async #caughtUp(): Promise<void> {
     const { traffic } = await this.view();
     const primary: Side = traffic.primary;
-    const flavor = primary === 'source' ? FLAVOR_SPECS[this.schedule.source].family : 'mysql';
     // A PREPARE whose writer is gone would be waited for for ever: it is part of no position until it ends.
-    while (this.#writers.some(({ isWaiting }) => !isWaiting)) {
+    while ([...this.#writers, ...this.#testers].some(({ isWaiting }) => !isWaiting)) {
       this.signal.throwIfAborted();
       await delay(20);
     }
     await this.#endPrepared(this.stage.servers[primary]);
-    const position = await this.#position(primary, flavor);
+    await this.#reached(primary);
+    if (this.schedule.options.reverse !== 'always' || primary === 'target' || !this.#mayPrepare) return;
+    // What testers wrote is judged, and what comes of it on the source is back.
+    await this.#endPrepared(this.stage.servers.target);
+    await this.#reached('target');
+    await this.#reached('source');
+  }
+
+  /** What that side has now is on the other one. */
+  async #reached(side: Side): Promise<void> {
+    const flavor = side === 'source' ? FLAVOR_SPECS[this.schedule.source].family : 'mysql';
+    const position = await this.#position(side, flavor);
     await this.until(({ streams }) => {
-      const direction = primary === 'source' ? 'forward' : 'reverse';
+      const direction = side === 'source' ? 'forward' : 'reverse';
       const stream = streams.find((one) => one.direction === direction);
       return (
         typeof stream?.position === 'string' &&
@@ -217,6 +242,7 @@ export class ScheduleRun {
   }
 
   async #prepare(): Promise<void> {
+    if (this.schedule.fromReplica) this.replica = await this.stage.startReplica();
     await this.stage.clear();
     await using connection = await connect(this.stage.servers.source, DATABASE);
     for (const setting of this.schedule.settings) await connection.query(setting);
@@ -226,6 +252,7 @@ export class ScheduleRun {
     await connection.query(
       `CREATE TABLE ${STRAYS} (id INT PRIMARY KEY, stray INT NOT NULL, written BIGINT NOT NULL DEFAULT 0)`,
     );
+    await this.#tested.prepare(connection);
     const shared = Array.from({ length: SHARED_ROWS }, (_, id) => `(${id}, 0)`);
     await connection.query(`INSERT INTO ${STRAYS} (id, stray) VALUES ${shared.join(',')}`);
     for (const { name, statements } of this.schedule.tables) {
@@ -243,20 +270,26 @@ export class ScheduleRun {
     const { schedule, stage } = this;
     const direct = schedule.writersThrough === 'server';
     if (schedule.quietCopy) this.#gate = this.#copied.promise;
-    if (direct) this.#startWriters(stage.servers.source.port);
+    if (direct) this.#startWriters();
     await stage.switchyard.client.createImport({
       id: this.importId,
       database: DATABASE,
       source: stage.definition('source'),
       target: stage.definition('target'),
+      replicaHost: this.replica === null ? null : { host: this.replica.server.host, port: this.replica.server.port },
       options: { ...schedule.options, skipValidationErrors: true },
     });
-    if (!direct) this.#startWriters(stage.switchyard.primaryPort);
+    if (!direct) this.#startWriters();
     const begun = this.#allowPreparing();
     // It ends with the run, and says why by itself where it fails.
     begun.catch(() => {});
     const following = this.until(({ phase }) => phase !== 'pending' && phase !== 'copying');
-    following.then(() => this.#copied.resolve()).catch(() => {});
+    following
+      .then(() => {
+        this.#copied.resolve();
+        this.#startTesters();
+      })
+      .catch(() => {});
     for (const step of schedule.steps) {
       this.signal.throwIfAborted();
       this.note(stepText(step));
@@ -270,25 +303,42 @@ export class ScheduleRun {
     this.#mayPrepare = true;
   }
 
-  #startWriters(port: number): void {
-    this.#writers = this.schedule.writers.map(
-      (script, id) =>
-        new Writer({
-          id,
-          script,
-          port,
-          signal: this.#stopWriters.signal,
-          gate: () => this.#gate,
-          sharesRows: this.schedule.steps.some(writesStrays),
-          mayPrepare: () => this.#mayPrepare,
-        }),
+  #startWriters(): void {
+    const { switchyard, servers } = this.stage;
+    const { writersThrough, writers, steps } = this.schedule;
+    const port = { primary: switchyard.primaryPort, replica: switchyard.replicaPort };
+    const sharesRows = steps.some(writesStrays);
+    this.#writers = writers.map((script, id) => {
+      const { within, alone } = this.#tested.ofWriter(id) ?? countsUp(id);
+      return this.#writer(script, {
+        id,
+        port: writersThrough === 'server' ? servers.source.port : port[script.endpoint],
+        counting: { within: (n) => [...within(n), ...(sharesRows ? this.strays.ofWriter(id) : [])], alone },
+      });
+    });
+  }
+
+  #startTesters(): void {
+    const { port } = this.stage.servers.target;
+    this.#testers = this.schedule.testers.map((script, id) =>
+      this.#writer(script, { id, port, counting: this.#tested.ofTester(id) }),
     );
+  }
+
+  #writer(script: Schedule['writers'][number], of: { id: number; port: number; counting: Counting }): Writer {
+    return new Writer({
+      ...of,
+      script,
+      signal: this.#stopWriters.signal,
+      gate: () => this.#gate,
+      mayPrepare: () => this.#mayPrepare,
+    });
   }
 
   async #endWriters(): Promise<void> {
     this.#stopWriters.abort();
     this.#copied.resolve();
-    await Promise.all(this.#writers.map(({ done }) => done));
+    await Promise.all([...this.#writers, ...this.#testers].map(({ done }) => done));
   }
 
   #heal(): void {
@@ -312,7 +362,11 @@ export class ScheduleRun {
     this.count('row changes', sum(view.streams.map(({ rowChangesApplied }) => rowChangesApplied)));
     const differences = (await compareDatabases(source, target, DATABASE)).filter(({ table }) => table !== STRAYS);
     const strays = await this.strays.check();
-    differences.push(...strays.differences, ...(await this.#brokenPromises(view.traffic.primary)));
+    differences.push(
+      ...strays.differences,
+      ...(await this.#brokenPromises(view.traffic.primary)),
+      ...(await this.#tested.check(this.#writers, this.#testers)),
+    );
     if (view.traffic.primary === 'source' || this.schedule.options.reverse !== 'off') {
       await this.stage.switchyard.client.verify(this.importId);
       const { verify } = await this.until(
@@ -330,8 +384,10 @@ export class ScheduleRun {
   async #leave(): Promise<void> {
     const { client } = this.stage.switchyard;
     const { traffic } = await this.view();
-    if (traffic.primary === 'target')
-      await client.switchTraffic(this.importId, { kind: 'primaries', back: true, force: true });
+    for (const kind of ['primaries', 'replicas'] as const) {
+      const side = kind === 'primaries' ? traffic.primary : traffic.replica;
+      if (side === 'target') await client.switchTraffic(this.importId, { kind, back: true, force: true });
+    }
     await client.cancelImport(this.importId);
   }
 
@@ -342,12 +398,12 @@ export class ScheduleRun {
     );
     return this.#writers.flatMap(({ id, acknowledged, unknown }) => {
       const n = counters.get(id) ?? 0;
-      return n >= acknowledged && n <= acknowledged + unknown
+      return n >= acknowledged.size && n <= acknowledged.size + unknown.size
         ? []
         : [
             {
               table: COUNTERS,
-              what: `writer ${id}: ${acknowledged} commits were acknowledged, ${unknown} unknown, ${n} are there`,
+              what: `writer ${id}: ${acknowledged.size} commits were acknowledged, ${unknown.size} unknown, ${n} are there`,
             },
           ];
     });
@@ -361,6 +417,12 @@ export class ScheduleRun {
       await connection.query(`XA ROLLBACK '${String(data)}'`).catch(() => {});
     }
   }
+}
+
+/** A row of its own. */
+function countsUp(id: number): Counting {
+  const count = () => ({ sql: `UPDATE ${COUNTERS} SET n = n + 1 WHERE id = ?`, values: [id] });
+  return { within: () => [count()], alone: count };
 }
 
 function writesStrays(step: Step): boolean {

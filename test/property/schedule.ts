@@ -10,6 +10,16 @@ const transactionSchema = z.strictObject({
   end: z.enum(['commit', 'rollback', 'one_phase']),
 });
 
+const writerSchema = z.strictObject({
+  session: z.array(z.string()),
+  pauseMs: z.number(),
+  transactions: z.array(transactionSchema),
+  /** Of those that write through the proxy: the endpoint that they log in to. */
+  endpoint: z.enum(['primary', 'replica']).default('primary'),
+  /** Statements are prepared: binary protocol. */
+  prepared: z.boolean().default(false),
+});
+
 const basicSteps = [
   z.strictObject({ kind: z.literal('wait'), ms: z.number() }),
   z.strictObject({
@@ -18,6 +28,7 @@ const basicSteps = [
       'kill_proxy',
       'kill_supervisor',
       'kill_everything',
+      'replace',
       'running',
       'verify',
       'caught_up',
@@ -29,6 +40,8 @@ const basicSteps = [
     side: z.enum(['source', 'target']),
   }),
   z.strictObject({ kind: z.enum(['stall', 'refuse']), side: z.enum(['source', 'target']), ms: z.number() }),
+  /** The replica that is copied from. */
+  z.strictObject({ kind: z.literal('replica'), how: z.enum(['behind', 'restart', 'crash']), ms: z.number() }),
   z.strictObject({ kind: z.literal('cut'), side: z.enum(['source', 'target']), how: z.enum(['fin', 'reset']) }),
   /** Writes on the source past the proxy, numbered from `from` on. */
   z.strictObject({ kind: z.literal('stray'), from: z.number(), count: z.number() }),
@@ -44,7 +57,9 @@ const stepSchema = z.discriminatedUnion('kind', [
   ...basicSteps,
   z.strictObject({
     kind: z.literal('switch'),
+    what: z.enum(['primaries', 'replicas']).default('primaries'),
     back: z.boolean(),
+    force: z.boolean().default(true),
     /** While it is under way, or has just ended. */
     during: z
       .strictObject({ afterMs: z.number(), step: z.discriminatedUnion('kind', basicSteps) })
@@ -64,13 +79,15 @@ export const scheduleSchema = z.strictObject({
   writersThrough: z.enum(['server', 'proxy']),
   /** Writers wait until the copy is done: what foreign keys do meanwhile and the source does not log has limits (ADR 22). */
   quietCopy: z.boolean().default(false),
+  /** Rows are read from a replica of the source. */
+  fromReplica: z.boolean().default(false),
   options: z.strictObject({
     connections: z.number(),
     chunkBytes: z.number(),
     deferIndexes: z.boolean(),
     ddl: z.enum(['STOP', 'EXEC']),
     fence: z.enum(FENCES),
-    reverse: z.enum(['from_switch', 'off']).default('from_switch'),
+    reverse: z.enum(['from_switch', 'off', 'always']).default('from_switch'),
   }),
   /** Codes with which it may stop at any time. */
   mayStop: z.array(z.string()).default([]),
@@ -78,9 +95,9 @@ export const scheduleSchema = z.strictObject({
   settings: z.array(z.string()).default([]),
   /** Run in order on the source before anything else: tables with their first rows. */
   tables: z.array(z.strictObject({ name: z.string(), statements: z.array(z.string()) })),
-  writers: z.array(
-    z.strictObject({ session: z.array(z.string()), pauseMs: z.number(), transactions: z.array(transactionSchema) }),
-  ),
+  writers: z.array(writerSchema),
+  /** On the target from `running` on, whoever is primary (`reverse: always`). */
+  testers: z.array(writerSchema).default([]),
   /** One after the other, while the writers go through their transactions again and again. */
   steps: z.array(stepSchema),
 });

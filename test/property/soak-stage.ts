@@ -4,6 +4,7 @@ import { startServerPair } from '../../servers/start-server.ts';
 import { SwitchyardProcess } from '../../servers/switchyard-process.ts';
 import type { Side } from '../../core/phase.ts';
 import { connect } from '../support/query.ts';
+import { SourceReplica } from './source-replica.ts';
 import { TcpRelay } from '../support/tcp-relay.ts';
 
 export const DATABASE = 'soak';
@@ -48,6 +49,11 @@ export class SoakStage implements AsyncDisposable {
   /** As our own user reaches a server: through its relay. */
   definition(side: Side) {
     return { host: '127.0.0.1', port: this.relays[side].port, ...ENGINE_USER };
+  }
+
+  /** Of the source, from now on. */
+  async startReplica(): Promise<SourceReplica> {
+    return await SourceReplica.start(this.servers.source, prepareUsers);
   }
 
   /** No trace of the schedule before, whatever it left. */

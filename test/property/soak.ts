@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { appendFileSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { REVERSE_MODES } from '../../engine/api.ts';
 import { FLAVORS, type Flavor } from '../../servers/flavor.ts';
 import { randomSchedule } from './random-schedule.ts';
 import { runSchedule, WRONG_SCHEDULE, type RunResult } from './run-schedule.ts';
@@ -19,6 +20,7 @@ const USAGE = `npm run soak -- [--minutes N] [--source FLAVOR] [--keep-going] [-
   --minutes N       how long (default 10)
   --source FLAVOR   ${FLAVORS.join(', ')}; may be repeated (default mysql-9.7, mariadb-11.8 and mariadb-10.11)
   --through WHAT    where writers connect: server or proxy (default: drawn)
+  --reverse MODE    from_switch, always or off (default: drawn)
   --no-xa           no XA transactions
   --free-ddl        DDL without waiting for the stream on a MariaDB too
   --seed N          this schedule alone; SWITCHYARD_SEED=N does the same
@@ -37,6 +39,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     source: { type: 'string', multiple: true, default: ['mysql-9.7', 'mariadb-11.8', 'mariadb-10.11'] },
     through: { type: 'string' },
+    reverse: { type: 'string' },
     'no-xa': { type: 'boolean', default: false },
     'free-ddl': { type: 'boolean', default: false },
     seed: { type: 'string' },
@@ -150,8 +153,10 @@ function* schedules(): Generator<Schedule> {
 
 function made(seed: number, source: Flavor): Schedule {
   const { through } = values;
+  const reverse = REVERSE_MODES.find((mode) => mode === values.reverse);
   return randomSchedule(seed, {
     source,
+    ...(reverse === undefined ? {} : { reverse }),
     ...(values['no-xa'] ? { xa: false } : {}),
     ...(values['free-ddl'] ? { freeDdl: true } : {}),
     ...(through === 'server' || through === 'proxy' ? { writersThrough: through } : {}),

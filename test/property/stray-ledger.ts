@@ -5,6 +5,7 @@ import type { Difference } from './compare-databases.ts';
 import type { ScheduleRun } from './run-schedule.ts';
 import type { BasicStep } from './schedule.ts';
 import { DATABASE } from './soak-stage.ts';
+import type { CountStatement } from './writer.ts';
 
 export const STRAYS = 'soak_strays';
 /** Of these writers and strays both write; the others are made by strays. */
@@ -41,6 +42,11 @@ export class StrayLedger {
       if (outcome === 'stray' && isInsert) this.#inserted.add(n);
       this.#run.count(outcome);
     }
+  }
+
+  /** For writers that write what stray writes are made of, too. */
+  ofWriter(id: number): CountStatement[] {
+    return [{ sql: `UPDATE ${STRAYS} SET written = written + 1 WHERE id = ?`, values: [id % SHARED_ROWS] }];
   }
 
   /** Writers have stopped and the streams are at the end. `isEqual`: both sides have the same rows. */

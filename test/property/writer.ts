@@ -3,9 +3,20 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Schedule, Transaction } from './schedule.ts';
 import { DATABASE, WRITER } from './soak-stage.ts';
-import { SHARED_ROWS, STRAYS } from './stray-ledger.ts';
 
 export const COUNTERS = 'soak_counters';
+
+export interface CountStatement {
+  sql: string;
+  values: number[];
+}
+
+/** What a writer counts, so that what it was promised can be asked for. Transactions are numbered from 1. */
+export interface Counting {
+  within: (transaction: number) => CountStatement[];
+  /** As a transaction of its own. */
+  alone: ((transaction: number) => CountStatement) | null;
+}
 
 export interface WriterOptions {
   id: number;
@@ -14,8 +25,7 @@ export interface WriterOptions {
   signal: AbortSignal;
   /** Waited for before each transaction. */
   gate: () => Promise<void>;
-  /** It writes what stray writes are made of, too. */
-  sharesRows: boolean;
+  counting: Counting;
   /** Until it is true, XA transactions are ordinary ones. */
   mayPrepare: () => boolean;
 }
@@ -30,22 +40,22 @@ interface ServerFailure {
 }
 
 /**
- * An application: goes through its transactions again and again and takes every error as it comes. Each transaction of
- * several statements also counts up a row of its own, so that what it was promised can be asked for at the end (I1).
+ * An application: goes through its transactions again and again and takes every error as it comes. Each one also counts, so that what it
+ * was promised can be asked for at the end (I1).
  */
 export class Writer {
   readonly id: number;
   readonly done: Promise<void>;
-  /** Commits that were acknowledged, and those without an answer. */
-  acknowledged = 0;
-  unknown = 0;
+  /** Transactions that were acknowledged, and those without an answer, by their numbers. */
+  readonly acknowledged = new Set<number>();
+  readonly unknown = new Set<number>();
   statements = 0;
   /** At the gate, with no transaction under way. */
   isWaiting = false;
   readonly errors = new Map<string, number>();
   readonly #options: WriterOptions;
   #connection: mysql.Connection | undefined;
-  #xid = 0;
+  #number = 0;
 
   constructor(options: WriterOptions) {
     this.id = options.id;
@@ -75,17 +85,20 @@ export class Writer {
 
   async #transaction({ begin, statements, end }: Transaction): Promise<void> {
     const connection = (this.#connection ??= await this.#connect());
+    const { within, alone } = this.#options.counting;
+    this.#number += 1;
     switch (begin === 'xa' && !this.#options.mayPrepare() ? 'begin' : begin) {
       case 'autocommit':
         for (const statement of statements) await this.#statement(connection, statement);
+        if (alone !== null) await this.#commit(async () => this.#count(connection, alone(this.#number)));
         return;
       case 'begin':
         await connection.query('BEGIN');
         for (const statement of statements) await this.#statement(connection, statement);
         if (end === 'rollback') await connection.query('ROLLBACK');
         else {
-          await this.#count(connection);
-          await this.#commit(connection, 'COMMIT');
+          for (const one of within(this.#number)) await this.#count(connection, one);
+          await this.#commit(async () => connection.query('COMMIT'));
         }
         return;
       case 'xa':
@@ -97,26 +110,27 @@ export class Writer {
   }
 
   async #xa(connection: mysql.Connection, statements: string[], end: Transaction['end']): Promise<void> {
-    this.#xid += 1;
-    const xid = `'w${this.id}-${process.pid}-${this.#xid}'`;
+    const xid = `'w${this.id}-${process.pid}-${this.#number}'`;
     await connection.query(`XA START ${xid}`);
     for (const statement of statements) await this.#statement(connection, statement);
-    await this.#count(connection);
+    for (const one of this.#options.counting.within(this.#number)) await this.#count(connection, one);
     await connection.query(`XA END ${xid}`);
     if (end === 'one_phase') {
-      await this.#commit(connection, `XA COMMIT ${xid} ONE PHASE`);
+      await this.#commit(async () => connection.query(`XA COMMIT ${xid} ONE PHASE`));
       return;
     }
     await connection.query(`XA PREPARE ${xid}`);
     if (end === 'rollback') await connection.query(`XA ROLLBACK ${xid}`);
-    else await this.#commit(connection, `XA COMMIT ${xid}`);
+    else await this.#commit(async () => connection.query(`XA COMMIT ${xid}`));
   }
 
   /** What the server refuses is left out, the transaction goes on; what ends the transaction ends it. */
   async #statement(connection: mysql.Connection, sql: string): Promise<void> {
     try {
       this.statements += 1;
-      await connection.query({ sql, infileStreamFactory: lines });
+      // MariaDB prepares a LOAD DATA, too, and asks for the file; mysql2 does not answer then.
+      if (this.#options.script.prepared && !sql.startsWith('LOAD DATA')) await executeOnce(connection, sql);
+      else await connection.query({ sql, infileStreamFactory: lines });
     } catch (error) {
       const { errno, sqlState } = error as ServerFailure;
       if (sqlState === undefined || endsTransaction(errno)) throw error;
@@ -124,18 +138,18 @@ export class Writer {
     }
   }
 
-  async #count(connection: mysql.Connection): Promise<void> {
-    await connection.query(`UPDATE ${COUNTERS} SET n = n + 1 WHERE id = ${this.id}`);
-    if (this.#options.sharesRows)
-      await connection.query(`UPDATE ${STRAYS} SET written = written + 1 WHERE id = ${this.id % SHARED_ROWS}`);
+  /** Prepared once in a session, so that it moves with it. */
+  async #count(connection: mysql.Connection, { sql, values }: CountStatement): Promise<void> {
+    if (this.#options.script.prepared) await connection.execute(sql, values);
+    else await connection.query(sql, values);
   }
 
-  async #commit(connection: mysql.Connection, sql: string): Promise<void> {
+  async #commit(commit: () => Promise<unknown>): Promise<void> {
     try {
-      await connection.query(sql);
-      this.acknowledged += 1;
+      await commit();
+      this.acknowledged.add(this.#number);
     } catch (error) {
-      this.unknown += 1;
+      this.unknown.add(this.#number);
       throw error;
     }
   }
@@ -165,6 +179,14 @@ export class Writer {
     for (const setting of this.#options.script.session)
       await connection.query(setting).catch((error: unknown) => this.#note(error as ServerFailure));
     return connection;
+  }
+}
+
+async function executeOnce(connection: mysql.Connection, sql: string): Promise<void> {
+  try {
+    await connection.execute(sql);
+  } finally {
+    connection.unprepare(sql);
   }
 }
 
