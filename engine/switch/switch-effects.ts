@@ -16,7 +16,7 @@ import { endStatements } from './end-statements.ts';
 import { keepForwardPosition, settleWriteBack } from '../write-back/settle-write-back.ts';
 import type { StagedDefinitions } from './staged-definitions.ts';
 import { noteStrayEnd } from '../stray/stray-end.ts';
-import { forgetFence, isFenceStanding, lowerFence, persistFence, raiseFence } from './fence.ts';
+import { forgetFence, isFenceStanding, lowerFence, persistFence, putBackFence, raiseFence } from './fence.ts';
 import { refusalOfPrepared, sidesWithoutPrepared } from './prepared-transactions.ts';
 import type { Step, SwitchEvent } from './protocol.ts';
 import {
@@ -74,6 +74,7 @@ export class SwitchEffects {
   #epoch: number;
   /** As of that epoch. */
   #hold: Hold = 'none';
+  #fencedTables: readonly string[] | undefined;
   #position: StreamPosition | undefined;
   #settledAt: StreamPosition | undefined;
   #writtenAtSettling: number | undefined;
@@ -283,6 +284,7 @@ export class SwitchEffects {
     const spared = fence === 'accounts' ? await proxiedIds(this.#world, this.#intent) : new Set<number>();
     const { fencing, beside } = this.#open;
     const context = this.#context(this.#from, fencing);
+    this.#fencedTables = context.tables;
     await raiseFence(fence, { ...context, beside, accounts: fencedAccounts, spared });
   }
 
@@ -356,8 +358,10 @@ export class SwitchEffects {
   /** On the connection that raised it: it lives, so the server was not restarted since. */
   async #checkFence(): Promise<void> {
     const { fence, fencedAccounts } = this.#intent;
-    const { fencing } = this.#open;
-    const context = { ...this.#context(this.#from, fencing), accounts: fencedAccounts };
+    const { fencing, beside } = this.#open;
+    const context = { ...this.#context(this.#from, fencing), beside, accounts: fencedAccounts };
+    // DDL that has been replicated since it went up has made tables of which it did not know.
+    if (fence === 'triggers' && context.tables !== this.#fencedTables) await putBackFence(fence, context);
     if (fence !== 'none' && fence !== 'triggers' && !(await isFenceStanding(fence, context)))
       throw new AppError('FENCE_FAILED', `the fence (${fence}) on the ${this.#from} is gone again`);
     await fencing.write('DO 1');

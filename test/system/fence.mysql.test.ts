@@ -66,6 +66,7 @@ async function stage(
     withOther?: boolean;
     source?: 'mariadb-11.8';
     pauseDeadlineMs?: number;
+    ddl?: 'EXEC';
     failpoints?: SwitchyardOptions['failpoints'];
   } = {},
 ): Promise<Rehearsal> {
@@ -292,9 +293,15 @@ test('sessions through the proxy in a schema that does not move are named', asyn
 test.each(selected(['triggers'] as const, ['lock_tables', 'read_only', 'accounts'] as const))(
   '%s: the engine killed between fence and decision leaves nothing behind',
   async (fence) => {
-    await using rehearsal = await stage({ fence, failpoints: { 'switch.fenced': 'kill:killed' } });
-    const { switchyard, source } = rehearsal;
-    const marker = join(switchyard.dataDir, 'killed');
+    await using rehearsal = await stage({
+      fence,
+      ddl: 'EXEC',
+      pauseDeadlineMs: 30_000,
+      failpoints: { 'switch.fenced': 'kill:killed', 'switch.hold': 'wait:held', 'switch.decided': 'wait:decided' },
+    });
+    const { switchyard, source, target } = rehearsal;
+    const inDataDir = (name: string) => join(switchyard.dataDir, name);
+    const [marker, held, decided] = [inDataDir('killed'), inDataDir('held'), inDataDir('decided')];
     // An account that was locked before is none of ours to unlock.
     await administer(source, "CREATE USER retired@'%' ACCOUNT LOCK; GRANT ALL ON shop.* TO retired@'%'");
     const before = await traces(source);
@@ -305,7 +312,28 @@ test.each(selected(['triggers'] as const, ['lock_tables', 'read_only', 'accounts
     await rehearsal.reach('running');
     expect(await traces(source)).toEqual(before);
     expect(await writeDirectly(source)).toBe(null);
-    expect((await forth(rehearsal)).switched).toBe(true);
+
+    // A table that is made ahead of the fence, and replicated behind it.
+    const reached = async (gate: string) =>
+      await expect.poll(() => existsSync(`${gate}.reached`), { timeout: 20_000 }).toBe(true);
+    for (const gate of [held, decided]) writeFileSync(gate, '');
+    const switching = forth(rehearsal);
+    switching.catch(() => {});
+    await reached(held);
+    {
+      await using executor = await connect(target);
+      await executor.query(`SELECT GET_LOCK('switchyard-ddl-forward-${IMPORT}', 10)`);
+      await administer(source, 'CREATE TABLE shop.late (id INT PRIMARY KEY)');
+      rmSync(held);
+      if (fence === 'triggers') await eventually(async () => (await writeDirectly(source)) === REFUSALS.triggers);
+    }
+    await reached(decided);
+    if (fence === 'triggers') {
+      await using past = await direct(source);
+      await expect(past.query('INSERT INTO late VALUES (1)')).rejects.toMatchObject({ code: REFUSALS.triggers });
+    }
+    rmSync(decided);
+    expect((await switching).switched).toBe(true);
     expect((await back(rehearsal)).switched).toBe(true);
     expect(await traces(source)).toEqual(before);
     await traffic.stop();
