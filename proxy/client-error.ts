@@ -176,6 +176,7 @@ export const CLIENT_ERROR = {
     message:
       'Switchyard: replica traffic cannot write while primary traffic is on the other side (phase switched_replicas); use the primary endpoint',
   }),
+  interrupted: (): ErrPacket => ({ code: 1317, sqlState: '70100', message: 'Query execution was interrupted' }),
   unknownThread: (id: string): ErrPacket => ({ code: 1094, sqlState: 'HY000', message: `Unknown thread id: ${id}` }),
   /** ER_NEED_REPREPARE: drivers that know it prepare again. */
   statementLost: (): ErrPacket => ({

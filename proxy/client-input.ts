@@ -82,6 +82,14 @@ export class ClientInput {
     return passesInPieces && command !== COMMAND.STMT_PREPARE ? command : undefined;
   }
 
+  /** The command that stands first is here to its end. */
+  get hasWholeCommand(): boolean {
+    const bytes = this.#bytes;
+    if (this.#upload !== null || bytes === null || bytes.length < HEADER_BYTES) return false;
+    const length = bytes.readUIntLE(0, 3);
+    return length < MAX_PAYLOAD_BYTES && bytes.length >= HEADER_BYTES + length;
+  }
+
   /** The same packet as `takeCommand` gives; it stays. */
   peekPacket(): Buffer {
     const bytes = this.#bytes ?? Buffer.alloc(0);

@@ -48,7 +48,7 @@ export interface CommandTrackerOptions {
 /** Unknown command, packet too large, packets out of order, malformed packet. */
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([1047, 1153, 1156, 1835]);
 
-const EXECUTING_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE]);
+export const EXECUTING_COMMANDS: ReadonlySet<number> = new Set([COMMAND.QUERY, COMMAND.STMT_EXECUTE]);
 const STATEMENT_ID_COMMANDS: ReadonlySet<number> = new Set([
   COMMAND.STMT_EXECUTE,
   COMMAND.STMT_FETCH,
@@ -311,8 +311,13 @@ export class CommandTracker {
 
   /** The server does not hear of it, the client may ask for its error. */
   #refuse(error: OwnError): CommandDecision {
-    this.#options.state.diagnostics.onOwnError({ code: String(error.code), message: Buffer.from(error.message) });
+    this.onRefused(error);
     return { kind: 'refuse', error };
+  }
+
+  /** The client was told this in place of an answer. */
+  onRefused({ code, message }: OwnError): void {
+    this.#options.state.diagnostics.onOwnError({ code: String(code), message: Buffer.from(message) });
   }
 
   #isRefused(text: string | Buffer): boolean {

@@ -7,7 +7,7 @@ import type { BackendConnection } from './backend-connection.ts';
 import { CLIENT_ERROR, type OwnError } from './client-error.ts';
 import { ClientInput } from './client-input.ts';
 import type { Errand } from './command-decision.ts';
-import type { CommandTracker } from './command-tracker.ts';
+import { EXECUTING_COMMANDS, type CommandTracker } from './command-tracker.ts';
 import type { KillRequest } from './session-kill.ts';
 import type { ProxyMetrics } from './session-metrics.ts';
 import { pourInto, sendBytes, stopPouring } from './wire-socket.ts';
@@ -142,6 +142,15 @@ export class Relay {
   toClient(bytes: Buffer): void {
     this.bytesOut += bytes.length;
     if (!sendBytes(this.client, bytes)) this.#backend.socket.pause();
+  }
+
+  /** In place of an execution that stands first, as a whole, and has not gone yet; false where none does. */
+  refuseWaiting(error: OwnError): boolean {
+    if (this.#tracker.isBusy || !this.#input.hasWholeCommand) return false;
+    if (!EXECUTING_COMMANDS.has(this.#input.peekCommand() ?? COMMAND.PING)) return false;
+    this.#input.takeCommand();
+    this.toClient(framePacket(buildErr(error), 1));
+    return true;
   }
 
   /** Answers the command that was taken last in the server's stead. */

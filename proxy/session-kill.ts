@@ -1,4 +1,4 @@
-import type { SessionLocation } from '../core/control/protocol.ts';
+import type { LocateRequest, SessionLocation } from '../core/control/protocol.ts';
 import type { Side } from '../core/phase.ts';
 import type { Role } from '../core/routing-record.ts';
 import { buildErr } from '../core/wire/err-packet.ts';
@@ -21,7 +21,7 @@ export interface KillContext {
   backend: BackendConnection;
   profile: LoginProfile;
   /** Among all workers. */
-  locate: (id: number) => Promise<SessionLocation | null>;
+  locate: (sought: LocateRequest) => Promise<SessionLocation | null>;
 }
 
 /** ER_NO_SUCH_THREAD */
@@ -42,12 +42,13 @@ export async function killSession({ id, statement }: KillRequest, context: KillC
       const answer = await runKill(backend, `${statement} ${id}`);
       if (answer?.packet.code !== UNKNOWN_THREAD) return answerOf(answer);
     }
-    let location = await context.locate(id);
+    const killed = /\bQUERY\b/i.test(statement) ? 'query' : 'connection';
+    let location = await context.locate({ id });
     for (let tries = 1; location !== null; tries += 1) {
       const destination = context.destinationOn(location.side, location.role);
       if (destination === null) break;
       const answer = await killOn(destination, `${statement} ${location.backendId}`, context);
-      const now = await context.locate(id);
+      const now = await context.locate(answer === null ? { id, killed } : { id });
       // Where it moved meanwhile, nothing runs on the connection that it left.
       const hasMoved = now !== null && (now.backendId !== location.backendId || now.side !== location.side);
       if (!hasMoved || tries === TRIES_MAX) return answerOf(answer);

@@ -1,4 +1,4 @@
-import type { SessionLocation } from '../core/control/protocol.ts';
+import type { LocateRequest, SessionLocation } from '../core/control/protocol.ts';
 import { ROLES, type Role } from '../core/routing-record.ts';
 import { CLIENT_ERROR } from './client-error.ts';
 import { isProxyConnectionId } from './connection-ids.ts';
@@ -45,11 +45,10 @@ export class SessionRegistry {
   }
 
   /** By our id, or by one of a server that the session has left. */
-  locate(id: number): SessionLocation | null {
-    const known = this.#sessions.get(id);
-    if (known !== undefined) return known.location();
-    if (isProxyConnectionId(id)) return null;
-    return [...this.#sessions.values()].find((session) => session.wasKnownAs(id))?.location() ?? null;
+  locate({ id, killed }: LocateRequest): SessionLocation | null {
+    const session = this.#find(id);
+    if (killed !== undefined) session?.onKilled(killed);
+    return session?.location() ?? null;
   }
 
   /**
@@ -76,6 +75,12 @@ export class SessionRegistry {
     for (const role of ROLES) for (const side of ['source', 'target'] as const) sessions.set({ role, side }, 0);
     for (const session of this.#sessions.values()) sessions.inc({ role: session.role, side: session.destination.side });
     held.set([...this.#sessions.values()].filter(({ heldSince }) => heldSince !== null).length);
+  }
+
+  #find(id: number): Session | undefined {
+    const known = this.#sessions.get(id);
+    if (known !== undefined || isProxyConnectionId(id)) return known;
+    return [...this.#sessions.values()].find((session) => session.wasKnownAs(id));
   }
 
   /** A few in each turn of the event loop. One that gets a command meanwhile keeps it until its turn. */

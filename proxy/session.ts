@@ -330,6 +330,17 @@ export class Session implements RelayOwner, WatchedSession {
     });
   }
 
+  /** By its server, where nothing runs while it is held or on its way: its query is the command that waits here. */
+  onKilled(what: 'query' | 'connection'): void {
+    if (this.#phase === 'relay') return;
+    if (what === 'connection') this.fail(CLIENT_ERROR.backendLost('it was killed'));
+    else if (this.heldSince !== null && this.#relay.refuseWaiting(CLIENT_ERROR.interrupted())) {
+      this.#login.tracker.onRefused(CLIENT_ERROR.interrupted());
+      this.#hold.cancel();
+      this.#relay.pump();
+    }
+  }
+
   async kill(request: KillRequest, context: Pick<KillContext, 'destinationOn' | 'locate'>): Promise<Buffer> {
     if (this.#login.state.unreported.isDue) await this.#login.run({ kind: 'report' });
     const { backend, profile, state } = this.#login;

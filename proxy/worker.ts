@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { runControlClient, type SupervisorPeer } from '../core/control/client.ts';
 import type { Handlers } from '../core/control/peer.ts';
 import type {
+  LocateRequest,
   PrepareReport,
   PrepareRequest,
   ProxyMethods,
@@ -230,13 +231,13 @@ class ProxyWorker implements SessionContext {
   async kill(session: Session, request: KillRequest): Promise<Buffer> {
     return session.kill(request, {
       destinationOn: (side, role) => this.router.destinationOn(side, role),
-      locate: async (id) => this.#sessions.locate(id) ?? (await this.#locateElsewhere(id)),
+      locate: async (sought) => this.#sessions.locate(sought) ?? (await this.#locateElsewhere(sought)),
     });
   }
 
   /** A supervisor that goes meanwhile knows nobody. */
-  async #locateElsewhere(id: number): Promise<SessionLocation | null> {
-    return (await this.#supervisor?.call('locateSession', { id }).catch(() => null)) ?? null;
+  async #locateElsewhere(sought: LocateRequest): Promise<SessionLocation | null> {
+    return (await this.#supervisor?.call('locateSession', sought).catch(() => null)) ?? null;
   }
 
   async changeUser(session: Session, payload: Buffer): Promise<void> {
@@ -250,7 +251,7 @@ class ProxyWorker implements SessionContext {
       route: ({ record }) => this.#apply(record),
       prepare: (request) => this.#prepare(request),
       backendConnections: () => openBackends(),
-      locateSession: ({ id }) => this.#sessions.locate(id),
+      locateSession: (request) => this.#sessions.locate(request),
       sessions: () => Array.from(this.#sessions.all(), (session) => session.view()),
       closeSessions: ({ sessionIds }) => this.#sessions.close(new Set(sessionIds)),
       reload: () => this.#reload(),

@@ -142,7 +142,7 @@ export class ControlServer {
       fleetBackends: async () => fleet.backends(),
       fleetReport: () => fleet.report(),
       fleetCloseSessions: (request) => fleet.closeSessions(request.sessionIds),
-      locateSession: async ({ id }) => fleet.locateSession(id),
+      locateSession: async (request) => fleet.locateSession(request),
       proxyAck: (ack) => fleet.acknowledge(ack),
       publish: (event) => onPublish(event),
     };

@@ -5,6 +5,7 @@ import type {
   FleetReport,
   Hello,
   FleetPrepareReport,
+  LocateRequest,
   PrepareRequest,
   ProxyAck,
   ProxyMethods,
@@ -66,10 +67,10 @@ export class Fleet {
     for (const id of instanceIds) this.#retired.add(id);
   }
 
-  async locateSession(id: number): Promise<SessionLocation | null> {
+  async locateSession(request: LocateRequest): Promise<SessionLocation | null> {
     const signal = AbortSignal.timeout(LOCATE_TIMEOUT_MS);
     const answers = await Promise.allSettled(
-      this.peers().map((peer) => peer.call('locateSession', { id }, { signal })),
+      this.peers().map((peer) => peer.call('locateSession', request, { signal })),
     );
     return answers.flatMap((answer) => (answer.status === 'fulfilled' ? (answer.value ?? []) : []))[0] ?? null;
   }

@@ -47,7 +47,7 @@ export interface SupervisorMethods {
   /** On every proxy: see `ProxyMethods.closeSessions`. */
   fleetCloseSessions(params: { sessionIds: string[] }): void;
   /** See `ProxyMethods.locateSession`, over all proxies. */
-  locateSession(params: { id: number }): SessionLocation | null;
+  locateSession(params: LocateRequest): SessionLocation | null;
   /**
    * The engine has compared the route with what the servers tell of it, and holds traffic where they know more (ADR 27). Until
    * then a supervisor that has just been started gives it to no proxy.
@@ -130,6 +130,12 @@ export interface FleetBackends {
   sessions: SessionView[];
 }
 
+/** `killed`: the server where the session was has taken a KILL of this of it. */
+export interface LocateRequest {
+  id: number;
+  killed?: 'query' | 'connection';
+}
+
 /** Offered by a proxy to the supervisor. */
 export interface ProxyMethods {
   /** The route changed. The proxy acknowledges with `proxyAck`, once for each state it reaches. */
@@ -139,8 +145,11 @@ export interface ProxyMethods {
   sessions(params: undefined): SessionView[];
   /** The operator's policy for a switch: ends those of these sessions that are its own, whatever they do. */
   closeSessions(params: { sessionIds: string[] }): void;
-  /** By the connection id that our greeting told, or by one that a server gave before the session moved. */
-  locateSession(params: { id: number }): SessionLocation | null;
+  /**
+   * By the connection id that our greeting told, or by one that a server gave before the session moved. What was killed and is kept
+   * here (a command in a hold, a session without one) ends here, since nothing of it is on the server.
+   */
+  locateSession(params: LocateRequest): SessionLocation | null;
   /** Every connection to a database server, also those without a session: what tells ours from others' there. */
   backendConnections(params: undefined): BackendView[];
   collectMetrics(params: undefined): { text: string };

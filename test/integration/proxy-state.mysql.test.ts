@@ -183,6 +183,28 @@ describe('KILL', () => {
     await proxy.switchTo('source');
   });
 
+  test('of what is held: the command that waits is interrupted, the session ends', async () => {
+    await using other = await ProxyHarness.start({ source, target });
+    await using killer = await client(other.port);
+    await using idle = await client(proxy.port);
+    await using victim = await client(proxy.port);
+    const statement = await victim.prepare('SELECT 2 AS two');
+    await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
+    const ended = errorOf(new Promise((_resolve, reject) => idle.once('error', reject)));
+    await killer.query(`KILL ${idle.threadId}`);
+    expect(await ended).toMatchObject({ code: 2013 });
+    const interrupted = [errorOf(victim.query('SELECT 1')), errorOf(statement.execute([]))];
+    const next = rowsOf(victim, 'SELECT 3 AS three');
+    for (const error of interrupted) {
+      await expect.poll(async () => proxy.metrics()).toMatch(/held_sessions 1\b/);
+      await killer.query(`KILL QUERY ${victim.threadId}`);
+      expect(await error).toMatchObject({ errno: 1317, sqlState: '70100' });
+    }
+    proxy.push({ hold: 'none', deadlineMs: null });
+    expect(await next).toEqual([{ three: 3 }]);
+    expect((await statement.execute([]))[0]).toEqual([{ two: 2 }]);
+  });
+
   test('by what CONNECTION_ID() answered before a move, and by what it answers after it', async () => {
     await using victim = await client(proxy.port);
     await using killer = await client(proxy.port);

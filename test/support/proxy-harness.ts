@@ -7,6 +7,7 @@ import { configSchema } from '../../config/schema.ts';
 import { AppError } from '../../core/errors.ts';
 import { Peer, type Handlers } from '../../core/control/peer.ts';
 import type {
+  LocateRequest,
   PrepareReport,
   ProxyAck,
   ProxyMethods,
@@ -207,9 +208,9 @@ export class ProxyHarness implements AsyncDisposable {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  static async #locate(id: number): Promise<SessionLocation | null> {
+  static async #locate(request: LocateRequest): Promise<SessionLocation | null> {
     const answers = await Promise.all(
-      [...this.#all].map(async (harness) => harness.#connected().call('locateSession', { id })),
+      [...this.#all].map(async (harness) => harness.#connected().call('locateSession', request)),
     );
     return answers.find((location) => location !== null) ?? null;
   }
@@ -229,7 +230,7 @@ export class ProxyHarness implements AsyncDisposable {
         slot: this.#slot,
         ownsSocket: this.#slot === 0,
       }),
-      locateSession: async ({ id }) => ProxyHarness.#locate(id),
+      locateSession: async (request) => ProxyHarness.#locate(request),
       proxyAck: (ack) => {
         this.#acks.push(ack);
         this.#changed.resolve();
