@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream';
 import { MalformedPacketError } from '../core/wire/byte-reader.ts';
 import type { Role } from '../core/routing-record.ts';
-import type { BackendConnection, Destination, LoginProfile } from './backend-connection.ts';
+import { BackendConnection, type Destination, type LoginProfile } from './backend-connection.ts';
 import { CLIENT_ERROR, ClientError, type OwnError } from './client-error.ts';
 import type { CredentialCache } from './credentials.ts';
-import { openBackend } from './session-carrier.ts';
+import { turnTrackersOn } from './session-carrier.ts';
 import { LoginGate } from './login-gate.ts';
 import type { SessionContext } from './session.ts';
 
@@ -13,6 +13,12 @@ export interface ServerLoginsOptions {
   cache: CredentialCache;
   /** Aborts with what a client is told that waits for the end of a hold then. */
   closing: AbortSignal;
+}
+
+export interface LoginRequest {
+  client: Duplex;
+  profile: LoginProfile;
+  database: Buffer | null;
 }
 
 export const ACCESS_DENIED = 1045;
@@ -29,33 +35,35 @@ export class ServerLogins {
   }
 
   /** Waits for the end of a hold, then lets the server decide. */
-  async logIn(
-    role: Role,
-    { client, profile, database }: { client: Duplex; profile: LoginProfile; database: Buffer | null },
-  ): Promise<BackendConnection> {
-    const { router } = this.#options.context;
-    if (!router.route(role).held) return this.#logInNow(router.route(role).destination, profile, database);
+  async logIn(role: Role, request: LoginRequest): Promise<BackendConnection> {
+    const backend = await this.#open(role, request);
+    await turnTrackersOn(backend);
+    return backend;
+  }
+
+  async #open(role: Role, request: LoginRequest): Promise<BackendConnection> {
+    const { closing, context } = this.#options;
+    const { client } = request;
+    const { held, destination } = context.router.route(role);
+    if (!held) return this.#openNow(destination, request);
     for (;;) {
       await this.#untilReleased(role, client);
-      const backend = await AFTER_HOLD.run(async () => {
-        this.#options.closing.throwIfAborted();
+      // A connection that does not come is given up: nobody keeps a place in the gate.
+      const opened = await AFTER_HOLD.run(async () => {
+        closing.throwIfAborted();
         if (client.destroyed) throw new ClientError(CLIENT_ERROR.badHandshake());
-        const { held, destination } = router.route(role);
-        return held ? null : this.#logInNow(destination, profile, database);
+        const route = context.router.route(role);
+        return route.held ? null : this.#openNow(route.destination, request);
       });
-      if (backend !== null) return backend;
+      if (opened !== null) return opened;
     }
   }
 
-  async #logInNow(
-    destination: Destination | null,
-    profile: LoginProfile,
-    database: Buffer | null,
-  ): Promise<BackendConnection> {
+  async #openNow(destination: Destination | null, { profile, database }: LoginRequest): Promise<BackendConnection> {
     const { cache } = this.#options;
     if (destination === null) throw new ClientError(CLIENT_ERROR.noImport());
     try {
-      const backend = await openBackend(destination, profile, database);
+      const backend = await BackendConnection.open(destination, profile, database);
       if (profile.serverLogin.kind === 'captured') cache.accepted(profile.credentials);
       return backend;
     } catch (error) {

@@ -52,13 +52,8 @@ export async function setCollation(connection: BackendConnection, id: number): P
   requireQuiet(connection);
 }
 
-/** Logs in and turns the trackers on: the beginning of every session. */
-export async function openBackend(
-  destination: Destination,
-  profile: LoginProfile,
-  database: Buffer | null,
-): Promise<BackendConnection> {
-  const connection = await BackendConnection.open(destination, profile, database);
+/** The beginning of every session, behind its login. */
+export async function turnTrackersOn(connection: BackendConnection): Promise<void> {
   try {
     const [result] = await runCommands(connection, [trackerCommand(connection)]);
     requireQuiet(connection);
@@ -68,7 +63,6 @@ export async function openBackend(
     } else if (result?.kind === 'ok') {
       connection.loginStatusFlags = result.statusFlags;
     }
-    return connection;
   } catch (error) {
     connection.destroy();
     throw error;
