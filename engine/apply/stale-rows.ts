@@ -5,7 +5,7 @@ import { AppError, assert } from '../../core/errors.ts';
 import { storedIn } from './as-stored.ts';
 import { describeKey } from './refusal.ts';
 import type { TableShare } from './table-statements.ts';
-import { isCollated, tableSql, whereValues } from './table-sql.ts';
+import { isComparedByBytes, tableSql, whereValues } from './table-sql.ts';
 import { rowKey, type FinalState } from './window.ts';
 
 /** Rows in one question. */
@@ -83,7 +83,7 @@ async function isEqualOnOrigin(
   values: Value[],
   onOrigin: () => Promise<EqualOnes>,
 ): Promise<boolean> {
-  if (!key.columns.some((index) => isCollated(columnAt(table, index)))) return false;
+  if (key.columns.every((index) => isComparedByBytes(columnAt(table, index)))) return false;
   const count = await onOrigin();
   return (await count(takers, values)) > 0;
 }

@@ -316,6 +316,19 @@ test('replayed: a row of a later time gives way where the origin cannot have had
   }
 });
 
+// Two zeros are one value of a key, and two in a row image (soak, seed 1249735318).
+test('replayed: so does one with the other zero', async () => {
+  const table = await makeTable('zeros', 'id INT PRIMARY KEY, u DOUBLE UNIQUE');
+  await connection.write('INSERT INTO shop.zeros VALUES (1, 0)');
+  await using applier = await Applier.open({
+    origin: definition,
+    destination: definition,
+    progress: await progress('zeros'),
+  });
+  await applier.apply(window([{ kind: 'insert', table, after: ['2', '-0'] }]), TO_POSITION);
+  expect(await connection.rows('SELECT id, u FROM shop.zeros')).toEqual([['2', '-0']]);
+});
+
 test('a deadlock is tried again', async () => {
   const table = await makeTable('locked', 'id INT PRIMARY KEY, v INT');
   await connection.write('INSERT INTO shop.locked VALUES (1, 0), (2, 0)');
