@@ -192,7 +192,7 @@ describe('KILL', () => {
     await proxy.acknowledged(proxy.push({ hold: 'primary', deadlineMs: Date.now() + 60_000 }), 'drained');
     const ended = errorOf(new Promise((_resolve, reject) => idle.once('error', reject)));
     await killer.query(`KILL ${idle.threadId}`);
-    expect(await ended).toMatchObject({ code: 2013 });
+    expect((await ended).message).toContain('it was killed');
     const interrupted = [errorOf(victim.query('SELECT 1')), errorOf(statement.execute([]))];
     const next = rowsOf(victim, 'SELECT 3 AS three');
     for (const error of interrupted) {
