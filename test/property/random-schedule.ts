@@ -94,7 +94,7 @@ export function randomSchedule(
     testers: forMore.times(reverse === 'always' ? forMore.int(1, 2) : 0, () => ({
       session: session(forMore, 'mysql'),
       // Conflicts are judged one by one; what is written faster than that is waited for for ever.
-      pauseMs: forMore.pick([50, 100, 300]),
+      pauseMs: forMore.pick([100, 300, 1000]),
       transactions: forMore.times(forMore.int(20, quick ? 80 : 200), () =>
         testerTransaction(forMore, tables, prepares),
       ),
