@@ -280,16 +280,6 @@ test('direct connections are named and refuse the switch; sessions through the p
   expect(await rehearsal.ledger(traffic, rehearsal.target)).toMatchObject({ exact: true, lost: 0 });
 });
 
-test('sessions through the proxy in a schema that does not move are named', async () => {
-  await using rehearsal = await stage({ fence: 'triggers' });
-  await using connection = await mysql
-    .createConnection({ host: '127.0.0.1', port: rehearsal.switchyard.primaryPort, ...OTHER })
-    .then((opened) => Object.assign(opened, { [Symbol.asyncDispose]: async () => opened.destroy() }));
-  await connection.query('SELECT 1');
-  const { warnings } = await rehearsal.switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
-  expect(warnings.join()).toMatch(/other from 127\.0\.0\.1 uses the schema other through the proxy/);
-});
-
 test.each(selected(['triggers'] as const, ['lock_tables', 'read_only', 'accounts'] as const))(
   '%s: the engine killed between fence and decision leaves nothing behind',
   async (fence) => {
@@ -424,9 +414,15 @@ test('a source that dies or is restarted while its fence comes and goes: it is f
   );
 });
 
-test('a fence that is taken away by hand is put back', async () => {
+test('sessions through the proxy in a schema that does not move are named; a fence that is taken away by hand is put back', async () => {
   await using rehearsal = await stage({ fence: 'triggers' });
   const { source, switchyard } = rehearsal;
+  const port = switchyard.primaryPort;
+  const other = await mysql.createConnection({ host: '127.0.0.1', port, ...OTHER });
+  await other.query('SELECT 1');
+  const { warnings } = await switchyard.client.switchTraffic(IMPORT, { kind: 'primaries', dryRun: true });
+  expect(warnings.join()).toMatch(/other from 127\.0\.0\.1 uses the schema other through the proxy/);
+  await other.end();
   await forth(rehearsal);
   const fenced = await traces(source);
   await using connection = await connect(source, 'shop');

@@ -122,16 +122,16 @@ test('what replication does not write is not looked at again: only the next veri
 });
 
 test('paused, killed, gone on: chunks that are done stay done, and what was written meanwhile is compared', async () => {
-  await using rehearsal = await Rehearsal.start({ rows: 200_000 });
+  await using rehearsal = await Rehearsal.start({ rows: 60_000 });
   const { switchyard } = rehearsal;
   const { client } = switchyard;
   await client.createImport(rehearsal.request());
   await rehearsal.reach('running');
   // Slow enough to be stopped in the middle, by its own throttle.
-  await client.verify(IMPORT, { rowsPerSecond: 12_000 });
+  await client.verify(IMPORT, { rowsPerSecond: 4000 });
   await rehearsal.until(({ verify }) => chunksDone(verify) >= 3);
   const paused = await client.pauseVerification(IMPORT);
-  expect(paused).toMatchObject({ phase: 'running', verify: { state: 'paused', rowsPerSecond: 12_000 } });
+  expect(paused).toMatchObject({ phase: 'running', verify: { state: 'paused', rowsPerSecond: 4000 } });
   await expect(client.pauseVerification(IMPORT)).rejects.toMatchObject({ code: 'PHASE_REFUSED' });
   await expect(client.switchTraffic(IMPORT, { kind: 'primaries' })).rejects.toMatchObject({ code: 'SWITCH_REFUSED' });
   const before = chunksDone(paused.verify);
