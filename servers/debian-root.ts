@@ -54,9 +54,14 @@ export async function debianWrapper(root: string, program: string, folders: read
   if (await exists(wrapper)) return wrapper;
   if (!(await exists(path.join(root, program))))
     throw new AppError('SERVER_NOT_STARTED', `there is no ${program} in ${root}`);
-  const loader = await firstExisting(LOADERS.map((loader) => path.join(root, loader)));
+  const loaders = LOADERS.map((file) => path.join(root, file));
+  const loader = await firstExisting(loaders);
+  if (loader === undefined) throw new AppError('SERVER_NOT_STARTED', `none of these is there: ${loaders.join(', ')}`);
   const libraries = [...folders, ...LIBRARY_FOLDERS].map((folder) => path.join(root, folder)).join(':');
-  const script = `#!/bin/sh\nexec '${loader}' --library-path '${libraries}' '${path.join(root, program)}' "$@"\n`;
+  // Else MariaDB's clients look for the ways of logging in, caching_sha2_password among them, where the machine has its own.
+  const plugins = await firstExisting(LIBRARY_FOLDERS.map((folder) => path.join(root, folder, 'libmariadb3/plugin')));
+  const environment = plugins === undefined ? '' : `export MARIADB_PLUGIN_DIR='${plugins}'\n`;
+  const script = `#!/bin/sh\n${environment}exec '${loader}' --library-path '${libraries}' '${path.join(root, program)}' "$@"\n`;
   await mkdir(path.dirname(wrapper), { recursive: true });
   const temporary = `${wrapper}.${process.pid}`;
   await writeFile(temporary, script);
@@ -96,9 +101,9 @@ async function download(suite: string, packages: readonly string[]): Promise<str
   return archives;
 }
 
-async function firstExisting(candidates: readonly string[]): Promise<string> {
+async function firstExisting(candidates: readonly string[]): Promise<string | undefined> {
   for (const candidate of candidates) if (await exists(candidate)) return candidate;
-  throw new AppError('SERVER_NOT_STARTED', `none of these is there: ${candidates.join(', ')}`);
+  return undefined;
 }
 
 async function exists(file: string): Promise<boolean> {
