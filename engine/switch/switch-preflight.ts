@@ -37,7 +37,7 @@ export interface SwitchCheck {
 }
 
 /** The triggers of one table, on an idle server and on a busy one. */
-const FENCE_TABLE_MS = [4, 15];
+const FENCE_TABLE_MS = [5, 15];
 
 const PHASES_FOR: Record<SwitchRequest['kind'], { forth: Phase[]; back: Phase[] }> = {
   replicas: { forth: ['running', 'verified_data'], back: ['switched_replicas'] },
