@@ -109,10 +109,8 @@ export class TrafficSwitch {
       startedAtMs: Date.now(),
     };
     const connections = { from, to: target, fencing: locker ?? from, beside };
-    const { drainPolicy, drainBudgetMs, pauseDeadlineMs } = plan;
-    const budgets = { drainBudgetMs, pauseDeadlineMs };
-    const effects = new SwitchEffects(world, intent, { connections, definitions, budgets });
-    const running = new TrafficSwitch(world, intent, { effects, drainPolicy });
+    const effects = new SwitchEffects(world, intent, { connections, definitions, budgets: plan });
+    const running = new TrafficSwitch(world, intent, { effects, drainPolicy: plan.drainPolicy });
     const end = await running.#run();
     if (end === 'undone') throw running.#rolledBack();
     return running.#outcome();

@@ -65,13 +65,18 @@ async function progress(name: string): Promise<ProgressRow> {
   return row;
 }
 
+/** From the server to itself. */
+async function openApplier(row: ProgressRow): Promise<Applier> {
+  return await Applier.open({ origin: definition, destination: definition, progress: row });
+}
+
 const POSITION = '3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5';
 const TO_POSITION = { position: POSITION, mode: 'replay' } as const;
 
 test('a window and its position are one transaction (I3)', async () => {
   const table = await makeTable('plain', 'id INT PRIMARY KEY, v VARCHAR(20)');
   const row = await progress('plain');
-  await using applier = await Applier.open({ origin: definition, destination: definition, progress: row });
+  await using applier = await openApplier(row);
   await applier.apply(
     window([
       { kind: 'insert', table, after: ['1', 'one'] },
@@ -117,7 +122,7 @@ test.each<{ column: string; definition: string; value: string | null; shown: str
     const table = await makeTable(name, `id INT PRIMARY KEY, ${wide}`);
     await connection.write(`ALTER TABLE shop.${name} MODIFY ${narrow}`);
     const row = await progress(name.slice(0, 60));
-    await using applier = await Applier.open({ origin: definition, destination: definition, progress: row });
+    await using applier = await openApplier(row);
     const good = narrow.includes('DATE') ? '2026-01-01' : narrow.includes('JSON') ? '{}' : '1';
     const ids = Array.from({ length: 40 }, (_, id) => String(id));
     const apply = applier.apply(
@@ -137,7 +142,7 @@ test.each<{ column: string; definition: string; value: string | null; shown: str
 test('what a constraint or the size of a row refuses names the row', async () => {
   const table = await makeTable('checked', 'id INT PRIMARY KEY, v INT, CONSTRAINT small CHECK (v < 10)');
   const row = await progress('checked');
-  await using applier = await Applier.open({ origin: definition, destination: definition, progress: row });
+  await using applier = await openApplier(row);
   await expect(
     applier.apply(
       window(['1', '99', '2'].map((v, id) => ({ kind: 'insert', table, after: [String(id), v] }))),
@@ -151,11 +156,7 @@ test('what a constraint or the size of a row refuses names the row', async () =>
 
 test('index 0 of an ENUM is kept, with members that look like numbers too', async () => {
   const table = await makeTable('enums', "id INT PRIMARY KEY, e ENUM('0', '1', 'x')");
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('enums'),
-  });
+  await using applier = await openApplier(await progress('enums'));
   const changes: RowChange[] = ['0', '1', '2', '3'].map((index) => ({ kind: 'insert', table, after: [index, index] }));
   await applier.apply(window(changes), TO_POSITION);
   expect(await connection.rows('SELECT id, e + 0 FROM shop.enums ORDER BY id')).toEqual([
@@ -169,11 +170,7 @@ test('index 0 of an ENUM is kept, with members that look like numbers too', asyn
 test('two rows that swap a unique value', async () => {
   const table = await makeTable('swap', 'id INT PRIMARY KEY, u INT, UNIQUE KEY (u)');
   await connection.write('INSERT INTO shop.swap VALUES (1, 10), (2, 20)');
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('swap'),
-  });
+  await using applier = await openApplier(await progress('swap'));
   await applier.apply(
     window([
       { kind: 'update', table, before: ['1', '10'], after: ['1', null] },
@@ -191,11 +188,7 @@ test('two rows that swap a unique value', async () => {
 test('a key that changes only its case stays one row', async () => {
   const table = await makeTable('casing', 'id VARCHAR(10) PRIMARY KEY, v INT');
   await connection.write("INSERT INTO shop.casing VALUES ('a', 1)");
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('casing'),
-  });
+  await using applier = await openApplier(await progress('casing'));
   await applier.apply(window([{ kind: 'update', table, before: ['a', '1'], after: ['A', '2'] }]), TO_POSITION);
   expect(await connection.rows('SELECT id, v FROM shop.casing')).toEqual([['A', '2']]);
 });
@@ -203,11 +196,7 @@ test('a key that changes only its case stays one row', async () => {
 test('composite keys are addressed by all their parts', async () => {
   const table = await makeTable('composite', 'a INT, b VARCHAR(10), v INT, PRIMARY KEY (a, b)');
   await connection.write("INSERT INTO shop.composite VALUES (1, 'x', 1), (1, 'y', 2), (2, 'x', 3)");
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('composite'),
-  });
+  await using applier = await openApplier(await progress('composite'));
   await applier.apply(window([{ kind: 'delete', table, before: ['1', 'x', '1'] }]), TO_POSITION);
   expect(await connection.rows('SELECT a, b FROM shop.composite ORDER BY a, b')).toEqual([
     ['1', 'y'],
@@ -218,11 +207,7 @@ test('composite keys are addressed by all their parts', async () => {
 test.each(['ENUM', 'SET'])('several rows are deleted at once by a key with %s in it', async (type) => {
   const table = await makeTable(`keyed_by_${type}`, `k ${type}('a','2','x'), id INT, v INT, PRIMARY KEY (k, id)`);
   await connection.write(`INSERT INTO shop.keyed_by_${type} VALUES (1, 1, 0), (2, 1, 0), (3, 2, 0), (3, 3, 0)`);
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress(type),
-  });
+  await using applier = await openApplier(await progress(type));
   await applier.apply(
     window([
       { kind: 'delete', table, before: ['1', '1', '0'] },
@@ -240,8 +225,8 @@ test.each(['ENUM', 'SET'])('several rows are deleted at once by a key with %s in
 test('an engine that was thought dead cannot apply beside its successor', async () => {
   const table = await makeTable('owner', 'id INT PRIMARY KEY');
   const row = await progress('owner');
-  await using old = await Applier.open({ origin: definition, destination: definition, progress: row });
-  await using successor = await Applier.open({ origin: definition, destination: definition, progress: row });
+  await using old = await openApplier(row);
+  await using successor = await openApplier(row);
   await expect(old.apply(window([{ kind: 'insert', table, after: ['1'] }]), TO_POSITION)).rejects.toMatchObject({
     code: 'STREAM_TAKEN_OVER',
   });
@@ -268,7 +253,7 @@ test('a predecessor that holds the progress row in an endless transaction is end
 test('a key over a generated column is looked up exactly as well', async () => {
   const table = await makeTable('generated_key', 'a INT, g INT AS (a + 1) STORED NOT NULL PRIMARY KEY, v INT');
   await connection.write('INSERT INTO shop.generated_key (a, v) VALUES (1, 0), (2, 0)');
-  const applier = await Applier.open({ origin: definition, destination: definition, progress: await progress('gen') });
+  const applier = await openApplier(await progress('gen'));
   await using _ = applier;
   const change = (g: string): RowChange => ({ kind: 'update', table, before: ['1', g, '0'], after: ['1', g, '7'] });
   await applier.apply(window([change('2')]), { position: POSITION, mode: 'exact' });
@@ -286,11 +271,7 @@ test('replayed: a row of a later time gives way where the origin cannot have had
   const table = await makeTable('later', 'id INT PRIMARY KEY, u VARCHAR(10) UNIQUE, v INT');
   // As the origin is at the end: the values have changed places, one of them in another case.
   await connection.write("INSERT INTO shop.later VALUES (1, 'B', 9), (2, 'a', 9)");
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('later'),
-  });
+  await using applier = await openApplier(await progress('later'));
   const rows = async () => await connection.rows('SELECT id, u FROM shop.later ORDER BY id');
   const steps: [RowChange, string[][]][] = [
     [{ kind: 'insert', table, after: ['1', 'a', '0'] }, [['1', 'a']]],
@@ -320,11 +301,7 @@ test('replayed: a row of a later time gives way where the origin cannot have had
 test('replayed: so does one with the other zero', async () => {
   const table = await makeTable('zeros', 'id INT PRIMARY KEY, u DOUBLE UNIQUE');
   await connection.write('INSERT INTO shop.zeros VALUES (1, 0)');
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('zeros'),
-  });
+  await using applier = await openApplier(await progress('zeros'));
   await applier.apply(window([{ kind: 'insert', table, after: ['2', '-0'] }]), TO_POSITION);
   expect(await connection.rows('SELECT id, u FROM shop.zeros')).toEqual([['2', '-0']]);
 });
@@ -332,11 +309,7 @@ test('replayed: so does one with the other zero', async () => {
 test('a deadlock is tried again', async () => {
   const table = await makeTable('locked', 'id INT PRIMARY KEY, v INT');
   await connection.write('INSERT INTO shop.locked VALUES (1, 0), (2, 0)');
-  await using applier = await Applier.open({
-    origin: definition,
-    destination: definition,
-    progress: await progress('locked'),
-  });
+  await using applier = await openApplier(await progress('locked'));
   await using other = await ServerConnection.open(definition);
   await other.write('BEGIN');
   await other.write('UPDATE shop.locked SET v = 1 WHERE id = 2');
@@ -374,11 +347,7 @@ test.each([
       ? [...(await withPartitions(connection, 'shop', new Map([[`p_${name}`, plain]]))).values()][0]
       : plain;
     if (table === undefined) throw new Error('there is no table');
-    await using applier = await Applier.open({
-      origin: definition,
-      destination: definition,
-      progress: await progress(name),
-    });
+    await using applier = await openApplier(await progress(name));
     await applier.apply(
       window([
         { kind: 'delete', table, before: ['', '1'] },
